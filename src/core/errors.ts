@@ -1,0 +1,50 @@
+/** Every error code of the library. `docs/ERRORS.md` explains each one under an anchor of its name. */
+export type SojournErrorCode =
+  | "STORE_UNAVAILABLE"
+  | "STORE_TIMEOUT"
+  | "STORE_FULL"
+  | "STORE_CORRUPT"
+  | "STORE_CLOSED"
+  | "CONFLICT"
+  | "SESSION_GONE"
+  | "SESSION_ENDED"
+  | "NOT_SERIALIZABLE"
+  | "TOO_LARGE"
+  | "HEADERS_SENT"
+  | "NO_USER_INDEX";
+
+const STATUS: Record<SojournErrorCode, number> = {
+  STORE_UNAVAILABLE: 503,
+  STORE_TIMEOUT: 503,
+  STORE_FULL: 503,
+  STORE_CORRUPT: 503,
+  STORE_CLOSED: 503,
+  CONFLICT: 409,
+  SESSION_GONE: 409,
+  SESSION_ENDED: 500,
+  NOT_SERIALIZABLE: 500,
+  TOO_LARGE: 500,
+  HEADERS_SENT: 500,
+  NO_USER_INDEX: 500,
+};
+
+/**
+ * What the library throws for everything that is not a mistake in the calling code (those are `TypeError`s that
+ * name the option and the remedy). `code` is stable; `status` and `headers` are what Express's error handling reads.
+ * No message, cause or property holds a token, a secret or session data.
+ */
+export class SojournError extends Error {
+  override readonly name = "SojournError";
+  readonly code: SojournErrorCode;
+  /** The HTTP status that an error handler should answer with. */
+  readonly status: number;
+  /** Read by Express's default error handler. */
+  readonly headers?: Record<string, string>;
+
+  constructor(code: SojournErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.status = STATUS[code];
+    if (this.status === 503) this.headers = { "Retry-After": "1" };
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * The store contract. A store keeps records under handles. It knows nothing of HTTP, of JSON or of keys: the
+ * payload is opaque text, the secret hash an opaque string, and every time is epoch milliseconds.
+ *
+ * This file imports nothing, so that every floor may import it and a store's author needs no other.
+ * `sojourn/testing` exports the conformance suite that a store must pass.
+ */
+
+/** A plain value from a synchronous store, a promise from any other. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** What a store keeps under a handle. */
+export interface SessionRecord {
+  /** The application's data, encoded. Any text, 1 MiB and more; a store returns it unchanged. */
+  payload: string;
+  /** 1 when created, one more after each update. */
+  version: number;
+  /** SHA-256 of the secret that only the browser keeps; nothing in a record opens its session. */
+  secretHash: string;
+  /** Whose session this is; `null` before anyone logged in. Constant for the life of a handle. */
+  userId: string | null;
+  /** Epoch milliseconds. */
+  createdAt: number;
+  /** Epoch milliseconds of the last use that was written down. */
+  touchedAt: number;
+  /** Epoch milliseconds. From this instant on the record counts as absent, whether or not it was pruned. */
+  expiresAt: number;
+}
+
+/** A record together with its handle. */
+export interface StoredSession extends SessionRecord {
+  handle: string;
+}
+
+/** What became of an `update`: done; someone else's came first; or the session was ended meanwhile. */
+export type UpdateResult = "ok" | "conflict" | "gone";
+
+/**
+ * The six verbs that sessions live by. Each may return a plain value or a promise. A failure of the store is a
+ * thrown error or a rejection, never a value: "I don't know" must not look like "there is none".
+ */
+export interface SessionStore {
+  /**
+   * `true` when `load` always returns a plain value. Such a store is read when the application first touches
+   * `req.session`, and not at all by a request that doesn't.
+   */
+  readonly synchronousLoad?: boolean;
+  /** What this store promises beyond the contract; shown by `sessions.capabilities`. */
+  readonly capabilities?: Readonly<StoreCapabilities>;
+  /** The record under this handle, or `undefined`; never an expired one. One round trip. */
+  load(handle: string): Awaitable<SessionRecord | undefined>;
+  /** Stores a new record. `false`, and nothing written, if the handle is taken (by an unexpired record): never overwrites. */
+  create(handle: string, record: SessionRecord): Awaitable<boolean>;
+  /**
+   * Replaces the record if its version is `expectedVersion`. Atomic, one round trip. `"gone"` when there is no
+   * unexpired record under the handle; an update never creates one.
+   */
+  update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult>;
+  /**
+   * Moves `touchedAt` and `expiresAt` of an unexpired record, neither of them backwards in `touchedAt`; payload and version stay.
+   * `false` when there is none: a touch never creates one.
+   */
+  touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean>;
+  /** Removes the record. `true` if an unexpired one was there. */
+  delete(handle: string): Awaitable<boolean>;
+  /** Ends the store's own connections, files and timers. Idempotent; the process can exit afterwards. */
+  close(): Awaitable<void>;
+}
+
+/** A page of sessions. */
+export interface SessionPage {
+  sessions: StoredSession[];
+  /** Hand it to the next `list` for the following page; absent on the last one. */
+  cursor?: string;
+}
+
+/** A store that can also answer for a user, count, and sweep. Every store of ours is one. */
+export interface IndexedStore extends SessionStore {
+  /** Unexpired sessions, the newest use (`touchedAt`) first, of one user or of everyone; `limit` defaults to 100. */
+  list(query: { userId?: string; cursor?: string; limit?: number }): Awaitable<SessionPage>;
+  /** Ends all sessions (of one user) except the one under `except`; how many there were. */
+  deleteAll(query: { userId?: string; except?: string }): Awaitable<number>;
+  /** Number of unexpired sessions (of one user). Without a user it may count expired ones that no prune has met yet. */
+  count(query?: { userId?: string }): Awaitable<number>;
+  /**
+   * Removes at most `limit` (default 1,000) expired records and returns how many. Costs what expired, not what
+   * lives, and never removes a record that a touch has just moved.
+   */
+  prune(limit?: number): Awaitable<number>;
+}
+
+/** What a store promises beyond the contract. */
+export interface StoreCapabilities {
+  /** What an acknowledged write survives. */
+  durable: "no" | "process-crash" | "power-loss";
+  /** Whether several processes may share the store. */
+  shared: boolean;
+  /** Whether `update` compares and sets in one atomic step. */
+  atomicUpdate: boolean;
+  /** Whether the store is an {@link IndexedStore}. */
+  indexed: boolean;
+}
+
+/** Whether a store can list, count and prune. */
+export function isIndexed(store: SessionStore): store is IndexedStore {
+  const candidate = store as Partial<IndexedStore>;
+  return (
+    typeof candidate.list === "function" &&
+    typeof candidate.deleteAll === "function" &&
+    typeof candidate.count === "function" &&
+    typeof candidate.prune === "function"
+  );
+}
