@@ -39,7 +39,7 @@ export class SojournError extends Error {
   /** The HTTP status that an error handler should answer with. */
   readonly status: number;
   /** Read by Express's default error handler. */
-  readonly headers?: Record<string, string>;
+  declare readonly headers?: Record<string, string>;
 
   constructor(code: SojournErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });

@@ -1,0 +1,58 @@
+import type { Awaitable } from "../stores/store.ts";
+import type { Clock } from "./clock.ts";
+
+/** Whether there is anything to wait for. */
+export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+/** Goes on at once with a plain value, later with a promise's: a synchronous store costs no promise and no tick. */
+export function after<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awaitable<U> {
+  return isPromise(value) ? value.then(next) : next(value);
+}
+
+/** Waits at most `ms` for a promise; the work itself is not undone, and what it comes to later is ignored. */
+export function withDeadline<T>(work: Promise<T>, ms: number, clock: Clock, late: () => Error): Promise<T> {
+  if (ms === Number.POSITIVE_INFINITY) return work;
+  return new Promise<T>((resolve, reject) => {
+    // After a stall of the event loop the timer fires before answers that are already in the socket are read: one more turn
+    // lets them win.
+    const cancel = clock.after(ms, () => setImmediate(() => reject(late())));
+    work.then(
+      (value) => {
+        cancel();
+        resolve(value);
+      },
+      (error: unknown) => {
+        cancel();
+        reject(error);
+      },
+    );
+  });
+}
+
+/** A Node-style callback. */
+export type Callback<T> = (error?: unknown, value?: T) => void;
+
+/**
+ * Gives the outcome to the callback, if there is one, and as a promise. Nobody has to look at the promise: one that is not awaited
+ * can't bring the process down; what failed then is tried, or told, again before the response leaves.
+ */
+export function deliver<T>(work: () => Awaitable<T>, callback?: Callback<T>): Promise<T> {
+  let outcome: Promise<T>;
+  try {
+    outcome = Promise.resolve(work());
+  } catch (error) {
+    outcome = Promise.reject(error);
+  }
+  if (callback === undefined) {
+    outcome.catch(() => {});
+    return outcome;
+  }
+  // queueMicrotask: what the callback throws is the application's, and must reach its handler of uncaught exceptions.
+  outcome.then(
+    (value) => queueMicrotask(() => callback(null, value)),
+    (error: unknown) => queueMicrotask(() => callback(error)),
+  );
+  return outcome;
+}

@@ -1,0 +1,103 @@
+import { SojournError } from "./errors.ts";
+import type { DeviceInfo, SessionFacts } from "./record.ts";
+
+/**
+ * What one request changed of a session since it loaded it, in a form that can be put over any newer state of the
+ * same session: the three-way merge, one top-level property at a time.
+ */
+export interface Changes {
+  /** New JSON text of each property that was set, `undefined` for one that was deleted. */
+  texts: Map<string, string | undefined>;
+  /** `null` takes it back. */
+  until?: number | null;
+  from?: number;
+  device?: DeviceInfo;
+  flash?: FlashChanges;
+}
+
+/** Messages are added and taken, never overwritten, so that two requests' messages both survive. */
+export interface FlashChanges {
+  added: Map<string, unknown[]>;
+  taken: Map<string, unknown[]>;
+}
+
+/** A session's content between decoding and encoding. */
+export interface Content {
+  facts: SessionFacts;
+  texts: ReadonlyMap<string, string>;
+}
+
+/**
+ * The JSON text of a property; `undefined` for the value `undefined`, which deletes it.
+ * @throws SojournError NOT_SERIALIZABLE for what JSON can't hold. The value itself never reaches the message.
+ */
+export function textOf(holder: Readonly<Record<string, unknown>>, name: string): string | undefined {
+  let text: string | undefined;
+  let cause: unknown;
+  try {
+    const value = holder[name];
+    if (value === undefined) return undefined;
+    text = JSON.stringify(value);
+  } catch (error) {
+    cause = error;
+  }
+  if (text !== undefined) return text;
+  throw new SojournError(
+    "NOT_SERIALIZABLE",
+    `req.session[${JSON.stringify(name)}] can't be saved: a session holds what JSON can (no function, symbol, BigInt or circular reference, no getter or toJSON that throws)`,
+    cause,
+  );
+}
+
+/** `changes` put over `newest`. Neither argument is modified. */
+export function merge(newest: Content, changes: Changes): Content {
+  let texts = newest.texts;
+  if (changes.texts.size > 0) {
+    const merged = new Map(newest.texts);
+    for (const [name, text] of changes.texts) {
+      if (text === undefined) merged.delete(name);
+      else merged.set(name, text);
+    }
+    texts = merged;
+  }
+  return { facts: mergeFacts(newest.facts, changes), texts };
+}
+
+function mergeFacts(newest: SessionFacts, changes: Changes): SessionFacts {
+  if (
+    changes.until === undefined &&
+    changes.from === undefined &&
+    changes.device === undefined &&
+    changes.flash === undefined
+  ) {
+    return newest;
+  }
+  const facts: SessionFacts = { ...newest };
+  if (changes.until === null) delete facts.until;
+  else if (changes.until !== undefined) facts.until = changes.until;
+  if (changes.from !== undefined) facts.from = changes.from;
+  if (changes.device !== undefined) facts.device = changes.device;
+  if (changes.flash !== undefined) {
+    const flash = mergeFlash(newest.flash ?? {}, changes.flash);
+    if (flash === undefined) delete facts.flash;
+    else facts.flash = flash;
+  }
+  return facts;
+}
+
+function mergeFlash(newest: Record<string, unknown[]>, { added, taken }: FlashChanges): Record<string, unknown[]> | undefined {
+  // A Map, because a message type may be called anything, "__proto__" too.
+  const lists = new Map<string, unknown[]>(Object.entries(newest));
+  for (const [type, messages] of taken) {
+    const gone = messages.map((message) => JSON.stringify(message));
+    const left = (lists.get(type) ?? []).filter((message) => {
+      const at = gone.indexOf(JSON.stringify(message));
+      if (at >= 0) gone.splice(at, 1);
+      return at < 0;
+    });
+    lists.set(type, left);
+  }
+  for (const [type, messages] of added) lists.set(type, [...(lists.get(type) ?? []), ...messages]);
+  for (const [type, messages] of lists) if (messages.length === 0) lists.delete(type);
+  return lists.size === 0 ? undefined : Object.fromEntries(lists);
+}

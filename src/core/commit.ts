@@ -1,0 +1,28 @@
+/** What is known of a session at the end of its request. */
+export interface CommitFacts {
+  /** `blank`: no store has heard of it. `stored`: loaded from the store or created earlier. `ending`: destroyed, and the store has not confirmed it. */
+  standing: "blank" | "stored" | "ending";
+  changed: boolean;
+  touchDue: boolean;
+  /** Whether a token can still reach the client: not after the headers left, not over an insecure channel. */
+  deliverable: boolean;
+}
+
+export type CommitAction = "nothing" | "touch" | "create" | "update" | "delete" | "refuse";
+
+/**
+ * The one decision of a commit. A blank session is stored once something is in it, and never when its token could
+ * not be sent: `refuse` leaves no record that nobody can reach.
+ */
+export function decideCommit({ standing, changed, touchDue, deliverable }: CommitFacts): CommitAction {
+  switch (standing) {
+    case "ending":
+      return "delete";
+    case "blank":
+      if (!changed) return "nothing";
+      return deliverable ? "create" : "refuse";
+    case "stored":
+      if (changed) return "update";
+      return touchDue ? "touch" : "nothing";
+  }
+}

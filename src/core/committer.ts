@@ -1,0 +1,233 @@
+import type { Awaitable, SessionRecord } from "../stores/store.ts";
+import { hashSecret, type TokenSource } from "../tokens/token.ts";
+import { after, isPromise } from "./awaitable.ts";
+import { type Changes, type Content, merge } from "./changes.ts";
+import type { Clock } from "./clock.ts";
+import { decideCommit } from "./commit.ts";
+import { SojournError } from "./errors.ts";
+import type { Events } from "./events.ts";
+import { decodePayload, encodePayload } from "./record.ts";
+import type { SessionState } from "./state.ts";
+import type { StoreAccess } from "./store-access.ts";
+import { expiryOf, type Timeouts, touchIsDue } from "./timeouts.ts";
+
+/** Whether a token can still reach the client, or why not. */
+export type Delivery = "possible" | "insecure" | "headers-sent";
+
+/** What became of a commit. `refused`: there was something to store, but no way to send its token. */
+export type Outcome = "done" | "gone" | "refused" | "conflict";
+
+export interface CommitterOptions {
+  access: StoreAccess;
+  clock: Clock;
+  limits: Timeouts;
+  tokens: TokenSource;
+  events: Events;
+  maxBytes: number;
+}
+
+/** Told of what a commit means for the client's token. */
+export interface CommitListener {
+  /** The session has a token that the client does not have yet, or another lifetime. */
+  tokenChanged(state: SessionState): void;
+  /** The session was found ended. */
+  sessionGone(state: SessionState): void;
+}
+
+/** How often a commit puts its changes over newer ones before it gives up with CONFLICT. */
+const MERGES = 5;
+/** How often a new session tries another handle when its own is taken: 128 random bits collide never, a broken generator always. */
+const HANDLES = 3;
+
+export const NOTHING: Changes = { texts: new Map() };
+export const EMPTY: Content = Object.freeze({ facts: Object.freeze({}), texts: new Map<string, string>() });
+
+/** Brings what a request did to a session into the store: the decision, the compare-and-set, the merge after a conflict. */
+export class Committer {
+  readonly access: StoreAccess;
+  readonly #clock: Clock;
+  readonly #limits: Timeouts;
+  readonly #tokens: TokenSource;
+  readonly #events: Events;
+  readonly #maxBytes: number;
+
+  constructor({ access, clock, limits, tokens, events, maxBytes }: CommitterOptions) {
+    this.access = access;
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#tokens = tokens;
+    this.#events = events;
+    this.#maxBytes = maxBytes;
+  }
+
+  /**
+   * One commit of one session. On a conflict this request's changes are put over the newest state, again and again; with
+   * `"once"` the conflict is the outcome.
+   */
+  commit(
+    state: SessionState,
+    delivery: Delivery,
+    listener: CommitListener,
+    { once = false, reentrant = false }: { once?: boolean; reentrant?: boolean } = {},
+  ): Awaitable<Outcome> {
+    if (state.standing === "ended") return "gone";
+    const changes = state.collect();
+    const action = decideCommit({
+      standing: state.standing,
+      changed: changes !== undefined,
+      touchDue: touchIsDue(state.record.touchedAt, this.#clock.now(), this.#limits),
+      deliverable: delivery === "possible",
+    });
+    switch (action) {
+      case "nothing":
+      case "delete":
+        return "done";
+      case "touch":
+        return after(this.#touchQuietly(state, listener), () => "done");
+      case "refuse":
+        if (delivery !== "possible") this.#events.emit("cookie-not-sent", { reason: delivery });
+        return "refused";
+      case "create":
+        return after(this.create(state, merge(EMPTY, changes ?? NOTHING), listener, changes), () => "done");
+      case "update": {
+        const first = this.#attempt(state, state.record, state.content, changes ?? NOTHING, listener);
+        return after(first, (outcome) => {
+          if (outcome !== "conflict" || once) return outcome;
+          const merging = () => this.#merge(state, changes ?? NOTHING, listener, 1);
+          return reentrant ? merging() : this.inTurn(state, merging);
+        });
+      }
+    }
+  }
+
+  /** Stores a session for the first time. */
+  create(
+    state: SessionState,
+    content: Content,
+    listener: CommitListener,
+    changes: Changes | undefined,
+    tries = 1,
+  ): Awaitable<void> {
+    const record = this.recordOf(state.record, content, hashSecret(state.secret), 1);
+    return after(this.access.create(state.handle, record), (created) => {
+      if (!created) {
+        if (tries >= HANDLES) throw new SojournError("STORE_UNAVAILABLE", "the session store refuses every new handle");
+        state.handle = this.#tokens.handle();
+        return this.create(state, content, listener, changes, tries + 1);
+      }
+      state.settle(record, content, changes);
+      listener.tokenChanged(state);
+      this.#events.emit("create", { handle: state.handle, userId: record.userId });
+    });
+  }
+
+  /** Moves the idle deadline. `false` if the session is gone. */
+  touch(state: SessionState, listener: CommitListener): Awaitable<boolean> {
+    const now = Math.max(this.#clock.now(), state.record.touchedAt);
+    const expiresAt = expiryOf({ ...state.content.facts, createdAt: state.record.createdAt }, now, this.#limits);
+    return after(this.access.touch(state.handle, now, expiresAt), (there) => {
+      if (there) state.record = { ...state.record, touchedAt: now, expiresAt };
+      else this.gone(state, listener);
+      return there;
+    });
+  }
+
+  gone(state: SessionState, listener: CommitListener): "gone" {
+    state.standing = "ended";
+    listener.sessionGone(state);
+    this.#events.emit("gone", { handle: state.handle });
+    return "gone";
+  }
+
+  /** A pause before the second and later tries, so that processes that collided don't collide again. */
+  again<T>(state: SessionState, tries: number, work: () => Awaitable<T>): Awaitable<T> {
+    this.#events.emit("conflict", { handle: state.handle, attempt: tries });
+    return tries === 1 ? work() : this.access.pause(Math.min(2 * tries, 20)).then(work);
+  }
+
+  /** Retries on one session take turns in this process. A synchronous store needs no turns: nothing comes between its load and its update. */
+  inTurn<T>(state: SessionState, work: () => Awaitable<T>): Awaitable<T> {
+    return this.access.isSynchronous ? work() : this.access.inTurn(state.handle, work);
+  }
+
+  /** What is stored of `content` now. @throws SojournError TOO_LARGE */
+  recordOf(base: SessionRecord, content: Content, secretHash: string, version: number): SessionRecord {
+    const payload = encodePayload(content.facts, content.texts);
+    this.#refuseOversize(payload, content);
+    const now = Math.max(this.#clock.now(), base.touchedAt);
+    const { userId, createdAt } = base;
+    const expiresAt = expiryOf({ ...content.facts, createdAt }, now, this.#limits);
+    return { payload, version, secretHash, userId, createdAt, touchedAt: now, expiresAt };
+  }
+
+  #attempt(
+    state: SessionState,
+    base: SessionRecord,
+    stored: Content,
+    changes: Changes,
+    listener: CommitListener,
+  ): Awaitable<Outcome> {
+    const content = merge(stored, changes);
+    const record = this.recordOf(base, content, base.secretHash, base.version + 1);
+    return after(this.access.update(state.handle, record, base.version), (result) => {
+      if (result === "conflict") return "conflict";
+      if (result === "gone") return this.gone(state, listener);
+      state.settle(record, content, changes);
+      if (changes.until !== undefined) listener.tokenChanged(state);
+      return "done";
+    });
+  }
+
+  #merge(state: SessionState, changes: Changes, listener: CommitListener, tries: number): Awaitable<Outcome> {
+    return this.again(state, tries, () =>
+      after(this.access.load(state.handle), (newest) => {
+        const content = newest === undefined ? undefined : decodePayload(newest.payload);
+        if (newest === undefined || content === undefined) return this.gone(state, listener);
+        return after(this.#attempt(state, newest, content, changes, listener), (outcome) => {
+          if (outcome !== "conflict") return outcome;
+          if (tries >= MERGES) throw conflictError();
+          return this.#merge(state, changes, listener, tries + 1);
+        });
+      }),
+    );
+  }
+
+  /** A touch that fails costs the session some idle time, and the request nothing: the store's error is an event already. */
+  #touchQuietly(state: SessionState, listener: CommitListener): Awaitable<unknown> {
+    try {
+      const work = this.touch(state, listener);
+      return isPromise(work) ? work.catch(() => undefined) : work;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #refuseOversize(payload: string, content: Content): void {
+    // A UTF-16 unit is at most three bytes of UTF-8.
+    if (payload.length * 3 <= this.#maxBytes || Buffer.byteLength(payload) <= this.#maxBytes) return;
+    const largest = [...content.texts].sort((a, b) => b[1].length - a[1].length).slice(0, 3);
+    const named = largest.map(([name, text]) => `${JSON.stringify(name)} (${Buffer.byteLength(text)} bytes)`);
+    throw new SojournError(
+      "TOO_LARGE",
+      `the session is larger than maxBytes (${this.#maxBytes}); its largest properties: ${named.join(", ")}. Keep large data in your database and its ID in the session, or raise maxBytes`,
+    );
+  }
+}
+
+export function goneError(): SojournError {
+  return new SojournError(
+    "SESSION_GONE",
+    "the session was ended meanwhile, by a logout, a revocation or its time; nothing was saved",
+  );
+}
+
+export function conflictError(): SojournError {
+  return new SojournError("CONFLICT", "other requests kept changing the session; nothing was saved");
+}
+
+export function undeliverableError(): SojournError {
+  return new SojournError(
+    "HEADERS_SENT",
+    "the session needs a cookie that can't be sent: change it before the response starts, and over HTTPS if the cookie is Secure",
+  );
+}

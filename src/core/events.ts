@@ -1,0 +1,66 @@
+import type { SojournError } from "./errors.ts";
+
+/**
+ * What happens to sessions, for logs, audits and metrics. An event names a session by its handle, which opens nothing; none
+ * carries a token, a secret or session data.
+ */
+export interface SessionEvents {
+  /** A session was stored for the first time. */
+  create: { handle: string; userId: string | null };
+  /** A user logged in: `handle` is the new session's, `previous` the one that it took over from. */
+  login: { handle: string; userId: string; previous: string | undefined };
+  /** A session got a new handle and secret without a login. */
+  regenerate: { handle: string | undefined; previous: string };
+  /** A session was ended by its own request, `destroy` or `logout`. */
+  destroy: { handle: string; userId: string | null };
+  /** Sessions were ended from outside: one by its handle, or all of a user but `except`. */
+  revoke: { handle?: string; userId?: string; except?: string; count: number };
+  /** A commit found that another request had committed first, and merged its own changes over that. */
+  conflict: { handle: string; attempt: number };
+  /** A commit found its session ended meanwhile; its write was dropped. */
+  gone: { handle: string };
+  /** A record could not be decoded. It counts as absent and is left where it is. */
+  "damaged-record": { handle: string };
+  /** A request carried several different tokens under one cookie name. */
+  "duplicate-cookie": { count: number };
+  /** A session was changed whose token can't reach the client; nothing was stored. */
+  "cookie-not-sent": { reason: "insecure" | "headers-sent" };
+  /** The store failed or did not answer in time. */
+  "store-error": { operation: string; error: SojournError };
+}
+
+export type SessionEvent = keyof SessionEvents;
+
+/** Calls listeners, and lets none of them disturb what is being done: one that throws is reported as a process warning. */
+export class Events {
+  readonly #listeners = new Map<SessionEvent, Set<(detail: never) => void>>();
+
+  /** Adds a listener; returns how to remove it. */
+  on<E extends SessionEvent>(event: E, listener: (detail: SessionEvents[E]) => void): () => void {
+    let listeners = this.#listeners.get(event);
+    if (listeners === undefined) {
+      listeners = new Set();
+      this.#listeners.set(event, listeners);
+    }
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }
+
+  emit<E extends SessionEvent>(event: E, detail: SessionEvents[E]): void {
+    const listeners = this.#listeners.get(event) as Set<(detail: SessionEvents[E]) => void> | undefined;
+    if (listeners === undefined) return;
+    for (const listener of listeners) {
+      try {
+        const answer: unknown = listener(detail);
+        if (answer instanceof Promise) answer.catch((error: unknown) => complain(event, error));
+      } catch (error) {
+        complain(event, error);
+      }
+    }
+  }
+}
+
+function complain(event: SessionEvent, error: unknown): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  process.emitWarning(`a listener of "${event}" failed: ${reason}`, { code: "SOJOURN_LISTENER" });
+}

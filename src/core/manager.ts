@@ -1,0 +1,299 @@
+import {
+  type Awaitable,
+  isIndexed,
+  type IndexedStore,
+  type SessionRecord,
+  type SessionStore,
+  type StoreCapabilities,
+  type StoredSession,
+} from "../stores/store.ts";
+import { isHandle, sameHash, type TokenCodec, type TokenSource, type VerifiedToken } from "../tokens/token.ts";
+import { after, isPromise } from "./awaitable.ts";
+import type { Clock } from "./clock.ts";
+import { Committer } from "./committer.ts";
+import { SojournError } from "./errors.ts";
+import type { Events } from "./events.ts";
+import { decodePayload } from "./record.ts";
+import { stateOf } from "./session.ts";
+import { type Deadlines, StoreAccess } from "./store-access.ts";
+import { expiryOf, hasExpired, type Timeouts, touchIsDue } from "./timeouts.ts";
+import { type Client, type OpenedSession, Superseded, Visit, type VisitEnvironment } from "./visit.ts";
+
+/** What a user is shown of one of their sessions. */
+export interface Device {
+  /** Names the session for `revoke`; opens nothing. */
+  handle: string;
+  /** Such as "Firefox on Linux". */
+  label: string;
+  /** The address that the session began from, if it was known. */
+  ip: string | undefined;
+  createdAt: Date;
+  /** The last use that was written down: at most `touchAfter` before the last one. */
+  lastUsedAt: Date;
+  expiresAt: Date;
+  /** Whether it is the session given as `current`. */
+  current: boolean;
+}
+
+/** A session seen from outside its requests. */
+export interface SessionSnapshot {
+  handle: string;
+  userId: string | null;
+  createdAt: Date;
+  lastUsedAt: Date;
+  expiresAt: Date;
+  /** A copy: changing it changes nothing. */
+  data: Record<string, unknown>;
+}
+
+export interface ManagerOptions {
+  store: SessionStore;
+  clock: Clock;
+  limits: Timeouts;
+  deadlines: Deadlines;
+  tokens: TokenSource;
+  events: Events;
+  maxBytes: number;
+}
+
+/** Expired records are swept about once a minute, at a random moment so that processes don't do it at once. */
+const SWEEP_MS = 60_000;
+const SWEEP_BATCH = 1_000;
+const LIST_PAGE = 1_000;
+
+/** Opens sessions, ends them from outside, and answers for a user's devices: the place where the parts meet. */
+export class SessionManager {
+  readonly store: SessionStore;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly #access: StoreAccess;
+  readonly #limits: Timeouts;
+  readonly #env: VisitEnvironment;
+  readonly #background = new Set<Promise<unknown>>();
+  #cancelSweep: (() => void) | undefined = undefined;
+  #closing: Promise<void> | undefined = undefined;
+
+  constructor({ store, clock, limits, deadlines, tokens, events, maxBytes }: ManagerOptions) {
+    this.store = store;
+    this.clock = clock;
+    this.events = events;
+    this.#limits = limits;
+    this.#access = new StoreAccess(store, clock, deadlines, events);
+    this.#env = {
+      committer: new Committer({ access: this.#access, clock, limits, tokens, events, maxBytes }),
+      clock,
+      limits,
+      tokens,
+      events,
+      superseded: new Superseded(),
+      endAll: (userId) => this.revokeAll(userId),
+    };
+    if (isIndexed(store)) this.#sweepLater(store);
+  }
+
+  visit(client: Client, opened?: OpenedSession): Visit {
+    return new Visit(this.#env, client, opened);
+  }
+
+  /**
+   * The session that a token opens; `undefined` for a token of no session, or with the wrong secret, or whose record has
+   * expired or is damaged. Plain if the store is synchronous.
+   */
+  open(token: VerifiedToken): Awaitable<OpenedSession | undefined> {
+    return after(this.#access.load(token.handle), (record) => {
+      if (record === undefined || !sameHash(record.secretHash, token.secretHash)) return undefined;
+      const content = decodePayload(record.payload);
+      if (content === undefined) {
+        this.events.emit("damaged-record", { handle: token.handle });
+        return undefined;
+      }
+      const now = this.clock.now();
+      const lifetime = { ...content.facts, createdAt: record.createdAt, expiresAt: record.expiresAt };
+      if (hasExpired(lifetime, now, this.#limits)) return undefined;
+      return { handle: token.handle, secret: token.secret, record: this.#touched(token, record, lifetime, now), content };
+    });
+  }
+
+  /** Tries each text in turn; the first that opens a session wins. */
+  openFirst(texts: readonly string[], codec: TokenCodec): Awaitable<{ opened: OpenedSession; token: VerifiedToken } | undefined> {
+    if (texts.length > 1) this.#reportDuplicates(texts, codec);
+    const from = (position: number): ReturnType<SessionManager["openFirst"]> => {
+      for (let i = position; i < texts.length; i += 1) {
+        const token = codec.verify(texts[i] ?? "");
+        if (token === undefined) continue;
+        return after(this.open(token), (opened) => (opened === undefined ? from(i + 1) : { opened, token }));
+      }
+      return undefined;
+    };
+    return from(0);
+  }
+
+  /** A user's sessions, the newest use first. Give `current: req.session` to have it marked. */
+  async list(userId: string, { current }: { current?: object } = {}): Promise<Device[]> {
+    const currentHandle = current === undefined ? undefined : stateOf(current)?.handle;
+    const devices: Device[] = [];
+    for await (const session of this.#sessionsOf(requireUser(userId))) {
+      const device = decodePayload(session.payload)?.facts.device;
+      devices.push({
+        handle: session.handle,
+        label: device?.label ?? "Unknown device",
+        ip: device?.ip,
+        createdAt: new Date(session.createdAt),
+        lastUsedAt: new Date(session.touchedAt),
+        expiresAt: new Date(session.expiresAt),
+        current: session.handle === currentHandle,
+      });
+    }
+    return devices;
+  }
+
+  /**
+   * Ends one session from outside. With `userId` only if it is that user's: give it whenever the handle comes from a request.
+   * @returns whether there was such a session
+   */
+  async revoke(handle: string, { userId }: { userId?: string } = {}): Promise<boolean> {
+    if (typeof handle !== "string" || !isHandle(handle)) return false;
+    const record = await this.#access.load(handle);
+    if (record === undefined || (userId !== undefined && record.userId !== userId)) return false;
+    const ended = await this.#access.delete(handle);
+    if (ended) this.events.emit("revoke", { handle, ...(record.userId !== null && { userId: record.userId }), count: 1 });
+    return ended;
+  }
+
+  /** Ends all sessions of a user, except one (`req.session`, or a handle). @returns how many */
+  async revokeAll(userId: string, { except }: { except?: object | string } = {}): Promise<number> {
+    const store = this.#indexed("revokeAll");
+    const kept = typeof except === "object" ? stateOf(except)?.handle : except;
+    if (except !== undefined && kept === undefined) {
+      throw new TypeError("revokeAll(userId, { except }): except must be a session or a handle");
+    }
+    const query = { userId: requireUser(userId), ...(kept !== undefined && { except: kept }) };
+    const count = await this.#access.commit("deleteAll", () => store.deleteAll(query));
+    if (count > 0) this.events.emit("revoke", { ...query, count });
+    return count;
+  }
+
+  /** A session from outside its requests, by its handle; `undefined` if there is none. */
+  async get(handle: string): Promise<SessionSnapshot | undefined> {
+    if (typeof handle !== "string" || !isHandle(handle)) return undefined;
+    const record = await this.#access.load(handle);
+    const content = record === undefined ? undefined : decodePayload(record.payload);
+    if (record === undefined || content === undefined) return undefined;
+    const data: Record<string, unknown> = {};
+    for (const [name, text] of content.texts) {
+      try {
+        Object.defineProperty(data, name, { value: JSON.parse(text), enumerable: true, writable: true, configurable: true });
+      } catch {
+        this.events.emit("damaged-record", { handle });
+      }
+    }
+    return {
+      handle,
+      userId: record.userId,
+      createdAt: new Date(record.createdAt),
+      lastUsedAt: new Date(record.touchedAt),
+      expiresAt: new Date(record.expiresAt),
+      data,
+    };
+  }
+
+  /** How many sessions are stored, of one user or of everyone. */
+  async count(userId?: string): Promise<number> {
+    const store = this.#indexed("count");
+    return this.#access.read("count", () => store.count(userId === undefined ? {} : { userId }));
+  }
+
+  /** Removes expired records now, at most `limit`; it is done by itself about once a minute. @returns how many */
+  async prune(limit: number = SWEEP_BATCH): Promise<number> {
+    const store = this.#indexed("prune");
+    return this.#access.commit("prune", () => store.prune(limit));
+  }
+
+  get capabilities(): Readonly<Partial<StoreCapabilities>> & { revocable: boolean } {
+    return { ...this.store.capabilities, indexed: isIndexed(this.store), revocable: true };
+  }
+
+  /** Waits for what is being written, stops sweeping, and closes the store. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      this.#cancelSweep?.();
+      this.#cancelSweep = undefined;
+      while (this.#background.size > 0) await Promise.allSettled(this.#background);
+      await this.store.close();
+    })();
+    return this.#closing;
+  }
+
+  /** Writes the last use down when that is due; nobody waits for it. */
+  #touched(
+    token: VerifiedToken,
+    record: SessionRecord,
+    lifetime: { createdAt: number; until?: number; from?: number },
+    now: number,
+  ): SessionRecord {
+    if (!touchIsDue(record.touchedAt, now, this.#limits)) {
+      token.quietUntil = record.touchedAt + this.#limits.touchAfterMs;
+      return record;
+    }
+    const expiresAt = expiryOf(lifetime, now, this.#limits);
+    token.quietUntil = now + this.#limits.touchAfterMs;
+    try {
+      const work = this.#access.touch(token.handle, now, expiresAt);
+      if (isPromise(work)) this.#inBackground(work);
+    } catch {
+      // The store's failure is an event already; the session has lost some idle time, and the request nothing.
+    }
+    return { ...record, touchedAt: now, expiresAt };
+  }
+
+  #inBackground(work: Promise<unknown>): void {
+    const settled: Promise<unknown> = work
+      .catch(() => undefined)
+      .then(() => {
+        this.#background.delete(settled);
+      });
+    this.#background.add(settled);
+  }
+
+  #reportDuplicates(texts: readonly string[], codec: TokenCodec): void {
+    const different = new Set(texts.filter((text) => codec.verify(text) !== undefined));
+    if (different.size > 1) this.events.emit("duplicate-cookie", { count: different.size });
+  }
+
+  async *#sessionsOf(userId: string): AsyncGenerator<StoredSession> {
+    const store = this.#indexed("list");
+    let cursor: string | undefined;
+    do {
+      const query = { userId, limit: LIST_PAGE, ...(cursor !== undefined && { cursor }) };
+      const page = await this.#access.read("list", () => store.list(query));
+      yield* page.sessions;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+  }
+
+  #sweepLater(store: IndexedStore): void {
+    this.#cancelSweep = this.clock.after(SWEEP_MS * (0.5 + Math.random()), () => {
+      this.#inBackground(
+        (async () => {
+          // Batch after batch, with other work in between, until no full batch is left.
+          while (this.#closing === undefined) {
+            const removed = await this.#access.commit("prune", () => store.prune(SWEEP_BATCH));
+            if (removed < SWEEP_BATCH) break;
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+        })(),
+      );
+      if (this.#closing === undefined) this.#sweepLater(store);
+    });
+  }
+
+  #indexed(method: string): IndexedStore {
+    if (isIndexed(this.store)) return this.store;
+    throw new SojournError("NO_USER_INDEX", `${method} needs a store that knows its users; this one only loads and saves`);
+  }
+}
+
+function requireUser(userId: string): string {
+  if (typeof userId === "string" && userId !== "") return userId;
+  throw new TypeError("userId must be a non-empty string");
+}

@@ -1,0 +1,89 @@
+/** When a session ends: arithmetic over times, without a clock. Every time is epoch milliseconds. */
+
+/** Milliseconds, or a number with a unit: `"500ms"`, `"30s"`, `"30m"`, `"12h"`, `"30d"`, `"2w"`. */
+export type Duration = number | string;
+
+const UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)$/;
+
+/**
+ * Milliseconds of a duration; `false` is `Infinity`.
+ * @throws TypeError naming `option` for anything that isn't a positive, finite duration.
+ */
+export function parseDuration(value: Duration | false, option: string): number {
+  if (value === false) return Number.POSITIVE_INFINITY;
+  if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
+  const match = typeof value === "string" ? DURATION.exec(value) : null;
+  const ms = match === null ? 0 : Number(match[1]) * (UNITS[match[2] ?? ""] ?? 0);
+  if (ms > 0 && Number.isFinite(ms)) return ms;
+  throw new TypeError(
+    `${option} must be a positive number of milliseconds or a string such as "30m", "12h" or "30d"${
+      option.endsWith("imeout") ? ", or false for none" : ""
+    }`,
+  );
+}
+
+/** The limits that one application sets on its sessions. */
+export interface Timeouts {
+  idleMs: number;
+  absoluteMs: number;
+  /** An unchanged session's last use is written down at most this often. */
+  touchAfterMs: number;
+}
+
+const ONE_MINUTE = 60_000;
+
+/** Normalises the three options. */
+export function timeouts(options: {
+  idleTimeout?: Duration | false;
+  absoluteTimeout?: Duration | false;
+  touchAfter?: Duration;
+}): Timeouts {
+  const idleMs = parseDuration(options.idleTimeout ?? "30m", "idleTimeout");
+  const absoluteMs = parseDuration(options.absoluteTimeout ?? "12h", "absoluteTimeout");
+  const touchAfterMs =
+    options.touchAfter === undefined
+      ? Math.min(idleMs / 10, ONE_MINUTE)
+      : options.touchAfter === 0
+        ? 0
+        : parseDuration(options.touchAfter, "touchAfter");
+  if (touchAfterMs >= idleMs)
+    throw new TypeError("touchAfter must be shorter than idleTimeout, or sessions in use would end");
+  return { idleMs, absoluteMs, touchAfterMs };
+}
+
+/** What of a session decides about its end. */
+export interface Lifetime {
+  createdAt: number;
+  /** Set by `persist` and "remember me": the session ends exactly then, however idle it is. */
+  until?: number | undefined;
+  /** Set when `persist(false)` took `until` back: the absolute timeout counts from here instead of `createdAt`. */
+  from?: number | undefined;
+}
+
+/** The furthest future that is kept: year 9999, so that "never" still fits every database's integers and `Date`. */
+export const FOREVER = 253_402_300_799_000;
+
+/** When a session that is used now ends. */
+export function expiryOf(session: Lifetime, now: number, limits: Timeouts): number {
+  if (session.until !== undefined) return Math.min(session.until, FOREVER);
+  return Math.min(now + limits.idleMs, absoluteEnd(session, limits), FOREVER);
+}
+
+/**
+ * Whether a stored session has ended. The stored deadline is honoured even where today's options would allow more
+ * (CVE-2024-35220), and an absolute timeout that was shortened since applies at once.
+ */
+export function hasExpired(session: Lifetime & { expiresAt: number }, now: number, limits: Timeouts): boolean {
+  if (now >= session.expiresAt) return true;
+  return session.until === undefined && now >= absoluteEnd(session, limits);
+}
+
+/** Whether the last use is old enough to be written down again. */
+export function touchIsDue(touchedAt: number, now: number, limits: Timeouts): boolean {
+  return now - touchedAt >= limits.touchAfterMs;
+}
+
+function absoluteEnd(session: Lifetime, limits: Timeouts): number {
+  return (session.from ?? session.createdAt) + limits.absoluteMs;
+}

@@ -1,0 +1,23 @@
+export { type Clock, systemClock } from "./core/clock.ts";
+export { SojournError, type SojournErrorCode } from "./core/errors.ts";
+export type { SessionEvent, SessionEvents } from "./core/events.ts";
+export type { Device, SessionSnapshot } from "./core/manager.ts";
+export type { DeviceInfo } from "./core/record.ts";
+export { type LiveSession, type LoginOptions, type LogoutOptions, type RegenerateOptions, Session } from "./core/session.ts";
+// All of it, because only so can applications add to SessionData by declaring module "sojourn".
+export * from "./core/session-data.ts";
+export type { Duration } from "./core/timeouts.ts";
+export type { CookieOptions } from "./http/cookies.ts";
+export { type SessionOptions, type Sessions, session } from "./http/middleware.ts";
+export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
+export type {
+  Awaitable,
+  IndexedStore,
+  SessionPage,
+  SessionRecord,
+  SessionStore,
+  StoreCapabilities,
+  StoredSession,
+  UpdateResult,
+} from "./stores/store.ts";
+export type { Secret } from "./tokens/key-ring.ts";

@@ -1,0 +1,261 @@
+import { type Clock, systemClock } from "../core/clock.ts";
+import { SojournError } from "../core/errors.ts";
+import { NONE } from "./memory/columns.ts";
+import { byNewestUse, Newest } from "./memory/newest.ts";
+import { Table } from "./memory/table.ts";
+import { checkedLimit, decodeCursor, encodeCursor, type PageStart } from "./paging.ts";
+import type { IndexedStore, SessionPage, SessionRecord, StoreCapabilities, UpdateResult } from "./store.ts";
+
+/** What {@link MemoryStore} can be told. */
+export interface MemoryStoreOptions {
+  /** How many sessions there is room for. Default 100,000. */
+  maxEntries?: number;
+  /** How many characters of text, payloads nearly all of it. Default 256 Mi; most text takes a byte a character. */
+  maxBytes?: number;
+  /** Called after a session that had not expired was given up for want of room. */
+  onEvict?: (evicted: { handle: string; userId: string | null }) => void;
+  /** Says that nobody minds losing every session at a restart, so no warning is needed. Default `false`. */
+  acceptLossOnRestart?: boolean;
+  /** Default: the machine's time. */
+  clock?: Clock;
+}
+
+/** How many expired sessions each write takes along: more than the one that it can add, so they never pile up. */
+const SWEPT_PER_WRITE = 4;
+
+let warned = false;
+
+/**
+ * Sessions in this process's memory: for development, for tests, and for applications that may forget.
+ *
+ * Synchronous, and bounded: at its limits it gives up expired sessions first, then the anonymous one whose last
+ * recorded use is oldest, and a user's only when no anonymous one is left (a flood of visitors signs nobody out).
+ * No timer and no scan: expired sessions go a few with each write, so a million of them never stop the process.
+ *
+ * In production it prints one warning: a restart ends every session, and a second process has its own.
+ *
+ * @throws TypeError for an impossible option. Its methods throw a {@link SojournError}: `TOO_LARGE` for a session
+ * that alone is over `maxBytes`, `STORE_CLOSED` after `close`.
+ * @example
+ * app.use(session({ store: new MemoryStore({ maxEntries: 10_000 }) }));
+ */
+export class MemoryStore implements IndexedStore {
+  readonly synchronousLoad = true;
+  readonly capabilities: Readonly<StoreCapabilities> = {
+    durable: "no",
+    shared: false,
+    atomicUpdate: true,
+    indexed: true,
+  };
+
+  readonly #clock: Clock;
+  readonly #maxEntries: number;
+  readonly #maxCharacters: number;
+  readonly #onEvict: MemoryStoreOptions["onEvict"];
+  #table = new Table();
+  #closed = false;
+
+  constructor(options: MemoryStoreOptions = {}) {
+    this.#clock = options.clock ?? systemClock;
+    this.#maxEntries = checkedBound("maxEntries", options.maxEntries ?? 100_000);
+    this.#maxCharacters = checkedBound("maxBytes", options.maxBytes ?? 256 * 1024 * 1024);
+    this.#onEvict = options.onEvict;
+    if (process.env.NODE_ENV === "production" && options.acceptLossOnRestart !== true) warnOnce();
+  }
+
+  load(handle: string): SessionRecord | undefined {
+    const slot = this.#live(handle);
+    return slot === NONE ? undefined : this.#table.record(slot);
+  }
+
+  create(handle: string, record: SessionRecord): boolean {
+    if (this.#live(handle) !== NONE) return false;
+    const expired = this.#table.find(handle);
+    if (expired !== NONE) this.#table.remove(expired);
+    this.#sweep(SWEPT_PER_WRITE);
+    const characters = handle.length + charactersOf(record) + (record.userId?.length ?? 0);
+    if (characters > this.#maxCharacters) throw tooLarge();
+    this.#makeRoom(1, characters, NONE);
+    this.#table.insert(handle, record);
+    return true;
+  }
+
+  update(handle: string, record: SessionRecord, expectedVersion: number): UpdateResult {
+    const slot = this.#live(handle);
+    if (slot === NONE) return "gone";
+    const table = this.#table;
+    if (table.version(slot) !== expectedVersion) return "conflict";
+    const growth = charactersOf(record) - table.recordCharacters(slot);
+    if (growth > 0) {
+      if (handle.length + charactersOf(record) + (table.userId(slot)?.length ?? 0) > this.#maxCharacters) {
+        throw tooLarge();
+      }
+      this.#makeRoom(0, growth, slot);
+    }
+    table.replace(slot, record);
+    this.#sweep(SWEPT_PER_WRITE);
+    return "ok";
+  }
+
+  touch(handle: string, touchedAt: number, expiresAt: number): boolean {
+    const slot = this.#live(handle);
+    if (slot === NONE) return false;
+    if (touchedAt >= this.#table.touchedAt(slot)) this.#table.move(slot, touchedAt, expiresAt);
+    this.#sweep(SWEPT_PER_WRITE);
+    return true;
+  }
+
+  delete(handle: string): boolean {
+    const slot = this.#live(handle);
+    if (slot !== NONE) this.#table.remove(slot);
+    this.#sweep(SWEPT_PER_WRITE);
+    return slot !== NONE;
+  }
+
+  /**
+   * One page. Of a user: the cost is the user's sessions. Of everyone: those of the half minutes that the page
+   * reaches into, never all.
+   */
+  list(query: { userId?: string; cursor?: string; limit?: number }): SessionPage {
+    const table = this.#open();
+    const limit = checkedLimit(query.limit ?? 100, "list");
+    const start = decodeCursor(query.cursor);
+    const now = this.#clock.now();
+    const found: PageStart[] = [];
+    const groups =
+      query.userId === undefined
+        ? table.byNewestGrain(start?.touchedAt ?? Number.POSITIVE_INFINITY)
+        : [table.ofUser(query.userId)];
+    for (const slots of groups) {
+      // One more than the page holds tells whether there is another.
+      const newest = new Newest(limit + 1 - found.length);
+      for (const slot of slots) {
+        if (!(table.expiresAt(slot) > now)) continue;
+        const place = { touchedAt: table.touchedAt(slot), handle: table.handle(slot) };
+        if (start === undefined || byNewestUse(start, place) < 0) newest.offer(place);
+      }
+      for (const place of newest.places) found.push(place);
+      if (found.length > limit) break;
+    }
+    const page = found.slice(0, limit);
+    const sessions = page.map(({ handle }) => table.stored(table.find(handle)));
+    const last = page.at(-1);
+    return found.length > limit && last !== undefined ? { sessions, cursor: encodeCursor(last) } : { sessions };
+  }
+
+  deleteAll(query: { userId?: string; except?: string }): number {
+    const table = this.#open();
+    const now = this.#clock.now();
+    const spared = query.except === undefined ? NONE : this.#live(query.except);
+    if (query.userId === undefined) {
+      // A new table instead of a million removals.
+      const live = table.size - table.countExpired(now) - (spared === NONE ? 0 : 1);
+      this.#table = new Table();
+      if (spared !== NONE) this.#table.insert(table.handle(spared), table.record(spared));
+      return live;
+    }
+    let deleted = 0;
+    for (const slot of [...table.ofUser(query.userId)]) {
+      if (slot === spared) continue;
+      if (table.expiresAt(slot) > now) deleted++;
+      table.remove(slot);
+    }
+    return deleted;
+  }
+
+  /** Of everyone: at once, and counts expired sessions that no write has taken along yet. */
+  count(query: { userId?: string } = {}): number {
+    const table = this.#open();
+    if (query.userId === undefined) return table.size;
+    const now = this.#clock.now();
+    let live = 0;
+    for (const slot of table.ofUser(query.userId)) if (table.expiresAt(slot) > now) live++;
+    return live;
+  }
+
+  /** Seldom needed: every write takes expired sessions along. Sees those that expired half a minute ago or more. */
+  prune(limit = 1_000): number {
+    this.#open();
+    return this.#sweep(checkedLimit(limit, "prune"));
+  }
+
+  /** Forgets every session. */
+  close(): void {
+    this.#closed = true;
+    this.#table = new Table();
+  }
+
+  #open(): Table {
+    if (this.#closed) throw new SojournError("STORE_CLOSED", "The memory store was closed.");
+    return this.#table;
+  }
+
+  #live(handle: string): number {
+    const table = this.#open();
+    const slot = table.find(handle);
+    return slot !== NONE && table.expiresAt(slot) > this.#clock.now() ? slot : NONE;
+  }
+
+  #sweep(limit: number): number {
+    const now = this.#clock.now();
+    let removed = 0;
+    while (removed < limit) {
+      const slot = this.#table.longExpired(now);
+      if (slot === NONE) break;
+      this.#table.remove(slot);
+      removed++;
+    }
+    return removed;
+  }
+
+  /** @param writing the slot that the room is for, which must not be given up itself */
+  #makeRoom(entries: number, characters: number, writing: number): void {
+    const table = this.#table;
+    const now = this.#clock.now();
+    while (table.size + entries > this.#maxEntries || table.characters + characters > this.#maxCharacters) {
+      const expired = table.longExpired(now);
+      const victim = expired === NONE ? table.leastRecentlyUsed(writing) : expired;
+      if (victim === NONE) return;
+      const evicted = { handle: table.handle(victim), userId: table.userId(victim) };
+      const unexpired = table.expiresAt(victim) > now;
+      table.remove(victim);
+      if (unexpired && this.#onEvict !== undefined) tell(this.#onEvict, evicted);
+    }
+  }
+}
+
+/** Later, so that the callback may use the store; and its failure is not the failure of someone's request. */
+function tell<T>(listener: (event: T) => void, event: T): void {
+  queueMicrotask(() => {
+    try {
+      listener(event);
+    } catch (error) {
+      const name = error instanceof Error ? error.name : typeof error;
+      process.emitWarning(`The memory store's onEvict threw (${name}).`, { code: "SOJOURN_LISTENER_THREW" });
+    }
+  });
+}
+
+function charactersOf(record: SessionRecord): number {
+  return record.payload.length + record.secretHash.length;
+}
+
+function checkedBound(option: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${option} must be a whole number from 1`);
+  return value;
+}
+
+function tooLarge(): SojournError {
+  return new SojournError("TOO_LARGE", "The session is larger than the memory store's maxBytes.");
+}
+
+function warnOnce(): void {
+  if (warned) return;
+  warned = true;
+  process.emitWarning(
+    "Sessions are kept in this process's memory: a restart signs everyone out, and other processes don't see them. " +
+      'Use a store that lasts, such as `new SqliteStore("sessions.db")` from "sojourn/sqlite", ' +
+      "or state `new MemoryStore({ acceptLossOnRestart: true })`.",
+    { code: "SOJOURN_MEMORY_STORE" },
+  );
+}

@@ -1,0 +1,62 @@
+import { createHmac, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
+
+/** What an application may configure: one secret or several, the first writes, all of them read. */
+export type Secret = string | Buffer | readonly (string | Buffer)[];
+
+const SALT = "sojourn v1";
+const EXAMPLES = new Set(["keyboard cat", "secret", "changeme", "your-secret-key", "shhhh"]);
+const HOW_TO_MAKE_ONE = `node -e 'console.log(crypto.randomBytes(32).toString("base64url"))'`;
+
+/**
+ * The application's keys. Each purpose has its own key, derived by HKDF-SHA-256 (RFC 5869), so that what one purpose
+ * made never opens as another. Holds prebuilt `KeyObject`s: they keep the bytes out of `util.inspect`, and Node makes a
+ * MAC with one several times faster than with a Buffer.
+ */
+export class KeyRing {
+  readonly #masters: readonly KeyObject[];
+  readonly #derived = new Map<string, readonly KeyObject[]>();
+
+  /**
+   * @throws TypeError for an empty or malformed secret, and for a weak one in production; elsewhere a weak one warns.
+   */
+  constructor(secret: Secret, { production, warn }: { production: boolean; warn: (message: string) => void }) {
+    const secrets = typeof secret === "string" || Buffer.isBuffer(secret) ? [secret] : secret;
+    if (!Array.isArray(secrets) || secrets.length === 0) {
+      throw new TypeError("secret must be a string, a Buffer, or a non-empty array of them");
+    }
+    this.#masters = secrets.map((one: unknown) => {
+      if ((typeof one !== "string" && !Buffer.isBuffer(one)) || one.length === 0) {
+        throw new TypeError("secret must be a string, a Buffer, or a non-empty array of them");
+      }
+      if (isWeak(one)) {
+        const message = `secret is weak: give at least 32 random bytes, for instance from ${HOW_TO_MAKE_ONE}`;
+        if (production) throw new TypeError(message);
+        warn(message);
+      }
+      return createSecretKey(typeof one === "string" ? Buffer.from(one, "utf8") : one);
+    });
+  }
+
+  /** The keys of one purpose, the one that writes first. */
+  keysFor(purpose: string): readonly KeyObject[] {
+    let keys = this.#derived.get(purpose);
+    if (keys === undefined) {
+      keys = this.#masters.map((master) =>
+        createSecretKey(Buffer.from(hkdfSync("sha256", master, SALT, purpose, 32))),
+      );
+      this.#derived.set(purpose, keys);
+    }
+    return keys;
+  }
+}
+
+/** HMAC-SHA-256 (RFC 2104) as base64url. */
+export function hmac(key: KeyObject, text: string): string {
+  return createHmac("sha256", key).update(text).digest("base64url");
+}
+
+/** Under 32 bytes, a published example, or so few different characters that it was typed rather than drawn. */
+function isWeak(secret: string | Buffer): boolean {
+  if (typeof secret === "string" && EXAMPLES.has(secret.trim().toLowerCase())) return true;
+  return secret.length < 32 || new Set<string | number>(secret).size < 10;
+}

@@ -1,0 +1,149 @@
+import { hash, randomFillSync, timingSafeEqual } from "node:crypto";
+import { hmac, type KeyRing } from "./key-ring.ts";
+
+/**
+ * Tokens: `handle.secret`, plus `.mac` where the application configured a key.
+ *
+ * The handle (128 bits) names the session and opens nothing; the secret (192 bits) is known to the browser alone, a store
+ * keeps its SHA-256. The MAC is a gate in front of the store: without the key nobody can make a token that reaches it, not even
+ * with write access to the store. OWASP ASVS 7.2.3 asks for 128 bits of entropy.
+ */
+const HANDLE_BYTES = 16;
+const SECRET_BYTES = 24;
+const HANDLE_LENGTH = 22;
+const SECRET_LENGTH = 32;
+/** 132 bits, the first 22 characters of the MAC. */
+const MAC_LENGTH = 22;
+const BARE_LENGTH = HANDLE_LENGTH + 1 + SECRET_LENGTH;
+const MAC_TOKEN_LENGTH = BARE_LENGTH + 1 + MAC_LENGTH;
+
+/** The 16 bytes of a handle leave four unused bits in its last character; the canonical form has them zero. */
+const HANDLE = /^[A-Za-z0-9_-]{21}[AQgw]$/;
+const TOKEN = /^[A-Za-z0-9_-]{21}[AQgw]\.[A-Za-z0-9_-]{32}(?:\.[A-Za-z0-9_-]{22})?$/;
+
+export function isHandle(text: string): boolean {
+  return HANDLE.test(text);
+}
+
+/** Fills a buffer with bytes that nobody can predict. */
+export type RandomFill = (buffer: Buffer) => unknown;
+
+const POOL_BYTES = 4096;
+
+/** A source of handles and secrets. Draws from the system's generator in blocks, because each call costs microseconds. */
+export class TokenSource {
+  readonly #fill: RandomFill;
+  readonly #pool = Buffer.alloc(POOL_BYTES);
+  #used = POOL_BYTES;
+
+  constructor(fill: RandomFill = randomFillSync) {
+    this.#fill = fill;
+  }
+
+  handle(): string {
+    return this.#draw(HANDLE_BYTES);
+  }
+
+  secret(): string {
+    return this.#draw(SECRET_BYTES);
+  }
+
+  #draw(bytes: number): string {
+    if (this.#used + bytes > POOL_BYTES) {
+      // If the generator fails, this throws and nothing of the old pool is used again (CVE-2025-66565).
+      this.#fill(this.#pool);
+      this.#used = 0;
+    }
+    const start = this.#used;
+    this.#used += bytes;
+    const text = this.#pool.toString("base64url", start, this.#used);
+    this.#pool.fill(0, start, this.#used);
+    return text;
+  }
+}
+
+/** A token whose form and MAC are right. Whether it opens a session is for the store's record to say. */
+export interface VerifiedToken {
+  handle: string;
+  secret: string;
+  secretHash: string;
+  /** Whether another key than the first made its MAC, so that it should be sent anew. */
+  outdated: boolean;
+  /** Epoch milliseconds: until then a request that doesn't read its session has nothing to write down. Kept by the manager. */
+  quietUntil: number;
+}
+
+/** What a store keeps of a secret. */
+export function hashSecret(secret: string): string {
+  return hash("sha256", secret, "base64url");
+}
+
+/** Compares two SHA-256 texts in a time that tells nothing about where they differ. */
+export function sameHash(a: string, b: string): boolean {
+  return a.length === b.length && timingSafeEqual(Buffer.from(a, "latin1"), Buffer.from(b, "latin1"));
+}
+
+/** How many checked tokens are remembered, so that a visitor's next request needs no MAC and no hash. */
+const REMEMBERED = 10_000;
+
+/**
+ * Writes and checks the tokens of one name: a cookie's name is part of what its MAC covers, so that a token never works
+ * under another name.
+ */
+export class TokenCodec {
+  readonly #keys: ReturnType<KeyRing["keysFor"]> | undefined;
+  // Two generations: when the young one is full it becomes the old one. Only texts that passed every check are in here, and
+  // what was found of them is a pure function of the text.
+  #young = new Map<string, VerifiedToken>();
+  #old = new Map<string, VerifiedToken>();
+
+  constructor(ring: KeyRing | undefined, name: string) {
+    this.#keys = ring?.keysFor(`token|${name}`);
+  }
+
+  format(handle: string, secret: string): string {
+    const bare = `${handle}.${secret}`;
+    const key = this.#keys?.[0];
+    return key === undefined ? bare : `${bare}.${hmac(key, bare).slice(0, MAC_LENGTH)}`;
+  }
+
+  /** `undefined` for whatever is not exactly a token of this name. Never throws, and never costs more than the text is long. */
+  verify(text: string): VerifiedToken | undefined {
+    const length = this.#keys === undefined ? BARE_LENGTH : MAC_TOKEN_LENGTH;
+    if (text.length !== length) return undefined;
+    const known = this.#young.get(text) ?? this.#old.get(text);
+    if (known !== undefined) return known;
+    if (!TOKEN.test(text)) return undefined;
+    const outdated = this.#checkMac(text);
+    if (outdated === undefined) return undefined;
+    // A copy, because a slice of the Cookie header would keep the whole header in memory.
+    const own = Buffer.from(text, "latin1").toString("latin1");
+    const secret = own.slice(HANDLE_LENGTH + 1, BARE_LENGTH);
+    const verified = {
+      handle: own.slice(0, HANDLE_LENGTH),
+      secret,
+      secretHash: hashSecret(secret),
+      outdated,
+      quietUntil: 0,
+    };
+    if (this.#young.size >= REMEMBERED / 2) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(own, verified);
+    return verified;
+  }
+
+  /** Whether the MAC is of an older key; `undefined` if it is of none. */
+  #checkMac(text: string): boolean | undefined {
+    if (this.#keys === undefined) return false;
+    const bare = text.slice(0, BARE_LENGTH);
+    const mac = Buffer.from(text.slice(BARE_LENGTH + 1), "latin1");
+    let found: boolean | undefined;
+    for (const [position, key] of this.#keys.entries()) {
+      const expected = Buffer.from(hmac(key, bare).slice(0, MAC_LENGTH), "latin1");
+      if (timingSafeEqual(mac, expected)) found ??= position > 0;
+    }
+    return found;
+  }
+}
