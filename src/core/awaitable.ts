@@ -38,14 +38,16 @@ export type Callback<T> = (error?: unknown, value?: T) => void;
  * Gives the outcome to the callback, if there is one, and as a promise. Nobody has to look at the promise: one that is not awaited
  * can't bring the process down; what failed then is tried, or told, again before the response leaves.
  */
-export function deliver<T>(work: () => Awaitable<T>, callback?: Callback<T>): Promise<T> {
+export function deliver<T>(work: () => Awaitable<T>, callback?: Callback<T> | null): Promise<T> {
   let outcome: Promise<T>;
+  const isCallback = typeof callback === "function";
   try {
+    if (!isCallback && callback !== undefined && callback !== null) throw new TypeError("callback must be a function");
     outcome = Promise.resolve(work());
   } catch (error) {
     outcome = Promise.reject(error);
   }
-  if (callback === undefined) {
+  if (!isCallback) {
     outcome.catch(() => {});
     return outcome;
   }

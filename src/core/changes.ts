@@ -1,5 +1,5 @@
 import { SojournError } from "./errors.ts";
-import type { DeviceInfo, SessionFacts } from "./record.ts";
+import type { SessionFacts } from "./record.ts";
 
 /**
  * What one request changed of a session since it loaded it, in a form that can be put over any newer state of the
@@ -11,15 +11,16 @@ export interface Changes {
   /** `null` takes it back. */
   until?: number | null;
   from?: number;
-  device?: DeviceInfo;
-  flash?: FlashChanges;
+  flash?: readonly FlashStep[];
+  /** Which of the state's deletions are in here. */
+  asOf?: number;
 }
 
 /** Messages are added and taken, never overwritten, so that two requests' messages both survive. */
-export interface FlashChanges {
-  added: Map<string, unknown[]>;
-  taken: Map<string, unknown[]>;
-}
+export type FlashStep =
+  | { readonly type: string; readonly add: unknown }
+  /** The JSON texts of what was taken. */
+  | { readonly type: string; readonly take: readonly string[] };
 
 /** A session's content between decoding and encoding. */
 export interface Content {
@@ -64,19 +65,11 @@ export function merge(newest: Content, changes: Changes): Content {
 }
 
 function mergeFacts(newest: SessionFacts, changes: Changes): SessionFacts {
-  if (
-    changes.until === undefined &&
-    changes.from === undefined &&
-    changes.device === undefined &&
-    changes.flash === undefined
-  ) {
-    return newest;
-  }
+  if (changes.until === undefined && changes.from === undefined && changes.flash === undefined) return newest;
   const facts: SessionFacts = { ...newest };
   if (changes.until === null) delete facts.until;
   else if (changes.until !== undefined) facts.until = changes.until;
   if (changes.from !== undefined) facts.from = changes.from;
-  if (changes.device !== undefined) facts.device = changes.device;
   if (changes.flash !== undefined) {
     const flash = mergeFlash(newest.flash ?? {}, changes.flash);
     if (flash === undefined) delete facts.flash;
@@ -85,19 +78,26 @@ function mergeFacts(newest: SessionFacts, changes: Changes): SessionFacts {
   return facts;
 }
 
-function mergeFlash(newest: Record<string, unknown[]>, { added, taken }: FlashChanges): Record<string, unknown[]> | undefined {
+/** The messages after `steps`, by type; `undefined` for none. A taken message that is not there any more was taken by another request too. */
+export function mergeFlash(
+  newest: Record<string, unknown[]>,
+  steps: readonly FlashStep[],
+): Record<string, unknown[]> | undefined {
   // A Map, because a message type may be called anything, "__proto__" too.
   const lists = new Map<string, unknown[]>(Object.entries(newest));
-  for (const [type, messages] of taken) {
-    const gone = messages.map((message) => JSON.stringify(message));
-    const left = (lists.get(type) ?? []).filter((message) => {
-      const at = gone.indexOf(JSON.stringify(message));
-      if (at >= 0) gone.splice(at, 1);
-      return at < 0;
-    });
-    lists.set(type, left);
+  for (const step of steps) {
+    const list = lists.get(step.type) ?? [];
+    lists.set(step.type, "add" in step ? [...list, step.add] : without(list, step.take));
   }
-  for (const [type, messages] of added) lists.set(type, [...(lists.get(type) ?? []), ...messages]);
   for (const [type, messages] of lists) if (messages.length === 0) lists.delete(type);
   return lists.size === 0 ? undefined : Object.fromEntries(lists);
+}
+
+function without(list: readonly unknown[], taken: readonly string[]): unknown[] {
+  const texts = [...taken];
+  return list.filter((message) => {
+    const at = texts.indexOf(JSON.stringify(message));
+    if (at >= 0) texts.splice(at, 1);
+    return at < 0;
+  });
 }

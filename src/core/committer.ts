@@ -112,13 +112,19 @@ export class Committer {
     return after(this.access.create(state.handle, record), (created) => {
       if (!created) {
         if (tries >= HANDLES) throw new SojournError("STORE_UNAVAILABLE", "the session store refuses every new handle");
-        state.handle = this.#tokens.handle();
+        this.rename(state);
         return this.create(state, content, listener, changes, tries + 1);
       }
       state.settle(record, content, changes);
       listener.tokenChanged(state);
       this.#events.emit("create", { handle: state.handle, userId: record.userId });
     });
+  }
+
+  /** Another handle for a session that is not stored. */
+  rename(state: SessionState): void {
+    state.standing = "blank";
+    state.handle = this.#tokens.handle();
   }
 
   /** Moves the idle deadline. `false` if the session is gone. */

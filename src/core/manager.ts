@@ -16,8 +16,9 @@ import type { Events } from "./events.ts";
 import { decodePayload } from "./record.ts";
 import { stateOf } from "./session.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
-import { expiryOf, hasExpired, type Timeouts, touchIsDue } from "./timeouts.ts";
-import { type Client, type OpenedSession, Superseded, Visit, type VisitEnvironment } from "./visit.ts";
+import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
+import { Superseded } from "./superseded.ts";
+import { type Client, type OpenedSession, Visit, type VisitEnvironment } from "./visit.ts";
 
 /** What a user is shown of one of their sessions. */
 export interface Device {
@@ -108,7 +109,9 @@ export class SessionManager {
         return undefined;
       }
       const now = this.clock.now();
-      const lifetime = { ...content.facts, createdAt: record.createdAt, expiresAt: record.expiresAt };
+      const { until, from } = content.facts;
+      const { createdAt, touchedAt, expiresAt } = record;
+      const lifetime = { until, from, createdAt, touchedAt, expiresAt };
       if (hasExpired(lifetime, now, this.#limits)) return undefined;
       return { handle: token.handle, secret: token.secret, record: this.#touched(token, record, lifetime, now), content };
     });
@@ -153,10 +156,9 @@ export class SessionManager {
    */
   async revoke(handle: string, { userId }: { userId?: string } = {}): Promise<boolean> {
     if (typeof handle !== "string" || !isHandle(handle)) return false;
-    const record = await this.#access.load(handle);
-    if (record === undefined || (userId !== undefined && record.userId !== userId)) return false;
-    const ended = await this.#access.delete(handle);
-    if (ended) this.events.emit("revoke", { handle, ...(record.userId !== null && { userId: record.userId }), count: 1 });
+    if (userId !== undefined && (await this.#access.load(handle))?.userId !== userId) return false;
+    const ended = await this.#env.superseded.end(this.#access, handle);
+    if (ended) this.events.emit("revoke", { handle, ...(userId !== undefined && { userId }), count: 1 });
     return ended;
   }
 
@@ -228,7 +230,7 @@ export class SessionManager {
   #touched(
     token: VerifiedToken,
     record: SessionRecord,
-    lifetime: { createdAt: number; until?: number; from?: number },
+    lifetime: Lifetime,
     now: number,
   ): SessionRecord {
     if (!touchIsDue(record.touchedAt, now, this.#limits)) {
@@ -274,17 +276,20 @@ export class SessionManager {
   #sweepLater(store: IndexedStore): void {
     this.#cancelSweep = this.clock.after(SWEEP_MS * (0.5 + Math.random()), () => {
       this.#inBackground(
-        (async () => {
-          // Batch after batch, with other work in between, until no full batch is left.
-          while (this.#closing === undefined) {
-            const removed = await this.#access.commit("prune", () => store.prune(SWEEP_BATCH));
-            if (removed < SWEEP_BATCH) break;
-            await new Promise((resolve) => setImmediate(resolve));
-          }
-        })(),
+        this.#sweep(store).finally(() => {
+          if (this.#closing === undefined) this.#sweepLater(store);
+        }),
       );
-      if (this.#closing === undefined) this.#sweepLater(store);
     });
+  }
+
+  /** Batch after batch, with other work in between, until no full batch is left. */
+  async #sweep(store: IndexedStore): Promise<void> {
+    while (this.#closing === undefined) {
+      const removed = await this.#access.commit("prune", () => store.prune(SWEEP_BATCH));
+      if (removed < SWEEP_BATCH) return;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   #indexed(method: string): IndexedStore {

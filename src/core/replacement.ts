@@ -24,6 +24,7 @@ export class Replacement {
   readonly #changes;
   /** A login begins anew where the old session was ended meanwhile; anything else would bring it back. */
   readonly #mayBeginAnew: boolean;
+  readonly #beforeEnd: () => void;
 
   constructor(
     committer: Committer,
@@ -33,7 +34,15 @@ export class Replacement {
       fresh,
       carried,
       mayBeginAnew,
-    }: { old: SessionState; fresh: SessionState; carried: (content: Content) => Content; mayBeginAnew: boolean },
+      beforeEnd,
+    }: {
+      old: SessionState;
+      fresh: SessionState;
+      carried: (content: Content) => Content;
+      mayBeginAnew: boolean;
+      /** The new session is written, and the old one is going to be ended. */
+      beforeEnd: () => void;
+    },
   ) {
     this.#committer = committer;
     this.#listener = listener;
@@ -41,12 +50,14 @@ export class Replacement {
     this.#fresh = fresh;
     this.#carried = carried;
     this.#mayBeginAnew = mayBeginAnew;
+    this.#beforeEnd = beforeEnd;
     this.#changes = old.collect() ?? NOTHING;
   }
 
-  /** What the new session begins with. */
+  /** What the new session begins with: nothing of a session that was ended. */
   get content(): Content {
-    return this.#carried(merge(this.#old.content, this.#changes));
+    const from = this.#old.standing === "ended" ? EMPTY : this.#old.content;
+    return this.#carried(merge(from, this.#changes));
   }
 
   /** Both steps. If one fails, the old session lives on as it was and the new one is dropped. */
@@ -55,8 +66,12 @@ export class Replacement {
       if (this.#fresh.standing === "stored") this.#committer.access.abandon(this.#fresh.handle);
       throw error;
     };
+    if (this.#old.standing === "ended" && !this.#mayBeginAnew) throw goneError();
     try {
-      const done = after(this.#write(this.content), () => this.#endOld(this.#old.record, 1));
+      const done = after(this.#write(this.content), () => {
+        this.#beforeEnd();
+        return this.#endOld(this.#old.record, 1);
+      });
       return isPromise(done) ? done.catch(abort) : done;
     } catch (error) {
       return abort(error);
@@ -99,8 +114,14 @@ export class Replacement {
     const { record, handle } = fresh;
     const rewritten = this.#committer.recordOf(record, content, record.secretHash, record.version + 1);
     return after(this.#committer.access.update(handle, rewritten, record.version), (result) => {
-      if (result !== "ok") throw goneError();
-      fresh.settle(rewritten, content);
+      if (result === "ok") {
+        fresh.settle(rewritten, content);
+        return undefined;
+      }
+      // All of the user's sessions were ended while this one began: as if it had begun afterwards, under a handle that nobody saw.
+      if (!this.#mayBeginAnew) throw goneError();
+      this.#committer.rename(fresh);
+      return this.#committer.create(fresh, content, this.#listener, undefined);
     });
   }
 }

@@ -53,14 +53,25 @@ const OPERATIONS = Symbol("operations");
  * leaves. Every method returns a promise and also takes a Node-style callback; a promise that nobody awaits never crashes the process.
  */
 export class Session {
-  // Symbols, not private fields: methods are called on the proxy, which has no private fields.
-  declare readonly [STATE]: SessionState;
-  declare readonly [OPERATIONS]: SessionOperations;
+  // Private, so that no way of looking at a session shows what is behind it, not even `showProxy`. The accessors below are how
+  // methods, called on the proxy, reach the target's private fields.
+  readonly #state: SessionState;
+  readonly #operations: SessionOperations;
 
   /** @internal Sessions are made by the middleware. */
   constructor(makeState: (values: Record<string, unknown>) => SessionState, operations: SessionOperations) {
-    this[OPERATIONS] = operations;
-    this[STATE] = makeState(this as unknown as Record<string, unknown>);
+    this.#operations = operations;
+    this.#state = makeState(this as unknown as Record<string, unknown>);
+  }
+
+  /** @internal */
+  get [STATE](): SessionState {
+    return this.#state;
+  }
+
+  /** @internal */
+  get [OPERATIONS](): SessionOperations {
+    return this.#operations;
   }
 
   /** The handle: the session's public name. Safe in logs, URLs and device lists; opens nothing. */
@@ -172,8 +183,7 @@ export class Session {
   [inspect.custom](depth: number, options: object, show: typeof inspect): string {
     const state = this[STATE];
     state.decodeAll();
-    const data = Object.fromEntries(Object.keys(state.values).map((name) => [name, state.values[name]]));
-    return `Session ${show(data, { ...options, depth })}`;
+    return `Session ${show({ ...state.values }, { ...options, depth })}`;
   }
 }
 
@@ -220,10 +230,9 @@ const PLAIN_OBJECT: ProxyHandler<Session> = {
   },
   ownKeys(target) {
     target[STATE].decodeAll();
-    return Reflect.ownKeys(target).filter((key) => key !== STATE && key !== OPERATIONS);
+    return Reflect.ownKeys(target);
   },
   getOwnPropertyDescriptor(target, key) {
-    if (key === STATE || key === OPERATIONS) return undefined;
     if (typeof key === "string") target[STATE].decode(key);
     return Reflect.getOwnPropertyDescriptor(target, key);
   },

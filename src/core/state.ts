@@ -1,43 +1,54 @@
 import type { SessionRecord } from "../stores/store.ts";
-import { type Changes, type Content, type FlashChanges, textOf } from "./changes.ts";
-import type { DeviceInfo } from "./record.ts";
+import { type Changes, type Content, type FlashStep, mergeFlash, textOf } from "./changes.ts";
+
+/** `blank`: no store has heard of it. `ending`: destroyed, not yet confirmed by the store. `ended`: nothing of it is written any more. */
+export type Standing = "blank" | "stored" | "ending" | "ended";
+
+export interface StateBegin {
+  standing: Standing;
+  handle: string;
+  secret: string;
+  record: SessionRecord;
+  content: Content;
+}
 
 /** What is known of one session while a request uses it: how it was stored, and what was done to it since. */
 export class SessionState {
   /** Properties that were read or assigned, as the application sees them. The others still are texts in `content`. */
   readonly values: Record<string, unknown>;
-  /** `blank`: no store has heard of it. `ending`: destroyed, not yet confirmed by the store. `ended`: nothing of it is written any more. */
-  standing: "blank" | "stored" | "ending" | "ended";
+  standing: Standing;
   /** Whether this request began it. */
   readonly isNew: boolean;
   handle: string;
-  secret: string;
   /** As last seen in the store; while `blank`, what it would begin with. */
   record: SessionRecord;
   content: Content;
   /** Why this object takes no more writes, once `regenerate` or `destroy` put another in its place. */
   retired: string | undefined = undefined;
 
-  #removed: Set<string> | undefined = undefined;
-  #flash: FlashChanges | undefined = undefined;
+  readonly #secret: string;
+  /** Deleted properties, and how often changes had been collected by then. */
+  #removed: Map<string, number> | undefined = undefined;
+  #collections = 0;
+  #flash: FlashStep[] | undefined = undefined;
   #until: number | null | undefined = undefined;
   #from: number | undefined = undefined;
-  #device: DeviceInfo | undefined = undefined;
   readonly #onDamage: (state: SessionState) => void;
 
-  constructor(
-    values: Record<string, unknown>,
-    begin: Pick<SessionState, "standing" | "handle" | "secret" | "record" | "content">,
-    onDamage: (state: SessionState) => void,
-  ) {
+  constructor(values: Record<string, unknown>, begin: StateBegin, onDamage: (state: SessionState) => void) {
     this.values = values;
     this.standing = begin.standing;
     this.isNew = begin.standing === "blank";
     this.handle = begin.handle;
-    this.secret = begin.secret;
+    this.#secret = begin.secret;
     this.record = begin.record;
     this.content = begin.content;
     this.#onDamage = onDamage;
+  }
+
+  /** What only the client keeps. */
+  get secret(): string {
+    return this.#secret;
   }
 
   /** Brings a stored property into `values`; does nothing for one that is there, was removed, or isn't stored. */
@@ -69,8 +80,8 @@ export class SessionState {
 
   remove(name: string): boolean {
     if (!Reflect.deleteProperty(this.values, name)) return false;
-    this.#removed ??= new Set();
-    this.#removed.add(name);
+    this.#removed ??= new Map();
+    this.#removed.set(name, this.#collections);
     return true;
   }
 
@@ -87,29 +98,23 @@ export class SessionState {
     this.#from = from;
   }
 
-  set device(device: DeviceInfo) {
-    this.#device = device;
-  }
-
   addFlash(type: string, message: unknown): void {
-    if (textOf({ flash: message }, "flash") === undefined) throw new TypeError("flash: the message must not be undefined");
-    this.#flash ??= { added: new Map(), taken: new Map() };
-    const added = this.#flash.added.get(type);
-    if (added === undefined) this.#flash.added.set(type, [message]);
-    else added.push(message);
+    const text = textOf({ flash: message }, "flash");
+    if (text === undefined) throw new TypeError("flash: the message must not be undefined");
+    this.#flash ??= [];
+    // A copy: what the application does to its object later is no part of the message.
+    this.#flash.push({ type, add: JSON.parse(text) });
   }
 
   takeFlash(type: string): unknown[] {
     const stored = this.content.facts.flash;
-    const here = this.#flash?.taken.has(type) !== true && stored !== undefined && Object.hasOwn(stored, type);
-    const left = here ? (stored[type] ?? []) : [];
-    const added = this.#flash?.added.get(type) ?? [];
-    if (left.length > 0) {
-      this.#flash ??= { added: new Map(), taken: new Map() };
-      this.#flash.taken.set(type, left);
-    }
-    this.#flash?.added.delete(type);
-    return [...left, ...added];
+    const lists = this.#flash === undefined ? stored : mergeFlash(stored ?? {}, this.#flash);
+    const messages = lists !== undefined && Object.hasOwn(lists, type) ? (lists[type] ?? []) : [];
+    if (messages.length === 0) return [];
+    const take = messages.map((message) => JSON.stringify(message));
+    this.#flash ??= [];
+    this.#flash.push({ type, take });
+    return take.map((text) => JSON.parse(text) as unknown);
   }
 
   /**
@@ -119,37 +124,35 @@ export class SessionState {
    */
   collect(): Changes | undefined {
     const stored = this.content.texts;
-    const texts = new Map<string, string | undefined>();
+    let texts: Map<string, string | undefined> | undefined;
     for (const name of Object.keys(this.values)) {
       const text = textOf(this.values, name);
-      if (text !== stored.get(name)) texts.set(name, text);
+      if (text === stored.get(name)) continue;
+      texts ??= new Map();
+      texts.set(name, text);
     }
     if (this.#removed !== undefined) {
-      for (const name of this.#removed) {
-        if (stored.has(name) && !Object.hasOwn(this.values, name)) texts.set(name, undefined);
+      for (const name of this.#removed.keys()) {
+        if (!stored.has(name) || Object.hasOwn(this.values, name)) continue;
+        texts ??= new Map();
+        texts.set(name, undefined);
       }
     }
-    const flash = copyOf(this.#flash);
-    if (
-      texts.size === 0 &&
-      flash === undefined &&
-      this.#until === undefined &&
-      this.#from === undefined &&
-      this.#device === undefined
-    ) {
-      return undefined;
-    }
-    const changes: Changes = { texts };
+    const flash = this.#flashChanges();
+    const until = this.#until;
+    const from = this.#from;
+    if (texts === undefined && flash === undefined && until === undefined && from === undefined) return undefined;
+    const changes: Changes = { texts: texts ?? new Map(), asOf: this.#collections };
+    this.#collections += 1;
     if (flash !== undefined) changes.flash = flash;
-    if (this.#until !== undefined) changes.until = this.#until;
-    if (this.#from !== undefined) changes.from = this.#from;
-    if (this.#device !== undefined) changes.device = this.#device;
+    if (until !== undefined) changes.until = until;
+    if (from !== undefined) changes.from = from;
     return changes;
   }
 
   /**
-   * `content` was stored, with `changes` in it. What the application did after they were collected stays a change; what
-   * others stored meanwhile is read anew.
+   * `content` is what the store has now, with `changes` in it. What the application did after they were collected stays a change;
+   * what others stored meanwhile is read anew.
    */
   settle(record: SessionRecord, content: Content, changes?: Changes): void {
     const before = this.content.texts;
@@ -158,20 +161,18 @@ export class SessionState {
     this.standing = "stored";
     if (before !== content.texts) {
       for (const name of Object.keys(this.values)) {
-        if (changes?.texts.has(name) !== true && before.get(name) !== content.texts.get(name)) delete this.values[name];
+        if (changes?.texts.has(name) === true || before.get(name) === content.texts.get(name)) continue;
+        if (this.#isUnchanged(name, before)) delete this.values[name];
       }
     }
-    if (this.#removed !== undefined) {
-      for (const name of this.#removed) if (!content.texts.has(name)) this.#removed.delete(name);
-    }
     if (changes === undefined) return;
-    if (changes.flash !== undefined && this.#flash !== undefined) {
-      for (const [type, messages] of changes.flash.added) this.#flash.added.get(type)?.splice(0, messages.length);
-      for (const type of changes.flash.taken.keys()) this.#flash.taken.delete(type);
-    }
+    const { asOf = -1, flash } = changes;
+    this.#removed?.forEach((when, name) => {
+      if (when <= asOf) this.#removed?.delete(name);
+    });
+    if (flash !== undefined) this.#flash = this.#flash?.filter((step) => !flash.includes(step));
     if (this.#until === changes.until) this.#until = undefined;
     if (this.#from === changes.from) this.#from = undefined;
-    if (this.#device === changes.device) this.#device = undefined;
   }
 
   /** Forgets every change, and takes `record` as the truth. */
@@ -183,31 +184,55 @@ export class SessionState {
     this.#flash = undefined;
     this.#until = undefined;
     this.#from = undefined;
-    this.#device = undefined;
   }
 
-  /** Makes changes that were collected earlier its own again, after a `reset`. */
-  apply(changes: Changes): void {
-    for (const [name, text] of changes.texts) {
-      if (text === undefined) this.remove(name);
-      else this.assign(name, JSON.parse(text));
+  /**
+   * Takes back what was done between `before` and `after`, two collections of this state, and takes `record` as the newest truth.
+   * What was changed before, or since, stays a change.
+   */
+  rebase(record: SessionRecord, content: Content, before: Changes | undefined, after: Changes): void {
+    const earlier = before?.texts;
+    for (const [name, text] of after.texts) {
+      const was = earlier?.get(name);
+      if (text === was && earlier?.has(name) === true) continue;
+      if (!this.#hasText(name, text)) continue; // changed again since
+      if (was !== undefined) {
+        this.assign(name, JSON.parse(was));
+        continue;
+      }
+      delete this.values[name];
+      if (earlier?.has(name) !== true) this.#removed?.delete(name);
     }
-    this.#flash = copyOf(changes.flash);
-    this.#until = changes.until;
-    this.#from = changes.from;
-    this.#device = changes.device;
+    const kept = new Set(before?.flash);
+    const undone = new Set(after.flash?.filter((step) => !kept.has(step)));
+    this.#flash = this.#flash?.filter((step) => !undone.has(step));
+    if (this.#until === after.until) this.#until = before?.until;
+    if (this.#from === after.from) this.#from = before?.from;
+    this.settle(record, content);
+  }
+
+  #flashChanges(): readonly FlashStep[] | undefined {
+    if (this.#flash === undefined || this.#flash.length === 0) return undefined;
+    const stored = this.content.facts.flash;
+    const merged = mergeFlash(stored ?? {}, this.#flash);
+    return JSON.stringify(merged) === JSON.stringify(stored) ? undefined : [...this.#flash];
+  }
+
+  #hasText(name: string, text: string | undefined): boolean {
+    if (!Object.hasOwn(this.values, name)) return text === undefined;
+    try {
+      return textOf(this.values, name) === text;
+    } catch {
+      return false;
+    }
+  }
+
+  #isUnchanged(name: string, stored: ReadonlyMap<string, string>): boolean {
+    return this.#hasText(name, stored.get(name));
   }
 
   /** Not an assignment: a name that `Object.prototype` has a setter for must become data of the session's own. */
   #define(name: string, value: unknown): void {
     Object.defineProperty(this.values, name, { value, writable: true, enumerable: true, configurable: true });
   }
-}
-
-/** Independent of what is flashed later; `undefined` where nothing is in it. */
-function copyOf(flash: FlashChanges | undefined): FlashChanges | undefined {
-  if (flash === undefined) return undefined;
-  const added = new Map<string, unknown[]>();
-  for (const [type, messages] of flash.added) if (messages.length > 0) added.set(type, [...messages]);
-  return added.size === 0 && flash.taken.size === 0 ? undefined : { added, taken: new Map(flash.taken) };
 }

@@ -53,23 +53,27 @@ export class StoreAccess {
   }
 
   create(handle: string, record: SessionRecord): Awaitable<boolean> {
-    let late = false;
-    return this.#call(
-      "create",
-      this.#deadlines.commitMs,
-      () => {
+    let hasFailed = false;
+    try {
+      const created = this.commit("create", () => {
         const work = this.store.create(handle, record);
         if (!isPromise(work)) return work;
-        // Created after all, but its request has failed and nobody holds its token.
-        return work.then((created) => {
-          if (late && created) this.abandon(handle);
-          return created;
+        return work.then((done) => {
+          if (done && hasFailed) this.abandon(handle);
+          return done;
         });
-      },
-      () => {
-        late = true;
-      },
-    );
+      });
+      if (!isPromise(created)) return created;
+      return created.catch((error: unknown) => {
+        // It may have been created all the same, now or later, and nobody will ever hold its token.
+        hasFailed = true;
+        this.abandon(handle);
+        throw error;
+      });
+    } catch (error) {
+      this.abandon(handle);
+      throw error;
+    }
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult> {
@@ -122,7 +126,7 @@ export class StoreAccess {
     return new Promise((resolve) => this.#clock.after(Math.random() * ms, resolve));
   }
 
-  #call<T>(operation: string, ms: number, work: () => Awaitable<T>, onLate?: () => void): Awaitable<T> {
+  #call<T>(operation: string, ms: number, work: () => Awaitable<T>): Awaitable<T> {
     let answer: Awaitable<T>;
     try {
       answer = work();
@@ -131,10 +135,8 @@ export class StoreAccess {
     }
     if (!isPromise(answer)) return answer;
     this.isSynchronous = false;
-    const late = () => {
-      onLate?.();
-      return new SojournError("STORE_TIMEOUT", `the session store did not answer ${operation} within ${ms} ms`);
-    };
+    const late = () =>
+      new SojournError("STORE_TIMEOUT", `the session store did not answer ${operation} within ${ms} ms`);
     return withDeadline(answer, ms, this.#clock, late).catch((error: unknown) => {
       throw this.#failed(operation, error);
     });

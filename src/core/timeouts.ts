@@ -72,11 +72,14 @@ export function expiryOf(session: Lifetime, now: number, limits: Timeouts): numb
 
 /**
  * Whether a stored session has ended. The stored deadline is honoured even where today's options would allow more
- * (CVE-2024-35220), and an absolute timeout that was shortened since applies at once.
+ * (CVE-2024-35220), and a timeout that was shortened since applies at once.
  */
-export function hasExpired(session: Lifetime & { expiresAt: number }, now: number, limits: Timeouts): boolean {
-  if (now >= session.expiresAt) return true;
-  return session.until === undefined && now >= absoluteEnd(session, limits);
+export function hasExpired(
+  session: Lifetime & { touchedAt: number; expiresAt: number },
+  now: number,
+  limits: Timeouts,
+): boolean {
+  return now >= session.expiresAt || now >= expiryOf(session, session.touchedAt, limits);
 }
 
 /** Whether the last use is old enough to be written down again. */

@@ -1,7 +1,8 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
 import type { TokenSource } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
-import type { Content } from "./changes.ts";
+import type { Changes, Content } from "./changes.ts";
 import type { Clock } from "./clock.ts";
 import {
   type Committer,
@@ -26,7 +27,8 @@ import {
   refuseIfRetired,
   type SessionOperations,
 } from "./session.ts";
-import { SessionState } from "./state.ts";
+import { SessionState, type StateBegin } from "./state.ts";
+import type { Superseded } from "./superseded.ts";
 import { type Duration, expiryOf, parseDuration, type Timeouts } from "./timeouts.ts";
 
 /** What all visits of one application share. */
@@ -60,6 +62,9 @@ interface Owner {
   createdAt: number;
 }
 
+/** The visit whose `update` runs the code that asks. Only that code may go on within the update's turn. */
+const updating = new AsyncLocalStorage<Visit>();
+
 /** How often `update` runs its function again before it gives up with CONFLICT. */
 const UPDATES = 50;
 
@@ -78,11 +83,10 @@ export class Visit implements SessionOperations, CommitListener {
   readonly #client: Client;
   #session: LiveSession;
   #state: SessionState;
-  /** Destroyed, but the store has not confirmed it. */
-  readonly #unconfirmed: SessionState[] = [];
+  /** Endings that the store has not confirmed, to be asked for again. */
+  readonly #unconfirmed: (() => Awaitable<unknown>)[] = [];
   #busy: Promise<unknown> | undefined = undefined;
-  /** How many functions given to `update` are running. */
-  #changing = 0;
+  #hasFailed = false;
 
   constructor(env: VisitEnvironment, client: Client, opened?: OpenedSession) {
     this.#env = env;
@@ -112,17 +116,29 @@ export class Visit implements SessionOperations, CommitListener {
     return this.#state.standing === "stored";
   }
 
+  /** Whether the last thing that was asked of the store failed, and the application was told. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
+  /** For an answer that admits the failure: what was to be ended is asked for once more, what was to be saved is dropped. */
+  giveUp(): Awaitable<void> {
+    return this.#inTurn(() => this.#confirmEndings());
+  }
+
   /** Writes down what this request did: before the response leaves, and once more at the end of a stream. Plain when there was nothing to wait for. */
   commit(): Awaitable<void> {
     if (this.detached !== undefined) return undefined;
+    const delivery = this.#client.delivery();
     return this.#inTurn(() =>
-      after(this.#confirmEndings(), () => after(this.#commit(this.#state), () => undefined)),
+      after(this.#confirmEndings(), () => after(this.#commit(this.#state, delivery), () => undefined)),
     );
   }
 
   save(state: SessionState): Awaitable<void> {
     this.#refuseIfUnusable(state);
-    return this.#inTurn(() => after(this.#commit(state), (outcome) => this.#require(outcome)));
+    const delivery = this.#client.delivery();
+    return this.#inTurn(() => after(this.#commit(state, delivery), (outcome) => this.#require(outcome, delivery)));
   }
 
   reload(state: SessionState): Awaitable<void> {
@@ -146,8 +162,9 @@ export class Visit implements SessionOperations, CommitListener {
   regenerate(state: SessionState, { keep = false }: RegenerateOptions): Awaitable<void> {
     const kept = keepOption(keep, "regenerate");
     const { userId, createdAt } = state.record;
-    const owner = kept === true ? { userId, createdAt } : { userId: null, createdAt: this.#env.clock.now() };
-    return this.#replace(state, "regenerate", owner, (content) => carry(content, kept));
+    // What is kept keeps its age, or carrying it over would make it live for ever.
+    const owner = { userId: kept === true ? userId : null, createdAt: kept === false ? this.#env.clock.now() : createdAt };
+    return this.#replace(state, { operation: "regenerate", owner, kept }, (content) => carry(content, kept));
   }
 
   login(state: SessionState, userId: string, options: LoginOptions): Awaitable<void> {
@@ -161,7 +178,7 @@ export class Visit implements SessionOperations, CommitListener {
     const another = state.record.userId !== null && state.record.userId !== userId;
     const kept = keepOption(options.keep ?? !another, "login");
     const shown = { ...this.#client.device(), ...(typeof device === "string" ? { label: device } : device) };
-    return this.#replace(state, "login", { userId, createdAt: now }, (content) => {
+    return this.#replace(state, { operation: "login", owner: { userId, createdAt: now }, kept }, (content) => {
       const { texts, facts } = carry(content, kept);
       const { flash } = facts;
       return {
@@ -172,27 +189,14 @@ export class Visit implements SessionOperations, CommitListener {
   }
 
   logout(state: SessionState, { everywhere = false, clearSiteData = false }: LogoutOptions): Awaitable<void> {
-    if (clearSiteData) this.clearSiteData = true;
     const { userId } = state.record;
-    const ended = this.destroy(state);
-    if (!everywhere || userId === null) return ended;
-    return after(ended, () => after(this.#env.endAll(userId), () => undefined));
+    const ended = this.#end(state, everywhere && userId !== null ? () => this.#env.endAll(userId) : undefined);
+    if (clearSiteData) this.clearSiteData = true;
+    return ended;
   }
 
   destroy(state: SessionState): Awaitable<void> {
-    refuseIfRetired(state);
-    state.retired = "this session was destroyed in this request; req.session is a new one";
-    if (this.#state === state) this.#moveTo(this.#blank());
-    this.token = "clear";
-    if (this.detached !== undefined) throw this.detached;
-    // In turn even if it was not stored until now: a save of it may be on its way.
-    return this.#inTurn(() => {
-      if (state.standing === "stored") {
-        state.standing = "ending";
-        this.#unconfirmed.push(state);
-      }
-      return this.#confirmEndings();
-    });
+    return this.#end(state);
   }
 
   touch(state: SessionState): Awaitable<void> {
@@ -207,32 +211,34 @@ export class Visit implements SessionOperations, CommitListener {
 
   update<T>(state: SessionState, change: () => Awaitable<T>): Awaitable<T> {
     this.#refuseIfUnusable(state);
-    const before = state.collect();
-    const attempt = (): Awaitable<{ outcome: Outcome; result: T }> =>
-      after(this.#change(change), (result) =>
-        after(
-          this.#inTurn(() => this.#commit(state, { once: true })),
-          (outcome) => ({ outcome, result }),
-        ),
-      );
-    const finish = ({ outcome, result }: { outcome: Outcome; result: T }): T => {
-      if (outcome === "conflict") throw conflictError();
-      this.#require(outcome);
-      return result;
-    };
+    const delivery = this.#client.delivery();
     const { committer } = this.#env;
-    const retry = (tries: number): Awaitable<T> =>
-      committer.again(state, tries, () =>
-        after(this.reload(state), () => {
-          if (before !== undefined) state.apply(before);
-          return after(attempt(), (done) =>
-            done.outcome === "conflict" && tries < UPDATES ? retry(tries + 1) : finish(done),
-          );
-        }),
-      );
-    return after(attempt(), (done) => {
-      if (done.outcome !== "conflict") return finish(done);
-      return this.#changing > 0 ? retry(1) : committer.inTurn(state, () => retry(1));
+    return this.#inTurn(() => {
+      const before = state.collect();
+      const attempt = (tries: number): Awaitable<T> =>
+        after(updating.run(this, change), (result) => {
+          const tried = state.collect();
+          return after(this.#commit(state, delivery, { once: true }), (outcome) => {
+            if (outcome !== "conflict" || tried === undefined) {
+              this.#require(outcome, delivery);
+              return result;
+            }
+            if (tries >= UPDATES) throw conflictError();
+            const again = () => committer.again(state, tries, () => retry(tried, tries + 1));
+            return tries === 1 && !this.#isUpdating() ? committer.inTurn(state, again) : again();
+          });
+        });
+      const retry = (tried: Changes, tries: number): Awaitable<T> =>
+        after(committer.access.load(state.handle), (newest) => {
+          const content = newest === undefined ? undefined : decodePayload(newest.payload);
+          if (newest === undefined || content === undefined) {
+            committer.gone(state, this);
+            throw goneError();
+          }
+          state.rebase(newest, content, before, tried);
+          return attempt(tries);
+        });
+      return attempt(1);
     });
   }
 
@@ -257,114 +263,147 @@ export class Visit implements SessionOperations, CommitListener {
     if (this.#state === state && !this.#env.superseded.has(state.handle)) this.token = "clear";
   }
 
-  #commit(state: SessionState, { once = false } = {}): Awaitable<Outcome> {
+  #commit(state: SessionState, delivery: Delivery, { once = false } = {}): Awaitable<Outcome> {
     // What `update` runs has its turn on this session already, and must not wait for it.
-    return this.#env.committer.commit(state, this.#client.delivery(), this, { once, reentrant: this.#changing > 0 });
+    return this.#env.committer.commit(state, delivery, this, { once, reentrant: this.#isUpdating() });
   }
 
-  #require(outcome: Outcome): void {
+  #require(outcome: Outcome, delivery: Delivery): void {
     if (outcome === "gone") throw goneError();
+    if (outcome === "conflict") throw conflictError();
     // Over an insecure channel the session lives for this request, and a warning tells; but these headers were sent for good.
-    if (outcome === "refused" && this.#client.delivery() === "headers-sent") throw undeliverableError();
+    if (outcome === "refused" && delivery === "headers-sent") throw undeliverableError();
   }
 
-  /** Runs the operations of this visit one after the other; at once, and without a promise, where none is under way. */
+  /**
+   * Runs the operations of this visit one after the other; at once, and without a promise, where none is under way. A visit's turn
+   * comes before a process's turn on one session (`Committer.inTurn`), never the other way round.
+   */
   #inTurn<T>(work: () => Awaitable<T>): Awaitable<T> {
-    const answer = this.#busy === undefined ? work() : this.#busy.then(work);
-    if (!isPromise(answer)) return answer;
-    const settled: Promise<unknown> = answer
-      .catch(() => undefined)
-      .then(() => {
-        if (this.#busy === settled) this.#busy = undefined;
-      });
+    if (this.#busy !== undefined && this.#isUpdating()) return work();
+    let answer: Awaitable<T>;
+    try {
+      answer = this.#busy === undefined ? work() : this.#busy.then(work);
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    }
+    if (!isPromise(answer)) {
+      this.#hasFailed = false;
+      return answer;
+    }
+    const settle = (hasFailed: boolean): void => {
+      this.#hasFailed = hasFailed;
+      if (this.#busy === settled) this.#busy = undefined;
+    };
+    const settled: Promise<unknown> = answer.then(
+      () => settle(false),
+      () => settle(true),
+    );
     this.#busy = settled;
     return answer;
   }
 
-  /** Runs the application's function, and knows that it runs. */
-  #change<T>(change: () => Awaitable<T>): Awaitable<T> {
-    this.#changing += 1;
-    const done = (): void => {
-      this.#changing -= 1;
-    };
-    try {
-      const result = change();
-      if (isPromise(result)) return result.finally(done);
-      done();
-      return result;
-    } catch (error) {
-      done();
-      throw error;
-    }
+  #isUpdating(): boolean {
+    return updating.getStore() === this;
   }
 
-  /** Tells the store of destroyed sessions, and again at the end of the request if it did not confirm. */
-  #confirmEndings(): Awaitable<void> {
-    const state = this.#unconfirmed[0];
-    if (state === undefined) return undefined;
-    return after(this.#env.committer.access.delete(state.handle), () => {
-      this.#unconfirmed.shift();
+  #end(state: SessionState, also?: () => Awaitable<unknown>): Awaitable<void> {
+    refuseIfRetired(state);
+    state.retired = "this session was destroyed in this request; req.session is a new one";
+    if (this.#state === state) this.#moveTo(this.#blank());
+    this.token = "clear";
+    if (this.detached !== undefined) throw this.detached;
+    // In turn even if it was not stored until now: a save of it may be on its way.
+    return this.#inTurn(() => {
+      if (state.standing === "stored") {
+        state.standing = "ending";
+        this.#unconfirmed.push(() => this.#delete(state));
+      }
+      if (also !== undefined) this.#unconfirmed.push(also);
+      return this.#confirmEndings();
+    });
+  }
+
+  #delete(state: SessionState): Awaitable<void> {
+    const { committer, events, superseded } = this.#env;
+    return after(superseded.end(committer.access, state.handle), () => {
       state.standing = "ended";
-      this.#env.events.emit("destroy", { handle: state.handle, userId: state.record.userId });
+      events.emit("destroy", { handle: state.handle, userId: state.record.userId });
+    });
+  }
+
+  /** Tells the store of what was ended, and again at the end of the request if it did not confirm. */
+  #confirmEndings(): Awaitable<void> {
+    const ending = this.#unconfirmed[0];
+    if (ending === undefined) return undefined;
+    return after(ending(), () => {
+      this.#unconfirmed.shift();
       return this.#confirmEndings();
     });
   }
 
   #replace(
     old: SessionState,
-    operation: "login" | "regenerate",
-    owner: Owner,
+    { operation, owner, kept }: { operation: "login" | "regenerate"; owner: Owner; kept: Kept },
     carried: (content: Content) => Content,
   ): Awaitable<void> {
     this.#refuseIfUnusable(old);
     const delivery = this.#client.delivery();
     if (delivery === "headers-sent") throw undeliverableError();
-    const { committer, events } = this.#env;
+    const { committer, events, superseded } = this.#env;
     return this.#inTurn(() => {
+      // Again: another operation may have had its turn in between.
+      refuseIfRetired(old);
       const fresh = this.#blank(owner);
+      const previous = old.standing === "stored" ? old.handle : undefined;
+      let supersedes = false;
       const replacement = new Replacement(committer, this, {
         old,
         fresh: fresh.state,
         carried,
+        // Not even with nothing kept: applications carry a user over by hand, and would bring a revoked login back.
         mayBeginAnew: operation === "login",
+        beforeEnd: () => {
+          // From the next step on other requests may find the old one gone.
+          if (previous === undefined || superseded.has(previous)) return;
+          const isSameSession = operation === "regenerate" && kept === true;
+          superseded.add(previous, isSameSession ? fresh.state.handle : undefined);
+          supersedes = true;
+        },
       });
-      old.retired = `this session was replaced by ${operation}() in this request; write to req.session, the new one`;
-      const finish = (): void => this.#replaced(old, fresh, operation);
-      if (delivery === "insecure") {
-        // Nobody could ever hold its token: it lives for this request only.
-        events.emit("cookie-not-sent", { reason: delivery });
-        fresh.state.content = replacement.content;
-        finish();
-        return undefined;
-      }
+      const finish = (): void => {
+        old.standing = "ended";
+        const { handle, record } = fresh.state;
+        if (this.#state === old) {
+          this.#moveTo(fresh);
+          if (fresh.state.standing === "stored") this.token = "send";
+          else if (previous !== undefined) this.token = "clear";
+        }
+        if (operation === "login") events.emit("login", { handle, userId: record.userId ?? "", previous });
+        else if (previous !== undefined) events.emit("regenerate", { handle, previous });
+      };
       const abort = (error: unknown): never => {
         old.retired = undefined;
+        if (supersedes && previous !== undefined) superseded.remove(previous);
+        if (old.standing === "ended") this.sessionGone(old);
         throw error;
       };
+      old.retired = `this session was replaced by ${operation}() in this request; write to req.session, the new one`;
       try {
+        if (delivery === "insecure") {
+          // Nobody could ever hold its token: it lives for this request only.
+          events.emit("cookie-not-sent", { reason: delivery });
+          fresh.state.content = replacement.content;
+          finish();
+          return undefined;
+        }
         const done = after(replacement.run(), finish);
         return isPromise(done) ? done.catch(abort) : done;
       } catch (error) {
         return abort(error);
       }
     });
-  }
-
-  #replaced(
-    old: SessionState,
-    fresh: { session: LiveSession; state: SessionState },
-    operation: "login" | "regenerate",
-  ): void {
-    const { superseded, events } = this.#env;
-    const previous = old.standing === "stored" ? old.handle : undefined;
-    if (previous !== undefined) superseded.add(previous);
-    old.standing = "ended";
-    if (this.#state === old) this.#moveTo(fresh);
-    if (fresh.state.standing === "stored") this.token = "send";
-    else if (previous !== undefined) this.token = "clear";
-    const { handle, record } = fresh.state;
-    if (operation === "login") events.emit("login", { handle, userId: record.userId ?? "", previous });
-    else if (previous !== undefined) events.emit("regenerate", { handle, previous });
   }
 
   #moveTo({ session, state }: { session: LiveSession; state: SessionState }): void {
@@ -390,7 +429,7 @@ export class Visit implements SessionOperations, CommitListener {
     return this.#make({ standing: "stored", ...opened });
   }
 
-  #make(begin: ConstructorParameters<typeof SessionState>[1]): { session: LiveSession; state: SessionState } {
+  #make(begin: StateBegin): { session: LiveSession; state: SessionState } {
     return createSession((values) => new SessionState(values, begin, this.#onDamage), this);
   }
 
@@ -404,39 +443,18 @@ export class Visit implements SessionOperations, CommitListener {
   }
 }
 
-/**
- * Handles that this process replaced by new ones, the last thousand. A late request with the old token must not have the client's
- * new cookie cleared.
- */
-export class Superseded {
-  readonly #handles = new Set<string>();
+/** All, nothing, or these properties. */
+type Kept = boolean | ReadonlySet<string>;
 
-  add(handle: string): void {
-    this.#handles.add(handle);
-    if (this.#handles.size <= 1_000) return;
-    for (const oldest of this.#handles) {
-      this.#handles.delete(oldest);
-      break;
-    }
-  }
-
-  has(handle: string): boolean {
-    return this.#handles.has(handle);
-  }
-}
-
-function keepOption(keep: unknown, method: string): boolean | ReadonlySet<string> {
+function keepOption(keep: unknown, method: string): Kept {
   if (typeof keep === "boolean") return keep;
   if (Array.isArray(keep) && keep.every((name) => typeof name === "string")) return new Set<string>(keep);
   throw new TypeError(`${method}({ keep }): keep must be true, false or a list of property names`);
 }
 
-function carry(content: Content, keep: boolean | ReadonlySet<string>): Content {
+function carry(content: Content, keep: Kept): Content {
   if (keep === true) return content;
   if (keep === false) return EMPTY;
-  const { flash } = content.facts;
-  return {
-    facts: flash === undefined ? {} : { flash },
-    texts: new Map([...content.texts].filter(([name]) => keep.has(name))),
-  };
+  const { device: _, ...facts } = content.facts;
+  return { facts, texts: new Map([...content.texts].filter(([name]) => keep.has(name))) };
 }

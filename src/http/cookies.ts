@@ -125,13 +125,20 @@ export function readCookies(header: string | undefined, name: string): string[] 
   const sought = `${name}=`;
   for (let at = header.indexOf(sought); at >= 0; at = header.indexOf(sought, at + sought.length)) {
     let before = at - 1;
-    while (before >= 0 && (header.charCodeAt(before) === 0x20 || header.charCodeAt(before) === 0x09)) before -= 1;
+    while (isBlank(header.charCodeAt(before))) before -= 1;
     if (before >= 0 && header.charCodeAt(before) !== 0x3b) continue;
-    const end = header.indexOf(";", at);
-    values.push(header.slice(at + sought.length, end < 0 ? undefined : end).trimEnd());
-    if (values.length === CANDIDATES || end < 0) break;
+    const semicolon = header.indexOf(";", at);
+    let end = semicolon < 0 ? header.length : semicolon;
+    while (isBlank(header.charCodeAt(end - 1))) end -= 1;
+    values.push(header.slice(at + sought.length, end));
+    if (values.length === CANDIDATES || semicolon < 0) break;
   }
   return values;
+}
+
+/** Space or tab, and nothing else that a language calls white space. `NaN`, beyond the text's ends, is neither. */
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 /** Browsers keep no cookie longer than 400 days (RFC 6265bis 5.5). */

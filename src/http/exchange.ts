@@ -38,7 +38,8 @@ export class Exchange implements HoldHooks, Client {
   #failure: SojournError | undefined = undefined;
   /** A commit failed, or the session could not be opened: the error handler's answer says nothing of a session. */
   #broken = false;
-  #headersLeft = false;
+  /** The last commit before the headers has begun, or they have left: nothing that begins now can have its token sent. */
+  #isSealed = false;
 
   constructor(env: ExchangeEnvironment, req: IncomingMessage, res: ServerResponse, next: Next, channel: Channel) {
     this.#env = env;
@@ -88,7 +89,7 @@ export class Exchange implements HoldHooks, Client {
   }
 
   delivery(): "possible" | "insecure" | "headers-sent" {
-    if (this.#headersLeft) return "headers-sent";
+    if (this.#isSealed || this.#broken) return "headers-sent";
     return this.#channel.deliverable ? "possible" : "insecure";
   }
 
@@ -97,11 +98,15 @@ export class Exchange implements HoldHooks, Client {
   }
 
   beforeHeaders(): void | Promise<void> {
-    return this.#broken ? undefined : this.#visit?.commit();
+    const visit = this.#broken ? undefined : this.#visit;
+    // An error handler's answer to a session call that failed: to try the same again would make it fail, too.
+    this.#broken ||= visit?.hasFailed === true && this.#res.statusCode >= 500;
+    const pending = this.#broken ? quietly(() => visit?.giveUp()) : visit?.commit();
+    this.#isSealed = true;
+    return pending;
   }
 
   writeHeaders(): void {
-    this.#headersLeft = true;
     const visit = this.#visit;
     if (visit === undefined) return;
     const res = this.#res;
@@ -160,7 +165,7 @@ export class Exchange implements HoldHooks, Client {
     const res: Partial<ServerResponse> = this.#res;
     // Called with something that is no response (an upgrade, a job): the session works, save() commits it.
     if (typeof res?.end === "function" && typeof res.writeHead === "function") {
-      this.#headersLeft = res.headersSent === true;
+      this.#isSealed = res.headersSent === true;
       holdResponse(this.#res, this);
     }
     return visit;
@@ -201,6 +206,15 @@ export class Exchange implements HoldHooks, Client {
     }
     this.#broken = true;
     this.#next(error);
+  }
+}
+
+function quietly(work: () => Awaitable<void>): Awaitable<void> {
+  try {
+    const pending = work();
+    return isPromise(pending) ? pending.catch(() => undefined) : pending;
+  } catch {
+    return undefined;
   }
 }
 

@@ -15,7 +15,7 @@ export interface Outgoing extends Emitter {
   statusMessage: string;
   readonly headersSent: boolean;
   readonly writableEnded: boolean;
-  /** HTTP/2 only. */
+  /** HTTP/2 only; anyone may have put something of that name on an HTTP/1.1 response. */
   readonly stream?: { close(code?: number): void };
   writeHead: Method;
   write: Method;
@@ -38,6 +38,11 @@ interface Emitter {
   removeAllListeners(event: "drain"): unknown;
 }
 
+/** The stream behind an HTTP/2 response. */
+export function http2Stream(response: Outgoing): Outgoing["stream"] {
+  return response instanceof ServerResponse ? undefined : response.stream;
+}
+
 /** The calls that send something. */
 export type Call = "writeHead" | "write" | "end" | "flushHeaders";
 
@@ -54,23 +59,24 @@ const HEADER_SETTERS = ["setHeader", "setHeaders", "appendHeader", "removeHeader
 export function takeHead(response: Outgoing, args: readonly unknown[]): unknown[] {
   const [status, reason] = args;
   const hasReason = typeof reason === "string";
-  assertHead(response, status, hasReason ? reason : undefined);
+  const code = assertHead(response, status, hasReason ? reason : undefined);
   mergeHeaders(response, hasReason ? args[2] : (args[2] ?? reason));
-  response.statusCode = Number(status) | 0;
-  if (hasReason && response.stream === undefined) response.statusMessage = reason;
+  response.statusCode = code;
+  if (hasReason && http2Stream(response) === undefined) response.statusMessage = reason;
   return hasReason ? [status, reason] : [status];
 }
 
-/** Throws what Node throws for a status code or reason that can't be sent. */
-export function assertHead(response: Outgoing, status: unknown, reason: string | undefined): void {
-  if (response.stream !== undefined) {
-    response.statusCode = Number(status); // HTTP/2 checks it here, and has no reasons
-    return;
-  }
+/** Throws what Node throws for a status code or reason that can't be sent; returns the code. */
+export function assertHead(response: Outgoing, status: unknown, reason: string | undefined): number {
   const code = Number(status) | 0;
+  if (http2Stream(response) !== undefined) {
+    response.statusCode = code || 200; // HTTP/2 checks it here, has no reasons, and takes none for 200
+    return response.statusCode;
+  }
   const phrase = reason ?? response.statusMessage;
-  if (code >= 100 && code <= 999 && (!phrase || !UNSENDABLE.test(phrase))) return;
-  refuseHead([status, phrase]);
+  const isSendable = code >= 100 && code <= 999 && (!phrase || !UNSENDABLE.test(phrase));
+  if (!isSendable) refuseHead([status, phrase]);
+  return code;
 }
 
 // Everything but HTAB, SP, VCHAR and obs-text (RFC 9112 §4, reason-phrase).
@@ -81,7 +87,7 @@ export function assertChunk(response: Outgoing, method: Call, args: readonly unk
   const chunk = args[0];
   if (typeof chunk === "string" || chunk instanceof Uint8Array) return;
   if (method === "end" ? !chunk || typeof chunk === "function" : method !== "write") return;
-  if (response.stream !== undefined && ArrayBuffer.isView(chunk)) return; // HTTP/2 writes any view
+  if (http2Stream(response) !== undefined && ArrayBuffer.isView(chunk)) return; // HTTP/2 writes any view
   Reflect.apply(spent().write, spent(), [chunk]);
 }
 
@@ -92,7 +98,7 @@ export function refuseAsSent(
   args: readonly unknown[],
 ): never {
   // No public way makes Node throw this one without a stream of HTTP/2.
-  if (response.stream === undefined) Reflect.apply(spent()[method], spent(), args);
+  if (http2Stream(response) === undefined) Reflect.apply(spent()[method], spent(), args);
   throw Object.assign(new Error("Response has already been initiated."), { code: "ERR_HTTP2_HEADERS_SENT" });
 }
 
@@ -108,7 +114,7 @@ export function sentLook(response: Outgoing, onStatusRead: () => void): Property
     headersSent: { get: () => true },
     statusCode: { get: readStatus, set: nothing },
   };
-  if (response.stream === undefined) {
+  if (http2Stream(response) === undefined) {
     const { statusMessage } = response;
     look["statusMessage"] = { get: () => statusMessage, set: nothing };
   }
@@ -126,7 +132,7 @@ export function nothing(): void {}
  */
 export function forgetHead(response: Outgoing): void {
   response.statusCode = 200;
-  if (response.stream === undefined) {
+  if (http2Stream(response) === undefined) {
     Reflect.deleteProperty(response, "statusMessage"); // back to the prototype's: Node chooses
     response.addTrailers({}); // replaces; HTTP/2 only ever adds
   }

@@ -5,6 +5,7 @@ import {
   assertHead,
   type Call,
   forgetHead,
+  http2Stream,
   type Method,
   nothing,
   type Outgoing,
@@ -202,6 +203,8 @@ function finish(hold: Hold, args: readonly unknown[]): unknown {
 function enqueue(hold: Hold, method: Call, args: unknown[]): unknown {
   const { response } = hold;
   if (method === "writeHead") {
+    // A hold beneath this one may only now let the headers go; else Node refuses.
+    if (hold.phase === "ending") return pass(hold, method, args);
     if (isImplied(hold, args)) return response;
     return refuseAsSent(response, method, args);
   }
@@ -301,18 +304,18 @@ function fail(hold: Hold, error: unknown): void {
   const { response, hooks, queue } = hold;
   hold.queue = [];
   hold.failure = { error };
+  // What still comes from the failed answer must not end up in the error's: whoever patched the response after us and saw
+  // it end is cut off, and whoever waits to go on writing is not woken.
+  hold.entry = entryOf(hold);
   if (response.headersSent) {
-    hold.phase = "done";
     // The client must see that the response is incomplete: a reset (INTERNAL_ERROR, RFC 9113 §7), or a closed connection.
-    if (response.stream === undefined) response.destroy();
-    else response.stream.close(2);
+    const stream = http2Stream(response);
+    if (stream === undefined) response.destroy();
+    else stream.close(2);
   } else {
     hold.phase = "new";
     hold.ended = false;
     forgetHead(response);
-    // What still comes from the failed answer must not end up in the error's: whoever patched the response after us and
-    // saw it end is cut off, and whoever waits to go on writing is not woken.
-    hold.entry = entryOf(hold);
     install(hold);
     response.removeAllListeners("drain");
   }

@@ -1,9 +1,8 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
 import { NONE } from "./memory/columns.ts";
-import { byNewestUse, Newest } from "./memory/newest.ts";
 import { Table } from "./memory/table.ts";
-import { checkedLimit, decodeCursor, encodeCursor, type PageStart } from "./paging.ts";
+import { checkedLimit, decodeCursor, Newest, nextPage, type PageStart } from "./paging.ts";
 import type { IndexedStore, SessionPage, SessionRecord, StoreCapabilities, UpdateResult } from "./store.ts";
 
 /** What {@link MemoryStore} can be told. */
@@ -100,7 +99,8 @@ export class MemoryStore implements IndexedStore {
   touch(handle: string, touchedAt: number, expiresAt: number): boolean {
     const slot = this.#live(handle);
     if (slot === NONE) return false;
-    if (touchedAt >= this.#table.touchedAt(slot)) this.#table.move(slot, touchedAt, expiresAt);
+    const table = this.#table;
+    table.move(slot, Math.max(touchedAt, table.touchedAt(slot)), Math.max(expiresAt, table.expiresAt(slot)));
     this.#sweep(SWEPT_PER_WRITE);
     return true;
   }
@@ -128,19 +128,15 @@ export class MemoryStore implements IndexedStore {
         : [table.ofUser(query.userId)];
     for (const slots of groups) {
       // One more than the page holds tells whether there is another.
-      const newest = new Newest(limit + 1 - found.length);
+      const newest = new Newest(limit + 1 - found.length, start);
       for (const slot of slots) {
-        if (!(table.expiresAt(slot) > now)) continue;
-        const place = { touchedAt: table.touchedAt(slot), handle: table.handle(slot) };
-        if (start === undefined || byNewestUse(start, place) < 0) newest.offer(place);
+        if (table.expiresAt(slot) > now) newest.offer({ touchedAt: table.touchedAt(slot), handle: table.handle(slot) });
       }
       for (const place of newest.places) found.push(place);
       if (found.length > limit) break;
     }
-    const page = found.slice(0, limit);
-    const sessions = page.map(({ handle }) => table.stored(table.find(handle)));
-    const last = page.at(-1);
-    return found.length > limit && last !== undefined ? { sessions, cursor: encodeCursor(last) } : { sessions };
+    const sessions = found.slice(0, limit).map(({ handle }) => table.stored(table.find(handle)));
+    return { sessions, ...nextPage(found, limit) };
   }
 
   deleteAll(query: { userId?: string; except?: string }): number {

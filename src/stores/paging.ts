@@ -1,4 +1,4 @@
-/** What every indexed store shares about `list` and `prune`: the cursor and the limits. */
+/** What indexed stores share about `list` and `prune`: the order, the cursor and the limits. */
 
 /** The place after which a page begins: sessions are listed newest use first, and by handle where that is equal. */
 export interface PageStart {
@@ -6,9 +6,49 @@ export interface PageStart {
   handle: string;
 }
 
-/** A cursor names the last session of a page. It holds nothing that the page did not show. */
-export function encodeCursor(last: PageStart): string {
-  return Buffer.from(JSON.stringify([last.touchedAt, last.handle])).toString("base64url");
+/** The order of a list. */
+function byNewestUse(a: PageStart, b: PageStart): number {
+  return b.touchedAt - a.touchedAt || (a.handle < b.handle ? -1 : a.handle > b.handle ? 1 : 0);
+}
+
+/** The first few of many in the order of a list, without sorting the many. */
+export class Newest {
+  readonly places: PageStart[] = [];
+  readonly #room: number;
+  readonly #start: PageStart | undefined;
+
+  /** @param start only what comes after it is taken */
+  constructor(room: number, start: PageStart | undefined) {
+    this.#room = room;
+    this.#start = start;
+  }
+
+  offer(place: PageStart): void {
+    if (this.#start !== undefined && byNewestUse(this.#start, place) >= 0) return;
+    const { places } = this;
+    const last = places.at(-1);
+    if (last !== undefined && places.length === this.#room && byNewestUse(last, place) < 0) return;
+    let low = 0;
+    let high = places.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const other = places[middle];
+      if (other !== undefined && byNewestUse(other, place) < 0) low = middle + 1;
+      else high = middle;
+    }
+    places.splice(low, 0, place);
+    if (places.length > this.#room) places.pop();
+  }
+}
+
+/**
+ * The cursor of the page that follows, where one more was found than a page holds. A cursor names the last session of
+ * its page, and nothing that the page did not show.
+ */
+export function nextPage(found: readonly PageStart[], limit: number): { cursor?: string } {
+  const last = found[limit - 1];
+  if (found.length <= limit || last === undefined) return {};
+  return { cursor: Buffer.from(JSON.stringify([last.touchedAt, last.handle])).toString("base64url") };
 }
 
 /** @throws TypeError for text that no `list` returned. */

@@ -53,12 +53,14 @@ export interface SessionStore {
   create(handle: string, record: SessionRecord): Awaitable<boolean>;
   /**
    * Replaces the record if its version is `expectedVersion`. Atomic, one round trip. `"gone"` when there is no
-   * unexpired record under the handle; an update never creates one.
+   * unexpired record under the handle; an update never creates one. A record that has expired already (`expiresAt` 0) ends the session:
+   * it is gone from this instant on, and may be deleted.
    */
   update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult>;
   /**
-   * Moves `touchedAt` and `expiresAt` of an unexpired record, neither of them backwards in `touchedAt`; payload and version stay.
-   * `false` when there is none: a touch never creates one.
+   * Moves `touchedAt` and `expiresAt` of an unexpired record forward, and neither ever backwards, because a touch may arrive after a
+   * later one, or after an update that gave the session a longer life. Payload and version stay. `false` when there is no such record: a
+   * touch never creates one.
    */
   touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean>;
   /** Removes the record. `true` if an unexpired one was there. */

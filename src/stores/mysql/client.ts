@@ -1,0 +1,146 @@
+import { withoutCredentials } from "../sql/causes.ts";
+
+/** What the store needs of a pool of `mysql2/promise`. */
+export interface MysqlPool {
+  getConnection(): Promise<MysqlConnection>;
+}
+
+/** What the store needs of a pool of `mysql2`: the way to the one above. */
+export interface MysqlCallbackPool {
+  promise(): MysqlPool;
+}
+
+/** A connection that was checked out of a {@link MysqlPool}. */
+export interface MysqlConnection {
+  execute(query: MysqlQuery): Promise<[unknown, unknown]>;
+  release(): void;
+  destroy(): void;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  removeListener(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/** A statement as `mysql2` takes it. What an application's pool may have set otherwise is set for each of them. */
+export interface MysqlQuery {
+  sql: string;
+  values: (string | number | Buffer | null)[];
+  rowsAsArray: boolean;
+  nestTables: boolean;
+  namedPlaceholders: boolean;
+  typeCast: boolean;
+  supportBigNumbers: boolean;
+  bigNumberStrings: boolean;
+}
+
+/** Settings of a pool that the store makes itself. */
+export interface PoolSettings {
+  url: string;
+  maxConnections: number;
+  timeoutMs: number;
+}
+
+/** Where the pool comes from, and whose it is. */
+export interface PoolSource {
+  get(): Promise<MysqlPool>;
+  /** Ends a pool of the store's own. */
+  end(): Promise<void>;
+  /** Takes the credentials out of a text. */
+  redact(text: string): string;
+}
+
+export function givenPool(pool: MysqlPool | MysqlCallbackPool): PoolSource {
+  const promised = "promise" in pool ? pool.promise() : pool;
+  return { get: async () => promised, end: async () => {}, redact: (text) => text };
+}
+
+/** A pool of the store's own, made when it is first needed. */
+export function ownPool(settings: PoolSettings): PoolSource {
+  let opening: ReturnType<typeof openPool> | undefined;
+  return {
+    async get() {
+      opening ??= openPool(settings);
+      return (await opening).pool;
+    },
+    async end() {
+      const opened = await opening?.catch(() => undefined);
+      await opened?.end();
+    },
+    redact: (text) => withoutCredentials(text, settings.url),
+  };
+}
+
+async function openPool({ url, maxConnections, timeoutMs }: PoolSettings) {
+  const { createPool } = await import("mysql2").catch(() => {
+    throw new TypeError('MysqlStore with a URL needs the package "mysql2": npm install mysql2');
+  });
+  const ssl = tlsOf(url);
+  const pool = createPool({
+    uri: url,
+    connectionLimit: maxConnections,
+    connectTimeout: timeoutMs,
+    trace: false,
+    // The server could otherwise ask for files of this machine (LOAD DATA LOCAL).
+    flags: ["-LOCAL_FILES"],
+    ...(ssl !== undefined && { ssl }),
+  });
+  // Shorter than the deadline, in whole seconds: what the server has given up was certainly not carried out, and no thread
+  // stays behind waiting for a lock on behalf of a connection that is closed.
+  const seconds = Math.max(1, Math.floor((timeoutMs * 0.75) / 1_000));
+  const streams = new Set<Closable>();
+  pool.on("connection", (connection) => {
+    const stream = streamOf(connection);
+    if (stream !== undefined) {
+      streams.add(stream);
+      stream.once("close", () => streams.delete(stream));
+    }
+    connection.query(`SET SESSION innodb_lock_wait_timeout = ${seconds}, lock_wait_timeout = ${seconds}`, () => {});
+  });
+  return {
+    pool: pool.promise(),
+    async end() {
+      await pool.promise().end();
+      // A server that doesn't answer the good-bye would keep its connections, and so the process, alive.
+      for (const stream of streams) stream.destroySoon();
+    },
+  };
+}
+
+/** Closes a connection without waiting for the server, which `mysql2` alone would do. */
+export function discard(connection: MysqlConnection): void {
+  connection.destroy();
+  if ("connection" in connection) streamOf(connection.connection)?.destroy();
+}
+
+/** What matters of a socket. */
+interface Closable {
+  once(event: "close", listener: () => void): unknown;
+  destroy(): void;
+  /** Once everything is written. */
+  destroySoon(): void;
+}
+
+/** The socket of a callback-style connection: a property that `mysql2` has and its types don't. */
+function streamOf(connection: unknown): Closable | undefined {
+  if (typeof connection !== "object" || connection === null || !("stream" in connection)) return undefined;
+  return isClosable(connection.stream) ? connection.stream : undefined;
+}
+
+function isClosable(stream: unknown): stream is Closable {
+  return (
+    typeof stream === "object" && stream !== null && "destroySoon" in stream && "destroy" in stream && "once" in stream
+  );
+}
+
+/** What the URL says of TLS, with the server's name verified too, unless it says not to: `mysql2` alone verifies the issuer. */
+function tlsOf(url: string): object | undefined {
+  const text = new URL(url).searchParams.get("ssl");
+  if (text === null) return undefined;
+  let given: unknown;
+  try {
+    given = JSON.parse(text);
+  } catch {
+    // The name of a profile of mysql2.
+    return undefined;
+  }
+  if (given === true) return { verifyIdentity: true };
+  return typeof given === "object" && given !== null ? { verifyIdentity: true, ...given } : undefined;
+}

@@ -1,0 +1,62 @@
+import type { MysqlQuery } from "./client.ts";
+import { RECORD } from "./rows.ts";
+
+type Value = MysqlQuery["values"][number];
+
+/** Every statement on one table. They are prepared once for each connection; what varies is bound, except for limits. */
+export function statements(table: string) {
+  const listing = (whose: string) => (limit: number) =>
+    statement(`SELECT handle, ${RECORD} FROM ${table}
+      WHERE ${whose} expires_at > ? AND touched_at <= ? AND (touched_at < ? OR handle > ?)
+      ORDER BY touched_at DESC, handle LIMIT ${limit}`);
+  const comparing = "WHERE handle = ? AND version = ? AND expires_at > ?";
+
+  return {
+    load: statement(`SELECT ${RECORD} FROM ${table} WHERE handle = ? AND expires_at > ?`),
+
+    insert: statement(`INSERT INTO ${table}
+      (handle, version, created_at, touched_at, expires_at, secret_hash, user_id, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`),
+    /** An expired record that nobody has pruned yet is no obstacle. */
+    replaceExpired: statement(`UPDATE ${table} SET version = ?, created_at = ?, touched_at = ?, expires_at = ?,
+      secret_hash = ?, user_id = ?, payload = ? WHERE handle = ? AND expires_at <= ?`),
+
+    update: statement(`UPDATE ${table} SET version = ?, created_at = ?, touched_at = ?, expires_at = ?, secret_hash = ?,
+      payload = ? ${comparing}`),
+    end: statement(`DELETE FROM ${table} ${comparing}`),
+    version: statement(`SELECT version FROM ${table} WHERE handle = ? AND expires_at > ?`),
+
+    touch: statement(`UPDATE ${table} SET touched_at = GREATEST(touched_at, ?), expires_at = GREATEST(expires_at, ?)
+      WHERE handle = ? AND expires_at > ?`),
+
+    delete: statement(`DELETE FROM ${table} WHERE handle = ? AND expires_at > ?`),
+    /** What had expired by this process's clock may be alive by another's. */
+    deleteExpired: statement(`DELETE FROM ${table} WHERE handle = ?`),
+
+    listAll: listing(""),
+    listUser: listing("user_id = ? AND"),
+    countAll: statement(`SELECT COUNT(*) FROM ${table} WHERE expires_at > ?`),
+    countUser: statement(`SELECT COUNT(*) FROM ${table} WHERE user_id = ? AND expires_at > ?`),
+
+    deleteSome: (ofUser: boolean, unexpired: boolean, limit: number) =>
+      statement(`DELETE FROM ${table} WHERE ${ofUser ? "user_id = ? AND" : ""} expires_at ${unexpired ? ">" : "<="} ?
+        AND NOT (handle <=> ?) ORDER BY handle LIMIT ${limit}`),
+
+    /** Reads what it removes as it is at that moment, so a touch that came first keeps its session. */
+    prune: (limit: number) =>
+      statement(`DELETE FROM ${table} WHERE expires_at <= ? ORDER BY expires_at, handle LIMIT ${limit}`),
+  };
+}
+
+/** A statement that waits for its values. */
+export function statement(sql: string): (values: Value[]) => MysqlQuery {
+  return (values) => ({
+    sql,
+    values,
+    rowsAsArray: true,
+    nestTables: false,
+    namedPlaceholders: false,
+    typeCast: true,
+    supportBigNumbers: false,
+    bigNumberStrings: false,
+  });
+}

@@ -1,0 +1,94 @@
+import { withoutCredentials } from "../sql/causes.ts";
+
+/** What the store needs of a pool of the package `pg`; a `Pool` is one. */
+export interface PostgresPool {
+  connect(): Promise<PostgresClient>;
+}
+
+/** A connection that was checked out of a {@link PostgresPool}. */
+export interface PostgresClient {
+  query(query: PostgresQuery): Promise<PostgresResult>;
+  /** `true` closes the connection instead of giving it back. */
+  release(destroy?: boolean): void;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  removeListener(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/** A statement as `pg` takes it. */
+export interface PostgresQuery {
+  /** Prepared under this name, once for each connection. */
+  name?: string;
+  text: string;
+  values: (string | number | null)[];
+  rowMode: "array";
+  /** Values stay in PostgreSQL's text format, however the application has them parsed. */
+  types: { getTypeParser(): (value: unknown) => unknown };
+}
+
+export const raw: PostgresQuery["types"] = { getTypeParser: () => (value) => value };
+
+/** What `pg` answers. */
+export interface PostgresResult {
+  rows: unknown[][];
+}
+
+/** Settings of a pool that the store makes itself. */
+export interface PoolSettings {
+  url: string;
+  maxConnections: number;
+  timeoutMs: number;
+  /** Whether the server is asked to keep deadlines too, which PgBouncer refuses to pass on. */
+  limitStatements: boolean;
+}
+
+/** Where the pool comes from, and whose it is. */
+export interface PoolSource {
+  get(): Promise<PostgresPool>;
+  /** Ends a pool of the store's own. */
+  end(): Promise<void>;
+  /** Takes the credentials out of a text. */
+  redact(text: string): string;
+}
+
+export function givenPool(pool: PostgresPool): PoolSource {
+  return { get: async () => pool, end: async () => {}, redact: (text) => text };
+}
+
+/** A pool of the store's own, made when it is first needed. */
+export function ownPool(settings: PoolSettings): PoolSource {
+  const { url } = settings;
+  let opening: ReturnType<typeof openPool> | undefined;
+  return {
+    async get() {
+      opening ??= openPool(settings);
+      return opening;
+    },
+    async end() {
+      const pool = await opening?.catch(() => undefined);
+      await pool?.end();
+    },
+    redact: (text) => withoutCredentials(text, url),
+  };
+}
+
+async function openPool({ url, maxConnections, timeoutMs, limitStatements }: PoolSettings) {
+  const { default: pg } = await import("pg").catch(() => {
+    throw new TypeError('PostgresStore with a URL needs the package "pg": npm install pg');
+  });
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: maxConnections,
+    connectionTimeoutMillis: timeoutMs,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+    // Idle connections don't keep the process alive.
+    allowExitOnIdle: true,
+    fallback_application_name: "sojourn",
+    // Shorter than the deadline: what the server has given up was certainly not carried out, and no server process stays behind
+    // waiting for a lock on behalf of a connection that is closed.
+    ...(limitStatements && { lock_timeout: Math.ceil(timeoutMs * 0.75), statement_timeout: timeoutMs }),
+  });
+  // An idle connection that ends is no event: the pool has forgotten it already.
+  pool.on("error", () => {});
+  return pool;
+}

@@ -1,0 +1,54 @@
+import { SojournError, type SojournErrorCode } from "../../core/errors.ts";
+import { publicCause } from "../sql/causes.ts";
+import type { Failure } from "../sql/connections.ts";
+
+/** What a SQLSTATE means: the longest beginning that is listed counts (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+const MEANINGS: Readonly<
+  Record<string, { code?: SojournErrorCode; kind?: Failure["kind"]; discard?: boolean; what: string }>
+> = {
+  "08": { kind: "lost", what: "lost the connection" },
+  // The server became a replica: connections to it stay bad, new ones may find the new primary.
+  "25006": { discard: true, what: "is read-only, as a replica is" },
+  "26000": { what: "has lost a prepared statement: behind PgBouncer in transaction mode, set prepare: false" },
+  "42P05": { what: "has another prepared statement: behind PgBouncer in transaction mode, set prepare: false" },
+  "28": { what: "refused the login" },
+  "3D": { what: "is not there" },
+  "3F": { what: "has no such schema" },
+  "40001": { kind: "collided", what: "gave way to other transactions" },
+  "40P01": { kind: "collided", what: "gave way to other transactions" },
+  "42501": { what: "refused for want of a privilege" },
+  "42P01": { kind: "unprepared", what: "has lost its table" },
+  "42703": { what: "has a table with other columns" },
+  "53100": { code: "STORE_FULL", what: "has no room left on its disk" },
+  "53": { what: "is out of connections or memory" },
+  "54": { code: "TOO_LARGE", what: "can't hold a session as large as this" },
+  "55P03": { what: "held a lock for too long" },
+  "57014": { what: "took too long" },
+  "57": { kind: "lost", what: "is starting or stopping" },
+  "58P01": { code: "STORE_CORRUPT", what: "misses one of its files" },
+  XX001: { code: "STORE_CORRUPT", what: "is damaged" },
+  XX002: { code: "STORE_CORRUPT", what: "has a damaged index" },
+};
+
+/** Classes whose messages are about the server and its objects. Others quote values, and a trigger's (P0) anything. */
+const SPEAKS_OF_OBJECTS = /^(08|25|26|28|3D|3F|40|42|53|54|55|57|58|XX)/;
+
+/** @param redact takes credentials out of what a driver or the network says */
+export function failureOf(error: unknown, redact: (text: string) => string): Failure | undefined {
+  if (!(error instanceof Error) || error instanceof TypeError) return undefined;
+  const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
+  if (code === undefined || !("severity" in error) || !/^[0-9A-Z]{5}$/.test(code)) {
+    const cause = publicCause(redact(error.message), code);
+    return {
+      kind: "lost",
+      error: new SojournError("STORE_UNAVAILABLE", "The session database can't be reached.", cause),
+    };
+  }
+  const meaning = MEANINGS[code] ?? MEANINGS[code.slice(0, 2)] ?? { what: "refused a statement" };
+  const cause = publicCause(SPEAKS_OF_OBJECTS.test(code) ? redact(error.message) : `SQLSTATE ${code}`, code);
+  return {
+    kind: meaning.kind ?? "refused",
+    discard: meaning.discard ?? false,
+    error: new SojournError(meaning.code ?? "STORE_UNAVAILABLE", `The session database ${meaning.what}.`, cause),
+  };
+}

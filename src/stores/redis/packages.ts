@@ -1,0 +1,91 @@
+import { reconnectPauseMs } from "./chance.ts";
+import { type Connection, connectionOf } from "./client.ts";
+
+/** Which package makes the client for a URL. */
+export type ClientPackage = "redis" | "ioredis";
+
+/** A client that we made, and end. */
+export interface OwnClient {
+  readonly connection: Connection;
+  /** Ends it at once: whatever waits for a reply fails. */
+  destroy(): void;
+}
+
+/** What a client tells. */
+export interface ClientEvents {
+  ready(): void;
+  /** An attempt to connect has failed, or the connection was lost; the client tries again by itself. */
+  lost(): void;
+  /** The connection is there, but what comes over it can't be understood. */
+  garbled(): void;
+}
+
+/** Makes a client that connects at once, again and again, queues nothing and repeats nothing. */
+export type Connect = (url: string, events: ClientEvents) => OwnClient;
+
+export const CONNECT_TIMEOUT_MS = 2_000;
+
+/** @throws TypeError where neither package, or not the wanted one, is installed */
+export async function loadPackage(wanted?: ClientPackage): Promise<Connect> {
+  if (wanted !== "ioredis") {
+    const redis = await ifInstalled(() => import("redis"));
+    if (redis !== undefined) return (url, events) => connectRedis(redis, url, events);
+  }
+  if (wanted !== "redis") {
+    const ioredis = await ifInstalled(() => import("ioredis"));
+    if (ioredis !== undefined) return (url, events) => connectIoredis(ioredis, url, events);
+  }
+  throw new TypeError(
+    wanted === undefined
+      ? 'RedisStore: a URL needs the package "redis" or "ioredis": npm install redis'
+      : `RedisStore: the package "${wanted}" is not installed: npm install ${wanted}`,
+  );
+}
+
+function connectRedis(
+  { createClient }: Pick<typeof import("redis"), "createClient">,
+  url: string,
+  events: ClientEvents,
+): OwnClient {
+  const client = createClient({
+    url,
+    disableOfflineQueue: true,
+    socket: { connectTimeout: CONNECT_TIMEOUT_MS, reconnectStrategy: reconnectPauseMs },
+  });
+  client.on("ready", events.ready);
+  // The one event for everything. After a reply that it can't read, the client would go on with the next one.
+  client.on("error", () => (client.isReady ? events.garbled() : events.lost()));
+  client.connect().catch(() => undefined);
+  return {
+    connection: connectionOf(client),
+    destroy: () => void (client.isOpen && client.destroy()),
+  };
+}
+
+function connectIoredis(
+  { Redis }: Pick<typeof import("ioredis"), "Redis">,
+  url: string,
+  events: ClientEvents,
+): OwnClient {
+  const client = new Redis(url, {
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    // Also what makes commands fail that were under way when the connection was lost.
+    maxRetriesPerRequest: 0,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    retryStrategy: (attempts) => reconnectPauseMs(attempts - 1),
+  });
+  client.on("ready", events.ready);
+  client.on("close", events.lost);
+  client.on("error", () => undefined);
+  return { connection: connectionOf(client), destroy: () => client.disconnect() };
+}
+
+async function ifInstalled<T>(load: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await load();
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND") return undefined;
+    throw error;
+  }
+}
