@@ -1,7 +1,7 @@
 import {
   type Awaitable,
-  isIndexed,
   type IndexedStore,
+  isIndexed,
   type SessionRecord,
   type SessionStore,
   type StoreCapabilities,
@@ -16,8 +16,8 @@ import type { Events } from "./events.ts";
 import { decodePayload } from "./record.ts";
 import { stateOf } from "./session.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
-import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
 import { Superseded } from "./superseded.ts";
+import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
 import { type Client, type OpenedSession, Visit, type VisitEnvironment } from "./visit.ts";
 
 /** What a user is shown of one of their sessions. */
@@ -113,12 +113,20 @@ export class SessionManager {
       const { createdAt, touchedAt, expiresAt } = record;
       const lifetime = { until, from, createdAt, touchedAt, expiresAt };
       if (hasExpired(lifetime, now, this.#limits)) return undefined;
-      return { handle: token.handle, secret: token.secret, record: this.#touched(token, record, lifetime, now), content };
+      return {
+        handle: token.handle,
+        secret: token.secret,
+        record: this.#touched(token, record, lifetime, now),
+        content,
+      };
     });
   }
 
   /** Tries each text in turn; the first that opens a session wins. */
-  openFirst(texts: readonly string[], codec: TokenCodec): Awaitable<{ opened: OpenedSession; token: VerifiedToken } | undefined> {
+  openFirst(
+    texts: readonly string[],
+    codec: TokenCodec,
+  ): Awaitable<{ opened: OpenedSession; token: VerifiedToken } | undefined> {
     if (texts.length > 1) this.#reportDuplicates(texts, codec);
     const from = (position: number): ReturnType<SessionManager["openFirst"]> => {
       for (let i = position; i < texts.length; i += 1) {
@@ -184,7 +192,12 @@ export class SessionManager {
     const data: Record<string, unknown> = {};
     for (const [name, text] of content.texts) {
       try {
-        Object.defineProperty(data, name, { value: JSON.parse(text), enumerable: true, writable: true, configurable: true });
+        Object.defineProperty(data, name, {
+          value: JSON.parse(text),
+          enumerable: true,
+          writable: true,
+          configurable: true,
+        });
       } catch {
         this.events.emit("damaged-record", { handle });
       }
@@ -227,12 +240,7 @@ export class SessionManager {
   }
 
   /** Writes the last use down when that is due; nobody waits for it. */
-  #touched(
-    token: VerifiedToken,
-    record: SessionRecord,
-    lifetime: Lifetime,
-    now: number,
-  ): SessionRecord {
+  #touched(token: VerifiedToken, record: SessionRecord, lifetime: Lifetime, now: number): SessionRecord {
     if (!touchIsDue(record.touchedAt, now, this.#limits)) {
       token.quietUntil = record.touchedAt + this.#limits.touchAfterMs;
       return record;
@@ -294,7 +302,10 @@ export class SessionManager {
 
   #indexed(method: string): IndexedStore {
     if (isIndexed(this.store)) return this.store;
-    throw new SojournError("NO_USER_INDEX", `${method} needs a store that knows its users; this one only loads and saves`);
+    throw new SojournError(
+      "NO_USER_INDEX",
+      `${method} needs a store that knows its users; this one only loads and saves`,
+    );
   }
 }
 

@@ -63,7 +63,8 @@ export function decodePayload(payload: string): Decoded | undefined {
   for (let i = 1; i < index.length; i += 2) {
     const name: unknown = index[i];
     const length: unknown = index[i + 1];
-    if (typeof name !== "string" || typeof length !== "number" || !Number.isInteger(length) || length < 1) return undefined;
+    if (typeof name !== "string" || typeof length !== "number" || !Number.isInteger(length) || length < 1)
+      return undefined;
     texts.set(name, payload.slice(at, at + length));
     at += length;
   }

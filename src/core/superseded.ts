@@ -4,37 +4,63 @@ import type { StoreAccess } from "./store-access.ts";
 
 const REMEMBERED = 1_000;
 
+/** One request's replacement of a session, and what others noted of the same session before. */
+interface Replaced {
+  readonly heir: string | undefined;
+  instead: Replaced | undefined;
+}
+
 /**
  * Handles that this process replaced by new ones, the last thousand: a late request with an old token must not have the client's new
  * cookie cleared, and a late logout must end the session under its new handle.
  */
 export class Superseded {
-  readonly #heirs = new Map<string, string | undefined>();
+  readonly #replacements = new Map<string, Replaced>();
 
-  /** `heir`: the handle of what is the same session under a new name. */
-  add(handle: string, heir?: string): void {
-    this.#heirs.set(handle, heir);
-    if (this.#heirs.size <= REMEMBERED) return;
-    for (const oldest of this.#heirs.keys()) {
-      this.#heirs.delete(oldest);
-      break;
+  /**
+   * Notes that a session is being replaced. `heir`: the handle of what is the same session under a new name. If nothing comes of it,
+   * `remove` takes exactly this note back, and not that of another request that replaced the session meanwhile.
+   */
+  add(handle: string, heir?: string): Replaced {
+    const note = { heir, instead: this.#replacements.get(handle) };
+    this.#replacements.set(handle, note);
+    if (this.#replacements.size > REMEMBERED) {
+      for (const oldest of this.#replacements.keys()) {
+        this.#replacements.delete(oldest);
+        break;
+      }
+    }
+    return note;
+  }
+
+  remove(handle: string, note: Replaced): void {
+    const top = this.#replacements.get(handle);
+    if (top === note) {
+      if (note.instead === undefined) this.#replacements.delete(handle);
+      else this.#replacements.set(handle, note.instead);
+      return;
+    }
+    for (let later = top; later !== undefined; later = later.instead) {
+      if (later.instead === note) later.instead = note.instead;
     }
   }
 
-  remove(handle: string): void {
-    this.#heirs.delete(handle);
-  }
-
   has(handle: string): boolean {
-    return this.#heirs.has(handle);
+    return this.#replacements.has(handle);
   }
 
   /** Deletes a session under its handle, and under those that it was given since. Whether there was one. */
   end(access: StoreAccess, handle: string): Awaitable<boolean> {
     return after(access.delete(handle), (ended) => {
       // Asked only now: a replacement names the heir before it ends the old session.
-      const heir = this.#heirs.get(handle);
-      return heir === undefined ? ended : after(this.end(access, heir), (endedHeir) => ended || endedHeir);
+      return this.#endHeirs(access, this.#replacements.get(handle), ended);
     });
+  }
+
+  #endHeirs(access: StoreAccess, note: Replaced | undefined, ended: boolean): Awaitable<boolean> {
+    if (note === undefined) return ended;
+    const { heir, instead } = note;
+    if (heir === undefined) return this.#endHeirs(access, instead, ended);
+    return after(this.end(access, heir), (also) => this.#endHeirs(access, instead, ended || also));
   }
 }

@@ -12,10 +12,10 @@ const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)$/;
  */
 export function parseDuration(value: Duration | false, option: string): number {
   if (value === false) return Number.POSITIVE_INFINITY;
-  if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
   const match = typeof value === "string" ? DURATION.exec(value) : null;
-  const ms = match === null ? 0 : Number(match[1]) * (UNITS[match[2] ?? ""] ?? 0);
-  if (ms > 0 && Number.isFinite(ms)) return ms;
+  const ms = match === null ? value : Number(match[1]) * (UNITS[match[2] ?? ""] ?? 0);
+  // Whole milliseconds: what is computed with them goes into integer columns.
+  if (typeof ms === "number" && ms > 0 && Number.isFinite(ms)) return Math.max(1, Math.round(ms));
   throw new TypeError(
     `${option} must be a positive number of milliseconds or a string such as "30m", "12h" or "30d"${
       option.endsWith("imeout") ? ", or false for none" : ""

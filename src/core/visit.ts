@@ -5,8 +5,8 @@ import { after, isPromise } from "./awaitable.ts";
 import type { Changes, Content } from "./changes.ts";
 import type { Clock } from "./clock.ts";
 import {
-  type Committer,
   type CommitListener,
+  type Committer,
   conflictError,
   type Delivery,
   EMPTY,
@@ -163,7 +163,10 @@ export class Visit implements SessionOperations, CommitListener {
     const kept = keepOption(keep, "regenerate");
     const { userId, createdAt } = state.record;
     // What is kept keeps its age, or carrying it over would make it live for ever.
-    const owner = { userId: kept === true ? userId : null, createdAt: kept === false ? this.#env.clock.now() : createdAt };
+    const owner = {
+      userId: kept === true ? userId : null,
+      createdAt: kept === false ? this.#env.clock.now() : createdAt,
+    };
     return this.#replace(state, { operation: "regenerate", owner, kept }, (content) => carry(content, kept));
   }
 
@@ -357,7 +360,7 @@ export class Visit implements SessionOperations, CommitListener {
       refuseIfRetired(old);
       const fresh = this.#blank(owner);
       const previous = old.standing === "stored" ? old.handle : undefined;
-      let supersedes = false;
+      let note: ReturnType<Superseded["add"]> | undefined;
       const replacement = new Replacement(committer, this, {
         old,
         fresh: fresh.state,
@@ -366,10 +369,9 @@ export class Visit implements SessionOperations, CommitListener {
         mayBeginAnew: operation === "login",
         beforeEnd: () => {
           // From the next step on other requests may find the old one gone.
-          if (previous === undefined || superseded.has(previous)) return;
+          if (previous === undefined) return;
           const isSameSession = operation === "regenerate" && kept === true;
-          superseded.add(previous, isSameSession ? fresh.state.handle : undefined);
-          supersedes = true;
+          note = superseded.add(previous, isSameSession ? fresh.state.handle : undefined);
         },
       });
       const finish = (): void => {
@@ -385,7 +387,7 @@ export class Visit implements SessionOperations, CommitListener {
       };
       const abort = (error: unknown): never => {
         old.retired = undefined;
-        if (supersedes && previous !== undefined) superseded.remove(previous);
+        if (note !== undefined && previous !== undefined) superseded.remove(previous, note);
         if (old.standing === "ended") this.sessionGone(old);
         throw error;
       };

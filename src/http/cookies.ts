@@ -47,10 +47,19 @@ const PRIORITY = { low: "Low", medium: "Medium", high: "High" };
 export function cookieSettings(options: CookieOptions, name?: string): CookieSettings {
   if (typeof options !== "object" || options === null) throw new TypeError("cookie must be an object or a function");
   for (const key of Object.keys(options)) if (!KNOWN.has(key)) throw unknownOption(key);
-  const { httpOnly = true, sameSite = "lax", secure = "auto", path = "/", domain, partitioned = false, priority } = options;
+  const {
+    httpOnly = true,
+    sameSite = "lax",
+    secure = "auto",
+    path = "/",
+    domain,
+    partitioned = false,
+    priority,
+  } = options;
   if (typeof httpOnly !== "boolean") throw new TypeError("cookie.httpOnly must be true or false");
   if (!Object.hasOwn(SAME_SITE, sameSite)) throw new TypeError('cookie.sameSite must be "lax", "strict" or "none"');
-  if (secure !== "auto" && typeof secure !== "boolean") throw new TypeError('cookie.secure must be true, false or "auto"');
+  if (secure !== "auto" && typeof secure !== "boolean")
+    throw new TypeError('cookie.secure must be true, false or "auto"');
   if (typeof path !== "string" || !PATH.test(path)) {
     throw new TypeError('cookie.path must begin with "/" and hold printable ASCII without ";"');
   }
@@ -96,7 +105,8 @@ function checkName(
   const lower = name.toLowerCase();
   const [, prefix] = /^(__host-http-|__host-|__http-|__secure-)/.exec(lower) ?? [];
   if (prefix === undefined) return;
-  if (cookie.secure === false) throw new TypeError(`name: a ${name} cookie must be Secure; remove cookie.secure: false`);
+  if (cookie.secure === false)
+    throw new TypeError(`name: a ${name} cookie must be Secure; remove cookie.secure: false`);
   if (prefix.includes("http") && !cookie.httpOnly) throw new TypeError(`name: a ${name} cookie must be HttpOnly`);
   if (!prefix.startsWith("__host-")) return;
   if (cookie.path !== "/") throw new TypeError(`name: a ${name} cookie must have the path "/"`);

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Awaitable } from "../stores/store.ts";
-import type { VerifiedToken } from "../tokens/token.ts";
 import { isPromise } from "../core/awaitable.ts";
 import { SojournError } from "../core/errors.ts";
 import type { SessionManager } from "../core/manager.ts";
 import type { DeviceInfo } from "../core/record.ts";
 import type { LiveSession } from "../core/session.ts";
 import type { Client, OpenedSession, Visit } from "../core/visit.ts";
+import type { Awaitable } from "../stores/store.ts";
+import type { VerifiedToken } from "../tokens/token.ts";
 import { deviceOf } from "./device.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
 import type { Channel } from "./transports.ts";
@@ -148,7 +148,10 @@ export class Exchange implements HoldHooks, Client {
         const opening = this.#open();
         if (isPromise(opening)) {
           opening.catch(() => undefined);
-          throw new SojournError("STORE_UNAVAILABLE", "the store says synchronousLoad, but its load returned a promise");
+          throw new SojournError(
+            "STORE_UNAVAILABLE",
+            "the store says synchronousLoad, but its load returned a promise",
+          );
         }
       } catch (error) {
         this.#failure = asError(error);

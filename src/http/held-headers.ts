@@ -62,7 +62,6 @@ export function takeHead(response: Outgoing, args: readonly unknown[]): unknown[
   const code = assertHead(response, status, hasReason ? reason : undefined);
   mergeHeaders(response, hasReason ? args[2] : (args[2] ?? reason));
   response.statusCode = code;
-  if (hasReason && http2Stream(response) === undefined) response.statusMessage = reason;
   return hasReason ? [status, reason] : [status];
 }
 

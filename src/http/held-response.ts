@@ -284,15 +284,15 @@ function replay(hold: Hold): void {
       if (call.method === "write") isWaiting = result !== false;
     }
   }
-  if (isWaiting && !hold.ended) process.nextTick(drain, hold);
+  if (isWaiting) process.nextTick(drain, hold.response);
 }
 
 /**
  * Wakes those who wait for "drain". Compression keeps their listeners on a stream of its own, which its `on` returns
  * as any emitter returns itself.
  */
-function drain({ response, ended }: Hold): void {
-  if (ended) return;
+function drain(response: Outgoing): void {
+  if (response.writableEnded) return;
   const emitter = response.on("drain", nothing);
   emitter.off("drain", nothing);
   emitter.emit("drain");
@@ -314,7 +314,6 @@ function fail(hold: Hold, error: unknown): void {
     else stream.close(2);
   } else {
     hold.phase = "new";
-    hold.ended = false;
     forgetHead(response);
     install(hold);
     response.removeAllListeners("drain");

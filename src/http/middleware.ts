@@ -91,8 +91,18 @@ const SESSION_ID: PropertyDescriptor & ThisType<WithExchange> = {
 };
 
 const OPTIONS = new Set([
-  "store", "secret", "name", "cookie", "idleTimeout", "absoluteTimeout", "touchAfter", "trustProxy", "storeTimeout",
-  "onStoreError", "maxBytes", "clock",
+  "store",
+  "secret",
+  "name",
+  "cookie",
+  "idleTimeout",
+  "absoluteTimeout",
+  "touchAfter",
+  "trustProxy",
+  "storeTimeout",
+  "onStoreError",
+  "maxBytes",
+  "clock",
 ]);
 /** 64 KiB of data, and room for names and lengths. */
 const MAX_BYTES = 65_536 + 512;
@@ -116,7 +126,12 @@ const MAX_BYTES = 65_536 + 512;
  */
 export function session(options: SessionOptions = {}): Sessions {
   refuseUnknown(options);
-  const { clock = systemClock, store = new MemoryStore({ clock }), onStoreError = "error", maxBytes = MAX_BYTES } = options;
+  const {
+    clock = systemClock,
+    store = new MemoryStore({ clock }),
+    onStoreError = "error",
+    maxBytes = MAX_BYTES,
+  } = options;
   if (typeof store?.load !== "function" || typeof store.create !== "function" || typeof store.update !== "function") {
     throw new TypeError("store must have load, create, update, touch, delete and close: see SessionStore");
   }
@@ -187,7 +202,8 @@ function pathOf(req: IncomingMessage & { originalUrl?: string }): string {
 }
 
 function refuseUnknown(options: SessionOptions): void {
-  if (typeof options !== "object" || options === null) throw new TypeError("session(options): options must be an object");
+  if (typeof options !== "object" || options === null)
+    throw new TypeError("session(options): options must be an object");
   for (const name of Object.keys(options)) {
     if (OPTIONS.has(name)) continue;
     const hint = ["resave", "saveUninitialized", "rolling", "unset", "genid", "proxy"].includes(name)

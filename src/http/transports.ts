@@ -1,7 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { KeyRing } from "../tokens/key-ring.ts";
 import { TokenCodec } from "../tokens/token.ts";
-import { type CookieOptions, type CookieSettings, cookieSettings, deleteCookie, readCookies, setCookie } from "./cookies.ts";
+import {
+  type CookieOptions,
+  type CookieSettings,
+  cookieSettings,
+  deleteCookie,
+  readCookies,
+  setCookie,
+} from "./cookies.ts";
 import { isSecure } from "./secure.ts";
 
 /** How tokens travel between an application and its clients. */

@@ -41,9 +41,7 @@ export class KeyRing {
   keysFor(purpose: string): readonly KeyObject[] {
     let keys = this.#derived.get(purpose);
     if (keys === undefined) {
-      keys = this.#masters.map((master) =>
-        createSecretKey(Buffer.from(hkdfSync("sha256", master, SALT, purpose, 32))),
-      );
+      keys = this.#masters.map((master) => createSecretKey(Buffer.from(hkdfSync("sha256", master, SALT, purpose, 32))));
       this.#derived.set(purpose, keys);
     }
     return keys;
