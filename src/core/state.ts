@@ -55,6 +55,8 @@ export class SessionState {
   decode(name: string): void {
     const text = this.content.texts.get(name);
     if (text === undefined || Object.hasOwn(this.values, name) || this.#removed?.has(name) === true) return;
+    // Whatever a record says, the session's own members are not data.
+    if (name !== "constructor" && Object.hasOwn(Object.getPrototypeOf(this.values), name)) return;
     try {
       this.#define(name, JSON.parse(text));
     } catch {

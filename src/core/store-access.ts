@@ -41,7 +41,8 @@ export class StoreAccess {
         () => this.load(handle),
         () => this.load(handle),
       );
-      return shared.next;
+      // Counted from now: the read that is under way may have used up most of its own time.
+      return this.#inTime("load", shared.next, this.#deadlines.readMs);
     }
     const work = this.read("load", () => this.store.load(handle));
     if (!isPromise(work)) return work;
@@ -135,11 +136,15 @@ export class StoreAccess {
     }
     if (!isPromise(answer)) return answer;
     this.isSynchronous = false;
-    const late = () =>
-      new SojournError("STORE_TIMEOUT", `the session store did not answer ${operation} within ${ms} ms`);
-    return withDeadline(answer, ms, this.#clock, late).catch((error: unknown) => {
+    return this.#inTime(operation, answer, ms).catch((error: unknown) => {
       throw this.#failed(operation, error);
     });
+  }
+
+  #inTime<T>(operation: string, work: Promise<T>, ms: number): Promise<T> {
+    const late = () =>
+      new SojournError("STORE_TIMEOUT", `the session store did not answer ${operation} within ${ms} ms`);
+    return withDeadline(work, ms, this.#clock, late);
   }
 
   #failed(operation: string, cause: unknown): SojournError {

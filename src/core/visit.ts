@@ -128,7 +128,7 @@ export class Visit implements SessionOperations, CommitListener {
 
   /** Writes down what this request did: before the response leaves, and once more at the end of a stream. Plain when there was nothing to wait for. */
   commit(): Awaitable<void> {
-    if (this.detached !== undefined) return undefined;
+    if (this.detached !== undefined) return this.giveUp();
     const delivery = this.#client.delivery();
     return this.#inTurn(() =>
       after(this.#confirmEndings(), () => after(this.#commit(this.#state, delivery), () => undefined)),
@@ -316,7 +316,12 @@ export class Visit implements SessionOperations, CommitListener {
     state.retired = "this session was destroyed in this request; req.session is a new one";
     if (this.#state === state) this.#moveTo(this.#blank());
     this.token = "clear";
-    if (this.detached !== undefined) throw this.detached;
+    const { detached } = this;
+    if (detached !== undefined) {
+      // The store was not to be had: that this session ended must not be claimed, even if nobody waits for this call.
+      this.#unconfirmed.push(() => Promise.reject(detached));
+      throw detached;
+    }
     // In turn even if it was not stored until now: a save of it may be on its way.
     return this.#inTurn(() => {
       if (state.standing === "stored") {
