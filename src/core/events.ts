@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import type { SojournError } from "./errors.ts";
 
 /**
@@ -51,8 +52,7 @@ export class Events {
     if (listeners === undefined) return;
     for (const listener of listeners) {
       try {
-        const answer: unknown = listener(detail);
-        if (answer instanceof Promise) answer.catch((error: unknown) => complain(event, error));
+        Promise.resolve(listener(detail)).catch((error: unknown) => complain(event, error));
       } catch (error) {
         complain(event, error);
       }
@@ -61,6 +61,7 @@ export class Events {
 }
 
 function complain(event: SessionEvent, error: unknown): void {
-  const reason = error instanceof Error ? error.message : String(error);
+  // Not String(error): there are values that it can't show.
+  const reason = inspect(error, { depth: 0 });
   process.emitWarning(`a listener of "${event}" failed: ${reason}`, { code: "SOJOURN_LISTENER" });
 }

@@ -162,7 +162,9 @@ export class SessionManager {
    * Ends one session from outside. With `userId` only if it is that user's: give it whenever the handle comes from a request.
    * @returns whether there was such a session
    */
-  async revoke(handle: string, { userId }: { userId?: string } = {}): Promise<boolean> {
+  async revoke(handle: string, options: { userId?: string } = {}): Promise<boolean> {
+    // A user ID that turned out to be missing must not mean "anyone's".
+    const userId = Object.hasOwn(options, "userId") ? requireUser(options.userId) : undefined;
     if (typeof handle !== "string" || !isHandle(handle)) return false;
     if (userId !== undefined && (await this.#access.load(handle))?.userId !== userId) return false;
     const ended = await this.#env.superseded.end(this.#access, handle);
@@ -173,7 +175,7 @@ export class SessionManager {
   /** Ends all sessions of a user, except one (`req.session`, or a handle). @returns how many */
   async revokeAll(userId: string, { except }: { except?: object | string } = {}): Promise<number> {
     const store = this.#indexed("revokeAll");
-    const kept = typeof except === "object" ? stateOf(except)?.handle : except;
+    const kept = typeof except === "string" ? except : stateOf(except)?.handle;
     if (except !== undefined && kept === undefined) {
       throw new TypeError("revokeAll(userId, { except }): except must be a session or a handle");
     }
@@ -233,7 +235,8 @@ export class SessionManager {
     this.#closing ??= (async () => {
       this.#cancelSweep?.();
       this.#cancelSweep = undefined;
-      while (this.#background.size > 0) await Promise.allSettled(this.#background);
+      await Promise.allSettled(this.#background);
+      await this.#access.idle();
       await this.store.close();
     })();
     return this.#closing;
@@ -309,7 +312,7 @@ export class SessionManager {
   }
 }
 
-function requireUser(userId: string): string {
+function requireUser(userId: unknown): string {
   if (typeof userId === "string" && userId !== "") return userId;
   throw new TypeError("userId must be a non-empty string");
 }

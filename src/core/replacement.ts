@@ -118,8 +118,8 @@ export class Replacement {
         fresh.settle(rewritten, content);
         return undefined;
       }
-      // All of the user's sessions were ended while this one began: as if it had begun afterwards, under a handle that nobody saw.
-      if (!this.#mayBeginAnew) throw goneError();
+      // All of the user's sessions were ended while this one began. It is written again under a handle that nobody saw; whether the old
+      // one was ended, too, turns out in the next step.
       this.#committer.rename(fresh);
       return this.#committer.create(fresh, content, this.#listener, undefined);
     });

@@ -20,6 +20,7 @@ export class StoreAccess {
   readonly #events: Events;
   /** Whether the store has answered every write with a plain value so far. */
   isSynchronous = true;
+  readonly #running = new Set<Promise<unknown>>();
   readonly #loads = new Map<string, { running: Promise<unknown>; next?: Promise<SessionRecord | undefined> }>();
   readonly #queues = new Map<string, Promise<unknown>>();
 
@@ -99,6 +100,11 @@ export class StoreAccess {
     }
   }
 
+  /** When nothing is under way; every call ends by its deadline. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.allSettled(this.#running);
+  }
+
   read<T>(operation: string, work: () => Awaitable<T>): Awaitable<T> {
     return this.#call(operation, this.#deadlines.readMs, work);
   }
@@ -136,9 +142,18 @@ export class StoreAccess {
     }
     if (!isPromise(answer)) return answer;
     this.isSynchronous = false;
-    return this.#inTime(operation, answer, ms).catch((error: unknown) => {
-      throw this.#failed(operation, error);
-    });
+    const done = this.#inTime(operation, answer, ms).then(
+      (value) => {
+        this.#running.delete(done);
+        return value;
+      },
+      (error: unknown) => {
+        this.#running.delete(done);
+        throw this.#failed(operation, error);
+      },
+    );
+    this.#running.add(done);
+    return done;
   }
 
   #inTime<T>(operation: string, work: Promise<T>, ms: number): Promise<T> {
