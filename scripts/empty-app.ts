@@ -1,0 +1,65 @@
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { root } from "./package.ts";
+
+/** An application in an empty folder, far from this repository, with the packed tarball installed and nothing else. */
+export interface EmptyApp {
+  folder: string;
+  /** What the tarball holds, `/`-separated. */
+  files: string[];
+  /** Runs a command in the folder; what it printed. Throws with all of it when it fails. */
+  run(command: string, ...args: string[]): string;
+  /** Checks types of the application's files with a TypeScript compiler. Throws with what it says when it refuses. */
+  compile(tsc: string, files: string[], options: Record<string, unknown>): void;
+  /** Gives the application a package of this repository's, the way an installation would. */
+  link(name: string): void;
+  remove(): void;
+}
+
+/** Packs (which builds), installs without a network, and copies the programs of `test/package/apps/`. */
+export function createEmptyApp(): EmptyApp {
+  const folder = mkdtempSync(join(tmpdir(), "sojourn-app-"));
+  const run = (command: string, ...args: string[]) => runIn(folder, command, ...args);
+  try {
+    runIn(root, "npm", "pack", "--pack-destination", folder);
+    const [tarball = ""] = readdirSync(folder);
+    const files = run("tar", "-tzf", tarball).trim().split("\n");
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
+    run("npm", "install", "--offline", "--no-audit", "--no-fund", "--no-save", `./${tarball}`);
+    cpSync(join(root, "test/package/apps"), folder, { recursive: true });
+    return {
+      folder,
+      files: files.map((file) => file.replace(/^package\//, "")).sort(),
+      run,
+      compile(tsc, programs, options) {
+        const compilerOptions = { strict: true, noEmit: true, target: "es2022", types: ["node"], ...options };
+        writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: programs }));
+        run(process.execPath, tsc, "-p", "tsconfig.json");
+      },
+      link(name) {
+        mkdirSync(join(folder, "node_modules", name, ".."), { recursive: true });
+        symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name), "dir");
+      },
+      remove: () => rmSync(folder, { recursive: true, force: true }),
+    };
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Long for any of these programs; a process that stays alive is a failure. */
+const TIMEOUT_MS = 60_000;
+
+function runIn(cwd: string, command: string, ...args: string[]): string {
+  const { status, signal, error, stdout, stderr } = spawnSync(command, args, {
+    cwd,
+    encoding: "utf8",
+    timeout: TIMEOUT_MS,
+  });
+  if (status === 0) return stdout;
+  const reason = error?.message ?? `ended with ${signal ?? status}`;
+  throw new Error(`${[command, ...args].join(" ")} in ${cwd}: ${reason}\n${stdout}${stderr}`);
+}

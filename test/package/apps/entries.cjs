@@ -1,0 +1,15 @@
+// Prints what each entry point exports, and checks that `import` and `require` give the very same things.
+const assert = require("node:assert/strict");
+const names = process.argv.slice(2);
+
+(async () => {
+  const exported = {};
+  for (const name of names) {
+    const required = require(name);
+    const imported = await import(name);
+    exported[name] = Object.keys(imported).filter((key) => key !== "default" && key !== "module.exports");
+    assert.notEqual(exported[name].length, 0, `${name} exports nothing`);
+    for (const key of exported[name]) assert.equal(required[key], imported[key], `${name} has two copies of ${key}`);
+  }
+  console.log(JSON.stringify(exported));
+})();
