@@ -32,7 +32,8 @@ export interface Outgoing extends Emitter {
 }
 
 interface Emitter {
-  on(event: "drain", listener: () => void): Emitter;
+  /** Returns the emitter, or nothing where a careless patch forgets to. */
+  on(event: "drain", listener: () => void): Emitter | undefined;
   off(event: "drain", listener: () => void): unknown;
   emit(event: "drain"): boolean;
   removeAllListeners(event: "drain"): unknown;
@@ -45,9 +46,6 @@ export function http2Stream(response: Outgoing): Outgoing["stream"] {
 
 /** The calls that send something. */
 export type Call = "writeHead" | "write" | "end" | "flushHeaders";
-
-/** What Node refuses once headers left. HTTP/2 has no `setHeaders`. */
-const HEADER_SETTERS = ["setHeader", "setHeaders", "appendHeader", "removeHeader"] as const;
 
 /**
  * Takes in the arguments of the first `writeHead`: checks them, and merges its headers into those that were set before,
@@ -90,40 +88,57 @@ export function assertChunk(response: Outgoing, method: Call, args: readonly unk
   Reflect.apply(spent().write, spent(), [chunk]);
 }
 
+/** What Node refuses once headers were sent. */
+type HeaderCall = "writeHead" | "setHeader" | "setHeaders" | "appendHeader" | "removeHeader";
+
 /** Throws what Node throws when headers were sent already. */
-export function refuseAsSent(
-  response: Outgoing,
-  method: "writeHead" | (typeof HEADER_SETTERS)[number],
-  args: readonly unknown[],
-): never {
+export function refuseAsSent(response: Outgoing, method: HeaderCall, args: readonly unknown[]): never {
   // No public way makes Node throw this one without a stream of HTTP/2.
   if (http2Stream(response) === undefined) Reflect.apply(spent()[method], spent(), args);
   throw Object.assign(new Error("Response has already been initiated."), { code: "ERR_HTTP2_HEADERS_SENT" });
 }
 
-/** What a response shows while its headers wait: that they left, as they are at this moment. */
-export function sentLook(response: Outgoing, onStatusRead: () => void): PropertyDescriptorMap {
-  const { statusCode } = response;
-  const readStatus = () => {
-    onStatusRead();
-    return statusCode;
-  };
-  // What is set from now on comes too late, as with any response.
-  const look: PropertyDescriptorMap = {
-    headersSent: { get: () => true },
-    statusCode: { get: readStatus, set: nothing },
-  };
-  if (http2Stream(response) === undefined) {
-    const { statusMessage } = response;
-    look["statusMessage"] = { get: () => statusMessage, set: nothing };
-  }
-  for (const method of HEADER_SETTERS) {
-    if (method in response) look[method] = { value: (...args: unknown[]) => refuseAsSent(response, method, args) };
-  }
-  return look;
+/** Properties to show instead of an object's own or inherited ones. */
+export type Look = readonly (readonly [name: string, shown: PropertyDescriptor])[];
+
+/** The look of a response whose headers were sent and whose end was not asked for. */
+export function sentLook(response: Outgoing): Look {
+  return http2Stream(response) === undefined ? SENT_HTTP1 : SENT_HTTP2;
 }
 
-export function nothing(): void {}
+const YES: PropertyDescriptor = { value: true, writable: true, configurable: true };
+const SENT_HTTP2: Look = [
+  ["headersSent", YES],
+  ["writableEnded", { ...YES, value: false }],
+  ["setHeader", refusing("setHeader")],
+  ["appendHeader", refusing("appendHeader")],
+  ["removeHeader", refusing("removeHeader")],
+];
+const SENT_HTTP1: Look = [...SENT_HTTP2, ["setHeaders", refusing("setHeaders")]];
+
+/** What changes in it when the end is asked for. */
+export const ENDED_LOOK: Look = [["writableEnded", YES]];
+
+function refusing(method: HeaderCall): PropertyDescriptor {
+  function value(this: Outgoing, ...args: unknown[]): never {
+    return refuseAsSent(this, method, args);
+  }
+  return { ...YES, value };
+}
+
+/** Gives an object a look; returns how to take it off. */
+export function overlay(object: object, look: Look): () => void {
+  let beneath: PropertyDescriptorMap | undefined;
+  for (const [name, shown] of look) {
+    const own = Object.hasOwn(object, name) && Object.getOwnPropertyDescriptor(object, name);
+    if (own) beneath = { ...beneath, [name]: own };
+    Object.defineProperty(object, name, shown);
+  }
+  return () => {
+    for (const [name] of look) Reflect.deleteProperty(object, name);
+    if (beneath !== undefined) Object.defineProperties(object, beneath);
+  };
+}
 
 /**
  * Takes back what described an answer that isn't given after all, so that an error handler finds a response that says
@@ -195,3 +210,5 @@ function spent(): ServerResponse {
   spentResponse ??= nowhere().writeHead(200);
   return spentResponse;
 }
+
+export function nothing(): void {}

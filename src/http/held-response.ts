@@ -4,11 +4,14 @@ import {
   assertChunk,
   assertHead,
   type Call,
+  ENDED_LOOK,
   forgetHead,
   http2Stream,
+  type Look,
   type Method,
   nothing,
   type Outgoing,
+  overlay,
   refuseAsSent,
   sentLook,
   takeHead,
@@ -84,11 +87,11 @@ class Hold {
   /** The end has been asked for. */
   ended = false;
   queue: { method: Call; args: readonly unknown[] }[] = [];
-  /** What the response's own properties were before it pretended to be sent. */
-  shadowed: Map<string, PropertyDescriptor | undefined> | undefined = undefined;
-  statusWasRead = false;
-  /** Why an answer was taken back. */
-  failure: { error: unknown } | undefined = undefined;
+  /** Takes off the look that the response has while calls wait. */
+  unlock: () => void = nothing;
+  impliedStatus: number | undefined = undefined;
+  /** Why an answer was taken back, and whether that is just being told. */
+  failure: { error: unknown; isNews: boolean } | undefined = undefined;
 
   constructor(response: Outgoing, hooks: HoldHooks) {
     this.response = response;
@@ -137,14 +140,14 @@ function install(hold: Hold): void {
 function receive(hold: Hold | undefined, entry: Entry, method: Call, args: unknown[]): unknown {
   if (hold === undefined)
     throw new TypeError(`${method} was called on an object that is not the response it belongs to`);
-  if (hold.entry !== entry) return ignore(hold, method, args);
+  if (hold.entry !== entry || isFromFailedAnswer(hold, method)) return ignore(hold, method, args);
   switch (hold.phase) {
     case "new":
       return begin(hold, method, args);
     case "open":
       return method === "end" ? finish(hold, args) : pass(hold, method, args);
     case "done":
-      return isAfterFailure(hold, method) ? ignore(hold, method, args) : pass(hold, method, args);
+      return pass(hold, method, args);
     default:
       return enqueue(hold, method, args);
   }
@@ -210,7 +213,10 @@ function enqueue(hold: Hold, method: Call, args: unknown[]): unknown {
   }
   assertChunk(response, method, args);
   hold.queue.push({ method, args });
-  if (method === "end") hold.ended = true;
+  if (method === "end" && !hold.ended) {
+    hold.ended = true;
+    overlay(response, ENDED_LOOK);
+  }
   return answer(hold, method);
 }
 
@@ -232,21 +238,30 @@ function wait(hold: Hold, phase: "held" | "ending", pending: Promise<void>): voi
 /** While calls wait, the response looks to everyone as if they had been made. */
 function lock(hold: Hold): void {
   const { response } = hold;
-  const look = hold.phase === "held" ? sentLook(response, () => (hold.statusWasRead = true)) : {};
-  look["writableEnded"] = { get: () => hold.ended };
-  hold.shadowed = new Map();
-  for (const name in look) {
-    hold.shadowed.set(name, Object.getOwnPropertyDescriptor(response, name));
-    Object.defineProperty(response, name, { ...look[name], configurable: true });
+  if (hold.phase === "ending") {
+    const isShown = Object.hasOwn(response, "writableEnded"); // by a hold beneath this one
+    if (!isShown) hold.unlock = overlay(response, ENDED_LOOK);
+    return;
   }
+  // What is set from now on comes too late, as with any response.
+  const { statusCode } = response;
+  const statusMessage = http2Stream(response) === undefined ? response.statusMessage : undefined;
+  const takeOff = overlay(response, sentLook(response));
+  if (hold.ended) overlay(response, ENDED_LOOK);
+  // Only who patched the response after us comes by with an implied `writeHead`.
+  const unwatch = response.write === hold.entry.write ? nothing : overlay(response, statusWatch(hold, statusCode));
+  hold.unlock = () => {
+    unwatch();
+    takeOff();
+    if (response.statusCode !== statusCode) response.statusCode = statusCode;
+    if (statusMessage !== undefined) response.statusMessage = statusMessage;
+    else if (http2Stream(response) === undefined) Reflect.deleteProperty(response, "statusMessage");
+  };
 }
 
 function unlock(hold: Hold): void {
-  hold.shadowed?.forEach((own, name) => {
-    if (own === undefined) Reflect.deleteProperty(hold.response, name);
-    else Object.defineProperty(hold.response, name, own);
-  });
-  hold.shadowed = undefined;
+  hold.unlock();
+  hold.unlock = nothing;
 }
 
 /**
@@ -254,9 +269,17 @@ function unlock(hold: Hold): void {
  * Node imply them again: it reads the status code and hands it to `writeHead`. That says nothing new. A handler's second
  * `writeHead` is refused.
  */
+function statusWatch(hold: Hold, statusCode: number): Look {
+  const get = () => {
+    hold.impliedStatus = statusCode;
+    return statusCode;
+  };
+  return [["statusCode", { get, set: nothing, configurable: true }]];
+}
+
 function isImplied(hold: Hold, args: readonly unknown[]): boolean {
-  const implied = hold.statusWasRead && args.length === 1 && args[0] === hold.response.statusCode;
-  hold.statusWasRead = false;
+  const implied = args.length === 1 && args[0] === hold.impliedStatus;
+  hold.impliedStatus = undefined;
   return implied;
 }
 
@@ -271,13 +294,17 @@ function release(hold: Hold): void {
   }
 }
 
+function isOpen(hold: Hold): boolean {
+  return hold.phase === "open";
+}
+
 function replay(hold: Hold): void {
   const { queue } = hold;
   let isWaiting = false;
   for (let call = queue.shift(); call !== undefined; call = queue.shift()) {
-    if (call.method === "end" && hold.phase === "open") {
+    if (call.method === "end" && isOpen(hold)) {
       finish(hold, call.args);
-      if (hold.shadowed !== undefined) return;
+      if (hold.phase === "ending") return;
     } else {
       const result = pass(hold, call.method, call.args);
       // Who was told `false` here gets no "drain" from Node if Node itself could take it all.
@@ -293,7 +320,7 @@ function replay(hold: Hold): void {
  */
 function drain(response: Outgoing): void {
   if (response.writableEnded) return;
-  const emitter = response.on("drain", nothing);
+  const emitter = response.on("drain", nothing) ?? response;
   emitter.off("drain", nothing);
   emitter.emit("drain");
   if (emitter !== response) response.emit("drain");
@@ -303,7 +330,7 @@ function fail(hold: Hold, error: unknown): void {
   unlock(hold);
   const { response, hooks, queue } = hold;
   hold.queue = [];
-  hold.failure = { error };
+  hold.failure = { error, isNews: true };
   // What still comes from the failed answer must not end up in the error's: whoever patched the response after us and saw
   // it end is cut off, and whoever waits to go on writing is not woken.
   hold.entry = entryOf(hold);
@@ -319,12 +346,22 @@ function fail(hold: Hold, error: unknown): void {
     response.removeAllListeners("drain");
   }
   for (const { args } of queue) tellCallback(args, error);
-  hooks.failed(error);
+  try {
+    hooks.failed(error);
+  } finally {
+    hold.failure.isNews = false;
+  }
 }
 
-/** The handler of the failed answer may go on writing when the error's has ended; Node would bring the process down. */
-function isAfterFailure(hold: Hold, method: Call): boolean {
-  return hold.failure !== undefined && hold.response.writableEnded && (method === "write" || method === "end");
+/**
+ * The handler of an answer that failed need not know, and may go on writing. Before the error handler has said anything,
+ * that would be a success that wasn't saved; after the error's answer has ended, Node would bring the process down.
+ */
+function isFromFailedAnswer(hold: Hold, method: Call): boolean {
+  const { failure, phase, response } = hold;
+  if (failure === undefined || method === "writeHead") return false;
+  if (phase !== "new") return response.writableEnded && method !== "flushHeaders";
+  return !failure.isNews && response.statusCode === 200 && !response.hasHeader("content-type");
 }
 
 /** A call that belongs to an answer that failed. */
