@@ -1,14 +1,23 @@
 export { type Clock, systemClock } from "./core/clock.ts";
 export { SojournError, type SojournErrorCode } from "./core/errors.ts";
 export type { SessionEvent, SessionEvents } from "./core/events.ts";
-export type { Device, SessionSnapshot } from "./core/manager.ts";
+export type { Capabilities, Device } from "./core/manager.ts";
 export type { DeviceInfo } from "./core/record.ts";
-export { type LiveSession, type LoginOptions, type LogoutOptions, type RegenerateOptions, Session } from "./core/session.ts";
+export {
+  type LiveSession,
+  type LoginOptions,
+  type LogoutOptions,
+  type RegenerateOptions,
+  Session,
+} from "./core/session.ts";
 // All of it, because only so can applications add to SessionData by declaring module "sojourn".
 export * from "./core/session-data.ts";
+export type { SessionSnapshot } from "./core/snapshot.ts";
 export type { Duration } from "./core/timeouts.ts";
 export type { CookieOptions } from "./http/cookies.ts";
 export { type SessionOptions, type Sessions, session } from "./http/middleware.ts";
+export { bearer, cookie, header, type QueryOptions, query, type TransportChoice } from "./http/transports.ts";
+export type { UpgradeOptions, UpgradeSession } from "./http/upgrade.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export type {
   Awaitable,

@@ -28,7 +28,8 @@ const FULL_CART = 40;
 /** What the site works with: `server.ts` opens the real ones. */
 interface Parts {
   sessions: Sessions;
-  store: SessionStore;
+  /** Whose records /compare shows; none where sessions live in their cookies. */
+  store?: SessionStore | undefined;
   users: Users;
 }
 
@@ -125,7 +126,9 @@ export function createApp({ sessions, store, users }: Parts): Express {
     "/account",
     forUsers(async (req, res, user) => {
       countView(req);
-      show(req, res, "account", { devices: await sessions.list(user.id, { current: req.session }) });
+      const { clientSide } = sessions.capabilities; // then nobody has a list of them
+      const devices = clientSide ? [] : await sessions.list(user.id, { current: req.session });
+      show(req, res, "account", { devices, clientSide });
     }),
   );
 
@@ -135,7 +138,9 @@ export function createApp({ sessions, store, users }: Parts): Express {
       const ended = await sessions.revokeAll(user.id, { except: req.session });
       req.session.flash(
         "success",
-        ended === 1 ? "One other device is signed out." : `${ended} other devices are signed out.`,
+        ended === 1
+          ? "One other device is signed out."
+          : `${Number.isNaN(ended) ? "All" : ended} other devices are signed out.`,
       );
       res.redirect(303, "/account");
     }),
@@ -159,8 +164,9 @@ export function createApp({ sessions, store, users }: Parts): Express {
     const cookies = readCookies(req.headers.cookie);
     if (!cookies.plain) setPlainCookie(res, req.session.cart); // one that the visitor edited stays as it is
     await req.session.save(); // now, so that the record shown is that of this very request
-    const record = await store.load(req.session.id);
-    show(req, res, "compare", { cookies, believed: believeCookie(cookies.plain), record });
+    const record = await store?.load(req.session.id);
+    const { clientSide } = sessions.capabilities;
+    show(req, res, "compare", { cookies, believed: believeCookie(cookies.plain), record, clientSide });
   });
 
   // ---- when there is nothing to show ----

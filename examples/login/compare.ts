@@ -6,7 +6,7 @@ export interface CookiePart {
   name: string;
   /** Of `name=value`, which travels with every request to this site, pictures included. */
   bytes: number;
-  /** The plain cookie's text as sent; of the session's token only the handle, which opens nothing. */
+  /** The plain cookie's text as sent; of the session's token only the handle, or a seal's version and key ID. They open nothing. */
   shown: string;
   /** How many characters of the token are kept from the page: secret and MAC. */
   hidden: number;
@@ -20,8 +20,8 @@ export function readCookies(header = ""): { session?: CookiePart; plain?: Cookie
     const bytes = Buffer.byteLength(pair);
     if (name === PLAIN_COOKIE) parts.plain = { name, bytes, shown: value, hidden: 0 };
     if (name === "sid" || name === "__Host-sid") {
-      const handle = value.split(".", 1)[0] ?? "";
-      parts.session = { name, bytes, shown: handle, hidden: value.length - handle.length };
+      const shown = value.includes(".") ? (value.split(".", 1)[0] ?? "") : value.slice(0, 6);
+      parts.session = { name, bytes, shown, hidden: value.length - shown.length };
     }
   }
   return parts;

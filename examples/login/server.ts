@@ -1,12 +1,12 @@
 import { session } from "sojourn";
 import { createApp } from "./app.ts";
 import { readSettings } from "./settings.ts";
-import { openStore } from "./store.ts";
+import { openPlace } from "./store.ts";
 import { Users } from "./users.ts";
 
 const settings = readSettings(process.env);
-const store = openStore(settings);
-const sessions = session({ store, secret: settings.secret });
+const { options, store } = openPlace(settings);
+const sessions = session({ ...options, secret: settings.secret });
 const users = new Users(settings.file);
 
 const server = createApp({ sessions, store, users }).listen(settings.port, settings.host, (error) => {

@@ -6,6 +6,8 @@ export interface CommitFacts {
   touchDue: boolean;
   /** Whether a token can still reach the client: not after the headers left, not over an insecure channel. */
   deliverable: boolean;
+  /** Whether the token that travels is the record: what can't be sent is not stored. */
+  carried?: boolean;
 }
 
 export type CommitAction = "nothing" | "touch" | "create" | "update" | "delete" | "refuse";
@@ -14,7 +16,7 @@ export type CommitAction = "nothing" | "touch" | "create" | "update" | "delete" 
  * The one decision of a commit. A blank session is stored once something is in it, and never when its token could
  * not be sent: `refuse` leaves no record that nobody can reach.
  */
-export function decideCommit({ standing, changed, touchDue, deliverable }: CommitFacts): CommitAction {
+export function decideCommit({ standing, changed, touchDue, deliverable, carried = false }: CommitFacts): CommitAction {
   switch (standing) {
     case "ending":
       return "delete";
@@ -22,7 +24,7 @@ export function decideCommit({ standing, changed, touchDue, deliverable }: Commi
       if (!changed) return "nothing";
       return deliverable ? "create" : "refuse";
     case "stored":
-      if (changed) return "update";
-      return touchDue ? "touch" : "nothing";
+      if (changed) return deliverable || !carried ? "update" : "refuse";
+      return touchDue && (deliverable || !carried) ? "touch" : "nothing";
   }
 }

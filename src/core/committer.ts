@@ -24,6 +24,8 @@ export interface CommitterOptions {
   tokens: TokenSource;
   events: Events;
   maxBytes: number;
+  /** Set where the token that travels is the record. `revocable`: sessions can be ended without the client's help. */
+  carried?: { revocable: boolean };
 }
 
 /** Told of what a commit means for the client's token. */
@@ -45,14 +47,16 @@ export const EMPTY: Content = Object.freeze({ facts: Object.freeze({}), texts: n
 /** Brings what a request did to a session into the store: the decision, the compare-and-set, the merge after a conflict. */
 export class Committer {
   readonly access: StoreAccess;
+  readonly carried: CommitterOptions["carried"];
   readonly #clock: Clock;
   readonly #limits: Timeouts;
   readonly #tokens: TokenSource;
   readonly #events: Events;
   readonly #maxBytes: number;
 
-  constructor({ access, clock, limits, tokens, events, maxBytes }: CommitterOptions) {
+  constructor({ access, clock, limits, tokens, events, maxBytes, carried }: CommitterOptions) {
     this.access = access;
+    this.carried = carried;
     this.#clock = clock;
     this.#limits = limits;
     this.#tokens = tokens;
@@ -68,7 +72,7 @@ export class Committer {
     state: SessionState,
     delivery: Delivery,
     listener: CommitListener,
-    { once = false, reentrant = false }: { once?: boolean; reentrant?: boolean } = {},
+    { once = false }: { once?: boolean } = {},
   ): Awaitable<Outcome> {
     if (state.standing === "ended") return "gone";
     const changes = state.collect();
@@ -77,6 +81,7 @@ export class Committer {
       changed: changes !== undefined,
       touchDue: touchIsDue(state.record.touchedAt, this.#clock.now(), this.#limits),
       deliverable: delivery === "possible",
+      carried: this.carried !== undefined,
     });
     switch (action) {
       case "nothing":
@@ -88,13 +93,12 @@ export class Committer {
         if (delivery !== "possible") this.#events.emit("cookie-not-sent", { reason: delivery });
         return "refused";
       case "create":
-        return after(this.create(state, merge(EMPTY, changes ?? NOTHING), listener, changes), () => "done");
+        return after(this.create(state, merge(state.content, changes ?? NOTHING), listener, changes), () => "done");
       case "update": {
         const first = this.#attempt(state, state.record, state.content, changes ?? NOTHING, listener);
         return after(first, (outcome) => {
           if (outcome !== "conflict" || once) return outcome;
-          const merging = () => this.#merge(state, changes ?? NOTHING, listener, 1);
-          return reentrant ? merging() : this.inTurn(state, merging);
+          return this.inTurn(state, () => this.#merge(state, changes ?? NOTHING, listener, 1));
         });
       }
     }
@@ -134,6 +138,7 @@ export class Committer {
     return after(this.access.touch(state.handle, now, expiresAt), (there) => {
       if (there) state.record = { ...state.record, touchedAt: now, expiresAt };
       else this.gone(state, listener);
+      if (there && this.carried !== undefined) listener.tokenChanged(state);
       return there;
     });
   }
@@ -159,7 +164,7 @@ export class Committer {
   /** What is stored of `content` now. @throws SojournError TOO_LARGE */
   recordOf(base: SessionRecord, content: Content, secretHash: string, version: number): SessionRecord {
     const payload = encodePayload(content.facts, content.texts);
-    this.#refuseOversize(payload, content);
+    this.#refuseOversize(payload, content, base.userId);
     const now = Math.max(this.#clock.now(), base.touchedAt);
     const { userId, createdAt } = base;
     const expiresAt = expiryOf({ ...content.facts, createdAt }, now, this.#limits);
@@ -179,7 +184,7 @@ export class Committer {
       if (result === "conflict") return "conflict";
       if (result === "gone") return this.gone(state, listener);
       state.settle(record, content, changes);
-      if (changes.until !== undefined) listener.tokenChanged(state);
+      if (changes.until !== undefined || this.carried !== undefined) listener.tokenChanged(state);
       return "done";
     });
   }
@@ -208,14 +213,16 @@ export class Committer {
     }
   }
 
-  #refuseOversize(payload: string, content: Content): void {
+  #refuseOversize(payload: string, content: Content, userId: string | null): void {
+    const user = this.carried === undefined ? "" : (userId ?? "");
     // A UTF-16 unit is at most three bytes of UTF-8.
-    if (payload.length * 3 <= this.#maxBytes || Buffer.byteLength(payload) <= this.#maxBytes) return;
+    if ((payload.length + user.length) * 3 <= this.#maxBytes) return;
+    if (Buffer.byteLength(payload) + Buffer.byteLength(user) <= this.#maxBytes) return;
     const largest = [...content.texts].sort((a, b) => b[1].length - a[1].length).slice(0, 3);
     const named = largest.map(([name, text]) => `${JSON.stringify(name)} (${Buffer.byteLength(text)} bytes)`);
     throw new SojournError(
       "TOO_LARGE",
-      `the session is larger than maxBytes (${this.#maxBytes}); its largest properties: ${named.join(", ")}. Keep large data in your database and its ID in the session, or raise maxBytes`,
+      `the session is larger than maxBytes (${this.#maxBytes}); its largest properties: ${named.join(", ")}. Keep large data in your database and its ID in the session, or ${this.carried === undefined ? "raise maxBytes" : "raise the store's chunks"}`,
     );
   }
 }

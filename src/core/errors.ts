@@ -11,7 +11,8 @@ export type SojournErrorCode =
   | "NOT_SERIALIZABLE"
   | "TOO_LARGE"
   | "HEADERS_SENT"
-  | "NO_USER_INDEX";
+  | "NO_USER_INDEX"
+  | "MIXED_TOKENS";
 
 const STATUS: Record<SojournErrorCode, number> = {
   STORE_UNAVAILABLE: 503,
@@ -26,6 +27,7 @@ const STATUS: Record<SojournErrorCode, number> = {
   TOO_LARGE: 500,
   HEADERS_SENT: 500,
   NO_USER_INDEX: 500,
+  MIXED_TOKENS: 400,
 };
 
 /**

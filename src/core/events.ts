@@ -24,6 +24,8 @@ export interface SessionEvents {
   "damaged-record": { handle: string };
   /** A request carried several different tokens under one cookie name. */
   "duplicate-cookie": { count: number };
+  /** A token came by another transport than its session began with; it opened nothing. */
+  "transport-refused": { handle: string };
   /** A session was changed whose token can't reach the client; nothing was stored. */
   "cookie-not-sent": { reason: "insecure" | "headers-sent" };
   /** The store failed or did not answer in time. */

@@ -13,8 +13,10 @@ import type { Clock } from "./clock.ts";
 import { Committer } from "./committer.ts";
 import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
+import type { Opening, SessionKeeper, TokenScope } from "./keeper.ts";
 import { decodePayload } from "./record.ts";
 import { stateOf } from "./session.ts";
+import { type SessionSnapshot, snapshotOf } from "./snapshot.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
 import { Superseded } from "./superseded.ts";
 import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
@@ -36,15 +38,14 @@ export interface Device {
   current: boolean;
 }
 
-/** A session seen from outside its requests. */
-export interface SessionSnapshot {
-  handle: string;
-  userId: string | null;
-  createdAt: Date;
-  lastUsedAt: Date;
-  expiresAt: Date;
-  /** A copy: changing it changes nothing. */
-  data: Record<string, unknown>;
+/** What an application's sessions can do, and what they can't. */
+export interface Capabilities extends Readonly<Partial<StoreCapabilities>> {
+  /** Whether a session can be ended without its client's help. */
+  readonly revocable: boolean;
+  /** Whether sessions live in their clients' cookies. */
+  readonly clientSide: boolean;
+  /** Whether what parallel requests change of one session is merged; if not, the last answer wins. */
+  readonly mergesRequests: boolean;
 }
 
 export interface ManagerOptions {
@@ -63,7 +64,7 @@ const SWEEP_BATCH = 1_000;
 const LIST_PAGE = 1_000;
 
 /** Opens sessions, ends them from outside, and answers for a user's devices: the place where the parts meet. */
-export class SessionManager {
+export class SessionManager implements SessionKeeper {
   readonly store: SessionStore;
   readonly clock: Clock;
   readonly events: Events;
@@ -92,15 +93,29 @@ export class SessionManager {
     if (isIndexed(store)) this.#sweepLater(store);
   }
 
+  get opensAtOnce(): boolean {
+    return this.store.synchronousLoad === true;
+  }
+
   visit(client: Client, opened?: OpenedSession): Visit {
     return new Visit(this.#env, client, opened);
+  }
+
+  tokenOf({ session, secret }: Visit, { codec }: TokenScope): string {
+    return codec.format(session.id, secret);
+  }
+
+  /** Whether there is nothing to write down for this token unless its session is read. */
+  isQuiet(text: string, { codec }: TokenScope): boolean {
+    const token = codec.verify(text);
+    return token === undefined || this.clock.now() < token.quietUntil;
   }
 
   /**
    * The session that a token opens; `undefined` for a token of no session, or with the wrong secret, or whose record has
    * expired or is damaged. Plain if the store is synchronous.
    */
-  open(token: VerifiedToken): Awaitable<OpenedSession | undefined> {
+  open(token: VerifiedToken, via?: string): Awaitable<OpenedSession | undefined> {
     return after(this.#access.load(token.handle), (record) => {
       if (record === undefined || !sameHash(record.secretHash, token.secretHash)) return undefined;
       const content = decodePayload(record.payload);
@@ -113,6 +128,10 @@ export class SessionManager {
       const { createdAt, touchedAt, expiresAt } = record;
       const lifetime = { until, from, createdAt, touchedAt, expiresAt };
       if (hasExpired(lifetime, now, this.#limits)) return undefined;
+      if (content.facts.via !== via) {
+        this.events.emit("transport-refused", { handle: token.handle });
+        return undefined;
+      }
       return {
         handle: token.handle,
         secret: token.secret,
@@ -123,20 +142,43 @@ export class SessionManager {
   }
 
   /** Tries each text in turn; the first that opens a session wins. */
-  openFirst(
-    texts: readonly string[],
-    codec: TokenCodec,
-  ): Awaitable<{ opened: OpenedSession; token: VerifiedToken } | undefined> {
+  openFirst(texts: readonly string[], { codec, via }: TokenScope): Awaitable<Opening | undefined> {
     if (texts.length > 1) this.#reportDuplicates(texts, codec);
     const from = (position: number): ReturnType<SessionManager["openFirst"]> => {
       for (let i = position; i < texts.length; i += 1) {
         const token = codec.verify(texts[i] ?? "");
         if (token === undefined) continue;
-        return after(this.open(token), (opened) => (opened === undefined ? from(i + 1) : { opened, token }));
+        return after(this.open(token, via), (opened) =>
+          opened === undefined ? from(i + 1) : { opened, outdated: token.outdated, renew: false },
+        );
       }
       return undefined;
     };
     return from(0);
+  }
+
+  useOnce(id: string, until: number): Awaitable<boolean> {
+    const now = this.clock.now();
+    // No secret has this hash: the record opens nothing.
+    const used = {
+      payload: "",
+      version: 1,
+      secretHash: "used",
+      userId: null,
+      createdAt: now,
+      touchedAt: now,
+      expiresAt: until,
+    };
+    return this.#access.create(id, used);
+  }
+
+  isOpen({ handle }: OpenedSession): Awaitable<boolean> {
+    return after(this.#access.load(handle), (record) => {
+      const facts = record === undefined ? undefined : decodePayload(record.payload)?.facts;
+      if (record === undefined || facts === undefined) return false;
+      const { createdAt, touchedAt, expiresAt } = record;
+      return !hasExpired({ ...facts, createdAt, touchedAt, expiresAt }, this.clock.now(), this.#limits);
+    });
   }
 
   /** A user's sessions, the newest use first. Give `current: req.session` to have it marked. */
@@ -191,27 +233,7 @@ export class SessionManager {
     const record = await this.#access.load(handle);
     const content = record === undefined ? undefined : decodePayload(record.payload);
     if (record === undefined || content === undefined) return undefined;
-    const data: Record<string, unknown> = {};
-    for (const [name, text] of content.texts) {
-      try {
-        Object.defineProperty(data, name, {
-          value: JSON.parse(text),
-          enumerable: true,
-          writable: true,
-          configurable: true,
-        });
-      } catch {
-        this.events.emit("damaged-record", { handle });
-      }
-    }
-    return {
-      handle,
-      userId: record.userId,
-      createdAt: new Date(record.createdAt),
-      lastUsedAt: new Date(record.touchedAt),
-      expiresAt: new Date(record.expiresAt),
-      data,
-    };
+    return snapshotOf(handle, record, content, () => this.events.emit("damaged-record", { handle }));
   }
 
   /** How many sessions are stored, of one user or of everyone. */
@@ -226,8 +248,15 @@ export class SessionManager {
     return this.#access.commit("prune", () => store.prune(limit));
   }
 
-  get capabilities(): Readonly<Partial<StoreCapabilities>> & { revocable: boolean } {
-    return { ...this.store.capabilities, indexed: isIndexed(this.store), revocable: true };
+  get capabilities(): Capabilities {
+    const { capabilities } = this.store;
+    return {
+      ...capabilities,
+      indexed: isIndexed(this.store),
+      revocable: true,
+      clientSide: false,
+      mergesRequests: true,
+    };
   }
 
   /** Waits for what is being written, stops sweeping, and closes the store. Idempotent. */

@@ -18,6 +18,8 @@ export interface SessionFacts {
   device?: DeviceInfo;
   /** Messages left for the next page, by type. */
   flash?: Record<string, unknown[]>;
+  /** The transport that it began with, unless that was a cookie: its token works by no other. */
+  via?: string;
 }
 
 export interface DeviceInfo {
@@ -80,16 +82,18 @@ function hasFacts(facts: SessionFacts): boolean {
 function factsOf(value: unknown): SessionFacts | undefined {
   if (value === 0) return NO_FACTS;
   if (!isPlainRecord(value)) return undefined;
-  const { until, from, device, flash } = value;
+  const { until, from, device, flash, via } = value;
   if (until !== undefined && typeof until !== "number") return undefined;
   if (from !== undefined && typeof from !== "number") return undefined;
   if (device !== undefined && !isDevice(device)) return undefined;
   if (flash !== undefined && !isFlash(flash)) return undefined;
+  if (via !== undefined && typeof via !== "string") return undefined;
   return {
     ...(until !== undefined && { until }),
     ...(from !== undefined && { from }),
     ...(device !== undefined && { device }),
     ...(flash !== undefined && { flash }),
+    ...(via !== undefined && { via }),
   };
 }
 

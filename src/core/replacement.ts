@@ -107,7 +107,7 @@ export class Replacement {
   #write(content: Content): Awaitable<void> {
     const fresh = this.#fresh;
     if (fresh.standing !== "stored") {
-      const isEmpty = content.texts.size === 0 && Object.keys(content.facts).length === 0;
+      const isEmpty = content.texts.size === 0 && Object.keys(content.facts).every((name) => name === "via");
       if (isEmpty && fresh.record.userId === null) return undefined;
       return this.#committer.create(fresh, content, this.#listener, undefined);
     }

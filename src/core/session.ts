@@ -151,7 +151,8 @@ export class Session {
   }
 
   /**
-   * Atomic read-modify-write: commits what `change` did, and runs it again on the newest data if another request was faster.
+   * Atomic read-modify-write: commits what `change` did, and runs it again on the newest data if another request was faster. `change` may only
+   * read and change the data: the session's other methods refuse to be called by it.
    * @example await req.session.update((session) => { session.n = (session.n ?? 0) + 1 });
    */
   update<T>(change: (session: LiveSession) => Awaitable<T>, callback?: Callback<T>): Promise<T> {

@@ -45,6 +45,8 @@ export interface VisitEnvironment {
 
 /** What a visit has to know of the way to its client. */
 export interface Client {
+  /** The transport, as a session remembers it; absent for a cookie. */
+  readonly via?: string | undefined;
   delivery(): Delivery;
   device(): DeviceInfo;
 }
@@ -62,8 +64,8 @@ interface Owner {
   createdAt: number;
 }
 
-/** The visit whose `update` runs the code that asks. Only that code may go on within the update's turn. */
-const updating = new AsyncLocalStorage<Visit>();
+/** Whose function, given to `update`, runs the code that asks; `isRunning` until that function has settled. */
+const updating = new AsyncLocalStorage<{ visit: Visit; isRunning: boolean }>();
 
 /** How often `update` runs its function again before it gives up with CONFLICT. */
 const UPDATES = 50;
@@ -106,6 +108,11 @@ export class Visit implements SessionOperations, CommitListener {
     return this.#state.secret;
   }
 
+  /** The current session's record as it was stored last. */
+  get record(): SessionRecord {
+    return this.#state.record;
+  }
+
   /** Until when the cookie should outlive the browser; `undefined`: it ends with it. */
   get until(): number | undefined {
     return this.#state.until;
@@ -145,7 +152,7 @@ export class Visit implements SessionOperations, CommitListener {
     this.#refuseIfUnusable(state);
     return this.#inTurn(() => {
       if (state.standing === "blank") {
-        state.reset(state.record, EMPTY);
+        state.reset(state.record, this.#stamped(EMPTY));
         return undefined;
       }
       return after(this.#env.committer.access.load(state.handle), (record) => {
@@ -206,6 +213,8 @@ export class Visit implements SessionOperations, CommitListener {
     this.#refuseIfUnusable(state);
     return this.#inTurn(() => {
       if (state.standing !== "stored") return undefined;
+      if (this.#env.committer.carried !== undefined && this.#client.delivery() !== "possible")
+        throw undeliverableError();
       return after(this.#env.committer.touch(state, this), (there) => {
         if (!there) throw goneError();
       });
@@ -219,7 +228,7 @@ export class Visit implements SessionOperations, CommitListener {
     return this.#inTurn(() => {
       const before = state.collect();
       const attempt = (tries: number): Awaitable<T> =>
-        after(updating.run(this, change), (result) => {
+        after(this.#run(change), (result) => {
           const tried = state.collect();
           return after(this.#commit(state, delivery, { once: true }), (outcome) => {
             if (outcome !== "conflict" || tried === undefined) {
@@ -228,7 +237,7 @@ export class Visit implements SessionOperations, CommitListener {
             }
             if (tries >= UPDATES) throw conflictError();
             const again = () => committer.again(state, tries, () => retry(tried, tries + 1));
-            return tries === 1 && !this.#isUpdating() ? committer.inTurn(state, again) : again();
+            return tries === 1 ? committer.inTurn(state, again) : again();
           });
         });
       const retry = (tried: Changes, tries: number): Awaitable<T> =>
@@ -267,8 +276,7 @@ export class Visit implements SessionOperations, CommitListener {
   }
 
   #commit(state: SessionState, delivery: Delivery, { once = false } = {}): Awaitable<Outcome> {
-    // What `update` runs has its turn on this session already, and must not wait for it.
-    return this.#env.committer.commit(state, delivery, this, { once, reentrant: this.#isUpdating() });
+    return this.#env.committer.commit(state, delivery, this, { once });
   }
 
   #require(outcome: Outcome, delivery: Delivery): void {
@@ -283,7 +291,6 @@ export class Visit implements SessionOperations, CommitListener {
    * comes before a process's turn on one session (`Committer.inTurn`), never the other way round.
    */
   #inTurn<T>(work: () => Awaitable<T>): Awaitable<T> {
-    if (this.#busy !== undefined && this.#isUpdating()) return work();
     let answer: Awaitable<T>;
     try {
       answer = this.#busy === undefined ? work() : this.#busy.then(work);
@@ -307,12 +314,41 @@ export class Visit implements SessionOperations, CommitListener {
     return answer;
   }
 
-  #isUpdating(): boolean {
-    return updating.getStore() === this;
+  /** A session that only its client keeps can't be ended, or used longer, behind the client's back. */
+  #requireDelivery(): void {
+    if (this.#env.committer.carried?.revocable === false && this.#client.delivery() !== "possible")
+      throw undeliverableError();
+  }
+
+  /** Runs a function given to `update`, and knows that it runs. */
+  #run<T>(change: () => Awaitable<T>): Awaitable<T> {
+    const run = { visit: this, isRunning: true };
+    const settled = (): void => {
+      run.isRunning = false;
+    };
+    try {
+      const result = updating.run(run, change);
+      if (isPromise(result)) return result.finally(settled);
+      settled();
+      return result;
+    } catch (error) {
+      settled();
+      throw error;
+    }
+  }
+
+  #refuseWithinUpdate(): void {
+    const run = updating.getStore();
+    if (run?.visit !== this || !run.isRunning) return;
+    throw new TypeError(
+      "a function given to update() may only read and change the data: it may run again, and update() saves what it changed",
+    );
   }
 
   #end(state: SessionState, also?: () => Awaitable<unknown>): Awaitable<void> {
     refuseIfRetired(state);
+    this.#refuseWithinUpdate();
+    if (state.standing === "stored") this.#requireDelivery();
     state.retired = "this session was destroyed in this request; req.session is a new one";
     if (this.#state === state) this.#moveTo(this.#blank());
     this.token = "clear";
@@ -369,7 +405,7 @@ export class Visit implements SessionOperations, CommitListener {
       const replacement = new Replacement(committer, this, {
         old,
         fresh: fresh.state,
-        carried,
+        carried: (content) => this.#stamped(carried(content)),
         // Not even with nothing kept: applications carry a user over by hand, and would bring a revoked login back.
         mayBeginAnew: operation === "login",
         beforeEnd: () => {
@@ -428,8 +464,14 @@ export class Visit implements SessionOperations, CommitListener {
       handle: tokens.handle(),
       secret: tokens.secret(),
       record,
-      content: EMPTY,
+      content: this.#stamped(EMPTY),
     });
+  }
+
+  /** With the transport noted, where that isn't a cookie. */
+  #stamped(content: Content): Content {
+    const { via } = this.#client;
+    return via === undefined ? content : { ...content, facts: { ...content.facts, via } };
   }
 
   #open(opened: OpenedSession): { session: LiveSession; state: SessionState } {
@@ -446,6 +488,7 @@ export class Visit implements SessionOperations, CommitListener {
 
   #refuseIfUnusable(state: SessionState): void {
     refuseIfRetired(state);
+    this.#refuseWithinUpdate();
     if (this.detached !== undefined) throw this.detached;
   }
 }

@@ -1,22 +1,24 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isPromise } from "../core/awaitable.ts";
+import { after, isPromise } from "../core/awaitable.ts";
 import { SojournError } from "../core/errors.ts";
-import type { SessionManager } from "../core/manager.ts";
+import type { Opening, SessionKeeper } from "../core/keeper.ts";
 import type { DeviceInfo } from "../core/record.ts";
 import type { LiveSession } from "../core/session.ts";
 import type { Client, OpenedSession, Visit } from "../core/visit.ts";
 import type { Awaitable } from "../stores/store.ts";
-import type { VerifiedToken } from "../tokens/token.ts";
+import type { Channel } from "./channel.ts";
 import { deviceOf } from "./device.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
-import type { Channel } from "./transports.ts";
+import { type Accept, clearLegacy, type LegacySession, takeOver } from "./legacy.ts";
 
 export type Next = (error?: unknown) => void;
 
 /** What all exchanges of one middleware share. */
 export interface ExchangeEnvironment {
-  readonly manager: SessionManager;
+  readonly manager: SessionKeeper;
   readonly onStoreError: "error" | "anonymous";
+  /** Finds a session of another library's, for a client that has none of ours. */
+  readonly accept?: Accept | undefined;
 }
 
 /**
@@ -28,10 +30,18 @@ export class Exchange implements HoldHooks, Client {
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   readonly #next: Next;
-  readonly #channel: Channel;
-  readonly #texts: readonly string[];
+  /** All the ways that this application has, never none. */
+  readonly #channels: readonly Channel[];
+  /** Those by which the client sent something. */
+  readonly #carriers: readonly Channel[];
+  #channel: Channel;
+  #texts: readonly string[];
   #opened: OpenedSession | undefined = undefined;
-  #token: VerifiedToken | undefined = undefined;
+  readonly #answering: Channel;
+  #isOutdated = false;
+  /** The session that ours takes over from, and whether the client is going to be told. */
+  #legacy: LegacySession | undefined = undefined;
+  #isMoved = false;
   #isOpen = false;
   #visit: Visit | undefined = undefined;
   /** Why the session could not be opened. */
@@ -41,13 +51,22 @@ export class Exchange implements HoldHooks, Client {
   /** The last commit before the headers has begun, or they have left: nothing that begins now can have its token sent. */
   #isSealed = false;
 
-  constructor(env: ExchangeEnvironment, req: IncomingMessage, res: ServerResponse, next: Next, channel: Channel) {
+  /** @param answering one of the channels: for a client that sent no token */
+  constructor(
+    env: ExchangeEnvironment,
+    { req, res, next }: { req: IncomingMessage; res: ServerResponse; next: Next },
+    channels: readonly Channel[],
+    answering: Channel,
+  ) {
     this.#env = env;
     this.#req = req;
     this.#res = res;
     this.#next = next;
-    this.#channel = channel;
-    this.#texts = channel.read(req);
+    this.#channels = channels;
+    this.#carriers = channels.length === 1 ? channels : channels.filter((channel) => channel.read(req).length > 0);
+    this.#channel = this.#carriers[0] ?? answering;
+    this.#texts = this.#channel.read(req);
+    this.#answering = answering;
   }
 
   /**
@@ -56,14 +75,15 @@ export class Exchange implements HoldHooks, Client {
    */
   begin(): void {
     if (this.#texts.length === 0) {
+      if (this.#env.accept !== undefined) return this.#accept(this.#env.accept);
       this.#isOpen = true;
       this.#next();
       return;
     }
     const { manager } = this.#env;
-    if (manager.store.synchronousLoad === true) {
+    if (manager.opensAtOnce) {
       if (!this.#isQuiet()) this.#openQuietly();
-      this.#next();
+      if (this.#failure === undefined) this.#next();
       return;
     }
     let opening: Awaitable<void>;
@@ -88,6 +108,10 @@ export class Exchange implements HoldHooks, Client {
     return (this.#visit ?? this.#start()).session;
   }
 
+  get via(): string | undefined {
+    return this.#channel.via;
+  }
+
   delivery(): "possible" | "insecure" | "headers-sent" {
     if (this.#isSealed || this.#broken) return "headers-sent";
     return this.#channel.deliverable ? "possible" : "insecure";
@@ -102,15 +126,18 @@ export class Exchange implements HoldHooks, Client {
     // An error handler's answer to a session call that failed: to try the same again would make it fail, too.
     this.#broken ||= visit?.hasFailed === true && this.#res.statusCode >= 500;
     const pending = this.#broken ? quietly(() => visit?.giveUp()) : visit?.commit();
+    this.#isMoved = this.#legacy !== undefined && this.delivery() === "possible";
     this.#isSealed = true;
-    return pending;
+    // Only now that the new session is stored; if the old one can't be ended, it ends in its own time.
+    return this.#isMoved ? after(pending, () => quietly(() => this.#legacy?.end())) : pending;
   }
 
   writeHeaders(): void {
     const visit = this.#visit;
     if (visit === undefined) return;
     const res = this.#res;
-    this.#channel.vary(res);
+    if (this.#isMoved && !this.#broken && this.#legacy !== undefined) clearLegacy(res, this.#legacy);
+    for (const channel of this.#channels) channel.vary(res);
     if (visit.clearSiteData) res.setHeader("Clear-Site-Data", '"cache", "cookies", "storage"');
     const answer = this.#answer(visit);
     if (answer === "keep") return;
@@ -120,7 +147,7 @@ export class Exchange implements HoldHooks, Client {
       this.#channel.clear(res);
       return;
     }
-    const token = this.#channel.codec.format(visit.session.id, visit.secret);
+    const token = this.#env.manager.tokenOf(visit, this.#channel);
     this.#channel.send(res, token, { now: this.#env.manager.clock.now(), expires: visit.until });
   }
 
@@ -138,8 +165,37 @@ export class Exchange implements HoldHooks, Client {
     if (visit.token === "clear") return this.#texts.length > 0 ? "clear" : "keep";
     if (this.#broken) return "keep";
     // The application's newest key takes over.
-    if (this.#token?.outdated === true && visit.isStored) return "send";
+    if (this.#isOutdated && visit.isStored) return "send";
     return visit.token;
+  }
+
+  #accept(accept: Accept): void {
+    this.#isOpen = true;
+    let moving: Awaitable<void>;
+    try {
+      moving = after(accept(this.#req), (legacy) => {
+        if (legacy !== undefined) return this.#move(legacy);
+      });
+    } catch (error) {
+      this.#loadFailed(asError(error));
+      return;
+    }
+    if (!isPromise(moving)) {
+      this.#next();
+      return;
+    }
+    moving.then(
+      () => this.#next(),
+      (error: unknown) => this.#loadFailed(asError(error)),
+    );
+  }
+
+  /** Begins a session of ours with the data of another library's. */
+  #move(legacy: LegacySession): Awaitable<void> {
+    const { session } = this;
+    takeOver(session, legacy);
+    this.#legacy = legacy;
+    return legacy.userId === undefined ? undefined : session.login(legacy.userId);
   }
 
   #start(): Visit {
@@ -162,7 +218,8 @@ export class Exchange implements HoldHooks, Client {
         }
       }
     }
-    const visit = this.#env.manager.visit(this, this.#opened);
+    if (this.#visit !== undefined) return this.#visit;
+    const visit = this.#env.manager.visit(this, this.#opened, this.#channel);
     visit.detached = this.#failure;
     this.#visit = visit;
     const res: Partial<ServerResponse> = this.#res;
@@ -175,41 +232,70 @@ export class Exchange implements HoldHooks, Client {
   }
 
   #open(): Awaitable<void> {
-    const found = this.#env.manager.openFirst(this.#texts, this.#channel.codec);
+    if (this.#carriers.length > 1) return this.#openOnly(0, undefined);
+    const found = this.#env.manager.openFirst(this.#texts, this.#channel);
     if (isPromise(found)) return found.then((result) => this.#opens(result));
     this.#opens(found);
   }
 
-  #opens(result: { opened: OpenedSession; token: VerifiedToken } | undefined): void {
+  /** Tries each way. Sessions that came by two of them can't be told apart by anyone's wish (ASVS 3.5.1). */
+  #openOnly(position: number, found: Opening | undefined): Awaitable<void> {
+    const carrier = this.#carriers[position];
+    if (carrier === undefined) {
+      if (found === undefined) this.#channel = this.#answering;
+      return this.#opens(found);
+    }
+    const texts = carrier.read(this.#req);
+    return after(this.#env.manager.openFirst(texts, carrier), (opening) => {
+      if (opening === undefined) return this.#openOnly(position + 1, found);
+      if (found !== undefined) {
+        throw new SojournError("MIXED_TOKENS", "the request brought the tokens of two sessions: send one of them");
+      }
+      this.#channel = carrier;
+      this.#texts = texts;
+      return this.#openOnly(position + 1, opening);
+    });
+  }
+
+  #opens(result: Opening | undefined): void {
     this.#isOpen = true;
     this.#opened = result?.opened;
-    this.#token = result?.token;
+    this.#isOutdated = result?.outdated === true;
+    // The response has to bring a new token, even if nobody reads the session.
+    if (result?.renew === true && this.#channel.deliverable) this.#start();
   }
 
   #openQuietly(): void {
     try {
       this.#open();
-    } catch {
+    } catch (error) {
+      if (isMixed(error)) this.#loadFailed(error);
       // Perhaps nobody reads this session. Who does, asks again and is told.
     }
   }
 
   /** Whether there is nothing to write down for this token unless its session is read. */
   #isQuiet(): boolean {
-    if (this.#texts.length > 1) return false;
-    const token = this.#channel.codec.verify(this.#texts[0] ?? "");
-    return token === undefined || this.#env.manager.clock.now() < token.quietUntil;
+    return (
+      this.#carriers.length === 1 &&
+      this.#texts.length === 1 &&
+      this.#env.manager.isQuiet(this.#texts[0] ?? "", this.#channel)
+    );
   }
 
   #loadFailed(error: unknown): void {
     this.#failure = asError(error);
-    if (this.#env.onStoreError === "anonymous") {
+    if (this.#env.onStoreError === "anonymous" && !isMixed(error)) {
       this.#next();
       return;
     }
     this.#broken = true;
     this.#next(error);
   }
+}
+
+function isMixed(error: unknown): boolean {
+  return error instanceof SojournError && error.code === "MIXED_TOKENS";
 }
 
 function quietly(work: () => Awaitable<void>): Awaitable<void> {

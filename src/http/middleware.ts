@@ -1,7 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { encrypted } from "../core/encrypted-store.ts";
 import { Events } from "../core/events.ts";
+import { type ExpressSessionStore, fromExpressStore, isExpressStore } from "../core/express-store.ts";
+import type { SessionKeeper } from "../core/keeper.ts";
 import { SessionManager } from "../core/manager.ts";
+import { type ClientSideStore, SealedManager } from "../core/sealed-manager.ts";
 import type { LiveSession } from "../core/session.ts";
 import { type Duration, parseDuration, timeouts } from "../core/timeouts.ts";
 import { MemoryStore } from "../stores/memory.ts";
@@ -10,16 +14,37 @@ import { KeyRing, type Secret } from "../tokens/key-ring.ts";
 import { TokenSource } from "../tokens/token.ts";
 import { type CookieOptions, pathMatches } from "./cookies.ts";
 import { Exchange, type Next } from "./exchange.ts";
-import { CookieTransport } from "./transports.ts";
+import { acceptOf, type LegacyReader } from "./legacy.ts";
+import { pathOf } from "./request-path.ts";
+import { answering, cookie, type TransportChoice, Transports } from "./transports.ts";
+import {
+  isAllowedOrigin,
+  openDetached,
+  type UpgradeOptions,
+  type UpgradeSession,
+  upgradeSession,
+  Watch,
+} from "./upgrade.ts";
+import { UrlTokens } from "./url-tokens.ts";
 
 export interface SessionOptions {
-  /** Where sessions live. Default: `new MemoryStore()`, which forgets everything when the process ends. */
-  store?: SessionStore;
+  /**
+   * Where sessions live: a store, or a `SealedStore`, which has them travel in their cookies, or a store written for express-session, which
+   * promises less (see `capabilities`). Default: `new MemoryStore()`, which forgets everything when the process ends.
+   */
+  store?: SessionStore | ClientSideStore | ExpressSessionStore;
   /**
    * The key ring: at least 32 random bytes, or several such, of which the first writes and all read. Tokens then carry a MAC, so that
    * junk never reaches the store and nobody can mint a session, not even with write access to the store.
    */
   secret?: Secret;
+  /**
+   * Seals every payload at rest with the key ring (XAES-256-GCM), bound to its record: a stolen database shows no data, and what it holds
+   * can't be changed or moved. Sessions that were stored in plain text are not read any more. Default `false`; needs `secret`.
+   */
+  encrypt?: boolean;
+  /** How tokens travel: `cookie()` (the default), `bearer()`, `header(name)`, or several in order of preference. */
+  transport?: TransportChoice | readonly TransportChoice[];
   /** The cookie's name. Default: `__Host-sid`; `sid` where the cookie is not Secure, or has a domain or another path. */
   name?: string;
   /** The cookie's attributes, or a function of the request. Default `{ httpOnly: true, sameSite: "lax", secure: "auto", path: "/" }`. */
@@ -41,6 +66,11 @@ export interface SessionOptions {
   onStoreError?: "error" | "anonymous";
   /** The largest session, in bytes as stored. Default: 64 KiB of data, and 512 bytes for names. */
   maxBytes?: number;
+  /**
+   * Readers of another library's sessions: a visitor who has one, and none of ours, keeps it as ours. See `sojourn/legacy`.
+   * Default: none.
+   */
+  accept?: readonly LegacyReader[];
   /** What the time is. For tests: `sojourn/testing` has one that stands still. */
   clock?: Clock;
 }
@@ -53,6 +83,29 @@ type ManagerMembers = Pick<
 /** A connect-style middleware that is also the manager of its sessions. */
 export interface Sessions extends ManagerMembers {
   (req: IncomingMessage, res: ServerResponse, next: Next): void;
+  /**
+   * The session of a WebSocket's upgrade request, or of one whose answer is a stream of events: to be read, and to be told of its end.
+   * `undefined` where there is none, where two transports brought different ones, and where the `Origin` is another site's.
+   * @example
+   * server.on("upgrade", async (req, socket, head) => {
+   *   const session = await sessions.authenticateUpgrade(req);
+   *   if (!session?.userId) return socket.end("HTTP/1.1 401 Unauthorized\r\n\r\n");
+   *   sockets.handleUpgrade(req, socket, head, (ws) => ws.on("close", session.onEnd(() => ws.close(4401))));
+   * });
+   */
+  authenticateUpgrade(req: IncomingMessage, options?: UpgradeOptions): Promise<UpgradeSession | undefined>;
+  /**
+   * The session that a token opens which came by another way than a header, such as a WebSocket's first message. For tokens of `bearer()`
+   * and `header(name)` only.
+   * @throws TypeError if the application has no such transport
+   */
+  openToken(token: string): Promise<UpgradeSession | undefined>;
+  /**
+   * A token for a link that signs this user in, once, within `expiresIn` (default `"2m"`, at most `"5m"`). For `transport: query(…)`.
+   * @throws TypeError if the application has no such transport
+   * @example const link = `https://example.com/welcome?session=${sessions.urlToken(user.id)}`;
+   */
+  urlToken(userId: string, options?: { expiresIn?: Duration }): string;
 }
 
 declare global {
@@ -93,6 +146,8 @@ const SESSION_ID: PropertyDescriptor & ThisType<WithExchange> = {
 const OPTIONS = new Set([
   "store",
   "secret",
+  "encrypt",
+  "transport",
   "name",
   "cookie",
   "idleTimeout",
@@ -102,8 +157,11 @@ const OPTIONS = new Set([
   "storeTimeout",
   "onStoreError",
   "maxBytes",
+  "accept",
   "clock",
 ]);
+/** How long a link may sign in. */
+const LONGEST_LINK_MS = 5 * 60_000;
 /** 64 KiB of data, and room for names and lengths. */
 const MAX_BYTES = 65_536 + 512;
 
@@ -128,31 +186,43 @@ export function session(options: SessionOptions = {}): Sessions {
   refuseUnknown(options);
   const {
     clock = systemClock,
-    store = new MemoryStore({ clock }),
+    store: given = new MemoryStore({ clock }),
     onStoreError = "error",
     maxBytes = MAX_BYTES,
   } = options;
-  if (typeof store?.load !== "function" || typeof store.create !== "function" || typeof store.update !== "function") {
+  const store = isExpressStore(given) ? fromExpressStore(given, clock) : given;
+  const sealing = isClientSide(store) ? store.sealing() : undefined;
+  if (isClientSide(store)) {
+    if (options.encrypt === true) throw new TypeError("encrypt: a SealedStore encrypts all by itself; remove encrypt");
+  } else if (
+    typeof store?.load !== "function" ||
+    typeof store.create !== "function" ||
+    typeof store.update !== "function"
+  ) {
     throw new TypeError("store must have load, create, update, touch, delete and close: see SessionStore");
   }
   if (onStoreError !== "error" && onStoreError !== "anonymous") {
     throw new TypeError('onStoreError must be "error" or "anonymous"');
   }
   if (!Number.isInteger(maxBytes) || maxBytes < 1) throw new TypeError("maxBytes must be a positive number of bytes");
+  const secret = sealing?.secret ?? options.secret;
   const ring =
-    options.secret === undefined
+    secret === undefined
       ? undefined
-      : new KeyRing(options.secret, { production: process.env["NODE_ENV"] === "production", warn });
-  const transport = new CookieTransport({
+      : new KeyRing(secret, { production: process.env["NODE_ENV"] === "production", warn });
+  if (options.encrypt !== undefined && typeof options.encrypt !== "boolean") {
+    throw new TypeError("encrypt must be true or false");
+  }
+  const transports = new Transports(options.transport ?? cookie(), {
     cookie: options.cookie,
     name: options.name,
     trustProxy: options.trustProxy,
     ring,
+    chunks: sealing?.chunks ?? 1,
   });
   const events = new Events();
   warnOfUnsentCookies(events);
-  const manager = new SessionManager({
-    store,
+  const common = {
     clock,
     events,
     maxBytes,
@@ -162,15 +232,41 @@ export function session(options: SessionOptions = {}): Sessions {
       commitMs: parseDuration(options.storeTimeout?.commit ?? "2s", "storeTimeout.commit"),
     },
     tokens: new TokenSource(),
-  });
-  const env = { manager, onStoreError };
+  };
+  const manager: SessionKeeper & Omit<ManagerMembers, "on"> = isClientSide(store)
+    ? new SealedManager({ ...common, ring: keysToSeal(ring, "a SealedStore"), revocations: sealing?.revocations })
+    : new SessionManager({
+        ...common,
+        store: options.encrypt === true ? encrypted(store, keysToSeal(ring, "encrypt")) : store,
+      });
+  const env = { manager, onStoreError, accept: acceptOf(options.accept ?? []) };
+  const watch = new Watch(manager, events);
+  const { parameter } = transports;
+  if (parameter !== undefined && isClientSide(store) && sealing?.revocations === undefined) {
+    throw new TypeError(
+      "query() needs a store that remembers which links were used: new SealedStore({ revocations: store })",
+    );
+  }
+  const urlTokens =
+    parameter === undefined ? undefined : new UrlTokens(parameter, keysToSeal(ring, "query()"), manager);
 
   function middleware(req: IncomingMessage & WithExchange, res: ServerResponse, next: Next): void {
     // Mounted twice, or below another one: the first has the request.
     if (req[EXCHANGE] !== undefined) return next();
-    const channel = transport.channelFor(req);
-    if (channel.path !== "/" && !pathMatches(pathOf(req), channel.path)) return next();
-    const exchange = new Exchange(env, req, res, next, channel);
+    const brought = urlTokens?.take(req);
+    const channels = transports.channelsFor(req).filter(({ path }) => path === "/" || pathMatches(pathOf(req), path));
+    const channel = answering(req, channels);
+    if (channel === undefined) return next();
+    const proceed: Next =
+      brought === undefined || urlTokens === undefined || (req.method !== "GET" && req.method !== "HEAD")
+        ? next
+        : (error) => {
+            if (error !== undefined) return next(error);
+            // A HEAD is a program's look at a link: it must not use it up.
+            const text = req.method === "GET" ? brought : "";
+            urlTokens.exchange(req, res, () => exchange.session, text).catch(next);
+          };
+    const exchange = new Exchange(env, { req, res, next: proceed }, channels, channel);
     req[EXCHANGE] = exchange;
     Object.defineProperty(req, "session", SESSION);
     Object.defineProperty(req, "sessionID", SESSION_ID);
@@ -185,20 +281,39 @@ export function session(options: SessionOptions = {}): Sessions {
       get: manager.get.bind(manager),
       count: manager.count.bind(manager),
       prune: manager.prune.bind(manager),
-      close: manager.close.bind(manager),
+      close() {
+        watch.close();
+        return manager.close();
+      },
+      async authenticateUpgrade(req: IncomingMessage, { origins }: UpgradeOptions = {}) {
+        if (!isAllowedOrigin(req, origins)) return undefined;
+        const channels = transports.channelsFor(req).filter(({ path }) => pathMatches(pathOf(req), path));
+        const carried = channels.map((channel) => ({ channel, texts: channel.read(req) }));
+        const opened = await openDetached(manager, carried);
+        return opened === undefined ? undefined : upgradeSession(opened, watch);
+      },
+      urlToken(userId: string, { expiresIn = "2m" }: { expiresIn?: Duration } = {}) {
+        if (urlTokens === undefined) throw new TypeError("urlToken needs transport: [cookie(), query(…)]");
+        if (typeof userId !== "string" || userId === "") throw new TypeError("userId must be a non-empty string");
+        const ms = parseDuration(expiresIn, "expiresIn");
+        if (ms > LONGEST_LINK_MS) throw new TypeError('urlToken: expiresIn must be at most "5m"');
+        return urlTokens.mint(userId, ms);
+      },
+      async openToken(token: string) {
+        if (transports.held.length === 0) throw new TypeError("openToken needs transport: bearer() or header(name)");
+        if (typeof token !== "string") return undefined;
+        const opened = await openDetached(
+          manager,
+          transports.held.map((channel) => ({ channel, texts: [token] })),
+        );
+        return opened === undefined ? undefined : upgradeSession(opened, watch);
+      },
       on: events.on.bind(events),
       capabilities: manager.capabilities,
     }),
     "name",
     { value: "session" },
   );
-}
-
-/** The path as the client sent it, before any mounting; absolute-form targets (RFC 9112 3.2.2) too. */
-function pathOf(req: IncomingMessage & { originalUrl?: string }): string {
-  const url = req.originalUrl ?? req.url ?? "/";
-  const path = url.startsWith("/") ? url : url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "");
-  return path.replace(/[?#].*$/s, "") || "/";
 }
 
 function refuseUnknown(options: SessionOptions): void {
@@ -211,6 +326,15 @@ function refuseUnknown(options: SessionOptions): void {
       : `there are ${[...OPTIONS].join(", ")}`;
     throw new TypeError(`session({ ${name} }) is no option: ${hint}`);
   }
+}
+
+function isClientSide(store: SessionStore | ClientSideStore): store is ClientSideStore {
+  return typeof store === "object" && store !== null && "sealing" in store && typeof store.sealing === "function";
+}
+
+function keysToSeal(ring: KeyRing | undefined, what: string): KeyRing {
+  if (ring !== undefined) return ring;
+  throw new TypeError(`${what} needs a key: set secret to at least 32 random bytes, or to several such`);
 }
 
 function warn(message: string): void {

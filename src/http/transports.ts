@@ -1,134 +1,119 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { KeyRing } from "../tokens/key-ring.ts";
-import { TokenCodec } from "../tokens/token.ts";
-import {
-  type CookieOptions,
-  type CookieSettings,
-  cookieSettings,
-  deleteCookie,
-  readCookies,
-  setCookie,
-} from "./cookies.ts";
-import { isSecure } from "./secure.ts";
+import type { IncomingMessage } from "node:http";
+import type { Channel, Transport } from "./channel.ts";
+import { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
+import { HeaderTransport } from "./header-transport.ts";
 
-/** How tokens travel between an application and its clients. */
-export interface Transport {
-  /** The way to and from the client of this request. */
-  channelFor(req: IncomingMessage): Channel;
+export type { Channel, Transport } from "./channel.ts";
+export { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
+
+/** One way for tokens, made by {@link cookie}, {@link bearer} or {@link header}. */
+export interface TransportChoice {
+  /** `"cookie"`, `"bearer"`, or the header's name: what a client asks for in `X-Session-Transport`. */
+  readonly via: string;
+  /** The request header in lower case; absent for the cookie. */
+  readonly header?: string;
+  /** The query parameter of links that sign in. */
+  readonly parameter?: string;
 }
 
-/** One request's way for its token, there and back. */
-export interface Channel {
-  readonly codec: TokenCodec;
-  /** Whether a token sent back would arrive. */
-  readonly deliverable: boolean;
-  /** Requests outside of this path have no session. */
-  readonly path: string;
-  /** The texts that may be the token, not yet checked. */
-  read(req: IncomingMessage): string[];
-  /** Sends a token; without `expires` (epoch milliseconds) the client should forget it when it ends. */
-  send(res: ServerResponse, token: string, lifetime: { now: number; expires: number | undefined }): void;
-  /** Has the client forget its token. */
-  clear(res: ServerResponse): void;
-  /** Says that the response depends on this channel. */
-  vary(res: ServerResponse): void;
+/** Tokens in a cookie, as browsers keep them: the default. */
+export function cookie(): TransportChoice {
+  return { via: "cookie" };
 }
 
-export interface CookieTransportOptions {
-  cookie?: CookieOptions | ((req: IncomingMessage) => CookieOptions) | undefined;
-  name?: string | undefined;
-  trustProxy?: boolean | undefined;
-  ring: KeyRing | undefined;
+/**
+ * Tokens in `Authorization: Bearer …` (RFC 6750), for applications and scripts that keep no cookies. The client finds a token that was
+ * issued or replaced in the answer's `X-Session-Token`, once. Beside `cookie()`, a client without a token asks for it with
+ * `X-Session-Transport: bearer`.
+ *
+ * @example app.use(session({ transport: [cookie(), bearer()] }));
+ */
+export function bearer(): TransportChoice {
+  return { via: "bearer", header: "authorization" };
 }
 
-/** The token in a cookie. */
-export class CookieTransport implements Transport {
-  readonly #options: CookieTransportOptions;
-  readonly #codecs = new Map<string, TokenCodec>();
-  readonly #secure: CookieChannel | undefined;
-  readonly #plain: CookieChannel | undefined;
+/** RFC 9110 token. */
+const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** Headers that mean something else, or that a browser sends by itself. */
+const TAKEN = new Set(["authorization", "cookie", "host", "origin", "referer", "user-agent", "x-session-transport"]);
 
-  /** @throws TypeError for attributes or a name that no browser would accept */
-  constructor(options: CookieTransportOptions) {
-    this.#options = options;
-    const { cookie = {}, name } = options;
-    if (typeof cookie === "function") {
-      if (name !== undefined) cookieSettings({}, name);
-      return;
+/** Tokens in a header of this name, otherwise as with {@link bearer}. @throws TypeError for a name that can't be used */
+export function header(name: string): TransportChoice {
+  const lower = typeof name === "string" ? name.toLowerCase() : "";
+  if (!HEADER_NAME.test(lower) || TAKEN.has(lower)) {
+    throw new TypeError('header(name): name must be a header of your own, such as "x-session-token"');
+  }
+  return { via: lower, header: lower };
+}
+
+export interface QueryOptions {
+  /**
+   * Addresses are kept in histories, sent to other sites, logged by proxies and opened by programs that check mail. Say `true` here if
+   * links that sign in are worth that to you.
+   */
+  iUnderstandThatAddressesLeak: boolean;
+  /** The query parameter. Default `"session"`. */
+  name?: string;
+}
+
+/**
+ * Links that sign in, beside another transport: `sessions.urlToken(userId)` makes a token that works once, within minutes. The request
+ * that brings it is signed in, by the first other transport of the list, and redirected to the same address without it.
+ *
+ * @throws TypeError without `iUnderstandThatAddressesLeak: true`
+ * @example app.use(session({ transport: [cookie(), query({ iUnderstandThatAddressesLeak: true })], secret }));
+ */
+export function query({ iUnderstandThatAddressesLeak, name = "session" }: QueryOptions): TransportChoice {
+  if (iUnderstandThatAddressesLeak !== true) {
+    throw new TypeError(
+      "query() puts tokens into addresses, which leak: say query({ iUnderstandThatAddressesLeak: true })",
+    );
+  }
+  if (typeof name !== "string" || !/^[a-z][a-z0-9_-]{0,63}$/i.test(name)) {
+    throw new TypeError("query({ name }): name must be letters, digits, - and _");
+  }
+  return { via: `query ${name}`, parameter: name };
+}
+
+/** The transports of one application, in their order of preference. */
+export class Transports {
+  readonly #transports: readonly Transport[];
+  /** Those of tokens that a program holds, and may bring by other ways than a request's header. */
+  readonly held: readonly Channel[];
+  /** The query parameter of links that sign in. */
+  readonly parameter: string | undefined;
+
+  /** @throws TypeError for anything but one choice, or several different ones */
+  constructor(choice: TransportChoice | readonly TransportChoice[], options: CookieTransportOptions) {
+    const choices: readonly TransportChoice[] = Array.isArray(choice) ? choice : [choice];
+    const names = new Set(choices.map((one) => one?.via));
+    if (choices.length === 0 || names.size < choices.length || choices.some((one) => typeof one?.via !== "string")) {
+      throw new TypeError("transport must be cookie(), bearer() or header(name), or a list of different ones");
     }
-    const settings = cookieSettings(cookie, name);
-    this.#secure = this.#channel(settings, true);
-    this.#plain = this.#channel(settings, false);
-  }
-
-  channelFor(req: IncomingMessage): Channel {
-    const secure = isSecure(req, this.#options.trustProxy);
-    const fixed = secure ? this.#secure : this.#plain;
-    if (fixed !== undefined) return fixed;
-    const { cookie, name } = this.#options;
-    return this.#channel(cookieSettings(typeof cookie === "function" ? cookie(req) : {}, name), secure);
-  }
-
-  #channel(settings: CookieSettings, secureRequest: boolean): CookieChannel {
-    const secure = settings.secure === true || (settings.secure === "auto" && secureRequest);
-    const name = secure ? settings.secureName : settings.plainName;
-    let codec = this.#codecs.get(name);
-    if (codec === undefined) {
-      codec = new TokenCodec(this.#options.ring, name);
-      this.#codecs.set(name, codec);
+    const held: Channel[] = [];
+    const [parameter, ...more] = choices.flatMap(({ parameter }) => parameter ?? []);
+    const carrying = choices.filter((one) => one.parameter === undefined);
+    if (carrying.length === 0 || more.length > 0) {
+      throw new TypeError("query() needs another transport beside it, such as cookie(), and works once");
     }
-    return new CookieChannel(name, codec, settings, { secure, secureRequest });
+    this.parameter = parameter;
+    this.#transports = carrying.map(({ header }) => {
+      if (header === undefined) return new CookieTransport(options);
+      const transport = new HeaderTransport({ header, ring: options.ring });
+      held.push(transport.channel);
+      return transport;
+    });
+    this.held = held;
+  }
+
+  channelsFor(req: IncomingMessage): Channel[] {
+    return this.#transports.map((transport) => transport.channelFor(req));
   }
 }
 
-/** Names that promise `Secure`: a browser drops such a cookie without it. */
-const SECURE_PREFIX = /^__(?:host|secure|http|host-http)-/i;
-
-class CookieChannel implements Channel {
-  readonly codec: TokenCodec;
-  readonly deliverable: boolean;
-  readonly path: string;
-  readonly #name: string;
-  readonly #settings: CookieSettings;
-  readonly #secure: boolean;
-
-  constructor(
-    name: string,
-    codec: TokenCodec,
-    settings: CookieSettings,
-    { secure, secureRequest }: { secure: boolean; secureRequest: boolean },
-  ) {
-    this.codec = codec;
-    this.path = settings.path;
-    this.#name = name;
-    this.#settings = settings;
-    this.#secure = secure;
-    const needsSecure = settings.sameSiteNone || settings.partitioned || SECURE_PREFIX.test(name);
-    this.deliverable = secure ? secureRequest : !needsSecure;
-  }
-
-  read(req: IncomingMessage): string[] {
-    return readCookies(req.headers.cookie, this.#name);
-  }
-
-  send(res: ServerResponse, token: string, { now, expires }: { now: number; expires: number | undefined }): void {
-    this.#append(res, setCookie(this.#name, token, this.#settings, { secure: this.#secure, now, expires }));
-  }
-
-  clear(res: ServerResponse): void {
-    this.#append(res, deleteCookie(this.#name, this.#settings, { secure: this.#secure }));
-  }
-
-  vary(res: ServerResponse): void {
-    const vary = [res.getHeader("vary") ?? []].flat().join(", ");
-    if (vary === "") res.setHeader("Vary", "Cookie");
-    else if (!/(?:^|,)\s*(?:\*|cookie)\s*(?:,|$)/i.test(vary)) res.setHeader("Vary", `${vary}, Cookie`);
-  }
-
-  /** Other modules' cookies stay as they are; of this name there is never more than one (RFC 6265 4.1.1). */
-  #append(res: ServerResponse, line: string): void {
-    const there = [res.getHeader("set-cookie") ?? []].flat().map(String);
-    const others = there.filter((cookie) => !cookie.startsWith(`${this.#name}=`));
-    res.setHeader("Set-Cookie", [...others, line]);
-  }
+/** The channel that a client without a token gets: the one that it asks for, else the first. */
+export function answering(req: IncomingMessage, channels: readonly Channel[]): Channel | undefined {
+  if (channels.length < 2) return channels[0];
+  const asked = req.headers["x-session-transport"];
+  return channels.find(({ via = "cookie" }) => via === asked) ?? channels[0];
 }

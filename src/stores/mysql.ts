@@ -2,21 +2,20 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import type { SojournError } from "../core/errors.ts";
 import {
   discard,
-  givenPool,
   type MysqlCallbackPool,
   type MysqlConnection,
   type MysqlPool,
   type MysqlQuery,
-  ownPool,
-  type PoolSource,
+  openPool,
 } from "./mysql/client.ts";
 import { failureOf, isDuplicate } from "./mysql/failures.ts";
-import { inspect, migrate, type Place, qualified } from "./mysql/schema.ts";
 import { affectedBy, bytesOf, recordOf, rowsOf, storedOf } from "./mysql/rows.ts";
+import { inspect, migrate, type Place, qualified } from "./mysql/schema.ts";
 import { statements } from "./mysql/statements.ts";
 import { checkedLimit, decodeCursor, nextPage } from "./paging.ts";
 import { Connections, type Driver } from "./sql/connections.ts";
 import { checkedName, checkedNumber } from "./sql/names.ts";
+import { givenPool, ownPool, type PoolSource } from "./sql/pools.ts";
 import { checkLengths, wholeMs } from "./sql/records.ts";
 import type { IndexedStore, SessionPage, SessionRecord, StoreCapabilities, UpdateResult } from "./store.ts";
 
@@ -70,8 +69,8 @@ export class MysqlStore implements IndexedStore {
     const maxConnections = checkedNumber(options.maxConnections ?? 10, "MysqlStore: maxConnections", 10_000);
     const source =
       typeof poolOrUrl === "string"
-        ? ownPool({ url: checkedUrl(poolOrUrl), maxConnections, timeoutMs })
-        : givenPool(checkedPool(poolOrUrl));
+        ? ownPool(checkedUrl(poolOrUrl), openPool({ url: poolOrUrl, maxConnections, timeoutMs }))
+        : givenPool(promised(poolOrUrl));
     this.#clock = clock;
     this.#statements = statements(qualified(schema, name));
     this.#connections = new Connections(this.#driver(source, { schema, name }, createTable), clock, timeoutMs);
@@ -186,13 +185,11 @@ export class MysqlStore implements IndexedStore {
     return ended;
   }
 
-  /** Of everyone: reads the index of the expiries, a second for some millions of sessions. */
+  /** Of everyone: counts expired sessions that no prune has met yet, and reads an index, a second for some millions of them. */
   async count(query: { userId?: string } = {}): Promise<number> {
     const { userId } = query;
     const [row] = await this.#rows(
-      userId === undefined
-        ? this.#statements.countAll([this.#now()])
-        : this.#statements.countUser([bytesOf(userId), this.#now()]),
+      userId === undefined ? this.#statements.countAll([]) : this.#statements.countUser([bytesOf(userId), this.#now()]),
     );
     return Number(row?.[0]);
   }
@@ -224,10 +221,13 @@ export class MysqlStore implements IndexedStore {
     }
   }
 
-  #driver(source: PoolSource, place: Place, createTable: boolean): Driver<MysqlConnection> {
+  #driver(source: PoolSource<MysqlPool>, place: Place, createTable: boolean): Driver<MysqlConnection> {
     return {
+      async open() {
+        await source.open();
+      },
       async connect() {
-        const connection = await (await source.get()).getConnection();
+        const connection = await (await source.open()).getConnection();
         // A connection that breaks while it is in use says so twice: by the statement's error, and by this event.
         connection.on("error", ignore);
         return connection;
@@ -273,7 +273,10 @@ function checkedUrl(url: string): string {
   throw new TypeError("MysqlStore: the URL must begin with mysql:// or mariadb:// and be valid; escape its password");
 }
 
-function checkedPool<P extends MysqlPool | MysqlCallbackPool>(pool: P): P {
-  if (typeof pool === "object" && pool !== null && ("promise" in pool || "getConnection" in pool)) return pool;
+function promised(pool: MysqlPool | MysqlCallbackPool): MysqlPool {
+  if (typeof pool === "object" && pool !== null) {
+    if ("promise" in pool && typeof pool.promise === "function") return pool.promise();
+    if ("getConnection" in pool && typeof pool.getConnection === "function") return pool;
+  }
   throw new TypeError('MysqlStore: the first argument must be a URL or a pool of the package "mysql2"');
 }

@@ -1,20 +1,14 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
 import { checkedLimit, decodeCursor, nextPage } from "./paging.ts";
-import {
-  givenPool,
-  ownPool,
-  type PoolSource,
-  type PostgresClient,
-  type PostgresPool,
-  type PostgresQuery,
-} from "./postgres/client.ts";
+import { openPool, type PostgresClient, type PostgresPool, type PostgresQuery } from "./postgres/client.ts";
 import { failureOf } from "./postgres/failures.ts";
 import { isTrue, recordOf, storable, storedOf } from "./postgres/rows.ts";
 import { inspect, migrate, qualified } from "./postgres/schema.ts";
 import { statements } from "./postgres/statements.ts";
 import { Connections, type Driver } from "./sql/connections.ts";
 import { checkedName, checkedNumber } from "./sql/names.ts";
+import { givenPool, ownPool, type PoolSource } from "./sql/pools.ts";
 import { checkLengths, wholeMs } from "./sql/records.ts";
 import type { IndexedStore, SessionPage, SessionRecord, StoreCapabilities, UpdateResult } from "./store.ts";
 
@@ -74,7 +68,10 @@ export class PostgresStore implements IndexedStore {
     const maxConnections = checkedNumber(options.maxConnections ?? 10, "PostgresStore: maxConnections", 10_000);
     const source =
       typeof poolOrUrl === "string"
-        ? ownPool({ url: checkedUrl(poolOrUrl), maxConnections, timeoutMs, limitStatements: prepare })
+        ? ownPool(
+            checkedUrl(poolOrUrl),
+            openPool({ url: poolOrUrl, maxConnections, timeoutMs, limitStatements: prepare }),
+          )
         : givenPool(checkedPool(poolOrUrl));
     this.#clock = clock;
     this.#statements = statements(table, prepare);
@@ -174,12 +171,12 @@ export class PostgresStore implements IndexedStore {
     }
   }
 
-  /** Of everyone: reads the whole table, a second for a few million sessions. */
+  /** Of everyone: counts expired sessions that no prune has met yet, and reads an index, a second for some millions of them. */
   async count(query: { userId?: string } = {}): Promise<number> {
     const { userId } = query;
     const [row = []] = await this.#query(
       userId === undefined
-        ? this.#statements.countAll([this.#now()])
+        ? this.#statements.countAll([])
         : this.#statements.countUser([this.#now(), storable(userId)]),
     );
     return Number(row[0]);
@@ -201,10 +198,13 @@ export class PostgresStore implements IndexedStore {
     return this.#connections.close();
   }
 
-  #driver(source: PoolSource, table: string, createTable: boolean): Driver<PostgresClient> {
+  #driver(source: PoolSource<PostgresPool>, table: string, createTable: boolean): Driver<PostgresClient> {
     return {
+      async open() {
+        await source.open();
+      },
       async connect() {
-        const client = await (await source.get()).connect();
+        const client = await (await source.open()).connect();
         // A connection that breaks while it is in use says so twice: by the query's error, and by this event.
         client.on("error", ignore);
         return client;

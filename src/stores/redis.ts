@@ -1,22 +1,22 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
 import { checkedLimit, decodeCursor } from "./paging.ts";
-import { marks } from "./redis/chance.ts";
+import { Cache, type CacheOptions } from "./redis/cache.ts";
 import { connectionOf, type RedisClient } from "./redis/client.ts";
 import { Commands } from "./redis/commands.ts";
 import { Duplicate } from "./redis/duplicate.ts";
 import { Ending } from "./redis/ending.ts";
 import { warnOfEviction } from "./redis/eviction.ts";
-import { Keys, shardOf } from "./redis/keys.ts";
+import { Keys } from "./redis/keys.ts";
 import { Listing } from "./redis/listing.ts";
 import { OwnConnection } from "./redis/own-connection.ts";
-import type { ClientPackage } from "./redis/packages.ts";
+import { type ClientPackage, loadPackage } from "./redis/packages.ts";
+import { Records } from "./redis/records.ts";
 import { ReplicatedWrites, type WaitOptions } from "./redis/replicated-writes.ts";
-import { numberOf } from "./redis/replies.ts";
-import { CREATE, TOUCH, UPDATE } from "./redis/scripts.ts";
-import { encodeValue, owner, timeField } from "./redis/value.ts";
+import { trackable } from "./redis/tracking.ts";
 import type { IndexedStore, SessionPage, SessionRecord, StoreCapabilities, UpdateResult } from "./store.ts";
 
+export type { CacheOptions } from "./redis/cache.ts";
 export type {
   IoredisClient,
   IoredisCluster,
@@ -39,21 +39,19 @@ export interface RedisStoreOptions {
    * confirm within `timeoutMs`, the write fails with `STORE_UNAVAILABLE`, though the primary has it. Default: don't wait.
    */
   wait?: WaitOptions;
+  /**
+   * Keep sessions in this process's memory while the server would tell of every change to them (client tracking): reading
+   * one again costs nothing. A session that another process changed or ended may be read here as it was until the server's
+   * message arrives, as a rule within a millisecond, and never for longer than `maxAgeMs`. What this store was asked to
+   * change it never reads as it was. For one server, not for a cluster. Default: no.
+   */
+  cache?: boolean | CacheOptions;
   /** Default: the machine's time. */
   clock?: Clock;
 }
 
-/**
- * How much longer than its session a key lives, in milliseconds: whether a session has expired is told by the
- * application's clock and the record, and Redis only sweeps up, so that clocks that differ end no session early.
- */
-const SLACK_MS = 300_000;
-
 /** How long `close` waits for what is under way. */
 const CLOSE_TIMEOUT_MS = 1_000;
-
-/** What UPDATE returns. */
-const RESULTS: readonly UpdateResult[] = ["gone", "ok", "conflict"];
 
 /**
  * Sessions in Redis 7 or Valkey: one server, Sentinel or Cluster. Any number of processes may share it.
@@ -81,87 +79,64 @@ export class RedisStore implements IndexedStore {
   };
 
   readonly #clock: Clock;
-  readonly #keys: Keys;
-  readonly #commands: Commands;
+  readonly #records: Records;
   readonly #listing: Listing;
   readonly #ending: Ending;
-  readonly #ownConnections: { close(): Promise<void> }[] = [];
-  readonly #nextMark = marks();
+  readonly #cache: Cache | undefined;
+  /** What we made, and end. */
+  readonly #own: { close(): Promise<void> }[] = [];
   #underWay = 0;
   #onDrained: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(clientOrUrl: RedisClient | string, options: RedisStoreOptions = {}) {
-    const { prefix = "sojourn:", client, wait, clock = systemClock } = options;
-    this.#clock = clock;
-    this.#keys = new Keys(prefix);
-    const own = () => {
+    const { prefix = "sojourn:", client, wait, cache = false, clock = systemClock } = options;
+    const keys = new Keys(prefix);
+    const handedOver = typeof clientOrUrl === "string" ? undefined : connectionOf(clientOrUrl);
+    const another = () => {
       const connection =
         typeof clientOrUrl === "string"
           ? new OwnConnection(clientOrUrl, { client, clock })
           : new Duplicate(clientOrUrl);
-      this.#ownConnections.push(connection);
+      this.#own.push(connection);
       return connection;
     };
-    const reads = typeof clientOrUrl === "string" ? own() : connectionOf(clientOrUrl);
-    this.#commands = new Commands({
-      reads,
-      writes: wait === undefined ? reads : new ReplicatedWrites(own(), wait),
-      clock,
-      onFirstAnswer: () => void warnOfEviction(reads, this.#keys.newest(0)),
-    });
-    this.#listing = new Listing(this.#commands, this.#keys);
-    this.#ending = new Ending(this.#commands, this.#keys, this.#listing);
+    const reads = handedOver ?? another();
+    const writes = wait === undefined ? reads : new ReplicatedWrites(another(), wait);
+    const onFirstAnswer = () => void warnOfEviction(reads, keys.newest(0));
+    const commands = new Commands({ reads, writes, clock, onFirstAnswer });
+    this.#clock = clock;
+    this.#records = new Records(commands, keys);
+    this.#listing = new Listing(commands, keys);
+    this.#ending = new Ending(commands, keys, { listing: this.#listing, records: this.#records });
+    if (cache !== false) {
+      const model = trackedLike(clientOrUrl, client);
+      this.#cache = new Cache(cache === true ? {} : cache, { clock, keys, model });
+      this.#own.push(this.#cache);
+    }
   }
 
   load(handle: string): Promise<SessionRecord | undefined> {
-    return this.#work((now) => this.#listing.load(handle, now));
+    return this.#work(async (now) => {
+      const load = () => this.#records.load(handle, now);
+      return this.#cache === undefined ? load() : (this.#cache.get(handle) ?? this.#cache.ask(handle, load));
+    });
   }
 
   create(handle: string, record: SessionRecord): Promise<boolean> {
-    return this.#work(async (now) => {
-      const values = this.#values(handle, record, now, lifetime(record.expiresAt, now));
-      const created = this.#commands.run(CREATE, this.#keysOf(handle), values);
-      if (record.userId === null) return numberOf(await created) === 1;
-      // In the same round trip, and second: a session that its user's index lacks is one whose creation was not acknowledged.
-      const index = this.#keys.user(record.userId);
-      const [reply] = await Promise.all([created, this.#commands.write(index, ["ZADD", index, String(now), handle])]);
-      return numberOf(reply) === 1;
-    });
+    return this.#change(handle, (now) => this.#records.create(handle, record, now));
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Promise<UpdateResult> {
-    return this.#work(async (now) => {
-      const forMs = record.expiresAt > now ? lifetime(record.expiresAt, now) : "0";
-      const args = [...this.#values(handle, record, now, forMs), timeField(expectedVersion)];
-      let isRepeated = false;
-      const reply = await this.#commands.run(UPDATE, this.#keysOf(handle), args, () => {
-        isRepeated = true;
-      });
-      const result = RESULTS[numberOf(reply)];
-      // The first try may have been done, and somebody else may have come after it: a caller who merged would do it twice.
-      if (result === undefined || (result === "conflict" && isRepeated)) throw outcomeUnknown();
-      return result;
-    });
+    return this.#change(handle, (now) => this.#records.update(handle, record, expectedVersion, now));
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): Promise<boolean> {
-    return this.#work(async (now) => {
-      const [session = "", newest = ""] = this.#keysOf(handle);
-      const args = [
-        String(now),
-        timeField(expiresAt),
-        timeField(touchedAt),
-        lifetime(expiresAt, now),
-        String(-whole(touchedAt)),
-        handle,
-      ];
-      return numberOf(await this.#commands.run(TOUCH, [session, newest], args)) === 1;
-    });
+    return this.#change(handle, (now) => this.#records.touch(handle, touchedAt, expiresAt, now));
   }
 
   delete(handle: string): Promise<boolean> {
-    return this.#work((now) => this.#ending.one(handle, now));
+    return this.#change(handle, (now) => this.#records.delete(handle, now));
   }
 
   /** One page. Of a user: a command for each of the user's sessions. Of everyone: 256, however many there are. */
@@ -178,7 +153,7 @@ export class RedisStore implements IndexedStore {
 
   /** In batches of 500. After an error, what was done is done, and a second call does the rest. */
   deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
-    return this.#work((now) =>
+    return this.#change(undefined, (now) =>
       userId === undefined ? this.#ending.everyone(except, now) : this.#ending.allOfUser(userId, except, now),
     );
   }
@@ -199,7 +174,7 @@ export class RedisStore implements IndexedStore {
   /** Waits a second at most for what is under way, and ends the connections that the store made, not those it was given. */
   close(): Promise<void> {
     this.#closing ??= this.#drained().then(async () => {
-      await Promise.all(this.#ownConnections.map((connection) => connection.close()));
+      await Promise.all(this.#own.map((made) => made.close()));
     });
     return this.#closing;
   }
@@ -215,6 +190,17 @@ export class RedisStore implements IndexedStore {
     }
   }
 
+  /** Work on a session, or on many: whoever is told that it is done reads nothing older here. */
+  async #change<T>(handle: string | undefined, work: (now: number) => Promise<T>): Promise<T> {
+    if (this.#cache === undefined) return this.#work(work);
+    this.#cache.drop(handle);
+    try {
+      return await this.#work(work);
+    } finally {
+      this.#cache.drop(handle);
+    }
+  }
+
   #drained(): Promise<void> {
     if (this.#underWay === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -225,38 +211,10 @@ export class RedisStore implements IndexedStore {
       };
     });
   }
-
-  /** The keys of a session, in one slot. */
-  #keysOf(handle: string): string[] {
-    const shard = shardOf(handle);
-    return [this.#keys.session(handle), this.#keys.newest(shard), this.#keys.ends(shard)];
-  }
-
-  /** What CREATE and UPDATE take. */
-  #values(handle: string, record: SessionRecord, now: number, forMs: string): string[] {
-    return [
-      String(now),
-      encodeValue(handle, record, this.#nextMark()),
-      forMs,
-      String(-whole(record.touchedAt)),
-      String(whole(record.expiresAt)),
-      handle,
-      owner(record.userId),
-    ];
-  }
 }
 
-function lifetime(expiresAt: number, now: number): string {
-  return String(whole(expiresAt - now) + SLACK_MS);
-}
-
-function whole(time: number): number {
-  return Math.min(Math.max(0, Math.trunc(time)), Number.MAX_SAFE_INTEGER - SLACK_MS);
-}
-
-function outcomeUnknown(): SojournError {
-  return new SojournError(
-    "STORE_UNAVAILABLE",
-    "The connection to Redis was lost, and whether the session was saved is not known.",
-  );
+function trackedLike(clientOrUrl: RedisClient | string, client: ClientPackage | undefined) {
+  if (typeof clientOrUrl === "string") return async () => (await loadPackage(client)).model(clientOrUrl);
+  const model = trackable(clientOrUrl);
+  return async () => model;
 }

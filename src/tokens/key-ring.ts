@@ -4,6 +4,7 @@ import { createHmac, createSecretKey, hkdfSync, type KeyObject } from "node:cryp
 export type Secret = string | Buffer | readonly (string | Buffer)[];
 
 const SALT = "sojourn v1";
+const KEY_ID_BYTES = 4;
 const EXAMPLES = new Set(["keyboard cat", "secret", "changeme", "your-secret-key", "shhhh"]);
 const HOW_TO_MAKE_ONE = `node -e 'console.log(crypto.randomBytes(32).toString("base64url"))'`;
 
@@ -45,6 +46,16 @@ export class KeyRing {
       this.#derived.set(purpose, keys);
     }
     return keys;
+  }
+
+  /**
+   * Four bytes that name the key at this position to the other processes of the application, derived from it and therefore agreed on
+   * without being configured. They stand in every seal, and tell nothing of the key.
+   */
+  keyId(position: number): Buffer {
+    const master = this.#masters[position];
+    if (master === undefined) throw new RangeError("there is no such key");
+    return Buffer.from(hkdfSync("sha256", master, SALT, "key ID", KEY_ID_BYTES));
   }
 }
 

@@ -1,5 +1,3 @@
-import { withoutCredentials } from "../sql/causes.ts";
-
 /** What the store needs of a pool of `mysql2/promise`. */
 export interface MysqlPool {
   getConnection(): Promise<MysqlConnection>;
@@ -26,7 +24,7 @@ export interface MysqlQuery {
   rowsAsArray: boolean;
   nestTables: boolean;
   namedPlaceholders: boolean;
-  typeCast: boolean;
+  typeCast: (field: unknown, next: () => unknown) => unknown;
   supportBigNumbers: boolean;
   bigNumberStrings: boolean;
 }
@@ -38,39 +36,13 @@ export interface PoolSettings {
   timeoutMs: number;
 }
 
-/** Where the pool comes from, and whose it is. */
-export interface PoolSource {
-  get(): Promise<MysqlPool>;
-  /** Ends a pool of the store's own. */
+/** Makes a pool of the store's own. @throws TypeError where the package is not installed */
+export async function openPool({ url, maxConnections, timeoutMs }: PoolSettings): Promise<{
+  pool: MysqlPool;
   end(): Promise<void>;
-  /** Takes the credentials out of a text. */
-  redact(text: string): string;
-}
-
-export function givenPool(pool: MysqlPool | MysqlCallbackPool): PoolSource {
-  const promised = "promise" in pool ? pool.promise() : pool;
-  return { get: async () => promised, end: async () => {}, redact: (text) => text };
-}
-
-/** A pool of the store's own, made when it is first needed. */
-export function ownPool(settings: PoolSettings): PoolSource {
-  let opening: ReturnType<typeof openPool> | undefined;
-  return {
-    async get() {
-      opening ??= openPool(settings);
-      return (await opening).pool;
-    },
-    async end() {
-      const opened = await opening?.catch(() => undefined);
-      await opened?.end();
-    },
-    redact: (text) => withoutCredentials(text, settings.url),
-  };
-}
-
-async function openPool({ url, maxConnections, timeoutMs }: PoolSettings) {
-  const { createPool } = await import("mysql2").catch(() => {
-    throw new TypeError('MysqlStore with a URL needs the package "mysql2": npm install mysql2');
+}> {
+  const { createPool } = await import("mysql2").catch((cause: unknown) => {
+    throw new TypeError('MysqlStore with a URL needs the package "mysql2": npm install mysql2', { cause });
   });
   const ssl = tlsOf(url);
   const pool = createPool({

@@ -70,7 +70,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
 
 /** @param redact takes credentials out of what a driver or the network says */
 export function failureOf(error: unknown, redact: (text: string) => string): Failure | undefined {
-  if (!(error instanceof Error) || error instanceof TypeError) return undefined;
+  if (!(error instanceof Error)) return undefined;
   const number = errorNumber(error);
   if (number === undefined) {
     const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
@@ -96,8 +96,8 @@ export function isDuplicate(error: unknown): boolean {
   return errorNumber(error) === 1062;
 }
 
-/** The number of an error that the server reported; those of the system have none that counts here. */
+/** The number of an error that the server reported. Those of the network have a negative one, or none. */
 function errorNumber(error: unknown): number | undefined {
   if (!(error instanceof Error) || !("sqlMessage" in error) || !("errno" in error)) return undefined;
-  return typeof error.errno === "number" ? error.errno : undefined;
+  return typeof error.errno === "number" && error.errno > 0 ? error.errno : undefined;
 }

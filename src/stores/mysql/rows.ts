@@ -16,7 +16,8 @@ export function bytesOf(text: string): Buffer {
 }
 
 function textOf(value: unknown): string {
-  if (!Buffer.isBuffer(value)) throw new TypeError("MysqlStore: the table was altered: a column of bytes is another one");
+  if (!Buffer.isBuffer(value))
+    throw new TypeError("MysqlStore: the table was altered: a column of bytes is another one");
   return value[0] === UTF16 ? value.toString("utf16le", 1) : value.toString();
 }
 

@@ -1,5 +1,3 @@
-import { withoutCredentials } from "../sql/causes.ts";
-
 /** What the store needs of a pool of the package `pg`; a `Pool` is one. */
 export interface PostgresPool {
   connect(): Promise<PostgresClient>;
@@ -41,39 +39,13 @@ export interface PoolSettings {
   limitStatements: boolean;
 }
 
-/** Where the pool comes from, and whose it is. */
-export interface PoolSource {
-  get(): Promise<PostgresPool>;
-  /** Ends a pool of the store's own. */
+/** Makes a pool of the store's own. @throws TypeError where the package is not installed */
+export async function openPool({ url, maxConnections, timeoutMs, limitStatements }: PoolSettings): Promise<{
+  pool: PostgresPool;
   end(): Promise<void>;
-  /** Takes the credentials out of a text. */
-  redact(text: string): string;
-}
-
-export function givenPool(pool: PostgresPool): PoolSource {
-  return { get: async () => pool, end: async () => {}, redact: (text) => text };
-}
-
-/** A pool of the store's own, made when it is first needed. */
-export function ownPool(settings: PoolSettings): PoolSource {
-  const { url } = settings;
-  let opening: ReturnType<typeof openPool> | undefined;
-  return {
-    async get() {
-      opening ??= openPool(settings);
-      return opening;
-    },
-    async end() {
-      const pool = await opening?.catch(() => undefined);
-      await pool?.end();
-    },
-    redact: (text) => withoutCredentials(text, url),
-  };
-}
-
-async function openPool({ url, maxConnections, timeoutMs, limitStatements }: PoolSettings) {
-  const { default: pg } = await import("pg").catch(() => {
-    throw new TypeError('PostgresStore with a URL needs the package "pg": npm install pg');
+}> {
+  const { default: pg } = await import("pg").catch((cause: unknown) => {
+    throw new TypeError('PostgresStore with a URL needs the package "pg": npm install pg', { cause });
   });
   const pool = new pg.Pool({
     connectionString: url,
@@ -90,5 +62,5 @@ async function openPool({ url, maxConnections, timeoutMs, limitStatements }: Poo
   });
   // An idle connection that ends is no event: the pool has forgotten it already.
   pool.on("error", () => {});
-  return pool;
+  return { pool, end: () => pool.end() };
 }

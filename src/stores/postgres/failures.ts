@@ -35,7 +35,7 @@ const SPEAKS_OF_OBJECTS = /^(08|25|26|28|3D|3F|40|42|53|54|55|57|58|XX)/;
 
 /** @param redact takes credentials out of what a driver or the network says */
 export function failureOf(error: unknown, redact: (text: string) => string): Failure | undefined {
-  if (!(error instanceof Error) || error instanceof TypeError) return undefined;
+  if (!(error instanceof Error)) return undefined;
   const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
   if (code === undefined || !("severity" in error) || !/^[0-9A-Z]{5}$/.test(code)) {
     const cause = publicCause(redact(error.message), code);

@@ -1,3 +1,4 @@
+import { SojournError } from "../../core/errors.ts";
 import { missingTable, versionComment, versionOf } from "../sql/versions.ts";
 import type { StoreCapabilities } from "../store.ts";
 import { type PostgresClient, type PostgresQuery, raw } from "./client.ts";
@@ -46,16 +47,13 @@ export interface Inspection {
 
 /** @throws SojournError where the table can't be used, or is not there and may not be made. */
 export async function inspect(client: PostgresClient, table: string, mayCreate: boolean): Promise<Inspection> {
-  const { rows } = await client.query(
-    statement(
-      `SELECT to_regclass($1)::text, obj_description(to_regclass($1), 'pg_class'),
-              current_setting('synchronous_commit'), current_setting('fsync')`,
-      [table],
-    ),
-  );
-  const [name, comment, synchronous, fsync] = (rows[0] ?? []).map(nullableText);
-  const version = versionOf(name == null ? undefined : (comment ?? ""), table, steps.length);
+  const settings = ["synchronous_commit", "fsync", "server_encoding"].map((name) => `current_setting('${name}')`);
+  const [found, synchronous, fsync, encoding] = await look(client, table, settings);
+  const version = versionOf(found, table, steps.length);
   if (version < steps.length && !mayCreate) throw missingTable(table, version, steps.length);
+  if (encoding !== "UTF8" && encoding !== "SQL_ASCII") {
+    throw new SojournError("STORE_UNAVAILABLE", `The database's encoding is ${encoding}: sessions need UTF8.`);
+  }
   return {
     isPrepared: version === steps.length,
     // Without a sync the last commits, up to three times wal_writer_delay, end with the server's process or its machine.
@@ -74,9 +72,8 @@ export async function migrate(client: PostgresClient, table: string, to: readonl
     // The limits of queries are not meant for building an index, or for waiting until another process has built it.
     await run("SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '10s', true)");
     await run("SELECT pg_advisory_xact_lock(hashtext('sojourn'), hashtext($1))", [table]);
-    const { rows } = await run("SELECT to_regclass($1)::text, obj_description(to_regclass($1), 'pg_class')", [table]);
-    const [name, comment] = (rows[0] ?? []).map(nullableText);
-    const from = versionOf(name == null ? undefined : (comment ?? ""), table, to.length);
+    const [found] = await look(client, table, []);
+    const from = versionOf(found, table, to.length);
     for (const step of to.slice(from)) for (const text of step(table)) await run(text);
     if (from < to.length) await run(`COMMENT ON TABLE ${table} IS '${versionComment(to.length)}'`);
     await run("COMMIT");
@@ -85,6 +82,19 @@ export async function migrate(client: PostgresClient, table: string, to: readonl
     await run("ROLLBACK").catch(() => {});
     throw error;
   }
+}
+
+/**
+ * The table's comment, `undefined` where there is no such table, and whatever else is asked for.
+ *
+ * The catalogue is named in FROM, so that the statement locks it: only then does PostgreSQL look up anew whether there is a table, which it
+ * may remember otherwise from before it waited for the advisory lock.
+ */
+async function look(client: PostgresClient, table: string, what: string[]): Promise<(string | undefined)[]> {
+  const columns = ["CASE WHEN oid IS NOT NULL THEN COALESCE(obj_description(oid, 'pg_class'), '') END", ...what];
+  const text = `SELECT ${columns.join(", ")} FROM (SELECT) one LEFT JOIN pg_class ON oid = to_regclass($1)`;
+  const { rows } = await client.query(statement(text, [table]));
+  return (rows[0] ?? []).map((value) => (value === null ? undefined : String(value)));
 }
 
 /** A statement that is run once, so there is nothing to prepare. */

@@ -60,7 +60,7 @@ export function statements(table: string, prepare: boolean) {
     listAll: define("list-all", listing("used_period <= $2")),
     listUser: define("list-user", listing("user_id = $2")),
 
-    countAll: define("count-all", `SELECT count(*) FROM ${table} WHERE expires_at > $1`),
+    countAll: define("count-all", `SELECT count(*) FROM ${table}`),
     countUser: define("count-user", `SELECT count(*) FROM ${table} WHERE user_id = $2 AND expires_at > $1`),
 
     deleteAll: define("delete-all", deleting("true")),

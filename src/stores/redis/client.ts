@@ -7,7 +7,7 @@
 export interface NodeRedisClient {
   readonly isReady: boolean;
   sendCommand(args: string[]): Promise<unknown>;
-  duplicate(): object;
+  duplicate(different?: object): object;
 }
 
 /** `createClientPool()` of the package `redis`. */
@@ -26,14 +26,14 @@ export interface NodeRedisSentinel {
       sendCommand(isReadonly: boolean | undefined, args: string[]): Promise<unknown>;
     }) => Promise<unknown>,
   ): Promise<unknown>;
-  duplicate(): object;
+  duplicate(different?: object): object;
 }
 
 /** `createCluster()` of the package `redis`. */
 export interface NodeRedisCluster {
   readonly masters: readonly unknown[];
   sendCommand(firstKey: string | undefined, isReadonly: boolean | undefined, args: string[]): Promise<unknown>;
-  duplicate(): object;
+  duplicate(different?: object): object;
 }
 
 /** `new Redis()` of the package `ioredis`, also one that finds its server through Sentinel. */
@@ -41,7 +41,7 @@ export interface IoredisClient {
   readonly status: string;
   readonly isCluster: boolean;
   call(command: string, ...args: string[]): Promise<unknown>;
-  duplicate(): object;
+  duplicate(different?: object): object;
 }
 
 /** `new Cluster()` of the package `ioredis`. */
@@ -156,6 +156,25 @@ async function leased(
     results = await Promise.allSettled(commands.map((command) => send([...command])));
   });
   return results;
+}
+
+/** Ends a client at once, however its package calls that: `destroy`, or `disconnect` (`ioredis`, and `redis` before 5). */
+export function endClient(client: object): void {
+  if (Reflect.get(client, "isOpen") === false) return;
+  const name = hasMethod(client, "destroy") ? "destroy" : "disconnect";
+  const end: unknown = Reflect.get(client, name);
+  // Of a cluster or Sentinel it is a promise.
+  if (typeof end === "function") Promise.resolve(end.call(client)).catch(() => undefined);
+}
+
+/** A client that tells what happens to it, and connects when told to. */
+export interface Connecting {
+  on(event: string, listener: (...details: unknown[]) => void): unknown;
+  connect(): Promise<unknown>;
+}
+
+export function isConnecting(client: object): client is Connecting {
+  return hasMethod(client, "on") && hasMethod(client, "connect");
 }
 
 function hasMethod<K extends string>(client: object, name: K): client is Record<K, (...args: never[]) => unknown> {

@@ -2,6 +2,7 @@ import type { Clock } from "../../core/clock.ts";
 import { SojournError } from "../../core/errors.ts";
 import type { Connection } from "./client.ts";
 import { isLost, storeError, wantsScript } from "./failures.ts";
+import { textOf } from "./replies.ts";
 import type { Script } from "./scripts.ts";
 
 /** Where commands go that change something: a connection, or one that also waits for replicas. */
@@ -83,12 +84,10 @@ export class Commands {
   /** The server says what it calls a script; until then, or where it may not be asked, the text is sent each time. */
   #learnName(key: string, script: Script): void {
     this.#names.set(script, "");
-    this.#reads.send(key, ["SCRIPT", "LOAD", script.text]).then(
-      (name) => {
-        if (typeof name === "string" && /^[0-9a-f]{40}$/.test(name)) this.#names.set(script, name);
-      },
-      () => this.#names.delete(script),
-    );
+    this.#reads
+      .send(key, ["SCRIPT", "LOAD", script.text])
+      .then((name) => this.#names.set(script, textOf(name)))
+      .catch(() => this.#names.delete(script));
   }
 
   async #patiently(send: () => Promise<unknown>, onRepeat?: () => void): Promise<unknown> {

@@ -1,4 +1,4 @@
-import { type Connection, connectionOf, type RedisClient } from "./client.ts";
+import { type Connecting, type Connection, connectionOf, endClient, isConnecting, type RedisClient } from "./client.ts";
 
 /** A second client like the application's, which we end. Made with the first command. */
 export class Duplicate implements Connection {
@@ -22,11 +22,7 @@ export class Duplicate implements Connection {
   async close(): Promise<void> {
     const copy = await this.#copy?.catch(() => undefined);
     if (copy === undefined) return;
-    // `redis` calls it destroy, `ioredis` disconnect.
-    for (const name of ["destroy", "disconnect"]) {
-      const end: unknown = Reflect.get(copy.client, name);
-      if (typeof end === "function") return end.call(copy.client);
-    }
+    endClient(copy.client);
   }
 
   #open(): Promise<{ client: object; connection: Connection }> {
@@ -41,13 +37,23 @@ export class Duplicate implements Connection {
     // A pool hands out a connection for each task.
     if (!("duplicate" in this.#original)) return { client: {}, connection: connectionOf(this.#original) };
     const client = this.#original.duplicate();
-    const on: unknown = Reflect.get(client, "on");
-    // Without a listener an error event ends the process; what fails is told by the commands.
-    if (typeof on === "function") on.call(client, "error", () => undefined);
     const connection = connectionOf(client);
-    // Clients of `ioredis` connect by themselves.
-    const connect: unknown = Reflect.get(client, "connect");
-    if (!("status" in client) && typeof connect === "function") await connect.call(client);
+    if (isConnecting(client)) {
+      // Without a listener an error event ends the process; what fails is told by the commands.
+      client.on("error", () => undefined);
+      await this.#connected(client);
+    }
     return { client, connection };
+  }
+
+  /** Clients of `ioredis` connect by themselves, unless told not to. */
+  async #connected(client: Connecting): Promise<void> {
+    const isIoredis = "status" in client;
+    if (!isIoredis || client.status === "wait") await client.connect();
+    else {
+      await new Promise<void>((resolve) => {
+        for (const event of ["ready", "close", "end"]) client.on(event, () => resolve());
+      });
+    }
   }
 }

@@ -1,8 +1,9 @@
 import type { Commands } from "./commands.ts";
 import { type Keys, SHARDS, shardOf } from "./keys.ts";
 import { eachShard, type Listing } from "./listing.ts";
+import type { Records } from "./records.ts";
 import { listOf, numberOf, textOf } from "./replies.ts";
-import { DELETE, SWEEP } from "./scripts.ts";
+import { SWEEP } from "./scripts.ts";
 import { owner } from "./value.ts";
 
 /** Sessions ended in one go; the server does other work in between. */
@@ -24,18 +25,13 @@ export class Ending {
   readonly #commands: Commands;
   readonly #keys: Keys;
   readonly #listing: Listing;
+  readonly #records: Records;
 
-  constructor(commands: Commands, keys: Keys, listing: Listing) {
+  constructor(commands: Commands, keys: Keys, { listing, records }: { listing: Listing; records: Records }) {
     this.#commands = commands;
     this.#keys = keys;
     this.#listing = listing;
-  }
-
-  /** Whether an unexpired session was there. @param of only this owner's */
-  async one(handle: string, now: number, of?: string): Promise<boolean> {
-    const keys = [this.#keys.session(handle), this.#keys.newest(shardOf(handle))];
-    const args = [String(now), handle, ...(of === undefined ? [] : [of])];
-    return numberOf(await this.#commands.run(DELETE, keys, args)) === 1;
+    this.#records = records;
   }
 
   /** Sessions first, so that after a failure the index still names what is left. */
@@ -47,7 +43,7 @@ export class Ending {
     const handles = places.map(({ handle }) => handle).filter((handle) => handle !== except);
     for (let begin = 0; begin < handles.length; begin += BATCH) {
       const batch = handles.slice(begin, begin + BATCH);
-      const results = await Promise.all(batch.map((handle) => this.one(handle, now, mine)));
+      const results = await Promise.all(batch.map((handle) => this.#records.delete(handle, now, mine)));
       ended += results.filter(Boolean).length;
       await this.#commands.write(index, ["ZREM", index, ...batch]);
     }
@@ -77,7 +73,7 @@ export class Ending {
         .map(textOf)
         .filter((handle) => handle !== except);
       if (handles.length === 0) return ended;
-      const results = await Promise.all(handles.map((handle) => this.one(handle, now)));
+      const results = await Promise.all(handles.map((handle) => this.#records.delete(handle, now)));
       ended += results.filter(Boolean).length;
     }
   }
@@ -88,33 +84,34 @@ export class Ending {
    */
   async expired(limit: number, now: number): Promise<number> {
     let removed = 0;
-    for (let looked = 0; looked < LOOKS * limit; ) {
-      const due = await this.#due(limit - removed, now);
-      const counts = await Promise.all(due.map(([shard, entries]) => this.#sweep(shard, entries, now)));
+    for (let looked = 0, isMore = true; isMore && removed < limit && looked < LOOKS * limit; ) {
+      const found = await this.#due(limit - removed, now);
+      const counts = await Promise.all(found.due.map(([shard, entries]) => this.#sweep(shard, entries, now)));
       removed += counts.reduce((sum, count) => sum + count, 0);
-      looked += due.reduce((sum, [, entries]) => sum + entries.length, 0);
-      if (due.length === 0 || removed >= limit) break;
+      looked += found.due.reduce((sum, [, entries]) => sum + entries.length, 0);
+      isMore = found.isMore;
     }
     return removed;
   }
 
-  /** By shard, no more than `limit` altogether. */
-  async #due(limit: number, now: number): Promise<[shard: number, entries: Due[]][]> {
-    const most = String(4 * Math.ceil(limit / SHARDS));
+  /** By shard, no more than `limit` altogether, and whether there may be more. */
+  async #due(limit: number, now: number): Promise<{ due: [shard: number, entries: Due[]][]; isMore: boolean }> {
+    const most = 4 * Math.ceil(limit / SHARDS);
     const replies = await eachShard((shard) => {
       const key = this.#keys.ends(shard);
-      return this.#commands.read(key, ["ZRANGE", key, "-inf", String(now), "BYSCORE", "LIMIT", "0", most]);
+      return this.#commands.read(key, ["ZRANGE", key, "-inf", String(now), "BYSCORE", "LIMIT", "0", String(most)]);
     });
     const due: [number, Due[]][] = [];
     let room = limit;
+    let isMore = false;
     for (const [shard, reply] of replies.entries()) {
-      const entries = listOf(reply)
-        .slice(0, room)
-        .map((entry) => dueOf(textOf(entry)));
+      const found = listOf(reply);
+      const entries = found.slice(0, room).map((entry) => dueOf(textOf(entry)));
       room -= entries.length;
+      isMore ||= found.length === most || found.length > entries.length;
       if (entries.length > 0) due.push([shard, entries]);
     }
-    return due;
+    return { due, isMore };
   }
 
   async #sweep(shard: number, entries: readonly Due[], now: number): Promise<number> {

@@ -43,8 +43,9 @@ export function wantsScript(error: unknown): boolean {
 }
 
 /** Whether the server turned into a replica under this connection: another connection may find the new primary. */
-export function isReadOnly(error: unknown): boolean {
-  return wordOf(error) === "READONLY";
+export function isFromReplica(error: unknown): boolean {
+  const word = wordOf(error);
+  return word === "READONLY" || word === "MASTERDOWN";
 }
 
 /** Whether a connection was lost with a command under way: what became of the command is not known. */

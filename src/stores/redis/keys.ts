@@ -7,8 +7,8 @@ const TAGS = Array.from({ length: SHARDS }, (_, shard) => shard.toString(16).pad
  * The names of all keys, `sojourn:` standing for the prefix:
  *
  *     sojourn:{a7}:<handle>     a session
- *     sojourn:{a7}newest        the sessions of its shard by last use
- *     sojourn:{a7}ends          the same by the end that they had when they were created
+ *     sojourn:newest:{a7}       the sessions of its shard by last use
+ *     sojourn:ends:{a7}         the same by the end that they had when they were created
  *     sojourn:user:<user ID>    a user's sessions
  *
  * The braces are the hash tag of Redis Cluster: a session shares its slot with the indexes of its shard, so a script may
@@ -19,10 +19,10 @@ export class Keys {
 
   constructor(prefix: string) {
     if (typeof prefix !== "string") throw new TypeError("RedisStore: prefix must be a string");
-    // An empty hash tag is none (Redis Cluster specification): a shard's keys would lie on different nodes.
-    const brace = prefix.indexOf("{");
-    if (brace >= 0 && prefix[brace + 1] === "}")
-      throw new TypeError('RedisStore: prefix must not contain an empty "{}"');
+    // The first brace begins the hash tag (Redis Cluster specification): it must hold something, and the same for all keys.
+    if (/^[^{]*\{(?:\}|[^}]*$)/.test(prefix)) {
+      throw new TypeError('RedisStore: a brace in prefix must enclose something, as in "{shop}:"');
+    }
     this.#prefix = prefix;
   }
 
@@ -30,12 +30,22 @@ export class Keys {
     return `${this.#prefix}{${TAGS[shardOf(handle)]}}:${handle}`;
   }
 
+  /** What the keys of sessions begin with, and no others. */
+  get sessions(): string {
+    return `${this.#prefix}{`;
+  }
+
+  /** The handle in a session's key. */
+  handleOf(key: string): string {
+    return key.slice(this.#prefix.length + "{a7}:".length);
+  }
+
   newest(shard: number): string {
-    return `${this.#prefix}{${TAGS[shard]}}newest`;
+    return `${this.#prefix}newest:{${TAGS[shard]}}`;
   }
 
   ends(shard: number): string {
-    return `${this.#prefix}{${TAGS[shard]}}ends`;
+    return `${this.#prefix}ends:{${TAGS[shard]}}`;
   }
 
   user(userId: string): string {

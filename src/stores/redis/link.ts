@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
-import { CONNECT_TIMEOUT_MS, type Connect, type OwnClient } from "./packages.ts";
+import { CONNECT_TIMEOUT_MS, type OwnClient, type Package } from "./packages.ts";
 
 /** A connection that answers nothing for this long is given up: its other end may be gone without having said so. */
 const STALLED_MS = 2_000;
@@ -17,7 +17,7 @@ export class Link {
   #pending = 0;
   #quietSince = 0;
 
-  constructor(connect: Connect, url: string, clock: Clock) {
+  constructor({ connect }: Package, url: string, clock: Clock) {
     this.#clock = clock;
     this.#openingSince = clock.now();
     this.client = connect(url, {

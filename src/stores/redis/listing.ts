@@ -1,6 +1,5 @@
-import { SojournError } from "../../core/errors.ts";
 import { Newest, nextPage, type PageStart } from "../paging.ts";
-import type { SessionPage, SessionRecord, StoredSession } from "../store.ts";
+import type { SessionPage, StoredSession } from "../store.ts";
 import type { Commands } from "./commands.ts";
 import { type Keys, SHARDS, shardOf } from "./keys.ts";
 import { listOf, numberOf, textOf } from "./replies.ts";
@@ -13,7 +12,7 @@ type Source = (room: number, start: PageStart | undefined) => Promise<readonly P
 /** An entry of a user's index whose session isn't there is only dropped after this long: it may be on its way. */
 const YOUNG_MS = 60_000;
 
-/** Reads sessions one by one or by their indexes. What an index names and Redis no longer has is dropped when it is met. */
+/** Reads sessions by their indexes. What an index names and Redis no longer has is dropped when it is met. */
 export class Listing {
   readonly #commands: Commands;
   readonly #keys: Keys;
@@ -21,14 +20,6 @@ export class Listing {
   constructor(commands: Commands, keys: Keys) {
     this.#commands = commands;
     this.#keys = keys;
-  }
-
-  async load(handle: string, now: number): Promise<SessionRecord | undefined> {
-    const value = await this.#value(handle);
-    if (value === undefined) return undefined;
-    const record = decodeValue(handle, value);
-    if (record === undefined) throw new SojournError("STORE_CORRUPT", "A session in Redis is damaged.");
-    return record.expiresAt > now ? record : undefined;
   }
 
   /** Everyone's sessions: a command for each shard, whatever the number of sessions. */

@@ -1,11 +1,11 @@
 import type { Clock } from "../../core/clock.ts";
 import { SojournError } from "../../core/errors.ts";
 import type { Connection } from "./client.ts";
-import { isReadOnly } from "./failures.ts";
+import { isFromReplica } from "./failures.ts";
 import { Link } from "./link.ts";
-import { type ClientPackage, type Connect, loadPackage } from "./packages.ts";
+import { type ClientPackage, loadPackage, type Package } from "./packages.ts";
 
-/** A replica's refusal to write makes us look for the primary under the same URL again, but no more often than this. */
+/** What a replica refuses makes us look for the primary under the same URL again, but no more often than this. */
 const LOOK_AGAIN_AFTER_MS = 1_000;
 
 /**
@@ -19,7 +19,7 @@ export class OwnConnection implements Connection {
   readonly #url: string;
   readonly #package: ClientPackage | undefined;
   readonly #clock: Clock;
-  #connect: Promise<Connect> | undefined;
+  #loaded: Promise<Package> | undefined;
   #link: Link | undefined;
   #lookedAgainAt = 0;
   #isClosed = false;
@@ -51,10 +51,10 @@ export class OwnConnection implements Connection {
   }
 
   async #ready(): Promise<Link> {
-    this.#connect ??= loadPackage(this.#package);
-    const connect = await this.#connect;
+    this.#loaded ??= loadPackage(this.#package);
+    const loaded = await this.#loaded;
     if (this.#isClosed) throw unreachable();
-    if (this.#link === undefined || this.#link.isSpent) this.#link = new Link(connect, this.#url, this.#clock);
+    if (this.#link === undefined || this.#link.isSpent) this.#link = new Link(loaded, this.#url, this.#clock);
     const link = this.#link;
     if (!(await link.isReady())) throw unreachable();
     return link;
@@ -64,7 +64,7 @@ export class OwnConnection implements Connection {
     try {
       return await link.watch(send);
     } catch (error) {
-      if (isReadOnly(error) && this.#clock.now() - this.#lookedAgainAt > LOOK_AGAIN_AFTER_MS) {
+      if (isFromReplica(error) && this.#clock.now() - this.#lookedAgainAt > LOOK_AGAIN_AFTER_MS) {
         this.#lookedAgainAt = this.#clock.now();
         link.end();
       }

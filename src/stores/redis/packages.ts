@@ -1,5 +1,5 @@
 import { reconnectPauseMs } from "./chance.ts";
-import { type Connection, connectionOf } from "./client.ts";
+import { type Connection, connectionOf, endClient, type IoredisClient, type NodeRedisClient } from "./client.ts";
 
 /** Which package makes the client for a URL. */
 export type ClientPackage = "redis" | "ioredis";
@@ -20,20 +20,25 @@ export interface ClientEvents {
   garbled(): void;
 }
 
-/** Makes a client that connects at once, again and again, queues nothing and repeats nothing. */
-export type Connect = (url: string, events: ClientEvents) => OwnClient;
+/** What a package makes of a URL. */
+export interface Package {
+  /** A client that connects at once, again and again, queues nothing and repeats nothing. */
+  connect(url: string, events: ClientEvents): OwnClient;
+  /** One that is not connected, to make others like it. */
+  model(url: string): NodeRedisClient | IoredisClient;
+}
 
 export const CONNECT_TIMEOUT_MS = 2_000;
 
 /** @throws TypeError where neither package, or not the wanted one, is installed */
-export async function loadPackage(wanted?: ClientPackage): Promise<Connect> {
+export async function loadPackage(wanted?: ClientPackage): Promise<Package> {
   if (wanted !== "ioredis") {
     const redis = await ifInstalled(() => import("redis"));
-    if (redis !== undefined) return (url, events) => connectRedis(redis, url, events);
+    if (redis !== undefined) return ofRedis(redis);
   }
   if (wanted !== "redis") {
     const ioredis = await ifInstalled(() => import("ioredis"));
-    if (ioredis !== undefined) return (url, events) => connectIoredis(ioredis, url, events);
+    if (ioredis !== undefined) return ofIoredis(ioredis);
   }
   throw new TypeError(
     wanted === undefined
@@ -42,43 +47,48 @@ export async function loadPackage(wanted?: ClientPackage): Promise<Connect> {
   );
 }
 
-function connectRedis(
-  { createClient }: Pick<typeof import("redis"), "createClient">,
-  url: string,
-  events: ClientEvents,
-): OwnClient {
-  const client = createClient({
-    url,
-    disableOfflineQueue: true,
-    socket: { connectTimeout: CONNECT_TIMEOUT_MS, reconnectStrategy: reconnectPauseMs },
-  });
-  client.on("ready", events.ready);
-  // The one event for everything. After a reply that it can't read, the client would go on with the next one.
-  client.on("error", () => (client.isReady ? events.garbled() : events.lost()));
-  client.connect().catch(() => undefined);
+function ofRedis({ createClient }: Pick<typeof import("redis"), "createClient">): Package {
+  const model = (url: string) =>
+    createClient({
+      url,
+      disableOfflineQueue: true,
+      socket: { connectTimeout: CONNECT_TIMEOUT_MS, reconnectStrategy: reconnectPauseMs },
+    });
   return {
-    connection: connectionOf(client),
-    destroy: () => void (client.isOpen && client.destroy()),
+    model,
+    connect(url, events) {
+      const client = model(url);
+      client.on("ready", events.ready);
+      // The one event for everything. After a reply that it can't read, the client would go on with the next one.
+      client.on("error", () => (client.isReady ? events.garbled() : events.lost()));
+      client.connect().catch(() => undefined);
+      return { connection: connectionOf(client), destroy: () => endClient(client) };
+    },
   };
 }
 
-function connectIoredis(
-  { Redis }: Pick<typeof import("ioredis"), "Redis">,
-  url: string,
-  events: ClientEvents,
-): OwnClient {
-  const client = new Redis(url, {
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    // Also what makes commands fail that were under way when the connection was lost.
-    maxRetriesPerRequest: 0,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    retryStrategy: (attempts) => reconnectPauseMs(attempts - 1),
-  });
-  client.on("ready", events.ready);
-  client.on("close", events.lost);
-  client.on("error", () => undefined);
-  return { connection: connectionOf(client), destroy: () => client.disconnect() };
+function ofIoredis({ Redis }: Pick<typeof import("ioredis"), "Redis">): Package {
+  const model = (url: string) =>
+    new Redis(url, {
+      lazyConnect: true,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      // Also what makes commands fail that were under way when the connection was lost.
+      maxRetriesPerRequest: 0,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      retryStrategy: (attempts) => reconnectPauseMs(attempts - 1),
+    });
+  return {
+    model,
+    connect(url, events) {
+      const client = model(url);
+      client.on("ready", events.ready);
+      client.on("close", events.lost);
+      client.on("error", () => undefined);
+      client.connect().catch(() => undefined);
+      return { connection: connectionOf(client), destroy: () => endClient(client) };
+    },
+  };
 }
 
 async function ifInstalled<T>(load: () => Promise<T>): Promise<T | undefined> {

@@ -16,7 +16,9 @@ export interface Failure {
 
 /** A driver's pool, and what its errors mean. */
 export interface Driver<C> {
-  /** Waits for a free connection. */
+  /** Makes the pool, if it is the store's own. @throws TypeError where its package is not installed */
+  open(): Promise<void>;
+  /** Waits for a free connection. Called after `open`. */
   connect(): Promise<C>;
   release(connection: C): void;
   /** Closes a connection at once, whatever it is doing. */
@@ -32,7 +34,7 @@ export interface Driver<C> {
 }
 
 /** How many calls may wait for a connection; one more is refused at once, so that an outage doesn't fill the memory. */
-const MOST_WAITING = 1_000;
+const MOST_WAITING = 2_000;
 /** A migration may take longer than a request waits. */
 const PREPARE_MS = 60_000;
 
@@ -187,6 +189,7 @@ export class Connections<C> {
 
   async #prepare(): Promise<void> {
     const driver = this.#driver;
+    await driver.open();
     const isPrepared = await this.#certainly(this.#timeoutMs, (connection) => driver.isPrepared(connection));
     if (!isPrepared) await this.#certainly(PREPARE_MS, (connection) => driver.prepare(connection));
     this.#prepared = true;

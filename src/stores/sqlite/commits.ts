@@ -134,11 +134,11 @@ export class Commits {
 
   /** @throws whatever keeps the transaction from being committed; then none of the writes has happened or been told */
   #transact(writes: readonly Write[]): void {
-    this.#upkeep.checkPlace();
     this.#begin.run();
     const outcomes: (() => void)[] = [];
     let pages = 0;
     try {
+      this.#upkeep.checkPlace();
       for (const write of writes) {
         try {
           outcomes.push(write.run());
@@ -148,6 +148,7 @@ export class Commits {
           outcomes.push(() => write.reject(storeError(error, this.#place)));
         }
       }
+      if (!writes.every(({ frees }) => frees) && this.#upkeep.refuses()) throw fullError(this.#place);
       this.#commit.run();
     } catch (error) {
       rollBack(this.#database);
@@ -165,8 +166,8 @@ export class Commits {
       if (write.waitedMs <= this.#patienceMs) patient.push(write);
       else write.reject(lockedError(this.#place));
     }
-    // In their order: what was written first is tried first.
-    this.#queue = patient.concat(this.#queue);
+    // What is written meanwhile comes after them.
+    this.#queue = patient;
     if (this.#queue.length === 0) return;
     this.#scheduled = true;
     const release = stayAlive();
@@ -181,6 +182,10 @@ export class Commits {
     if (this.#queue.length > 0) return;
     this.#drained?.();
   }
+}
+
+function fullError(place: string): SojournError {
+  return new SojournError("STORE_FULL", `The session database ${place} has no room left on its disk.`);
 }
 
 function lockedError(place: string): SojournError {

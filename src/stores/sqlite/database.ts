@@ -95,6 +95,8 @@ export function configure(
   // Waiting for a lock in here would stop the process; commits wait on timers.
   database.exec("PRAGMA busy_timeout = 0");
   if (mode === "memory") return "no";
+  // SQLite can be built with another default for write-ahead logging, which it takes up with the first read.
+  database.prepare("SELECT count(*) FROM sqlite_master").get();
   return Number(column(database.prepare("PRAGMA synchronous").get(), "synchronous")) >= 2
     ? "power-loss"
     : "process-crash";

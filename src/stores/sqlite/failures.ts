@@ -57,6 +57,7 @@ export function isBusy(error: unknown): boolean {
 
 /** No room on the disk. A file system that is full may also answer with an I/O error. */
 export function isFull(error: unknown): boolean {
+  if (error instanceof SojournError) return error.code === "STORE_FULL";
   const failure = failureOf(error);
   return failure === "FULL" || failure === "IOERR";
 }

@@ -22,9 +22,10 @@ const MOST_RESERVED_BYTES = 2 * 1024 * 1024;
  * in quiet moments, and at a ceiling.
  *
  * Logging out on a full disk: a file beside the database keeps some of the disk back. When the disk is full that file
- * is given up; the log is checkpointed into the room that it leaves, from then on after every commit, and used again
- * from its beginning. A delete then needs no new page. So that the reserve always suffices, a checkpoint
- * also comes before the database has grown by more than that.
+ * is given up, and the log is checkpointed into the room that it leaves. From then on the main file must not grow: so a
+ * checkpoint always succeeds, and lets the log be used again from its beginning. A delete then needs no new page, and
+ * what it frees can be filled again. So that the reserve suffices, a checkpoint also comes before the main file would
+ * grow by more than that.
  */
 export class Upkeep {
   readonly #file: string;
@@ -38,7 +39,10 @@ export class Upkeep {
   #hasReserve: boolean;
   /** Pages written to the log since the last checkpoint: an estimate. */
   #logged = 0;
-  #countAtCheckpoint: number;
+  /** Pages of the main file. The log may hold more. */
+  #countAtCheckpoint = 0;
+  /** More pages than this must not be committed; `undefined` while there is room. */
+  #mostCount: number | undefined;
   /** So many logged pages later the file may have outgrown the reserve. */
   #countAgainAt = 0;
   #checkedPlaceAt = Number.NEGATIVE_INFINITY;
@@ -57,7 +61,8 @@ export class Upkeep {
     const freeBytes = file === "" ? 0 : bytesFreeBeside(file);
     this.#mostPages = Math.min(MOST_PAGES, Math.ceil(freeBytes / 4 / this.#pageBytes));
     this.#reserveBytes = Math.min(MOST_RESERVED_BYTES, Math.floor(freeBytes / 8));
-    this.#hasReserve = file !== "" && this.#keepBack();
+    // Where nobody can say how much is free, nothing is kept back.
+    this.#hasReserve = this.#reserveBytes === 0 || this.#keepBack();
   }
 
   /**
@@ -81,11 +86,16 @@ export class Upkeep {
     this.#checkedPlaceAt = now;
   }
 
+  /** Called before a commit that is not meant to make room: whether there is no room for it. */
+  refuses(): boolean {
+    return this.#mostCount !== undefined && this.#count() > this.#mostCount;
+  }
+
   /** Called after each commit, with an estimate of the pages that it wrote. */
   committed(pages: number): void {
     if (this.#file === "") return;
     this.#logged += pages;
-    if (!this.#hasReserve || this.#logged >= this.#mostPages || this.#hasOutgrownReserve()) this.checkpoint();
+    if (this.#logged >= this.#mostPages || this.#outgrowsReserve()) this.checkpoint();
     this.#wroteLately = true;
     if (this.#cancelQuiet === undefined) this.#awaitQuiet();
   }
@@ -96,9 +106,13 @@ export class Upkeep {
    */
   makeRoom(frees: boolean): boolean {
     if (this.#file === "") return false;
-    if (!frees || !this.#hasReserve) return this.checkpoint();
+    if (!frees || !this.#hasReserve) {
+      this.#regainReserve();
+      return this.checkpoint();
+    }
     this.#hasReserve = false;
     remove(reservePath(this.#file));
+    // At once, before someone else takes the room.
     this.checkpoint();
     return true;
   }
@@ -108,11 +122,13 @@ export class Upkeep {
     this.#logged = 0;
     this.#countAgainAt = 0;
     try {
-      this.#checkpoint.get();
-      this.#countAtCheckpoint = this.#count();
+      const result = this.#checkpoint.get();
+      if (column(result, "checkpointed") === column(result, "log")) this.#countAtCheckpoint = this.#count();
+      this.#mostCount = this.#hasReserve ? undefined : this.#countAtCheckpoint;
       return true;
     } catch {
-      // A full disk, or a failing one: the log still holds everything, and the next commit meets the error itself.
+      // A full disk, or a failing one. The log still holds everything; if it held more, the reserve would not suffice.
+      this.#mostCount ??= this.#count();
       return false;
     }
   }
@@ -132,28 +148,37 @@ export class Upkeep {
         return;
       }
       if (this.#logged >= QUIET_PAGES) this.checkpoint();
-      // Twice, so that keeping some back doesn't fill the disk.
-      if (!this.#hasReserve && bytesFreeBeside(this.#file) > 2 * this.#reserveBytes)
-        this.#hasReserve = this.#keepBack();
+      this.#regainReserve();
     });
   }
 
-  /** Whether a checkpoint would make the file grow by more than the reserve. Counted seldom: it grows by what was logged at most. */
-  #hasOutgrownReserve(): boolean {
+  /** Whether a checkpoint would need half of the reserve. Counted seldom: the file grows by what was logged at most. */
+  #outgrowsReserve(): boolean {
     if (this.#logged < this.#countAgainAt) return false;
     const grown = this.#count() - this.#countAtCheckpoint;
-    const reserve = this.#reserveBytes / this.#pageBytes;
-    this.#countAgainAt = this.#logged + Math.max(1, reserve - grown);
-    return grown > reserve;
+    const bearable = this.#reserveBytes / 2 / this.#pageBytes;
+    this.#countAgainAt = this.#logged + Math.max(1, bearable - grown);
+    return grown > bearable;
   }
 
+  #regainReserve(): void {
+    // Twice, so that keeping some back doesn't fill the disk.
+    if (this.#hasReserve || bytesFreeBeside(this.#file) < 2 * this.#reserveBytes) return;
+    this.#hasReserve = this.#keepBack();
+    if (this.#hasReserve) this.#mostCount = undefined;
+  }
+
+  /** Never throws: it is asked after a commit, which must not look as if it had failed. */
   #count(): number {
-    return Number(column(this.#pageCount.get(), "page_count"));
+    try {
+      return Number(column(this.#pageCount.get(), "page_count"));
+    } catch {
+      return this.#countAtCheckpoint;
+    }
   }
 
   /** Written in full: a file with holes would keep nothing back. Another process may have done it. */
   #keepBack(): boolean {
-    if (this.#reserveBytes === 0) return false;
     const path = reservePath(this.#file);
     try {
       const descriptor = openSync(path, "wx", 0o600);

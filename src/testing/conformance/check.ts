@@ -64,11 +64,12 @@ export async function pages(
 /** Prunes until nothing expired is left. A store may keep expired records for a few minutes. */
 export async function pruneAll(store: IndexedStore): Promise<number> {
   let removed = 0;
-  for (;;) {
+  for (let round = 0; round < 1_000; round++) {
     const batch = await store.prune();
     if (batch === 0) return removed;
     removed += batch;
   }
+  throw new Error("a thousand prunes, and still something to prune");
 }
 
 /** After this long a store must be able to prune what has expired: it may look at expiries coarsely. */

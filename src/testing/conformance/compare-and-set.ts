@@ -38,13 +38,14 @@ export const compareAndSet: readonly Check[] = [
     async run(bench) {
       const record = await bench.create("handle", { payload: "0" });
       const increment = async (store: SessionStore): Promise<void> => {
-        for (;;) {
+        for (let attempt = 0; attempt < 1_000; attempt++) {
           const current = await store.load("handle");
           if (current === undefined) throw new Error("the record vanished");
           const { version } = current;
           const next = { ...current, payload: String(Number(current.payload) + 1), version: version + 1 };
           if ((await store.update("handle", next, version)) === "ok") return;
         }
+        throw new Error("a thousand conflicts in a row");
       };
       const writer = async (n: number) => {
         for (let round = 0; round < 5; round++) await increment(connection(bench, n));

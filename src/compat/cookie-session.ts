@@ -1,0 +1,185 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { undeliverableError } from "../core/committer.ts";
+import { type HoldHooks, holdResponse } from "../http/held-response.ts";
+import { keygripSigner, type SignatureKey, type Signer } from "../tokens/signature.ts";
+import { type CookieSettings, Jar, UnsendableCookie } from "./cookie-session/jar.ts";
+import { CookieSession, deserialize, type Holder, serialize } from "./cookie-session/session.ts";
+
+/** Sojourn's drop-in for cookie-session: the same options and cookies. `docs/MIGRATING.md` names what differs, and why. */
+
+export interface CookieSessionOptions extends CookieSettings {
+  /** The cookie's name. Default `"session"`; the signature's is `<name>.sig`. */
+  name?: string | undefined;
+  /** The first signs, all of them verify; or a `Keygrip`. */
+  keys?: readonly SignatureKey[] | Signer | undefined;
+  /** The same as `keys` with this one. */
+  secret?: SignatureKey | undefined;
+}
+
+/** What the middleware gives a request. */
+export interface CookieSessionRequest extends IncomingMessage {
+  session?: CookieSession | null;
+  /** This request's own settings, inheriting the application's: a `maxAge` put here is this response's alone. */
+  sessionOptions: CookieSettings;
+}
+
+type Next = (error?: unknown) => void;
+
+/**
+ * Sessions in the cookie itself, as cookie-session keeps them: signed, but readable by whoever has the cookie.
+ *
+ * ```ts
+ * import cookieSession from "sojourn/cookie-session";
+ *
+ * app.use(cookieSession({ keys: [process.env.SESSION_KEY], maxAge: 24 * 60 * 60 * 1000 }));
+ * ```
+ *
+ * @throws Error for missing keys
+ */
+function cookieSession(
+  options: CookieSessionOptions = {},
+): (req: IncomingMessage, res: ServerResponse, next: Next) => void {
+  const name = options.name || "session";
+  const keys = options.keys ?? (options.secret ? [options.secret] : undefined);
+  // On the object that was given, as applications change it later.
+  options.overwrite ??= true;
+  options.httpOnly ??= true;
+  options.signed ??= true;
+  if (!keys && options.signed) throw new Error(".keys required.");
+  let signer: Signer | undefined;
+
+  return function cookieSession(req, res, next) {
+    if (keys) signer ??= "sign" in keys ? keys : keygripSigner(keys);
+    const settings: CookieSettings = Object.create(options);
+    const given = Object.assign(req, { sessionOptions: settings });
+    const exchange = new Exchange(name, given, res, next, new Jar(req, res, signer));
+    Object.defineProperty(req, "session", {
+      configurable: true,
+      enumerable: true,
+      get: () => exchange.session,
+      set: (value: unknown) => exchange.replace(value),
+    });
+    const response: Partial<ServerResponse> | undefined = res;
+    if (typeof response?.end === "function" && typeof response.writeHead === "function") holdResponse(res, exchange);
+    next();
+  };
+}
+
+/** A browser keeps no cookie that is longer, name and attributes included (RFC 6265bis 5.6). */
+const LONGEST = 4096;
+
+/** One request and its response. */
+class Exchange implements HoldHooks, Holder {
+  readonly #name: string;
+  readonly #req: CookieSessionRequest;
+  readonly #res: ServerResponse;
+  readonly #next: Next;
+  readonly #jar: Jar;
+  /** `undefined`: not asked for yet. `null`: taken away. */
+  #session: CookieSession | null | undefined = undefined;
+  /** The client has a cookie that `regenerate` put out of use. */
+  #replaces = false;
+  #isBroken = false;
+  #value: string | undefined = undefined;
+
+  constructor(name: string, req: CookieSessionRequest, res: ServerResponse, next: Next, jar: Jar) {
+    this.#name = name;
+    this.#req = req;
+    this.#res = res;
+    this.#next = next;
+    this.#jar = jar;
+  }
+
+  get session(): CookieSession | null {
+    if (this.#session === undefined) this.reload();
+    return this.#session ?? null;
+  }
+
+  replace(value: unknown): void {
+    if (value !== undefined && value !== null && typeof value !== "object") {
+      throw new Error("req.session can only be set as null or an object.");
+    }
+    this.#session = value === undefined || value === null ? null : this.#create(value);
+  }
+
+  save(session: CookieSession): void {
+    serialize(session);
+    if (this.#res.headersSent) throw undeliverableError();
+  }
+
+  reload(): void {
+    const value = this.#jar.get(this.#name, this.#req.sessionOptions);
+    this.#session = (value ? this.#read(value) : undefined) ?? this.#create();
+  }
+
+  regenerate(): void {
+    this.#replaces ||= this.session?.isNew === false;
+    this.#session = this.#create();
+  }
+
+  destroy(): void {
+    this.#session = null;
+  }
+
+  beforeHeaders(): void {
+    this.#value = this.#isBroken ? undefined : this.#valueToSend();
+  }
+
+  writeHeaders(): void {
+    if (this.#value === undefined) return;
+    try {
+      this.#jar.set(this.#name, this.#value, this.#req.sessionOptions);
+    } catch (error) {
+      if (!(error instanceof UnsendableCookie)) throw error;
+      warnOnce(`the cookie ${JSON.stringify(this.#name)} was not sent: ${error.message}`);
+      return;
+    }
+    if (this.#value.length > LONGEST) {
+      warnOnce(
+        `the cookie ${JSON.stringify(this.#name)} is longer than ${LONGEST} bytes: browsers drop it, and the session with it. Keep less in it, or keep sessions in a store`,
+      );
+    }
+  }
+
+  beforeEnd(): void {}
+
+  failed(error: unknown): void {
+    this.#isBroken = true;
+    this.#next(error);
+  }
+
+  /** `""` clears the cookie; `undefined` leaves it alone. What JSON can't hold throws here, before anything has left. */
+  #valueToSend(): string | undefined {
+    const session = this.#session;
+    if (session === undefined) return undefined;
+    if (session === null) return "";
+    if (session.isNew && !session.isPopulated) return this.#replaces ? "" : undefined;
+    return session.isChanged ? serialize(session) : undefined;
+  }
+
+  #create(data?: object): CookieSession {
+    return new CookieSession({ holder: this, value: undefined }, data);
+  }
+
+  #read(value: string): CookieSession | undefined {
+    try {
+      return new CookieSession({ holder: this, value }, deserialize(value));
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+const told = new Set<string>();
+
+function warnOnce(message: string): void {
+  if (told.has(message)) return;
+  told.add(message);
+  process.emitWarning(message, { code: "SOJOURN_COMPAT" });
+}
+
+export type { CookieSession };
+// `require()` gets the function itself.
+export { cookieSession, cookieSession as "module.exports" };
+// biome-ignore lint/style/noDefaultExport: it is how the original is imported.
+export default cookieSession;

@@ -1,0 +1,160 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { pathOf } from "../http/request-path.ts";
+import type { SignatureKey } from "../tokens/signature.ts";
+import { TokenSource } from "../tokens/token.ts";
+import { deprecated } from "./deprecated.ts";
+import { Cookie, type CookieOptions } from "./express-session/cookie.ts";
+import { type Environment, putGenerate } from "./express-session/environment.ts";
+import { Exchange, type Next } from "./express-session/exchange.ts";
+import { isReady, livesOf } from "./express-session/known-stores.ts";
+import { MemoryStore } from "./express-session/memory.ts";
+import type { SessionRequest } from "./express-session/request.ts";
+import { Session, type SessionStoreLike } from "./express-session/session.ts";
+import type { SessionData } from "./express-session/session-data.ts";
+import { Store } from "./express-session/store.ts";
+
+/** Sojourn's drop-in for express-session: the same options, cookies, records and stores. `docs/MIGRATING.md` names what differs, and why. */
+
+export interface SessionOptions {
+  /** Signs the session's ID in the cookie. Of an array the first signs and all of them verify. */
+  secret?: SignatureKey | readonly SignatureKey[] | undefined;
+  /** Default: 192 random bits as 32 characters. */
+  genid?(req: IncomingMessage): string;
+  /** The cookie's name. Default `"connect.sid"`. */
+  name?: string | undefined;
+  /** The former name of `name`. */
+  key?: string | undefined;
+  /** Default: a new `MemoryStore`. Anything with `get`, `set` and `destroy` that inherits from `Store`. */
+  store?: SessionStoreLike | undefined;
+  /** The cookie's attributes, or a function of the request. Default `{ path: "/", httpOnly: true }`. */
+  cookie?: CookieOptions | undefined | CookieFunction["of"];
+  /** Send the cookie with every response, so that `maxAge` counts from the last one. Default `false`. */
+  rolling?: boolean | undefined;
+  /** Write unchanged sessions too. Default `true`, with a warning; `false` in version 2. */
+  resave?: boolean | undefined;
+  /** Whether `X-Forwarded-Proto` tells if a request is secure. Default: what Express says. */
+  proxy?: boolean | undefined;
+  /** Store sessions that nothing was put in. Default `true`, with a warning; `false` in version 2. */
+  saveUninitialized?: boolean | undefined;
+  /** What becomes of the record when `req.session` is set to `null`. Default `"keep"`. */
+  unset?: "destroy" | "keep" | undefined;
+  /** Which express-session to be: 1.19 (the default), or the unreleased 2.x. */
+  compat?: "v1" | "v2" | undefined;
+  /**
+   * Read a session again just before writing it, so that one which *another process* destroyed meanwhile is not written back.
+   * Costs a `get` for every `set`. Within one process that never happens in any case. Default `false`.
+   */
+  recheck?: boolean | undefined;
+}
+
+interface CookieFunction {
+  of(req: IncomingMessage): CookieOptions;
+}
+
+/** A connect-style middleware. */
+export type SessionMiddleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
+
+const WARNING =
+  "Warning: connect.session() MemoryStore is not\ndesigned for a production environment, as it will leak\nmemory, and will not scale past a single process.";
+
+/**
+ * Sessions as express-session keeps them.
+ *
+ * ```ts
+ * import session from "sojourn/express-session";
+ *
+ * app.use(session({ secret: process.env.SESSION_SECRET, resave: false, saveUninitialized: false }));
+ * ```
+ *
+ * @throws TypeError for `genid`, `unset`, `secret`, `cookie` or `compat` that can't work
+ */
+function session(options?: SessionOptions): SessionMiddleware {
+  const env = environmentOf(options ?? {});
+  const { store, cookieOptions } = env;
+  putGenerate(env);
+  const ready = isReady(store);
+  // biome-ignore lint/suspicious/noConsole: what operators know of express-session, where they know it from.
+  if (process.env["NODE_ENV"] === "production" && store instanceof MemoryStore) console.warn(WARNING);
+
+  return function session(request: IncomingMessage, res: ServerResponse, next: Next): void {
+    const req: SessionRequest = request;
+    // Another session middleware has the request, or the store is known to be away: the application goes on without.
+    if (req.session || !ready()) return next();
+    if (!pathOf(req).startsWith(cookieOptions(req).path || "/")) return next();
+    const secrets = env.secrets ?? (req.secret ? [req.secret] : undefined);
+    if (secrets === undefined) return next(new Error("secret option required for sessions"));
+    new Exchange(env, req, res, next, secrets).begin();
+  };
+}
+
+function environmentOf(options: SessionOptions): Environment {
+  const { compat = "v1", cookie = {}, unset, store = new MemoryStore() } = options;
+  if (compat !== "v1" && compat !== "v2") throw new TypeError('compat option must be "v1" or "v2"');
+  const isVersion2 = compat === "v2";
+  const tokens = new TokenSource();
+  const { genid: generateId = () => tokens.secret() } = options;
+  if (typeof generateId !== "function") throw new TypeError("genid option must be a function");
+  const resave = options.resave ?? legacyDefault("resave", isVersion2);
+  const saveUninitialized = options.saveUninitialized ?? legacyDefault("saveUninitialized", isVersion2);
+  if (unset && unset !== "destroy" && unset !== "keep") {
+    throw new TypeError('unset option must be "destroy" or "keep"');
+  }
+  return {
+    store,
+    name: options.name || options.key || "connect.sid",
+    secrets: secretsOf(options, isVersion2),
+    proxy: options.proxy,
+    resave: Boolean(resave),
+    rolling: Boolean(options.rolling),
+    saveUninitialized: Boolean(saveUninitialized),
+    unsetDestroys: unset === "destroy",
+    recheck: Boolean(options.recheck),
+    touches: typeof store.touch === "function",
+    lives: livesOf(store),
+    isVersion2,
+    generateId,
+    cookieOptions: typeof cookie === "function" ? cookie : () => cookie,
+  };
+}
+
+function legacyDefault(option: string, isVersion2: boolean): boolean {
+  if (isVersion2) return false;
+  deprecated("express-session", `undefined ${option} option; provide ${option} option`);
+  return true;
+}
+
+function secretsOf({ secret }: SessionOptions, isVersion2: boolean): readonly SignatureKey[] | undefined {
+  if (isList(secret)) {
+    if (secret.length === 0) throw new TypeError("secret option array must contain one or more strings");
+    return secret;
+  }
+  if (secret) return [secret];
+  if (isVersion2) throw new TypeError("secret option required for sessions");
+  deprecated("express-session", "req.secret; provide secret option");
+  return undefined;
+}
+
+function isList(secret: SessionOptions["secret"]): secret is readonly SignatureKey[] {
+  return Array.isArray(secret);
+}
+
+session.Store = Store;
+session.Cookie = Cookie;
+session.Session = Session;
+session.MemoryStore = MemoryStore;
+
+type Options = SessionOptions;
+type Data = SessionData;
+
+// Types only: for those who write `session.SessionOptions`, as after `import session = require("express-session")`.
+declare namespace session {
+  type SessionOptions = Options;
+  type SessionData = Data;
+}
+
+export * from "./express-session/session-data.ts";
+export { type ToExpressStoreOptions, toExpressStore } from "./to-express-store.ts";
+// `require()` gets the function itself.
+export { Cookie, type CookieOptions, MemoryStore, Session, Store, session, session as "module.exports" };
+// biome-ignore lint/style/noDefaultExport: it is how the original is imported.
+export default session;

@@ -1,0 +1,329 @@
+import type { ServerResponse } from "node:http";
+import { goneError } from "../../core/committer.ts";
+import { SojournError } from "../../core/errors.ts";
+import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
+import { type SignatureKey, signValue } from "../../tokens/signature.ts";
+import { type Done, once, promised } from "../callbacks.ts";
+import { type Environment, enter } from "./environment.ts";
+import type { Life } from "./lives.ts";
+import { isSecureRequest, presentedIds, type SessionRequest } from "./request.ts";
+import { serializeCookie } from "./serialize.ts";
+import type { Session } from "./session.ts";
+import type { SessionData } from "./session-data.ts";
+
+export type Next = (error?: unknown) => void;
+
+/** One request and its response: which session it has, what of it is written, and which cookie it gets. */
+export class Exchange implements HoldHooks {
+  readonly #env: Environment;
+  readonly #req: SessionRequest;
+  readonly #res: ServerResponse;
+  readonly #next: Next;
+  readonly #secrets: readonly SignatureKey[];
+  /** The ID that came with the request. */
+  #presented: string | undefined = undefined;
+  /** The session has been found or made: from now on its absence means that the application took it away. */
+  #isOpen = false;
+  #originalId: unknown = undefined;
+  /** The data as it was loaded, and as it was last saved, but for the session's cookie. */
+  #originalText: string | undefined = undefined;
+  #savedText: string | undefined = undefined;
+  /** What the commit before the headers wrote down. */
+  #settled: { id: unknown; text: string | undefined } | undefined = undefined;
+  #isDestroyed = false;
+  #life: Life | undefined = undefined;
+  #setCookie: string | undefined = undefined;
+  /** A commit threw: the error handler's answer says and writes nothing of the session. */
+  #isBroken = false;
+
+  constructor(
+    env: Environment,
+    req: SessionRequest,
+    res: ServerResponse,
+    next: Next,
+    secrets: readonly SignatureKey[],
+  ) {
+    this.#env = env;
+    this.#req = req;
+    this.#res = res;
+    this.#next = next;
+    this.#secrets = secrets;
+  }
+
+  begin(): void {
+    const req = this.#req;
+    enter(req, this.#env);
+    const ids = presentedIds(req, this.#env.name, this.#secrets, !this.#env.isVersion2);
+    this.#present(ids[0]);
+    const res: Partial<ServerResponse> | undefined = this.#res;
+    // Sockets and jobs come with half a response, or none: their sessions are saved by save().
+    if (typeof res?.end === "function" && typeof res.writeHead === "function") holdResponse(this.#res, this);
+    if (ids.length > 0) {
+      this.#load(ids);
+      return;
+    }
+    this.#generate();
+    this.#next();
+  }
+
+  beforeHeaders(): void | Promise<void> {
+    if (this.#isBroken || !this.#isOpen) return undefined;
+    const session = this.#req.session || undefined;
+    session?.touch();
+    this.#setCookie = this.#cookieFor(session);
+    return this.#commit(session);
+  }
+
+  writeHeaders(): void {
+    if (this.#setCookie === undefined) return;
+    const others = [this.#res.getHeader("Set-Cookie") ?? []].flat().map(String);
+    this.#res.setHeader("Set-Cookie", [...others, this.#setCookie]);
+  }
+
+  beforeEnd(): void | Promise<void> {
+    if (this.#isBroken || !this.#isOpen) return undefined;
+    return this.#commit(this.#req.session || undefined);
+  }
+
+  failed(error: unknown): void {
+    this.#isBroken = true;
+    this.#setCookie = undefined;
+    this.#next(error);
+  }
+
+  /** Of several cookies with good signatures the first counts whose session is there. */
+  #load(ids: readonly string[], position = 0): void {
+    const id = ids[position];
+    if (id === undefined) {
+      this.#present(ids[0]);
+      this.#open(undefined);
+      return;
+    }
+    this.#present(id);
+    let answered = false;
+    try {
+      this.#env.store.get(
+        id,
+        once((error, data) => {
+          answered = true;
+          if (error && !isNotFound(error)) this.#next(error);
+          else if (error || !data) this.#load(ids, position + 1);
+          else this.#open(data);
+        }),
+      );
+    } catch (error) {
+      if (answered) throw error;
+      this.#next(error);
+    }
+  }
+
+  #open(data: SessionData | undefined): void {
+    try {
+      if (data === undefined) this.#generate();
+      else this.#inflate(data);
+    } catch (error) {
+      this.#next(error);
+      return;
+    }
+    this.#next();
+  }
+
+  #present(id: string | undefined): void {
+    this.#presented = id;
+    this.#req.sessionID = id;
+  }
+
+  #generate(): void {
+    this.#env.store.generate(this.#req);
+    this.#begun();
+  }
+
+  #inflate(data: SessionData): void {
+    const { store, lives } = this.#env;
+    store.createSession(this.#req, data);
+    this.#begun();
+    if (!this.#env.resave) this.#savedText = this.#originalText;
+    this.#life = lives.of(this.#presented ?? "");
+  }
+
+  #begun(): void {
+    this.#originalId = this.#req.sessionID;
+    this.#originalText = dataText(this.#req.session);
+    if (this.#req.session) this.#bind(this.#req.session);
+    this.#isOpen = true;
+  }
+
+  /**
+   * Puts methods on a session that tell this exchange of what they do, whosever class it is: a store may have been written for
+   * another copy of express-session.
+   */
+  #bind(session: Session): void {
+    const { save, reload, destroy, regenerate } = session;
+    const methods = {
+      save: (callback?: Done) => promised(session, callback, (done) => this.#save(session, save, done)),
+      reload: (callback?: Done) =>
+        promised(session, callback, (done) =>
+          reload.call(session, (error) => {
+            const reloaded = this.#req.session;
+            if (reloaded !== session && reloaded) {
+              this.#bind(reloaded);
+              if (this.#savedText !== undefined) this.#savedText = dataText(reloaded);
+            }
+            done(error);
+          }),
+        ),
+      destroy: (callback?: Done) => promised(session, callback, (done) => this.#end(destroy, session, done)),
+      regenerate: (callback?: Done) => promised(session, callback, (done) => this.#end(regenerate, session, done)),
+    };
+    for (const [name, value] of Object.entries(methods)) {
+      Object.defineProperty(session, name, { value, configurable: true, writable: true });
+    }
+  }
+
+  #end(method: Session["destroy"], session: Session, done: Done): void {
+    const undo = this.#env.lives.end(session.id);
+    this.#isDestroyed = true;
+    method.call(session, (error) => {
+      if (error) undo();
+      done(error);
+    });
+  }
+
+  /**
+   * Writes a session down, unless it was destroyed since this request loaded it; and if it is destroyed while it is being written,
+   * destroys it once more, since nobody knows which of the two the store did first.
+   */
+  #save(session: Session, save: Session["save"], done: Done): void {
+    const { store, lives, recheck } = this.#env;
+    const isOwn = session.id === this.#originalId;
+    const isLoaded = isOwn && this.#life !== undefined;
+    if (isOwn) this.#life ??= lives.of(session.id);
+    const life = isOwn ? this.#life : undefined;
+    const write = (): void => {
+      if (life?.ended) {
+        done(goneError());
+        return;
+      }
+      this.#savedText = dataText(session);
+      save.call(session, (error) => {
+        if (error || !life?.ended) done(error);
+        else store.destroy(session.id, (failed) => done(failed ?? goneError()));
+      });
+    };
+    if (!recheck || !isLoaded) {
+      write();
+      return;
+    }
+    store.get(
+      session.id,
+      once((error, data) => {
+        if (error && !isNotFound(error)) done(error);
+        else if (error || !data) done(goneError());
+        else write();
+      }),
+    );
+  }
+
+  /** What is to be written down. A second time, at the end of a stream: what changed since. */
+  #commit(session: Session | undefined): void | Promise<void> {
+    const { store, unsetDestroys, lives } = this.#env;
+    const id = this.#req.sessionID;
+    if (session === undefined) {
+      const isKnown = this.#settled !== undefined && this.#settled.text === undefined;
+      if (!unsetDestroys || !id || isKnown) return undefined;
+      this.#settled = { id, text: undefined };
+      lives.end(id);
+      return this.#ask((done) => store.destroy(id, done));
+    }
+    const text = dataText(session);
+    const before = this.#settled;
+    this.#settled = { id, text };
+    if (typeof id !== "string") return undefined;
+    if (before !== undefined && before.id === id && before.text === text) return undefined;
+    if (before !== undefined || this.#shouldSave(id, session, text)) return this.#ask((done) => session.save(done));
+    const life = this.#life;
+    if (!this.#env.touches || this.#presented !== id || life?.ended) return undefined;
+    return this.#ask((done) =>
+      store.touch?.(id, session, (error) => {
+        // A store may touch by writing the whole session again.
+        if (life?.ended) store.destroy(id, done);
+        else done(error);
+      }),
+    );
+  }
+
+  /** As express-session does it: what the store refuses the error handler is told, and the response goes its way. */
+  #ask(call: (done: Done) => unknown): void | Promise<void> {
+    let isDone = false;
+    let resolve: (() => void) | undefined;
+    call(
+      once((error) => {
+        if (error && !isGone(error)) setImmediate(this.#next, error);
+        isDone = true;
+        resolve?.();
+      }),
+    );
+    if (isDone) return undefined;
+    return new Promise<void>((done) => {
+      resolve = done;
+    });
+  }
+
+  #shouldSave(id: string, session: Session, text: string): boolean {
+    const isUninitialized = this.#savedText === undefined && this.#presented !== id;
+    if (isUninitialized && !this.#env.saveUninitialized) return this.#isModified(session, text);
+    return this.#originalId !== session.id || this.#savedText !== text;
+  }
+
+  #isModified(session: Session, text: string): boolean {
+    return this.#originalId !== session.id || this.#originalText !== text;
+  }
+
+  #cookieFor(session: Session | undefined): string | undefined {
+    const { name, proxy, rolling, saveUninitialized } = this.#env;
+    const id = this.#req.sessionID;
+    if (session === undefined) return this.#cookieThatClears();
+    if (typeof id !== "string") return undefined;
+    const isModified = () => this.#isModified(session, dataText(session));
+    const isDue =
+      this.#presented === id
+        ? rolling || (session.cookie.expires != null && isModified())
+        : saveUninitialized || isModified();
+    if (!isDue || (session.cookie.secure && !isSecureRequest(this.#req, proxy))) return undefined;
+    const [secret] = this.#secrets;
+    try {
+      return serializeCookie(name, `s:${signValue(id, secret ?? "")}`, session.cookie.data ?? {});
+    } catch (error) {
+      setImmediate(this.#next, error);
+      return undefined;
+    }
+  }
+
+  #cookieThatClears(): string | undefined {
+    const { isVersion2, unsetDestroys, name, cookieOptions } = this.#env;
+    const isEnded = this.#isDestroyed || unsetDestroys;
+    if (!isVersion2 || !isEnded || this.#presented === undefined) return undefined;
+    const options = { path: "/", httpOnly: true, ...cookieOptions(this.#req) };
+    const isSecure = isSecureRequest(this.#req, this.#env.proxy);
+    return serializeCookie(name, "", {
+      ...options,
+      expires: new Date(0),
+      secure: options.secure === "auto" ? isSecure : options.secure,
+      sameSite: options.sameSite === "auto" ? (isSecure ? "none" : "lax") : options.sameSite,
+    });
+  }
+}
+
+/** The data as text; the session's own cookie is no part of it, so that its expiry alone is no change. */
+function dataText(session: unknown): string {
+  const { cookie: _, ...data } = Object(session);
+  return JSON.stringify(data);
+}
+
+function isNotFound(error: unknown): boolean {
+  return Object(error).code === "ENOENT";
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof SojournError && error.code === "SESSION_GONE";
+}

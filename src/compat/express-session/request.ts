@@ -1,0 +1,85 @@
+import type { IncomingMessage } from "node:http";
+import { readCookies } from "../../http/cookies.ts";
+import { type SignatureKey, unsignValue } from "../../tokens/signature.ts";
+import { deprecated } from "../deprecated.ts";
+import type { Session, SessionStoreLike } from "./session.ts";
+
+/** A request as the middleware finds and leaves it. */
+export interface SessionRequest extends IncomingMessage {
+  session?: Session | null;
+  sessionID?: string | undefined;
+  sessionStore?: SessionStoreLike;
+  /** Put there by cookie-parser. */
+  secret?: SignatureKey;
+  cookies?: Readonly<Record<string, unknown>>;
+  signedCookies?: Readonly<Record<string, unknown>>;
+  /** Express's own judgement. */
+  secure?: boolean;
+  originalUrl?: string;
+}
+
+const SIGNED = "s:";
+
+/**
+ * The session IDs that a request presents, each with a good signature, in the order in which they came. Browsers send several
+ * cookies of one name when they were set for different paths or domains.
+ */
+export function presentedIds(
+  req: SessionRequest,
+  name: string,
+  secrets: readonly SignatureKey[],
+  parsed: boolean,
+): string[] {
+  const ids = new Set<string>();
+  for (const raw of readCookies(req.headers.cookie, name)) {
+    const id = idOf(decoded(raw), secrets);
+    if (id) ids.add(id);
+  }
+  if (ids.size === 0 && parsed) {
+    const id = idFromCookieParser(req, name, secrets);
+    if (id) {
+      deprecated("express-session", "cookie should be available in req.headers.cookie");
+      ids.add(id);
+    }
+  }
+  return [...ids];
+}
+
+/** The ID in a cookie's decoded value; `undefined` for one that nobody with a key has signed. */
+export function idOf(value: unknown, secrets: readonly SignatureKey[]): string | undefined {
+  if (typeof value !== "string" || !value.startsWith(SIGNED)) return undefined;
+  return unsignValue(value.slice(SIGNED.length), secrets);
+}
+
+function idFromCookieParser(req: SessionRequest, name: string, secrets: readonly SignatureKey[]): string | undefined {
+  const verified = req.signedCookies?.[name];
+  if (typeof verified === "string" && verified !== "") return verified;
+  return idOf(req.cookies?.[name], secrets);
+}
+
+/** A cookie's value without quotes and percent-encoding; as it came where that is broken. */
+export function decoded(raw: string): string {
+  const value = raw.length > 1 && raw.startsWith('"') && raw.endsWith('"') ? raw.slice(1, -1) : raw;
+  if (!value.includes("%")) return value;
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}
+
+/**
+ * Whether a request came over TLS: by its own socket, or as far as `proxy` lets others say so. With `true` the first value of
+ * `X-Forwarded-Proto` counts, as in express-session; `undefined` leaves it to Express.
+ */
+export function isSecureRequest(req: SessionRequest, proxy: boolean | undefined): boolean {
+  if (isEncrypted(req.socket) || isEncrypted(req.connection)) return true;
+  if (proxy === false) return false;
+  if (proxy !== true) return req.secure === true;
+  const [first = ""] = [req.headers["x-forwarded-proto"] ?? ""].flat().join(",").split(",");
+  return first.trim().toLowerCase() === "https";
+}
+
+function isEncrypted(socket: object | null | undefined): boolean {
+  return typeof socket === "object" && socket !== null && "encrypted" in socket && Boolean(socket.encrypted);
+}

@@ -1,0 +1,62 @@
+import { EventEmitter } from "node:events";
+import { once } from "../callbacks.ts";
+import { callable } from "./callable.ts";
+import { Cookie } from "./cookie.ts";
+import { Session, type SessionOwner, type SessionStoreLike } from "./session.ts";
+import type { SessionData } from "./session-data.ts";
+
+/** What stores inherit: written once here, so that a store's author writes `get`, `set` and `destroy` alone. */
+abstract class BaseStore extends EventEmitter implements SessionStoreLike {
+  abstract get(id: string, callback: (error: unknown, session?: SessionData | null) => void): void;
+  abstract set(id: string, session: SessionData, callback?: (error?: unknown) => void): void;
+  abstract destroy(id: string, callback?: (error?: unknown) => void): void;
+  all?(callback: (error: unknown, sessions?: SessionData[] | { [id: string]: SessionData } | null) => void): void;
+  length?(callback: (error: unknown, length?: number) => void): void;
+  clear?(callback?: (error?: unknown) => void): void;
+  touch?(id: string, session: SessionData, callback?: (error?: unknown) => void): void;
+  /** Put on the store by the middleware: gives a request a new session. */
+  declare generate: (req: object) => void;
+
+  /** Ends the request's session and gives it a new one, whether or not the old one's end could be stored. */
+  regenerate(req: SessionOwner, callback: (error?: unknown) => unknown): void {
+    this.destroy(
+      req.sessionID,
+      once((error) => {
+        this.generate(req);
+        callback(error);
+      }),
+    );
+  }
+
+  /** A session outside of any request: for sockets and jobs. */
+  load(id: string, callback: (error?: unknown, session?: Session & SessionData) => unknown): void {
+    this.get(
+      id,
+      once<SessionData | null>((error, data) => {
+        if (error) return callback(error);
+        if (!data) return callback();
+        return callback(null, this.createSession({ sessionID: id, sessionStore: this }, data));
+      }),
+    );
+  }
+
+  /** Makes a stored session the request's. `data` is changed: its `cookie` becomes a `Cookie`. */
+  createSession(req: object, data: SessionData): Session & SessionData {
+    const expires = data.cookie.expires;
+    const originalMaxAge = data.cookie.originalMaxAge;
+    data.cookie = new Cookie(data.cookie);
+    // As it comes out of JSON.
+    if (typeof expires === "string") data.cookie.expires = new Date(expires);
+    data.cookie.originalMaxAge = originalMaxAge;
+    const session = new Session(req, data);
+    assertHolds(session, data);
+    Reflect.set(req, "session", session);
+    return session;
+  }
+}
+
+/** A session that was made of some data has its properties: tells the compiler. */
+function assertHolds<D>(_session: Session, _data: D): asserts _session is Session & D {}
+
+export type Store = BaseStore;
+export const Store = callable(BaseStore, (self) => Reflect.apply(EventEmitter, self, []));

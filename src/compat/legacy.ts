@@ -1,0 +1,174 @@
+import { systemClock } from "../core/clock.ts";
+import { readCookies } from "../http/cookies.ts";
+import type { LegacyReader, LegacySession } from "../http/legacy.ts";
+import { keygripSigner, type SignatureKey, type Signer } from "../tokens/signature.ts";
+import { once } from "./callbacks.ts";
+import { checkedCookie } from "./cookie-session/jar.ts";
+import { deserialize } from "./cookie-session/session.ts";
+import { decoded, idOf } from "./express-session/request.ts";
+import { type CookieAttributes, serializeCookie } from "./express-session/serialize.ts";
+
+export type { LegacyReader, LegacySession };
+
+type Data = Readonly<Record<string, unknown>>;
+
+interface LegacyOptions {
+  /** The attributes that its cookie was sent with: a browser clears a cookie for the same path and domain only. Default `{ path: "/" }`. */
+  cookie?: Pick<CookieAttributes, "path" | "domain" | "secure" | "sameSite" | "partitioned"> | undefined;
+  /** Whose session it is: the moved one is then listed under this user, as after `login`. */
+  userId?: ((data: Data) => string | number | null | undefined) | undefined;
+  /** From when on its sessions are not accepted any more. Give one: an old format should not be read for ever. */
+  until?: Date | string | undefined;
+}
+
+export interface LegacyExpressSessionOptions extends LegacyOptions {
+  /** The secrets that its cookies were signed with. */
+  secret: SignatureKey | readonly SignatureKey[];
+  /** The store in which its sessions are. */
+  store: {
+    get(id: string, callback: (error?: unknown, session?: unknown) => void): unknown;
+    destroy(id: string, callback: (error?: unknown) => void): unknown;
+  };
+  /** Its cookie's name. Default `"connect.sid"`. */
+  name?: string | undefined;
+}
+
+/**
+ * Reads the sessions that express-session left, so that nobody is logged out by a change to Sojourn.
+ *
+ * ```ts
+ * import { session } from "sojourn";
+ * import { expressSession } from "sojourn/legacy";
+ *
+ * app.use(session({ secret, accept: [expressSession({ secret: oldSecret, store: oldStore, until: "2027-01-01" })] }));
+ * ```
+ *
+ * @throws TypeError for a missing secret or store
+ */
+export function expressSession(options: LegacyExpressSessionOptions): LegacyReader {
+  const { secret, store, name = "connect.sid" } = options;
+  const secrets = toList(secret);
+  if (secrets.length === 0)
+    throw new TypeError("expressSession: secret must be the secret of the old sessions, or a list of them");
+  if (typeof store?.get !== "function" || typeof store.destroy !== "function") {
+    throw new TypeError("expressSession: store must be the store of the old sessions");
+  }
+  const isOver = end(options);
+  const clearing = [cleared(name, options)];
+  return {
+    name,
+    async read(req) {
+      if (isOver()) return undefined;
+      for (const raw of readCookies(req.headers.cookie, name)) {
+        const id = idOf(decoded(raw), secrets);
+        if (!id) continue;
+        const { cookie, ...data } = Object((await stored(store, id)) ?? undefined);
+        if (hasExpired(cookie)) continue;
+        const session = moved(data, options, clearing, () => destroyed(store, id));
+        if (session !== undefined) return session;
+      }
+      return undefined;
+    },
+  };
+}
+
+export interface LegacyCookieSessionOptions extends LegacyOptions {
+  /** The keys that its cookies were signed with, or a `Keygrip`. */
+  keys: readonly SignatureKey[] | Signer;
+  /** Its cookie's name. Default `"session"`. */
+  name?: string | undefined;
+}
+
+/**
+ * Reads the sessions that cookie-session left in its cookies. Only signed ones. A copy of such a cookie can be moved again and again, as
+ * nothing but its signature was ever checked: give `until`.
+ *
+ * @throws TypeError for missing keys
+ */
+export function cookieSession(options: LegacyCookieSessionOptions): LegacyReader {
+  const { keys, name = "session" } = options;
+  if (!keys || (!("sign" in keys) && keys.length === 0))
+    throw new TypeError("cookieSession: keys must be the keys of the old sessions");
+  const signer = "sign" in keys ? keys : keygripSigner(keys);
+  const isOver = end(options);
+  const clearing = [cleared(name, options), cleared(`${name}.sig`, options)];
+  return {
+    name,
+    read(req) {
+      if (isOver()) return undefined;
+      const checked = checkedCookie(req.headers.cookie, name, () => signer);
+      if (checked === undefined || checked.position < 0) return undefined;
+      return moved(parsed(checked.value), options, clearing, () => {});
+    },
+  };
+}
+
+function moved(
+  data: unknown,
+  { userId }: LegacyOptions,
+  clearing: readonly string[],
+  end: LegacySession["end"],
+): LegacySession | undefined {
+  if (!isData(data) || Object.keys(data).length === 0) return undefined;
+  const user = userId?.(data);
+  return { data, clearing, end, ...(user !== undefined && user !== null && user !== "" && { userId: String(user) }) };
+}
+
+function isData(value: unknown): value is Data {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function parsed(value: string): unknown {
+  try {
+    return deserialize(value);
+  } catch {
+    return undefined;
+  }
+}
+
+function stored(store: LegacyExpressSessionOptions["store"], id: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    store.get(
+      id,
+      once((error: unknown, session: unknown) => {
+        if (error && Object(error).code !== "ENOENT") reject(error);
+        else resolve(session);
+      }),
+    );
+  });
+}
+
+function destroyed(store: LegacyExpressSessionOptions["store"], id: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    store.destroy(
+      id,
+      once((error) => (error ? reject(error) : resolve())),
+    );
+  });
+}
+
+/** Most stores look at it themselves. */
+function hasExpired(cookie: unknown): boolean {
+  const { expires } = Object(cookie);
+  return Boolean(expires) && new Date(expires).valueOf() <= systemClock.now();
+}
+
+function end({ until }: LegacyOptions): () => boolean {
+  if (until === undefined) return () => false;
+  const time = new Date(until).valueOf();
+  if (Number.isNaN(time)) throw new TypeError('until must be a date, such as "2027-01-01"');
+  return () => systemClock.now() >= time;
+}
+
+function cleared(name: string, { cookie }: LegacyOptions): string {
+  return serializeCookie(name, "", { path: "/", ...cookie, httpOnly: true, expires: new Date(0) });
+}
+
+function toList(secret: LegacyExpressSessionOptions["secret"]): readonly SignatureKey[] {
+  if (isList(secret)) return secret;
+  return secret ? [secret] : [];
+}
+
+function isList(secret: LegacyExpressSessionOptions["secret"]): secret is readonly SignatureKey[] {
+  return Array.isArray(secret);
+}

@@ -1,0 +1,177 @@
+import { type Clock, systemClock } from "../core/clock.ts";
+import { type Duration, FOREVER, parseDuration } from "../core/timeouts.ts";
+import { type IndexedStore, isIndexed, type SessionRecord, type SessionStore } from "../stores/store.ts";
+import { handleOf } from "../tokens/signature.ts";
+import { hashSecret } from "../tokens/token.ts";
+import type { Session } from "./express-session/session.ts";
+import type { SessionData } from "./express-session/session-data.ts";
+import { Store } from "./express-session/store.ts";
+
+export interface ToExpressStoreOptions {
+  /** How long a session without `cookie.maxAge` is kept after its last use. Default `"1d"`. */
+  ttl?: Duration;
+  clock?: Clock;
+}
+
+type Origin = Pick<SessionRecord, "version" | "createdAt">;
+type Done = (error?: unknown) => void;
+
+/** How often a change that met another one is put over it. */
+const TRIES = 5;
+
+/**
+ * Makes a store of ours one for express-session: the original, or our drop-in.
+ *
+ * ```ts
+ * import session from "express-session";
+ * import { toExpressStore } from "sojourn/express-session";
+ * import { SqliteStore } from "sojourn/sqlite";
+ *
+ * app.use(session({ store: toExpressStore(new SqliteStore("sessions.db")), secret, resave: false, saveUninitialized: false }));
+ * ```
+ *
+ * It knows sessions by a hash of their IDs, so that what is stored opens nothing. A session that was destroyed while a request was
+ * using it is not written back. Two requests that change one session at once overwrite each other, as express-session writes whole
+ * sessions only.
+ */
+export function toExpressStore(store: SessionStore, options: ToExpressStoreOptions = {}): ExpressStore {
+  return new ExpressStore(store, options);
+}
+
+class ExpressStore extends Store {
+  readonly #store: SessionStore;
+  readonly #clock: Clock;
+  readonly #ttlMs: number;
+  /** The record that a session was read from, or last written as. */
+  readonly #origins = new WeakMap<object, Origin>();
+
+  constructor(store: SessionStore, { ttl = "1d", clock = systemClock }: ToExpressStoreOptions) {
+    super();
+    this.#store = store;
+    this.#clock = clock;
+    this.#ttlMs = parseDuration(ttl, "ttl");
+  }
+
+  get(id: string, callback: (error: unknown, session?: SessionData | null) => void): void {
+    answer(async () => {
+      const record = await this.#store.load(handleOf(id));
+      const data = record === undefined ? undefined : dataIn(record);
+      if (record !== undefined && data !== undefined) this.#origins.set(data, record);
+      return data ?? null;
+    }, callback);
+  }
+
+  /** Remembers which record the request's session came from. */
+  override createSession(req: object, data: SessionData): Session & SessionData {
+    const session = super.createSession(req, data);
+    const origin = this.#origins.get(data);
+    if (origin !== undefined) this.#origins.set(session, origin);
+    return session;
+  }
+
+  set(id: string, session: SessionData, callback?: Done): void {
+    // Now, because the session may be changed until the store answers.
+    const payload = JSON.stringify(session);
+    const expiresAt = this.#endOf(session);
+    answer(() => this.#write(id, session, payload, expiresAt), callback);
+  }
+
+  destroy(id: string, callback?: Done): void {
+    answer(async () => void (await this.#store.delete(handleOf(id))), callback);
+  }
+
+  override touch(id: string, session: SessionData, callback?: Done): void {
+    const expiresAt = this.#endOf(session);
+    answer(async () => void (await this.#store.touch(handleOf(id), this.#clock.now(), expiresAt)), callback);
+  }
+
+  override length(callback: (error: unknown, length?: number) => void): void {
+    answer(async () => this.#indexed().count(), callback);
+  }
+
+  override clear(callback?: Done): void {
+    answer(async () => void (await this.#indexed().deleteAll({})), callback);
+  }
+
+  override all(callback: (error: unknown, sessions?: SessionData[] | null) => void): void {
+    answer(async () => {
+      const store = this.#indexed();
+      const all: SessionData[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await store.list({ limit: 1_000, ...(cursor !== undefined && { cursor }) });
+        for (const record of page.sessions) {
+          const data = dataIn(record);
+          if (data !== undefined) all.push(data);
+        }
+        cursor = page.cursor;
+      } while (cursor !== undefined);
+      return all;
+    }, callback);
+  }
+
+  /** Closes the store beneath. */
+  async close(): Promise<void> {
+    await this.#store.close();
+  }
+
+  async #write(id: string, session: SessionData, payload: string, expiresAt: number): Promise<void> {
+    const handle = handleOf(id);
+    const origin = this.#origins.get(session);
+    let base: Origin | undefined = origin;
+    for (let tries = 1; tries <= TRIES; tries += 1) {
+      const now = this.#clock.now();
+      const record: SessionRecord = {
+        payload,
+        version: (base?.version ?? 0) + 1,
+        secretHash: hashSecret(id),
+        userId: null,
+        createdAt: base?.createdAt ?? now,
+        touchedAt: now,
+        expiresAt,
+      };
+      const isWritten =
+        base === undefined
+          ? await this.#store.create(handle, record)
+          : (await this.#store.update(handle, record, base.version)) === "ok";
+      if (isWritten) {
+        this.#origins.set(session, record);
+        return;
+      }
+      base = await this.#store.load(handle);
+      // It was there when this session was read from it, so it was ended since: what is written now must not bring it back.
+      if (base === undefined && origin !== undefined) return;
+    }
+    throw new Error("other requests kept changing the session; nothing was saved");
+  }
+
+  #endOf({ cookie }: SessionData): number {
+    const { expires } = cookie;
+    const end = expires ? new Date(expires).valueOf() : Number.NaN;
+    return Math.min(Number.isNaN(end) ? this.#clock.now() + this.#ttlMs : end, FOREVER);
+  }
+
+  #indexed(): IndexedStore {
+    if (isIndexed(this.#store)) return this.#store;
+    throw new Error("this store can't list its sessions");
+  }
+}
+
+/** A record's session; a touch has moved the record's end, and not the cookie's in it. Damaged ones count as absent. */
+function dataIn(record: SessionRecord): SessionData | undefined {
+  try {
+    const data: SessionData = JSON.parse(record.payload);
+    if (data.cookie.expires) data.cookie.expires = new Date(record.expiresAt);
+    return data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Calls back with what some work comes to. What the callback throws is the application's, and nobody's here. */
+function answer<T>(work: () => Promise<T>, callback: ((error: unknown, value?: T) => void) | undefined): void {
+  work().then(
+    (value) => setImmediate(() => callback?.(null, value)),
+    (error: unknown) => setImmediate(() => callback?.(error)),
+  );
+}

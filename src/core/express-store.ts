@@ -1,0 +1,179 @@
+import type { SessionRecord, SessionStore, StoreCapabilities, UpdateResult } from "../stores/store.ts";
+import { isPromise, withDeadline } from "./awaitable.ts";
+import type { Clock } from "./clock.ts";
+import { SojournError } from "./errors.ts";
+
+/** What a store written for express-session is called with, and how it answers. */
+type Answer = (error?: unknown, value?: unknown) => void;
+
+/** A store written for express-session, as far as it is used here. */
+export interface ExpressSessionStore {
+  get(id: string, callback: Answer): unknown;
+  set(id: string, session: never, callback?: Answer): unknown;
+  destroy(id: string, callback?: Answer): unknown;
+  close?(): unknown;
+}
+
+/** Recognised by its methods: nothing else tells the two kinds of stores apart. */
+export function isExpressStore(store: object): store is ExpressSessionStore {
+  const { get, set, destroy, create, update }: Partial<ExpressSessionStore & SessionStore> = store ?? {};
+  return (
+    [get, set, destroy].every((method) => typeof method === "function") && create === undefined && update === undefined
+  );
+}
+
+/** Nobody waits longer for another call on the same session: the store may never answer that one. */
+const PATIENCE_MS = 10_000;
+/** Where in a stored session our record stands. */
+const PLACE = "sojourn";
+
+/**
+ * Makes a store written for express-session keep our records. Such a store can neither compare and set nor refuse to create, so every
+ * change reads first, and the changes of one session take turns: within a process the contract holds. Between processes a change
+ * that comes between another one's `get` and `set` is lost, and a session that is ended there is brought back; `capabilities` say so.
+ */
+export function fromExpressStore(store: ExpressSessionStore, clock: Clock): SessionStore {
+  return new ExpressStore(store, clock);
+}
+
+class ExpressStore implements SessionStore {
+  readonly capabilities: Readonly<StoreCapabilities> = {
+    durable: "no",
+    shared: false,
+    atomicUpdate: false,
+    indexed: false,
+  };
+  readonly #store: ExpressSessionStore;
+  readonly #clock: Clock;
+  #isClosed = false;
+  readonly #turns = new Map<string, Promise<unknown>>();
+
+  constructor(store: ExpressSessionStore, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  async load(handle: string): Promise<SessionRecord | undefined> {
+    this.#refuseIfClosed();
+    return this.#read(handle);
+  }
+
+  create(handle: string, record: SessionRecord): Promise<boolean> {
+    return this.#inTurn(handle, async () => {
+      if ((await this.#read(handle)) !== undefined) return false;
+      await this.#write(handle, record);
+      return true;
+    });
+  }
+
+  update(handle: string, record: SessionRecord, expectedVersion: number): Promise<UpdateResult> {
+    return this.#inTurn(handle, async () => {
+      const current = await this.#read(handle);
+      if (current === undefined) return "gone";
+      if (current.version !== expectedVersion) return "conflict";
+      await this.#write(handle, record);
+      return "ok";
+    });
+  }
+
+  touch(handle: string, touchedAt: number, expiresAt: number): Promise<boolean> {
+    return this.#inTurn(handle, async () => {
+      const current = await this.#read(handle);
+      if (current === undefined) return false;
+      // Not by the store's own touch, which moves the record's end and not what we know of it.
+      await this.#write(handle, {
+        ...current,
+        touchedAt: Math.max(current.touchedAt, touchedAt),
+        expiresAt: Math.max(current.expiresAt, expiresAt),
+      });
+      return true;
+    });
+  }
+
+  delete(handle: string): Promise<boolean> {
+    return this.#inTurn(handle, async () => {
+      // Ended even where it can't be read.
+      const wasThere = await this.#read(handle).then(
+        (record) => record !== undefined,
+        () => true,
+      );
+      await this.#ask((answer) => this.#store.destroy(handle, answer));
+      return wasThere;
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await Promise.allSettled(this.#turns.values());
+    await this.#store.close?.();
+  }
+
+  async #read(handle: string): Promise<SessionRecord | undefined> {
+    let session: unknown;
+    try {
+      session = await this.#ask((answer) => this.#store.get(handle, answer));
+    } catch (error) {
+      // What a store says of a session that isn't there, or that is no JSON.
+      if (Object(error).code === "ENOENT" || error instanceof SyntaxError) return undefined;
+      throw error;
+    }
+    const record = recordIn(session);
+    return record !== undefined && record.expiresAt > this.#clock.now() ? record : undefined;
+  }
+
+  async #write(handle: string, record: SessionRecord): Promise<void> {
+    const left = record.expiresAt - this.#clock.now();
+    if (left <= 0) {
+      await this.#ask((answer) => this.#store.destroy(handle, answer));
+      return;
+    }
+    // Stores take a session's end from one of these, each from another.
+    const cookie = {
+      originalMaxAge: left,
+      maxAge: left,
+      expires: new Date(record.expiresAt),
+      httpOnly: true,
+      path: "/",
+    };
+    const session = { cookie, [PLACE]: { ...record } };
+    await this.#ask((answer) => Reflect.apply(this.#store.set, this.#store, [handle, session, answer]));
+  }
+
+  /** The answer to a call that takes a callback; a store may also throw, or return a promise that fails. */
+  #ask(call: (answer: Answer) => unknown): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const returned = call((error, value) => (error ? reject(error) : resolve(value)));
+      if (isPromise(returned)) returned.catch(reject);
+    });
+  }
+
+  async #inTurn<T>(handle: string, work: () => Promise<T>): Promise<T> {
+    this.#refuseIfClosed();
+    const before = this.#turns.get(handle);
+    const mine = before === undefined ? work() : this.#patiently(before).then(work);
+    this.#turns.set(handle, mine);
+    const done = (): void => {
+      if (this.#turns.get(handle) === mine) this.#turns.delete(handle);
+    };
+    mine.then(done, done);
+    return mine;
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#isClosed) throw new SojournError("STORE_CLOSED", "the session store was closed");
+  }
+
+  #patiently(before: Promise<unknown>): Promise<unknown> {
+    return withDeadline(before, PATIENCE_MS, this.#clock, () => new Error("too late")).catch(() => undefined);
+  }
+}
+
+/** Our record in a stored session, if it has all of its parts. */
+function recordIn(session: unknown): SessionRecord | undefined {
+  const { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt } = Object(Object(session)[PLACE]);
+  if (typeof payload !== "string" || typeof secretHash !== "string") return undefined;
+  if (userId !== null && typeof userId !== "string") return undefined;
+  if (![version, createdAt, touchedAt, expiresAt].every(Number.isFinite)) return undefined;
+  return { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt };
+}

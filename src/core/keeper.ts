@@ -1,0 +1,42 @@
+import type { Awaitable } from "../stores/store.ts";
+import type { TokenCodec } from "../tokens/token.ts";
+import type { Clock } from "./clock.ts";
+import type { Client, OpenedSession, Visit } from "./visit.ts";
+
+/** What a token belongs to: it works nowhere else. */
+export interface TokenScope {
+  /** Such as the cookie's name. */
+  readonly name: string;
+  readonly codec: TokenCodec;
+  /** The transport, as a session remembers it; `undefined`: a cookie. */
+  readonly via: string | undefined;
+  /** How many characters of a token fit. */
+  readonly room: number;
+}
+
+/** A session, and what its token still needs. */
+export interface Opening {
+  opened: OpenedSession;
+  /** Whether another key than the first made the token. */
+  outdated: boolean;
+  /** Whether the token has to be sent anew, even if nobody reads the session. */
+  renew: boolean;
+}
+
+/** What a request needs of whoever keeps the sessions: a store behind `SessionManager`, or the tokens themselves. */
+export interface SessionKeeper {
+  readonly clock: Clock;
+  /** Whether opening a session never waits. */
+  readonly opensAtOnce: boolean;
+  /** Tries each text in turn; the first that opens a session wins. */
+  openFirst(texts: readonly string[], scope: TokenScope): Awaitable<Opening | undefined>;
+  /** Whether there is nothing to write down for this token unless its session is read. */
+  isQuiet(text: string, scope: TokenScope): boolean;
+  visit(client: Client, opened: OpenedSession | undefined, scope: TokenScope): Visit;
+  /** Whether a session that was opened before has not ended. Does not count as a use. */
+  isOpen(opened: OpenedSession): Awaitable<boolean>;
+  /** Notes that something of this name was used; `false` if it was before. Remembered until then (epoch milliseconds). */
+  useOnce(id: string, until: number): Awaitable<boolean>;
+  /** The token for the visit's session as it was stored last. */
+  tokenOf(visit: Visit, scope: TokenScope): string;
+}

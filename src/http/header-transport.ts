@@ -1,0 +1,81 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { KeyRing } from "../tokens/key-ring.ts";
+import { TokenCodec } from "../tokens/token.ts";
+import { addVary, type Channel, type Transport } from "./channel.ts";
+
+/** Most servers and proxies take lines of 8 KiB; half of one is enough for any token. */
+const LONGEST = 4_096;
+/** RFC 6750 2.1: the scheme, spaces, and a b64token. */
+const BEARER = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
+const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
+/** Where a client finds a token that was issued to it. */
+const ANSWER = "X-Session-Token";
+
+export interface HeaderTransportOptions {
+  /** The request header in lower case; `authorization` holds a Bearer token. */
+  header: string;
+  ring: KeyRing | undefined;
+}
+
+/** The token in a request header, for clients that keep no cookies. No browser adds it by itself, so other sites can't use it. */
+export class HeaderTransport implements Transport {
+  readonly channel: Channel;
+
+  constructor({ header, ring }: HeaderTransportOptions) {
+    this.channel = new HeaderChannel(header, ring);
+  }
+
+  channelFor(): Channel {
+    return this.channel;
+  }
+}
+
+class HeaderChannel implements Channel {
+  readonly name: string;
+  readonly codec: TokenCodec;
+  readonly via: string;
+  readonly room = LONGEST;
+  readonly deliverable = true;
+  readonly path = "/";
+  readonly #header: string;
+
+  constructor(header: string, ring: KeyRing | undefined) {
+    // No cookie can have a name with a colon: what tokens are bound to differs from every cookie's.
+    this.name = `${header}:`;
+    this.codec = new TokenCodec(ring, this.name);
+    this.via = header === "authorization" ? "bearer" : header;
+    this.#header = header;
+  }
+
+  read(req: IncomingMessage): string[] {
+    const value = onlyHeader(req, this.#header);
+    if (value === undefined || value.length > LONGEST) return [];
+    const token = this.#header === "authorization" ? BEARER.exec(value)?.[1] : TOKEN.exec(value)?.[0];
+    return token === undefined ? [] : [token];
+  }
+
+  send(res: ServerResponse, token: string): void {
+    res.setHeader(ANSWER, token);
+    // Whatever the application says: a cache that keeps this answer gives the session away.
+    if (!/\bno-store\b/i.test(String(res.getHeader("cache-control") ?? ""))) res.setHeader("Cache-Control", "no-store");
+  }
+
+  /** A client that keeps its token itself finds out when it opens nothing any more. */
+  clear(): void {}
+
+  vary(res: ServerResponse): void {
+    addVary(res, this.#header === "authorization" ? "Authorization" : this.#header);
+  }
+}
+
+/** The value of a header that came exactly once. Node keeps the first of several `Authorization` headers and says nothing. */
+function onlyHeader(req: IncomingMessage, name: string): string | undefined {
+  const { rawHeaders } = req;
+  let found: string | undefined;
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.toLowerCase() !== name) continue;
+    if (found !== undefined) return undefined;
+    found = rawHeaders[i + 1];
+  }
+  return found?.trim();
+}

@@ -1,0 +1,63 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Awaitable } from "../stores/store.ts";
+import { readCookies } from "./cookies.ts";
+
+/**
+ * Reads the sessions of another library. A reader owns a cookie's name: where a request carries that name no other reader is
+ * asked, even if this one refuses the cookie. So a strict reader never gives way to a weaker one (CVE-2026-39324).
+ */
+export interface LegacyReader {
+  /** The name of its cookie. */
+  readonly name: string;
+  /** The session that this request's cookie opens, all checks passed; `undefined` if none does. Rejects where nobody knows. */
+  read(req: IncomingMessage): Awaitable<LegacySession | undefined>;
+}
+
+/** A session that is to be moved to ours. */
+export interface LegacySession {
+  readonly data: Readonly<Record<string, unknown>>;
+  /** Whose session it is, if the application can tell. */
+  readonly userId?: string | undefined;
+  /** Set-Cookie lines that have the client forget it. */
+  readonly clearing: readonly string[];
+  /** Ends it where it is stored. */
+  end(): Awaitable<void>;
+}
+
+/** Asks the reader whose cookie a request carries. */
+export type Accept = (req: IncomingMessage) => Awaitable<LegacySession | undefined>;
+
+/** @throws TypeError for readers that are none, or that share a name */
+export function acceptOf(readers: readonly LegacyReader[]): Accept | undefined {
+  if (!Array.isArray(readers) || !readers.every((reader) => typeof reader?.read === "function")) {
+    throw new TypeError('accept must be a list of readers, such as expressSession({ … }) of "sojourn/legacy"');
+  }
+  if (new Set(readers.map(({ name }) => name)).size < readers.length) {
+    throw new TypeError("accept: two readers have one cookie's name; nothing tells whose cookie it is");
+  }
+  if (readers.length === 0) return undefined;
+  return (req) => readers.find(({ name }) => readCookies(req.headers.cookie, name).length > 0)?.read(req);
+}
+
+/** Has the client forget a session that was moved. */
+export function clearLegacy(res: ServerResponse, { clearing }: LegacySession): void {
+  const there = [res.getHeader("set-cookie") ?? []].flat().map(String);
+  res.setHeader("Set-Cookie", [...there, ...clearing]);
+}
+
+const told = new Set<string>();
+
+/** Puts a moved session's data into ours. A name that belongs to our sessions can't be kept. */
+export function takeOver(session: object, { data }: LegacySession): void {
+  for (const [name, value] of Object.entries(data)) {
+    try {
+      Reflect.set(session, name, value);
+    } catch {
+      if (told.has(name)) continue;
+      told.add(name);
+      process.emitWarning(`accept: req.session.${name} belongs to the session itself, and was not taken over`, {
+        code: "SOJOURN",
+      });
+    }
+  }
+}

@@ -1,0 +1,8 @@
+import type { IncomingMessage } from "node:http";
+
+/** The path as the client sent it, before any mounting; absolute-form targets (RFC 9112 3.2.2) too. */
+export function pathOf(req: IncomingMessage & { originalUrl?: string }): string {
+  const url = req.originalUrl ?? req.url ?? "/";
+  const path = url.startsWith("/") ? url : url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "");
+  return path.replace(/[?#].*$/s, "") || "/";
+}

@@ -1,0 +1,378 @@
+import { mkdir } from "node:fs/promises";
+import { resolve } from "node:path";
+import { type Clock, systemClock } from "../core/clock.ts";
+import { SojournError } from "../core/errors.ts";
+import { makeFolder } from "./file/disk.ts";
+import { storeError, systemCode } from "./file/failures.ts";
+import { Markers } from "./file/markers.ts";
+import { nameOfHandle, nameOfUser, newName, type State, stateOf } from "./file/names.ts";
+import { Sessions } from "./file/sessions.ts";
+import { Turns } from "./file/turns.ts";
+import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
+import type {
+  IndexedStore,
+  SessionPage,
+  SessionRecord,
+  StoreCapabilities,
+  StoredSession,
+  UpdateResult,
+} from "./store.ts";
+
+/** What {@link FileStore} can be told. */
+export interface FileStoreOptions {
+  /** Default: the machine's time. */
+  clock?: Clock;
+}
+
+/** Operations under way at once, each with one file open at a time. Node does four of their steps at once. */
+const MOST_AT_ONCE = 16;
+/** Sessions that a list, a sweep or a sign-out works on at once. */
+const CHUNK = 8;
+/** Every failed try means that somebody else's succeeded. */
+const MOST_TRIES = 1_000;
+/** A sweep that finds that everything was touched meanwhile stops after so many times its limit. */
+const LOOKS_PER_REMOVAL = 10;
+
+/**
+ * Sessions as files in a folder, which any number of processes on one machine may share. It needs no database and no
+ * package; where Node has `node:sqlite`, the SQLite store does the same several times faster.
+ *
+ * A write that was acknowledged survives `kill -9` and a power cut: the payload, its name and the folder's were synced. Nobody takes
+ * a lock. Of a damaged file, as of a missing one, `load` says that there is no session.
+ *
+ * The names of files hold hashes and numbers only. Folders have mode 0700, files 0600, and a symbolic link below the folder is an
+ * error. The folder must be on a local file system; network file systems do not keep its promises.
+ *
+ * @param folder created where it is missing, also when it vanishes later
+ * @throws TypeError for an impossible argument, or on Windows. A `SojournError` from every method: `STORE_UNAVAILABLE`
+ * (unreadable, removed, too many open files), `STORE_FULL`, `STORE_CORRUPT` (a symbolic link), `STORE_CLOSED`.
+ * @example
+ * app.use(session({ store: new FileStore("data/sessions") }));
+ */
+export class FileStore implements IndexedStore {
+  readonly capabilities: Readonly<StoreCapabilities> = {
+    durable: "power-loss",
+    shared: true,
+    atomicUpdate: true,
+    indexed: true,
+  };
+
+  readonly #clock: Clock;
+  readonly #root: string;
+  readonly #sessions: Sessions;
+  readonly #markers: Markers;
+  readonly #turns = new Turns(MOST_AT_ONCE);
+  #isClosed = false;
+
+  constructor(folder: string, options: FileStoreOptions = {}) {
+    if (typeof folder !== "string" || folder === "" || folder.includes("\0")) {
+      throw new TypeError("FileStore: the first argument must be the path of a folder");
+    }
+    if (process.platform === "win32") {
+      throw new TypeError("FileStore: needs a POSIX file system; on Windows, use the SQLite store");
+    }
+    this.#clock = options.clock ?? systemClock;
+    this.#root = resolve(folder);
+    this.#sessions = new Sessions(this.#root);
+    this.#markers = new Markers(this.#root);
+  }
+
+  load(handle: string): Promise<SessionRecord | undefined> {
+    return this.#run(async () => {
+      const found = await this.#read(nameOfHandle(handle));
+      if (found === undefined || found.handle !== handle) return undefined;
+      const { handle: _, ...record } = found;
+      return record;
+    });
+  }
+
+  create(handle: string, record: SessionRecord): Promise<boolean> {
+    return this.#run(async () => {
+      try {
+        return await this.#create(handle, record);
+      } catch (error) {
+        if (systemCode(error) !== "ENOENT") throw error;
+        // The first session of all, or somebody removed the folder.
+        await this.#makeFolders();
+        return await this.#create(handle, record);
+      }
+    });
+  }
+
+  update(handle: string, record: SessionRecord, expectedVersion: number): Promise<UpdateResult> {
+    return this.#run(async () => {
+      const name = nameOfHandle(handle);
+      const payloadName = newName();
+      let written = false;
+      let result: UpdateResult | undefined;
+      try {
+        for (let tries = 0; tries < MOST_TRIES && result === undefined; tries++) {
+          const { state, payloads } = await this.#sessions.look(name);
+          const now = this.#clock.now();
+          if (state === undefined || state.expiresAt <= now) result = "gone";
+          else if (state.version !== expectedVersion) result = "conflict";
+          else if (record.expiresAt <= now) {
+            if (await this.#end(name, state, payloads)) result = "ok";
+          } else {
+            written ||= await this.#sessions.writePayload(name, handle, record, payloadName);
+            if (!written) continue;
+            const { version, touchedAt, expiresAt } = record;
+            const next = stateOf({ version, touchedAt, expiresAt, payloadName, userName: state.userName });
+            await this.#markers.bringForward(name, state, next);
+            if (await this.#sessions.replace(name, state, next)) {
+              written = false;
+              result = "ok";
+              await this.#sessions.sync(name);
+              // All of these were written for versions that this one has overtaken.
+              const others = payloads.filter((other) => other !== payloadName);
+              await this.#sessions.removePayloads(name, others);
+              await this.#markers.addUser(name, state.userName);
+            }
+          }
+        }
+      } finally {
+        if (written || result === "gone") await this.#sessions.tidy(name, written ? [payloadName] : []);
+      }
+      return result ?? contended();
+    });
+  }
+
+  touch(handle: string, touchedAt: number, expiresAt: number): Promise<boolean> {
+    return this.#run(async () => {
+      const name = nameOfHandle(handle);
+      for (let tries = 0; tries < MOST_TRIES; tries++) {
+        const { state } = await this.#sessions.look(name);
+        if (state === undefined || state.expiresAt <= this.#clock.now()) return false;
+        const next = stateOf({
+          ...state,
+          touchedAt: Math.max(touchedAt, state.touchedAt),
+          expiresAt: Math.max(expiresAt, state.expiresAt),
+        });
+        // Not synced: a power cut may undo it, and it is the only write of which that is true.
+        if (next.name === state.name || (await this.#sessions.replace(name, state, next))) return true;
+      }
+      return contended();
+    });
+  }
+
+  delete(handle: string): Promise<boolean> {
+    return this.#run(() => this.#endAny(nameOfHandle(handle)));
+  }
+
+  /** One page. Of a user: the cost is the user's sessions. Of everyone: every session's folder is looked into. */
+  list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
+    return this.#run(async () => {
+      const limit = checkedLimit(query.limit ?? 100, "list");
+      const newest = new Newest(limit + 1, decodeCursor(query.cursor));
+      const now = this.#clock.now();
+      for await (const names of this.#namesOf(query.userId)) {
+        await each(names, async (name) => {
+          const { state } = await this.#sessions.look(name);
+          // A name stands for a handle, which only the payload knows.
+          if (state !== undefined && state.expiresAt > now && isOf(state, query.userId)) {
+            newest.offer({ touchedAt: state.touchedAt, handle: name });
+          }
+        });
+      }
+      const page = newest.places.slice(0, limit);
+      const sessions = new Map<string, StoredSession>();
+      await each(page, async ({ handle: name }) => {
+        const session = await this.#read(name);
+        if (session !== undefined) sessions.set(name, session);
+      });
+      return { sessions: page.flatMap(({ handle }) => sessions.get(handle) ?? []), ...nextPage(newest.places, limit) };
+    });
+  }
+
+  /** Sessions that begin meanwhile may stay; after an error, what was done is done. */
+  deleteAll(query: { userId?: string; except?: string }): Promise<number> {
+    return this.#run(async () => {
+      const spared = query.except === undefined ? undefined : nameOfHandle(query.except);
+      let ended = 0;
+      for await (const names of this.#namesOf(query.userId)) {
+        await each(names, async (name) => {
+          if (name !== spared && (await this.#endAny(name, query.userId))) ended++;
+        });
+      }
+      return ended;
+    });
+  }
+
+  /** Of everyone: lists at most 4,096 folders and looks into no session, so expired ones that no prune has met are counted. */
+  count(query: { userId?: string } = {}): Promise<number> {
+    return this.#run(async () => {
+      const { userId } = query;
+      const now = this.#clock.now();
+      let count = 0;
+      for await (const names of this.#namesOf(userId)) {
+        if (userId === undefined) count += names.length;
+        else {
+          await each(names, async (name) => {
+            const { state } = await this.#sessions.look(name);
+            if (state !== undefined && state.expiresAt > now && isOf(state, userId)) count++;
+          });
+        }
+      }
+      return count;
+    });
+  }
+
+  /** Sees what ended two minutes ago or more. A session that was touched is looked at once more, when it would have ended. */
+  prune(limit = 1_000): Promise<number> {
+    return this.#run(async () => {
+      checkedLimit(limit, "prune");
+      const now = this.#clock.now();
+      let pruned = 0;
+      let looks = limit * LOOKS_PER_REMOVAL;
+      await this.#sessions.sweep(limit);
+      for (const bucket of await this.#markers.bucketsBefore(now)) {
+        const names = await this.#markers.inBucket(bucket);
+        while (names.length > 0 && pruned < limit && looks > 0) {
+          const chunk = names.splice(0, Math.min(CHUNK, limit - pruned));
+          looks -= chunk.length;
+          await each(chunk, async (name) => {
+            if (await this.#pruneOne(bucket, name)) pruned++;
+          });
+        }
+        if (names.length > 0 || pruned >= limit) return pruned;
+        await this.#markers.dropBucket(bucket);
+      }
+      return pruned;
+    });
+  }
+
+  /** Finishes what was asked for. There is nothing else to end. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#turns.idle();
+  }
+
+  async #run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw new SojournError("STORE_CLOSED", `The session folder ${this.#root} is closed.`);
+    try {
+      return await this.#turns.take(work);
+    } catch (error) {
+      throw storeError(error, this.#root);
+    }
+  }
+
+  async #makeFolders(): Promise<void> {
+    await mkdir(this.#root, { recursive: true, mode: 0o700 });
+    for (const folder of [...this.#sessions.folders, ...this.#markers.folders]) await makeFolder(folder);
+  }
+
+  async #read(name: string): Promise<StoredSession | undefined> {
+    let missed: State | undefined;
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const { state } = await this.#sessions.look(name);
+      // Without its payload, twice: it was not replaced, it is damaged.
+      if (state === undefined || state.expiresAt <= this.#clock.now() || state.name === missed?.name) return undefined;
+      const session = await this.#sessions.record(name, state);
+      if (session !== "replaced") return session;
+      missed = state;
+    }
+    return contended();
+  }
+
+  async #create(handle: string, record: SessionRecord): Promise<boolean> {
+    const name = nameOfHandle(handle);
+    if (!(await this.#makeWay(name))) return false;
+    // Nobody could load it.
+    if (record.expiresAt <= this.#clock.now()) return true;
+    const { version, touchedAt, expiresAt, userId } = record;
+    const userName = userId === null ? undefined : nameOfUser(userId);
+    const state = stateOf({ version, touchedAt, expiresAt, payloadName: newName(), userName });
+    const prepared = await this.#sessions.prepare(handle, record, state);
+    let published = false;
+    try {
+      await this.#markers.add(name, state);
+      for (let tries = 0; tries < MOST_TRIES; tries++) {
+        published = await this.#sessions.publish(prepared, name);
+        if (published) {
+          // Somebody who found the user's marker before the session may have taken it away.
+          await this.#markers.addUser(name, userName);
+          return true;
+        }
+        if (!(await this.#makeWay(name))) return false;
+      }
+      return contended();
+    } finally {
+      if (!published) await this.#sessions.discard(prepared);
+    }
+  }
+
+  /** Clears away what has ended under a name. `false` where a session lives, or is just beginning. */
+  async #makeWay(name: string): Promise<boolean> {
+    const { state, payloads } = await this.#sessions.look(name);
+    if (state === undefined) {
+      await this.#sessions.tidy(name, payloads);
+      return true;
+    }
+    if (state.expiresAt > this.#clock.now() && (await this.#read(name)) !== undefined) return false;
+    // Whoever has replaced it meanwhile is met by the next try.
+    await this.#end(name, state, payloads);
+    return true;
+  }
+
+  /** Ends a session whatever its state. `true` if an unexpired one was there. */
+  async #endAny(name: string, userId?: string): Promise<boolean> {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const { state, payloads } = await this.#sessions.look(name);
+      if (state === undefined || !isOf(state, userId)) {
+        if (userId !== undefined) await this.#dropStray(name, nameOfUser(userId));
+        return false;
+      }
+      if (await this.#end(name, state, payloads)) return state.expiresAt > this.#clock.now();
+    }
+    return contended();
+  }
+
+  async #end(name: string, state: State, payloads: readonly string[]): Promise<boolean> {
+    if (!(await this.#sessions.end(name, state))) return false;
+    await this.#markers.drop(name, state);
+    if (!(await this.#sessions.tidy(name, payloads))) await this.#mendMarker(name);
+    return true;
+  }
+
+  /** Takes away a user's marker of a session that has ended. */
+  async #dropStray(name: string, userName: string): Promise<void> {
+    await this.#markers.dropUser(name, userName);
+    await this.#mendMarker(name);
+  }
+
+  /** Of a session that began while the marker of the one before it was taken away. */
+  async #mendMarker(name: string): Promise<void> {
+    const { state } = await this.#sessions.look(name);
+    await this.#markers.addUser(name, state?.userName);
+  }
+
+  async #pruneOne(bucket: number, name: string): Promise<boolean> {
+    const { state, payloads } = await this.#sessions.look(name);
+    const now = this.#clock.now();
+    if (state !== undefined && state.expiresAt > now) {
+      await this.#markers.postpone(name, bucket, state.expiresAt);
+      return false;
+    }
+    if (state === undefined) await this.#sessions.tidy(name, payloads);
+    else if (!(await this.#end(name, state, payloads))) return false;
+    await this.#markers.dropFrom(bucket, name);
+    return state !== undefined;
+  }
+
+  async *#namesOf(userId: string | undefined): AsyncGenerator<string[]> {
+    if (userId === undefined) yield* this.#sessions.shards();
+    else yield await this.#markers.ofUser(nameOfUser(userId));
+  }
+}
+
+function isOf(state: State, userId: string | undefined): boolean {
+  return userId === undefined || state.userName === nameOfUser(userId);
+}
+
+async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  for (let at = 0; at < items.length; at += CHUNK) await Promise.all(items.slice(at, at + CHUNK).map(work));
+}
+
+function contended(): never {
+  throw new SojournError("STORE_UNAVAILABLE", "Other writers were faster a thousand times in a row.");
+}

@@ -1,0 +1,108 @@
+import { constants } from "node:fs";
+import { chmod, lstat, mkdir, open, readdir, rename, rmdir, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
+import { linkError, unless } from "./failures.ts";
+
+/** The few things that the store does to a disk. Nothing here follows a symbolic link, nor lets anyone else in. */
+
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW;
+const WRITE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+const FOLDER = READ | constants.O_DIRECTORY;
+
+/** Writes a file that must not be there yet, and waits until the disk has it. */
+export async function writeNew(path: string, content: Buffer): Promise<void> {
+  const file = await open(path, WRITE_NEW, 0o600);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes an empty file; `false` if it was there. */
+export async function mark(path: string): Promise<boolean> {
+  const file = await unless(["EEXIST"], undefined, () => open(path, WRITE_NEW, 0o600));
+  await file?.close();
+  return file !== undefined;
+}
+
+/** The whole file, or `undefined` if there is none. */
+export async function read(path: string): Promise<Buffer | undefined> {
+  const file = await unless(["ENOENT"], undefined, () => open(path, READ));
+  if (file === undefined) return undefined;
+  try {
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
+}
+
+/** The names in a folder, or `undefined` if there is no folder. */
+export async function namesIn(folder: string): Promise<string[] | undefined> {
+  const [names] = await Promise.all([unless(["ENOENT"], undefined, () => readdir(folder)), refuseLink(folder)]);
+  return names;
+}
+
+/** Waits until the disk has the names of a folder. Nothing to wait for where the folder is gone. */
+export async function syncNames(folder: string): Promise<void> {
+  const handle = await unless(["ENOENT"], undefined, () => open(folder, FOLDER));
+  if (handle === undefined) return;
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes a folder inside one that is there, for nobody but this user. One that was there is made private. */
+export async function makeFolder(folder: string): Promise<void> {
+  const made = await unless(["EEXIST"], false, async () => {
+    await mkdir(folder, { mode: 0o700 });
+    return true;
+  });
+  if (made) {
+    await syncNames(dirname(folder));
+    return;
+  }
+  const stats = await lstat(folder);
+  if (stats.isSymbolicLink()) throw linkError(folder);
+  if ((stats.mode & 0o077) !== 0) await chmod(folder, 0o700);
+}
+
+export async function refuseLink(path: string): Promise<void> {
+  const stats = await unless(["ENOENT"], undefined, () => lstat(path));
+  if (stats?.isSymbolicLink()) throw linkError(path);
+}
+
+/** `false` if there is no `from`. */
+export async function move(from: string, to: string): Promise<boolean> {
+  return await unless(["ENOENT"], false, async () => {
+    await rename(from, to);
+    return true;
+  });
+}
+
+/** Puts a folder where none is, or an empty one. `false` where one that isn't empty is in the way. */
+export async function moveFolder(from: string, to: string): Promise<boolean> {
+  return await unless(["ENOTEMPTY", "EEXIST"], false, async () => {
+    await rename(from, to);
+    return true;
+  });
+}
+
+/** `false` if there was none. */
+export async function remove(path: string): Promise<boolean> {
+  return await unless(["ENOENT"], false, async () => {
+    await unlink(path);
+    return true;
+  });
+}
+
+/** `false` where something is left in it. */
+export async function removeFolder(folder: string): Promise<boolean> {
+  return await unless(["ENOTEMPTY", "EEXIST"], false, async () => {
+    await unless(["ENOENT"], undefined, () => rmdir(folder));
+    return true;
+  });
+}

@@ -1,0 +1,138 @@
+import { randomFillSync } from "node:crypto";
+import type { KeyRing } from "./key-ring.ts";
+import type { RandomFill } from "./token.ts";
+import { NONCE_BYTES, TAG_BYTES, Xaes } from "./xaes.ts";
+
+/**
+ * Seals, format 1: text that only the holder of a key can read or make.
+ *
+ *     base64url( version[1] = 1 | key ID[4] | nonce[24] | ciphertext | tag[16] )      canonical, unpadded
+ *     plaintext:  length u32 | body | zeros up to a multiple of 32
+ *     additional: "sojourn" 0 | version | key ID | for each of purpose, name, namespace, bindings: length u32, UTF-8
+ *
+ * The purpose, the name and whatever else a seal is bound to are authenticated, not stored: a seal made for one thing
+ * is none for any other. The key ID and the version are all that is readable, and the length tells of the body to 32 bytes only.
+ */
+const VERSION = 1;
+const KEY_ID_BYTES = 4;
+const HEAD_BYTES = 1 + KEY_ID_BYTES + NONCE_BYTES;
+const LENGTH_BYTES = 4;
+const BUCKET = 32;
+const MAGIC = Buffer.from("sojourn\0", "latin1");
+const ALPHABET = /^[A-Za-z0-9_-]+$/;
+
+/** What a seal is for. The seal of one purpose, name or namespace never opens as another's. */
+export interface SealUse {
+  purpose: "cookie" | "store" | "url";
+  name: string;
+  namespace?: string;
+}
+
+export interface Unsealed {
+  body: Buffer;
+  /** Whether another key than the first sealed it, so that it should be sealed anew. */
+  outdated: boolean;
+}
+
+interface SealKey {
+  id: Buffer;
+  cipher: Xaes;
+}
+
+/** Seals and opens, for one use, with all keys of a ring: the first seals, any of them opens. */
+export class Sealer {
+  readonly #keys: readonly SealKey[];
+  readonly #use: Buffer;
+  readonly #random: RandomFill;
+
+  constructor(ring: KeyRing, { purpose, name, namespace = "" }: SealUse, random: RandomFill = randomFillSync) {
+    const keys = ring.keysFor(`seal|${purpose}`);
+    this.#keys = keys.map((key, position) => ({ id: ring.keyId(position), cipher: new Xaes(key) }));
+    this.#use = Buffer.concat([purpose, name, namespace].map(counted));
+    this.#random = random;
+  }
+
+  /** @param bindings what the seal belongs to; `open` must be given the same. */
+  seal(body: Buffer, bindings: readonly string[] = []): string {
+    const key = this.#keys[0];
+    if (key === undefined) throw new TypeError("a key ring has at least one key");
+    const head = Buffer.alloc(HEAD_BYTES);
+    head[0] = VERSION;
+    key.id.copy(head, 1);
+    const nonce = head.subarray(1 + KEY_ID_BYTES);
+    // A generator that fails throws, and nothing is sealed (CVE-2025-66565).
+    this.#random(nonce);
+    const plaintext = Buffer.alloc(padded(LENGTH_BYTES + body.length));
+    plaintext.writeUInt32BE(body.length);
+    body.copy(plaintext, LENGTH_BYTES);
+    const sealed = key.cipher.encrypt(nonce, plaintext, this.#additional(head, bindings));
+    return Buffer.concat([head, sealed]).toString("base64url");
+  }
+
+  /**
+   * `undefined` for whatever is not a seal of this use and these bindings; nothing tells why. Never throws, and what it costs follows
+   * the text's length alone.
+   */
+  open(text: string, bindings: readonly string[] = []): Unsealed | undefined {
+    if (!ALPHABET.test(text)) return undefined;
+    const bytes = Buffer.from(text, "base64url");
+    // Node's decoder takes texts that differ in unused bits for the same: only the one that it would write is a seal.
+    if (
+      bytes.length < HEAD_BYTES + BUCKET + TAG_BYTES ||
+      bytes[0] !== VERSION ||
+      bytes.toString("base64url") !== text
+    ) {
+      return undefined;
+    }
+    const head = bytes.subarray(0, HEAD_BYTES);
+    const nonce = head.subarray(1 + KEY_ID_BYTES);
+    const additional = this.#additional(head, bindings);
+    for (const position of this.#candidates(head.subarray(1, 1 + KEY_ID_BYTES))) {
+      const plaintext = this.#keys[position]?.cipher.decrypt(nonce, bytes.subarray(HEAD_BYTES), additional);
+      const body = plaintext === undefined ? undefined : unpadded(plaintext);
+      if (body !== undefined) return { body, outdated: position > 0 };
+    }
+    return undefined;
+  }
+
+  /** The keys of this ID; for an unknown one the first key, which fails, so that both cost the same. */
+  #candidates(id: Buffer): number[] {
+    const found = this.#keys.flatMap((key, position) => (key.id.equals(id) ? [position] : []));
+    return found.length === 0 ? [0] : found;
+  }
+
+  #additional(head: Buffer, bindings: readonly string[]): Buffer {
+    return Buffer.concat([MAGIC, head.subarray(0, 1 + KEY_ID_BYTES), this.#use, ...bindings.map(counted)]);
+  }
+}
+
+/** How long a seal's text is for a body of so many bytes. */
+export function sealLength(bodyBytes: number): number {
+  return Math.ceil(((HEAD_BYTES + padded(LENGTH_BYTES + bodyBytes) + TAG_BYTES) * 4) / 3);
+}
+
+/** The largest body whose seal is at most so many characters long. */
+export function sealRoom(characters: number): number {
+  const plaintext = Math.floor((characters * 3) / 4) - HEAD_BYTES - TAG_BYTES;
+  return Math.max(0, Math.floor(plaintext / BUCKET) * BUCKET - LENGTH_BYTES);
+}
+
+function padded(bytes: number): number {
+  return Math.ceil(bytes / BUCKET) * BUCKET;
+}
+
+/** Only what `seal` would have written: exactly the padding that is needed, and all of it zero. */
+function unpadded(plaintext: Buffer): Buffer | undefined {
+  const length = plaintext.readUInt32BE();
+  const end = LENGTH_BYTES + length;
+  if (padded(end) !== plaintext.length || plaintext.subarray(end).some((byte) => byte !== 0)) return undefined;
+  return plaintext.subarray(LENGTH_BYTES, end);
+}
+
+/** Its length in front, so that no two lists of texts look the same. */
+function counted(text: string): Buffer {
+  const bytes = Buffer.from(text, "utf8");
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(bytes.length);
+  return Buffer.concat([length, bytes]);
+}

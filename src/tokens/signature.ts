@@ -1,0 +1,56 @@
+import { createHash, createHmac, type KeyObject, timingSafeEqual } from "node:crypto";
+
+/**
+ * The signatures that other libraries put on their cookies, so that what they signed is read here and what is signed here is
+ * read by them. Tokens of our own are made in token.ts.
+ */
+
+/** What `createHmac` takes as a key. */
+export type SignatureKey = string | NodeJS.ArrayBufferView | KeyObject;
+
+/**
+ * The format of `cookie-signature`: the value, a dot, and HMAC-SHA-256 in standard base64 without padding.
+ * @throws TypeError if there is no key
+ */
+export function signValue(value: string, key: SignatureKey): string {
+  if (typeof value !== "string") throw new TypeError("Cookie value must be provided as a string.");
+  if (key === undefined || key === null) throw new TypeError("Secret key must be provided.");
+  return `${value}.${createHmac("sha256", key).update(value).digest("base64").replace(/=+$/, "")}`;
+}
+
+/** The value of a text that `signValue` made with one of the keys, whichever; the value may hold dots itself. */
+export function unsignValue(text: string, keys: readonly SignatureKey[]): string | undefined {
+  const value = text.slice(0, Math.max(0, text.lastIndexOf(".")));
+  const signed = keys.find((key) => sameText(signValue(value, key), text));
+  return signed === undefined ? undefined : value;
+}
+
+/** The handle under which a store of ours knows a session of another library: a hash of its ID, so that what is stored opens nothing. */
+export function handleOf(id: string): string {
+  return createHash("sha256").update(id).digest().toString("base64url", 0, 16);
+}
+
+/** What signs and checks a cookie of `cookie-session`: a `Keygrip`, or anything that has its methods. */
+export interface Signer {
+  sign(text: string): string;
+  /** The position of the key that made this signature, or -1. */
+  index(text: string, signature: string): number;
+}
+
+/** The format of `keygrip` by default: HMAC-SHA-1 as base64url. The first key signs, all of them verify. */
+export function keygripSigner(keys: readonly SignatureKey[]): Signer {
+  if (keys.length === 0) throw new Error("Keys must be provided.");
+  const sign = (text: string, key: SignatureKey) => createHmac("sha1", key).update(text).digest("base64url");
+  return {
+    // Looked up each time: applications rotate keys by changing the array that they gave.
+    sign: (text) => sign(text, keys[0] ?? ""),
+    index: (text, signature) => keys.findIndex((key) => sameText(sign(text, key), signature)),
+  };
+}
+
+/** Compares in a time that tells nothing about where two texts differ. */
+function sameText(a: string, b: string): boolean {
+  const left = Buffer.from(a);
+  const right = Buffer.from(b);
+  return left.length === right.length && timingSafeEqual(left, right);
+}

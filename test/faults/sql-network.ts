@@ -1,0 +1,255 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { after, afterEach, describe, test } from "node:test";
+import { inspect } from "node:util";
+import { SojournError } from "../../src/core/errors.ts";
+import type { IndexedStore } from "../../src/stores/store.ts";
+import { eventually, tableName } from "../servers/private-process.ts";
+import { blackhole, FaultProxy } from "../servers/proxy.ts";
+import { failureOf } from "../stores/sql-checks.ts";
+import { recordAt } from "../stores/sql-records.ts";
+
+/** A store over SQL, and the server that it reaches through a network that misbehaves. */
+export interface NetworkSubject {
+  name: string;
+  port: number;
+  skip: string | undefined;
+  /** A store with a pool of its own, through a port of 127.0.0.1. */
+  open(port: number, options: { table: string; timeoutMs: number; maxConnections?: number }): IndexedStore;
+  query(statement: string): Promise<Record<string, unknown>[]>;
+  dropTables(...tables: string[]): Promise<void>;
+}
+
+/** What no store may take for an answer. */
+const UNKNOWN = /^STORE_(UNAVAILABLE|TIMEOUT)$/;
+
+/** Faults F3 to F10: whatever the network does, a call ends, and says no more than what is so. */
+export function networkFaults(subject: NetworkSubject): void {
+  const table = tableName();
+  const now = Date.now();
+  const record = recordAt(now);
+  const proxies: FaultProxy[] = [];
+  const stores: IndexedStore[] = [];
+
+  async function start(options: { timeoutMs?: number; maxConnections?: number; seed?: number } = {}) {
+    const { timeoutMs = 400, maxConnections = 2, seed = 1 } = options;
+    const proxy = await FaultProxy.start(subject.port, { seed });
+    proxies.push(proxy);
+    const store = subject.open(proxy.port, { table, timeoutMs, maxConnections });
+    stores.push(store);
+    await eventually("the first call", async () => {
+      await store.delete("handle");
+    });
+    return { proxy, store };
+  }
+
+  async function version(handle: string): Promise<number | undefined> {
+    const [row] = await subject.query(`SELECT version AS found FROM ${table} WHERE handle = '${handle}'`);
+    return row === undefined ? undefined : Number(row["found"]);
+  }
+
+  afterEach(async () => {
+    for (const proxy of proxies) proxy.fault = { kind: "pass" };
+    await Promise.all(stores.splice(0).map((store) => store.close()));
+    await Promise.all(proxies.splice(0).map((proxy) => proxy.close()));
+  });
+  after(async () => {
+    if (subject.skip === undefined) await subject.dropTables(table);
+  });
+
+  describe(`${subject.name} over a bad network`, { skip: subject.skip }, () => {
+    for (const fault of [
+      { kind: "stall", afterBytes: 0 },
+      { kind: "drop" },
+      { kind: "drop", from: "client" },
+      { kind: "drop", from: "server" },
+      { kind: "delay", ms: 1_000 },
+      { kind: "bandwidth", bytesPerSecond: 150 },
+    ] as const) {
+      test(`${inspect(fault)}: a call ends by its deadline, its connection is given up, the next one is fresh`, async () => {
+        const { proxy, store } = await start();
+        await store.create("handle", record);
+        const opened = proxy.opened;
+        proxy.fault = fault;
+        equal((await failureOf(store.load("handle"))).code, "STORE_TIMEOUT");
+        proxy.fault = { kind: "pass" };
+        deepEqual(await eventually("recovery", async () => store.load("handle")), record);
+        ok(proxy.opened > opened);
+      });
+    }
+
+    test("a slow network is only slow", async () => {
+      const { proxy, store } = await start({ timeoutMs: 10_000 });
+      proxy.fault = { kind: "delay", ms: 20 };
+      equal(await store.create("handle", record), true);
+      equal(await store.update("handle", { ...record, version: 2 }, 1), "ok");
+      equal((await store.load("handle"))?.version, 2);
+    });
+
+    test("a connection that was found dead costs a read nothing", async () => {
+      const { proxy, store } = await start({ timeoutMs: 10_000 });
+      await store.create("handle", record);
+      for (let round = 0; round < 5; round++) {
+        proxy.fault = { kind: "stall", afterBytes: 0 };
+        const loading = store.load("handle");
+        const listing = store.list({ userId: "user" });
+        await new Promise(setImmediate);
+        proxy.fault = { kind: "pass" };
+        proxy.resetAll();
+        deepEqual(await loading, record);
+        deepEqual(await listing, { sessions: [{ handle: "handle", ...record }] });
+      }
+    });
+
+    test("a write whose request was lost is done once, by the second try", async () => {
+      const { proxy, store } = await start({ timeoutMs: 10_000 });
+      await store.create("handle", record);
+      const writes: Record<string, () => unknown> = {
+        ok: () => store.update("handle", { ...record, version: 2 }, 1),
+        true: () => store.touch("handle", now + 1, now + 60_000),
+        "true ": () => store.delete("handle"),
+      };
+      for (const [expected, write] of Object.entries(writes)) {
+        proxy.fault = { kind: "stall", afterBytes: 0 };
+        const writing = write();
+        await new Promise(setImmediate);
+        proxy.fault = { kind: "pass" };
+        proxy.resetAll();
+        equal(String(await writing), expected.trim());
+      }
+      equal(await version("handle"), undefined);
+    });
+
+    test("a write whose reply was lost is never called a conflict, a double or a success that it was not", async () => {
+      const { proxy, store } = await start({ timeoutMs: 10_000, maxConnections: 1 });
+      const lostReply = async (write: () => unknown, isDone: () => Promise<boolean>) => {
+        // Statements are prepared by now, so that the reply that is lost is the write's own.
+        await store.create("other", record);
+        await store.update("other", { ...record, version: 2 }, 1);
+        await store.update("other", { ...record, version: 3, expiresAt: 0 }, 2);
+        await store.create("other", record);
+        await store.delete("other");
+        proxy.fault = { kind: "drop", from: "server" };
+        const writing = Promise.resolve(write()).then(String, (error: unknown) => {
+          ok(error instanceof SojournError, inspect(error));
+          return error.code;
+        });
+        await eventually("the write", async () => ok(await isDone()));
+        proxy.fault = { kind: "pass" };
+        proxy.resetAll();
+        return writing;
+      };
+      equal(
+        await lostReply(
+          () => store.create("handle", record),
+          async () => (await version("handle")) === 1,
+        ),
+        "STORE_UNAVAILABLE",
+      );
+      equal(
+        await lostReply(
+          () => store.update("handle", { ...record, version: 2 }, 1),
+          async () => (await version("handle")) === 2,
+        ),
+        "STORE_UNAVAILABLE",
+      );
+      equal(
+        await lostReply(
+          () => store.update("handle", { ...record, version: 3, expiresAt: 0 }, 2),
+          async () => (await version("handle")) === undefined,
+        ),
+        "STORE_UNAVAILABLE",
+      );
+      await store.create("handle", record);
+      // Done twice, a delete is still done; that the session was there is all that gets lost.
+      equal(
+        await lostReply(
+          () => store.delete("handle"),
+          async () => (await version("handle")) === undefined,
+        ),
+        "false",
+      );
+    });
+
+    test("resets, one in ten: what is acknowledged is so, and nothing is done twice", async () => {
+      const { proxy, store } = await start({ timeoutMs: 10_000, seed: 7 });
+      await store.create("handle", record);
+      proxy.fault = { kind: "reset", share: 0.1 };
+      let acknowledged = 0;
+      let unknown = 0;
+      for (let round = 0; round < 60; round++) {
+        try {
+          const current = await store.load("handle");
+          ok(current !== undefined);
+          const next = { ...current, version: current.version + 1 };
+          equal(await store.update("handle", next, current.version), "ok");
+          acknowledged++;
+        } catch (error) {
+          ok(error instanceof SojournError && UNKNOWN.test(error.code), inspect(error));
+          unknown++;
+        }
+      }
+      const done = ((await version("handle")) ?? 0) - 1;
+      ok(
+        done >= acknowledged && done <= acknowledged + unknown,
+        `${acknowledged} <= ${done} <= ${acknowledged + unknown}`,
+      );
+      ok(acknowledged > unknown, `one retry hides most resets: ${acknowledged} done, ${unknown} unknown`);
+    });
+
+    test("bits that turn over: a driver that notices fails, the process goes on", async () => {
+      const { proxy, store } = await start({ seed: 3 });
+      const large = { ...record, payload: "x".repeat(2_000) };
+      await store.create("handle", large);
+      proxy.fault = { kind: "corrupt" };
+      for (let round = 0; round < 40; round++) {
+        try {
+          await store.load("handle");
+        } catch (error) {
+          ok(error instanceof SojournError && error.code.startsWith("STORE_"), inspect(error));
+        }
+      }
+      proxy.fault = { kind: "pass" };
+      proxy.resetAll();
+      deepEqual(await eventually("recovery", async () => store.load("handle")), large);
+    });
+
+    test("a full pool fails at the deadline, a crowd at once, and nothing stays behind", async () => {
+      const { proxy, store } = await start({ maxConnections: 1 });
+      await store.create("handle", record);
+      proxy.fault = { kind: "stall", afterBytes: 0 };
+      const codes = await Promise.all(
+        Array.from({ length: 2_100 }, async () => (await failureOf(store.load("handle"))).message),
+      );
+      const atOnce = codes.filter((message) => message.startsWith("2000 calls are waiting")).length;
+      equal(atOnce, 100);
+      proxy.fault = { kind: "pass" };
+      deepEqual(await eventually("recovery", async () => store.load("handle")), record);
+    });
+
+    test("a server that nobody can connect to fails by the deadline, and close does not wait for it", async () => {
+      const hole = await blackhole();
+      const store = subject.open(hole.port, { table, timeoutMs: 300 });
+      const errors = await Promise.all([failureOf(store.load("handle")), failureOf(store.load("other"))]);
+      for (const { code } of errors) ok(UNKNOWN.test(code), code);
+      await store.close();
+      await hole.close();
+    });
+
+    test("close while the server is silent waits for the deadline of what is under way, and no longer", async () => {
+      const { proxy, store } = await start({ timeoutMs: 300 });
+      proxy.fault = { kind: "drop" };
+      const loading = failureOf(store.load("handle"));
+      await store.close();
+      equal((await loading).code, "STORE_TIMEOUT");
+    });
+
+    test("close under load loses nothing that was asked for", async () => {
+      const { store } = await start({ timeoutMs: 10_000 });
+      const creating = Array.from({ length: 60 }, (_, n) => store.create(`load${n}`, record));
+      await store.close();
+      deepEqual(new Set(await Promise.all(creating)), new Set([true]));
+      const [row] = await subject.query(`SELECT count(*) AS found FROM ${table} WHERE handle LIKE 'load%'`);
+      equal(Number(row?.["found"]), 60);
+    });
+  });
+}

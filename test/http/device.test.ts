@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { deviceLabel } from "../../src/http/device.ts";
+
+test("what a user may recognise their device by", () => {
+  const table: [string | undefined, string][] = [
+    ["Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36", "Chrome on Windows"],
+    ["Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0", "Edge on Windows"],
+    ["Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15", "Safari on macOS"],
+    ["Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"],
+    ["Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 CriOS/140.0 Mobile/15E148 Safari/604.1", "Chrome on iPhone"],
+    ["Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140.0.0.0 Mobile Safari/537.36", "Chrome on Android"],
+    ["Mozilla/5.0 (Linux; Android 15; SM-S921B) AppleWebKit/537.36 SamsungBrowser/28.0 Chrome/130.0 Mobile Safari/537.36", "Samsung Internet on Android"],
+    ["Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36", "Chrome on ChromeOS"],
+    ["curl/8.5.0", "curl"],
+    ["Something on Linux", "Linux"],
+    ["", "Unknown device"],
+    [undefined, "Unknown device"],
+  ]; // biome-ignore format: a table
+  for (const [header, label] of table) assert.equal(deviceLabel(header), label, header);
+});
+
+test("property: whatever the header says, the label is one of ours: no markup, no escapes, no more than the header's first half kilobyte read", () => {
+  const word = /^(?:Unknown device|[A-Za-z]+(?: Internet)?(?: on [A-Za-z]+)?)$/;
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom("Firefox/", "<b>", "Linux", "\x1b[2J", "Chrome/")),
+      ),
+      (parts) => {
+        assert.match(deviceLabel(parts.join("")), word);
+      },
+    ),
+    { numRuns: 150 },
+  );
+  assert.equal(deviceLabel(`${"x".repeat(512)}Firefox/1`), "Unknown device");
+});

@@ -1,0 +1,42 @@
+import { test } from "node:test";
+import type { Clock } from "../../src/core/clock.ts";
+import type { IndexedStore } from "../../src/index.ts";
+import { type Operation, operations } from "./operations.ts";
+import { Race, Track } from "./race.ts";
+import { generator } from "./random.ts";
+import { explore, Run, told } from "./steps.ts";
+
+/** `RACES=all` tries every order, and ten times as many random ones: minutes instead of seconds. */
+const ALL = process.env["RACES"] === "all";
+
+type MakeStore = (clock: Clock) => IndexedStore;
+
+/** Every pair of operations on one session, in the orders that make a difference. For `preemptions` see `explore`. */
+export function testEveryPair(name: string, makeStore: MakeStore, limits: { preemptions?: number }): void {
+  for (const [position, first] of operations.entries()) {
+    test(`${name}: ${first.name} and any other operation on one session, in all orders`, async (t) => {
+      const track = await Track.open(t, makeStore);
+      let orders = 0;
+      for (const second of operations.slice(position)) {
+        await t.test(`${first.name} and ${second.name}`, async () => {
+          const race = new Race(track, [first, second]);
+          orders += await explore((run) => race.attempt(run), ALL ? {} : limits);
+        });
+      }
+      t.diagnostic(`${orders} orders`);
+    });
+  }
+}
+
+/** Three operations at a time: too many orders to try all. The seed is kept, so that a failure can be repeated. */
+export function testRandomTriples(name: string, makeStore: MakeStore, runs: number): void {
+  test(`${name}: ${runs} times three operations on one session, in a random order`, async (t) => {
+    const track = await Track.open(t, makeStore);
+    const random = generator(0x3a3a);
+    const any = (): Operation => operations[Math.floor(random() * operations.length)] ?? operations[0];
+    for (let done = 0; done < (ALL ? 10 * runs : runs); done += 1) {
+      const race = new Race(track, [any(), any(), any()]);
+      await told(new Run((options) => Math.floor(random() * options)), (run) => race.attempt(run));
+    }
+  });
+}

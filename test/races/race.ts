@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import type { Clock } from "../../src/core/clock.ts";
+import { decodePayload } from "../../src/core/record.ts";
+import type { IndexedStore, SessionRecord } from "../../src/index.ts";
+import { ManualClock } from "../../src/testing/index.ts";
+import { handleOf, type Reply, tokenOf } from "./client.ts";
+import { assertTruth, type Look, type Outcome } from "./invariants.ts";
+import { IDLE_MS, type Operation, REMEMBERED_MS, routes } from "./operations.ts";
+import { type Cleanup, PATIENT, type Site, startSite } from "./site.ts";
+import { SteppedStore } from "./stepped-store.ts";
+import { type Run, rest } from "./steps.ts";
+
+/** An application whose requests can be interleaved, used for one run after the other. */
+export class Track {
+  readonly clock: ManualClock;
+  readonly inner: IndexedStore;
+  readonly store: SteppedStore;
+  readonly site: Site;
+
+  private constructor(clock: ManualClock, inner: IndexedStore, store: SteppedStore, site: Site) {
+    this.clock = clock;
+    this.inner = inner;
+    this.store = store;
+    this.site = site;
+  }
+
+  static async open(t: Cleanup, makeStore: (clock: Clock) => IndexedStore): Promise<Track> {
+    const clock = new ManualClock();
+    const inner = makeStore(clock);
+    const store = new SteppedStore(inner);
+    const site = await startSite(t, { store, clock, idleTimeout: IDLE_MS, storeTimeout: PATIENT }, routes);
+    return new Track(clock, inner, store, site);
+  }
+}
+
+/** Operations that work on one session at the same time: A, B, … */
+export class Race {
+  readonly #track: Track;
+  readonly #operations: readonly Operation[];
+  #model: { record: SessionRecord; secret: string } | undefined = undefined;
+
+  constructor(track: Track, operations: readonly Operation[]) {
+    this.#track = track;
+    this.#operations = operations;
+  }
+
+  /** One run, in the order that `run` chooses; afterwards everything has to be as it should. */
+  async attempt(run: Run): Promise<void> {
+    const { store, inner, clock, site } = this.#track;
+    store.run = undefined;
+    await inner.deleteAll({});
+    site.errors.length = 0;
+    const token = await this.#newSession();
+    clock.advance(this.#operations.some(({ due }) => due) ? IDLE_MS / 3 : 1_000);
+
+    const racers = this.#operations.map((operation, position) => ({ operation, by: "ABC".charAt(position) }));
+    // Nobody waits for the answer to a touch that came due, except the operation that asks for one.
+    const askers = new Set(racers.filter(({ operation }) => operation.name === "touch").map(({ by }) => by));
+    run.isAwaited = (by, method) => method !== "touch" || askers.has(by);
+    store.run = run;
+    const started = racers.map((racer) => ({ ...racer, reply: this.#begin(run, racer, token) }));
+    await run.toTheEnd(() => clock.advance(20));
+    const outcomes: Outcome[] = [];
+    for (const { reply, ...racer } of started) outcomes.push(outcomeOf(run, racer, await reply, handleOf(token)));
+    store.run = undefined;
+
+    await this.#check(token, outcomes);
+  }
+
+  /** Another handle each time: a process remembers which ones it has replaced. */
+  async #newSession(): Promise<string> {
+    this.#model ??= await this.#modelSession();
+    const { record, secret } = this.#model;
+    const now = this.#track.clock.now();
+    const handle = randomBytes(16).toString("base64url");
+    await this.#track.inner.create(handle, { ...record, createdAt: now, touchedAt: now, expiresAt: now + IDLE_MS });
+    return `${handle}.${secret}`;
+  }
+
+  async #modelSession(): Promise<{ record: SessionRecord; secret: string }> {
+    const { site, inner } = this.#track;
+    const token = tokenOf(await site.send("/begin", { method: "POST" }));
+    const record = await inner.load(handleOf(token));
+    assert.ok(record);
+    await inner.deleteAll({});
+    return { record, secret: token.slice(handleOf(token).length + 1) };
+  }
+
+  #begin(run: Run, { operation, by }: { operation: Operation; by: string }, token: string): Promise<Reply | undefined> {
+    const { site, clock } = this.#track;
+    const rank = by.charCodeAt(0);
+    if (operation.name === "expire") {
+      run.add({
+        rank,
+        touches: "clock",
+        label: `${by} the session's time is over`,
+        go: async () => {
+          clock.advance(IDLE_MS + REMEMBERED_MS);
+          await rest();
+        },
+      });
+      return Promise.resolve(undefined);
+    }
+    const path = `/${operation.name}?p=p${by}&handle=${handleOf(token)}`;
+    return run.start(`${by} ${operation.name}`, rank, () => {
+      const begun = site.begins(by);
+      const done = site.send(path, { method: "POST", token: operation.outside ? undefined : token, as: by });
+      return { begun, done };
+    });
+  }
+
+  async #check(token: string, outcomes: Outcome[]): Promise<void> {
+    const { inner, site, clock } = this.#track;
+    const issued = new Map<string, Look>();
+    for (const { reply } of outcomes) {
+      if (reply === undefined || typeof reply.cookie === "string" || reply.cookie.token === token) continue;
+      issued.set(reply.cookie.token, await this.#look(reply.cookie.token));
+    }
+    const { sessions } = await inner.list({});
+    assertTruth({
+      token,
+      outcomes,
+      issued,
+      old: await this.#look(token),
+      record: await inner.load(handleOf(token)),
+      live: sessions.map(({ handle }) => handle),
+      errors: site.errors,
+      now: clock.now(),
+    });
+  }
+
+  /** What a client sees with a token, and the messages that wait for it. */
+  async #look(token: string): Promise<Look> {
+    const reply = await this.#track.site.send("/look", { token });
+    assert.equal(reply.status, 200);
+    assert.equal(reply.cookie, "kept", "a request that only reads changes no cookie");
+    const look = JSON.parse(reply.text);
+    const record = await this.#track.inner.load(handleOf(token));
+    return { ...look, messages: decodePayload(record?.payload ?? "")?.facts.flash?.["news"] ?? [] };
+  }
+}
+
+function outcomeOf(
+  run: Run,
+  { operation, by }: { operation: Operation; by: string },
+  reply: Reply | undefined,
+  handle: string,
+): Outcome {
+  const mine = run.calls.filter((call) => call.by === by && call.handle === handle);
+  const updated = mine.findLast(({ method }) => method === "update")?.result;
+  // A conflict is no end: if no other update followed, there was nothing left to update.
+  const update = updated === "conflict" ? "gone" : updated;
+  const touch = operation.name === "touch" ? mine.findLast(({ method }) => method === "touch")?.result : undefined;
+  const opened = reply?.headers.get("x-opened") === "true";
+  const acknowledged =
+    operation.name === "revoke" ? reply?.json()["revoked"] === true : reply === undefined || reply.status === 200;
+  const dropped = opened && (update === "gone" || touch === false || reply?.status === 409);
+  return { operation, by, reply, opened, update, dropped, acknowledged };
+}

@@ -1,0 +1,434 @@
+import assert from "node:assert/strict";
+import { describe, type TestContext, test } from "node:test";
+import { inspect } from "node:util";
+import { type SessionOptions, session } from "../../src/index.ts";
+import { MemoryStore } from "../../src/stores/memory.ts";
+import { SealedStore } from "../../src/stores/sealed.ts";
+import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { type Handler, type Site, type SiteOptions, site, type Visitor } from "../http/site.ts";
+
+const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
+const B = Buffer.from("ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210zyxwvu");
+
+const app: Handler = async (req, res) => {
+  const { session } = req;
+  const url = new URL(req.url ?? "/", "http://x");
+  const value = url.searchParams.get("value") ?? "";
+  const user = url.searchParams.get("user") ?? "alice";
+  switch (url.pathname) {
+    case "/set":
+      Reflect.set(session, "value", value);
+      break;
+    case "/fill":
+      Reflect.set(session, "fill", "x".repeat(Number(value)));
+      break;
+    case "/login":
+      await session.login(user, value === "" ? {} : { remember: value });
+      break;
+    case "/logout":
+      await session.logout({ everywhere: value === "everywhere" });
+      break;
+    case "/regenerate":
+      await session.regenerate({ keep: true });
+      break;
+    case "/static":
+      res.end("nobody read the session");
+      return;
+    case "/late":
+      res.write("begun ");
+      Reflect.set(session, "value", value);
+      await session.save().then(
+        () => res.end("saved"),
+        (error: { code: string }) => {
+          Reflect.deleteProperty(session, "value");
+          res.end(error.code);
+        },
+      );
+      return;
+    case "/late-logout":
+      res.write("begun ");
+      await session.destroy().then(
+        () => res.end("ended"),
+        (error: { code: string }) => res.end(error.code),
+      );
+      return;
+  }
+  res.end(JSON.stringify({ user: req.session.userId, ...req.session }));
+};
+
+const shop = (t: TestContext, options: SiteOptions = {}): Promise<Site> =>
+  site(t, { store: new SealedStore({ secret: A }), ...options }, app);
+const read = async (visitor: Visitor): Promise<Record<string, unknown>> => JSON.parse((await visitor.get("/")).text);
+const holding = (one: Site, of: Visitor): Visitor => {
+  const visitor = one.visitor();
+  for (const [name, value] of of.cookies) visitor.cookies.set(name, value);
+  return visitor;
+};
+
+describe("a sealed session", () => {
+  test("keeps data, user and lifetime in the cookie, and shows none of it", async (t) => {
+    const one = await shop(t);
+    const visitor = one.visitor();
+    assert.deepEqual((await visitor.get("/")).setCookies, [], "an empty session sets no cookie");
+    const answer = await visitor.get("/set?value=a-very-readable-text");
+    assert.equal(answer.setCookies.length, 1);
+    assert.equal(answer.headers["cache-control"], "no-store");
+    await visitor.get("/login?user=alice@example.com");
+    assert.deepEqual(await read(visitor), { user: "alice@example.com", value: "a-very-readable-text" });
+    const text = visitor.token ?? "";
+    const clear = text + Buffer.from(text, "base64url").toString("latin1");
+    assert.doesNotMatch(clear, /readable|alice|example|value/);
+    assert.deepEqual((await visitor.get("/")).setCookies, [], "unchanged: nothing is sent");
+    assert.deepEqual(one.errors, []);
+  });
+
+  test("ends idle, though no server remembers it, and lives on while it is used", async (t) => {
+    const one = await shop(t, { idleTimeout: "10m", absoluteTimeout: "1h" });
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    for (let used = 0; used < 5; used += 1) {
+      one.clock.advance(9 * 60_000);
+      const { setCookies } = await visitor.get("/static");
+      assert.equal(setCookies.length, 1, "sealed anew, though nobody read the session");
+    }
+    assert.equal((await read(visitor))["user"], "alice");
+    const copy = visitor.clone();
+    one.clock.advance(10 * 60_000 - 1);
+    assert.equal((await read(visitor))["user"], "alice");
+    one.clock.advance(1);
+    assert.equal((await read(copy))["user"], null, "the copy was not used");
+    one.clock.advance(5 * 60_000);
+    assert.equal((await read(visitor))["user"], null, "an hour after the login, however busy");
+  });
+
+  test("is not sealed anew within touchAfter", async (t) => {
+    const one = await shop(t);
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    one.clock.advance(59_999);
+    assert.deepEqual((await visitor.get("/static")).setCookies, []);
+    one.clock.advance(1);
+    assert.equal((await visitor.get("/static")).setCookies.length, 1);
+  });
+
+  test("from the future is none, but for a minute that clocks may differ by", async (t) => {
+    for (const [ahead, opens] of [
+      [60_000, true],
+      [60_001, false],
+    ] as const) {
+      const clock = new ManualClock();
+      const one = await shop(t, { clock });
+      const fast = new ManualClock(clock.now() + ahead);
+      const other = await shop(t, { clock: fast });
+      const visitor = other.visitor();
+      await visitor.get("/login");
+      assert.equal((await read(holding(one, visitor)))["user"], opens ? "alice" : null, `${ahead} ms`);
+    }
+  });
+
+  test("honours a deadline that was shorter when it was sealed, and one that is shorter today", async (t) => {
+    const clock = new ManualClock();
+    const long = await shop(t, { clock, idleTimeout: "2h" });
+    const short = await shop(t, { clock, idleTimeout: "1h" });
+    const [a, b] = [long.visitor(), short.visitor()];
+    await a.get("/login");
+    await b.get("/login");
+    clock.advance(3_600_000);
+    assert.equal((await read(holding(short, a)))["user"], null);
+    assert.equal((await read(holding(long, b)))["user"], null);
+    assert.equal((await read(holding(long, a)))["user"], "alice");
+  });
+
+  test("of another key, cookie name or purpose is none; a cut one neither; nothing throws and the visitor goes on", async (t) => {
+    const one = await shop(t);
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    const { token = "" } = visitor;
+    const others = [
+      await shop(t, { store: new SealedStore({ secret: B }) }),
+      await shop(t, { name: "other" }),
+      await shop(t, { store: new MemoryStore(), secret: A }),
+      await shop(t, { store: new MemoryStore() }),
+    ];
+    for (const other of others) {
+      const guest = other.visitor();
+      guest.cookies.set("sid", token).set("other", token);
+      assert.equal((await read(guest))["user"], null);
+      await guest.get("/set?value=goes-on");
+      assert.equal((await read(guest))["value"], "goes-on");
+      assert.deepEqual(other.errors, []);
+    }
+    for (const junk of ["", "AQ", token.slice(1), token.slice(0, -1), `${token}A`, "%00", "a.b", "A".repeat(5_000)]) {
+      const guest = one.visitor();
+      guest.cookies.set("sid", junk);
+      assert.equal((await read(guest))["user"], null);
+    }
+    assert.deepEqual(one.errors, []);
+  });
+
+  test("changed after the headers left is refused and said so; so is ending it then", async (t) => {
+    const one = await shop(t);
+    const visitor = one.visitor();
+    await visitor.get("/set?value=before");
+    assert.equal((await visitor.get("/late?value=after")).text, "begun HEADERS_SENT");
+    assert.equal((await visitor.get("/late-logout")).text, "begun HEADERS_SENT");
+    assert.equal((await read(visitor))["value"], "before");
+    const listed = await shop(t, {
+      store: new SealedStore({ secret: A, revocations: new MemoryStore({ clock: one.clock }) }),
+    });
+    const other = listed.visitor();
+    await other.get("/set?value=before");
+    assert.equal((await other.get("/late-logout")).text, "begun ended");
+    assert.equal((await read(other))["value"], undefined);
+  });
+
+  test("a new cookie at login, regenerate and logout", async (t) => {
+    const one = await shop(t);
+    const visitor = one.visitor();
+    await visitor.get("/set?value=cart");
+    const planted = visitor.clone();
+    await visitor.get("/login");
+    assert.equal((await read(planted))["user"], null, "who knew the old cookie is not logged in with it");
+    const before = visitor.token;
+    await visitor.get("/regenerate");
+    assert.notEqual(visitor.token, before);
+    assert.deepEqual(await read(visitor), { user: "alice", value: "cart" });
+    const { setCookies } = await visitor.get("/logout");
+    assert.match(setCookies[0] ?? "", /^sid=;.*Max-Age=0/);
+    assert.deepEqual(await read(visitor), { user: null });
+  });
+
+  test("remembered outlives the browser and the timeouts", async (t) => {
+    const one = await shop(t);
+    const visitor = one.visitor();
+    const { setCookies } = await visitor.get("/login?value=30d");
+    assert.match(setCookies[0] ?? "", /Max-Age=2592000/);
+    one.clock.advance(29 * 86_400_000);
+    const later = await visitor.get("/static");
+    assert.match(later.setCookies[0] ?? "", /Max-Age=86400;/, "sealed anew, it ends when it would have ended");
+    assert.equal((await read(visitor))["user"], "alice");
+    one.clock.advance(86_400_000);
+    assert.equal((await read(visitor))["user"], null);
+  });
+
+  test("that is too large is an error before the response, naming what is large; the old cookie stays good", async (t) => {
+    const one = await shop(t);
+    const visitor = one.visitor();
+    await visitor.get("/set?value=small");
+    const answer = await visitor.get("/fill?value=4000");
+    assert.equal(answer.status, 500);
+    assert.deepEqual(answer.setCookies, []);
+    const [error] = one.errors;
+    assert.match(inspect(error), /TOO_LARGE/);
+    assert.match(inspect(error), /"fill" \(4002 bytes\)/);
+    assert.deepEqual(await read(visitor), { user: null, value: "small" });
+  });
+
+  test("fills one cookie to the last byte that a browser keeps, and never more", async (t) => {
+    const one = await shop(t);
+    let largest = 0;
+    for (let size = 2_700; size < 3_050; size += 1) {
+      const visitor = one.visitor();
+      const { status, setCookies } = await visitor.get(`/fill?value=${size}`);
+      const line = setCookies[0]?.split(";")[0] ?? "";
+      assert.ok(line.length - 1 <= 4_096, `${size}: ${line.length}`);
+      if (status === 200) largest = Math.max(largest, size);
+      else break;
+      assert.equal(String((await read(visitor))["fill"]).length, size);
+    }
+    assert.ok(largest > 2_850, String(largest));
+  });
+});
+
+describe("in several cookies", () => {
+  const chunked = (t: TestContext) => shop(t, { store: new SealedStore({ secret: A, chunks: 3 }) });
+
+  test("any size up to the limit survives, and stale parts are cleared on the way down", async (t) => {
+    const one = await chunked(t);
+    const visitor = one.visitor();
+    for (const size of [10, 2_900, 3_200, 5_900, 6_200, 8_900, 6_200, 3_200, 9_000, 100]) {
+      const { status, setCookies } = await visitor.get(`/fill?value=${size}`);
+      assert.equal(status, 200);
+      for (const line of setCookies) assert.ok((line.split(";")[0] ?? "").length - 1 <= 4_096);
+      assert.equal(String((await read(visitor))["fill"]).length, size);
+      const names = [...visitor.cookies.keys()].sort();
+      const expected = size < 3_000 ? ["sid"] : ["sid.0", "sid.1", "sid.2"].slice(0, size < 6_000 ? 2 : 3);
+      assert.deepEqual(names, expected, String(size));
+    }
+    await visitor.get("/fill?value=9000");
+    await visitor.get("/logout");
+    assert.deepEqual([...visitor.cookies.keys()], []);
+    assert.equal((await visitor.get("/fill?value=9500")).status, 500);
+  });
+
+  test("a part that is missing, exchanged, of an older answer or of another visitor opens nothing", async (t) => {
+    const one = await chunked(t);
+    const visitor = one.visitor();
+    await visitor.get("/fill?value=8000");
+    const old = new Map(visitor.cookies);
+    await visitor.get("/set?value=new");
+    const other = one.visitor();
+    await other.get("/fill?value=8000");
+    const forgeries: Map<string, string>[] = [];
+    for (const name of visitor.cookies.keys()) {
+      for (const value of [undefined, "", old.get(name), other.cookies.get(name)]) {
+        const forged = new Map(visitor.cookies);
+        if (value === undefined) forged.delete(name);
+        else forged.set(name, value);
+        forgeries.push(forged);
+      }
+    }
+    const swapped = new Map(visitor.cookies);
+    swapped.set("sid.1", visitor.cookies.get("sid.2") ?? "").set("sid.2", visitor.cookies.get("sid.1") ?? "");
+    forgeries.push(swapped);
+    for (const forged of forgeries) {
+      const thief = one.visitor();
+      for (const [name, value] of forged) thief.cookies.set(name, value);
+      assert.deepEqual(await read(thief), { user: null });
+    }
+    assert.equal((await read(visitor))["value"], "new");
+  });
+});
+
+describe("keys rotate", () => {
+  test("and nobody is logged out; the new key takes over with the next answer", async (t) => {
+    const clock = new ManualClock();
+    const make = (secret: Buffer[]) => shop(t, { clock, store: new SealedStore({ secret }) });
+    const [before, during, afterwards] = [await make([A]), await make([B, A]), await make([B])];
+    const visitor = before.visitor();
+    await visitor.get("/login");
+    const later = holding(during, visitor);
+    assert.equal((await later.get("/static")).setCookies.length, 1, "even if nobody reads the session");
+    assert.equal((await read(later))["user"], "alice");
+    assert.deepEqual((await later.get("/static")).setCookies, []);
+    assert.equal((await read(holding(afterwards, later)))["user"], "alice");
+    assert.equal((await read(holding(afterwards, visitor)))["user"], null);
+  });
+});
+
+describe("with a list of endings", () => {
+  async function listed(t: TestContext, options: SiteOptions = {}) {
+    const clock = new ManualClock();
+    const revocations = new MemoryStore({ clock });
+    const one = await shop(t, { clock, store: new SealedStore({ secret: A, revocations }), ...options });
+    return { one, clock, revocations };
+  }
+
+  test("a logout ends copies of the cookie too; without one it can't, and the capabilities say so", async (t) => {
+    const { one } = await listed(t);
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    const copy = visitor.clone();
+    await visitor.get("/logout");
+    assert.equal((await read(copy))["user"], null);
+    assert.equal(one.sessions.capabilities.revocable, true);
+    const bare = await shop(t);
+    const other = bare.visitor();
+    await other.get("/login");
+    const copied = other.clone();
+    await other.get("/logout");
+    assert.equal((await read(copied))["user"], "alice");
+    const { revocable, clientSide, mergesRequests, indexed } = bare.sessions.capabilities;
+    assert.deepEqual([revocable, clientSide, mergesRequests, indexed], [false, true, false, false]);
+    await assert.rejects(bare.sessions.revokeAll("alice"), { code: "NO_USER_INDEX" });
+    await assert.rejects(bare.sessions.list("alice"), { code: "NO_USER_INDEX" });
+  });
+
+  test("so does a login and a regenerate, for the cookie before", async (t) => {
+    const { one } = await listed(t);
+    const visitor = one.visitor();
+    await visitor.get("/set?value=x");
+    const first = visitor.clone();
+    await visitor.get("/login");
+    const second = visitor.clone();
+    await visitor.get("/regenerate");
+    assert.deepEqual(await read(first), { user: null });
+    assert.deepEqual(await read(second), { user: null });
+    assert.equal((await read(visitor))["user"], "alice");
+  });
+
+  test("a revoked handle ends", async (t) => {
+    const { one } = await listed(t);
+    const visitor = one.visitor();
+    let handle = "";
+    one.sessions.on("login", (event) => {
+      handle = event.handle;
+    });
+    await visitor.get("/login");
+    assert.equal(await one.sessions.revoke(handle), true);
+    assert.equal(await one.sessions.revoke(handle), false);
+    assert.equal((await read(visitor))["user"], null);
+  });
+
+  test("all of a user's sessions end, except one, and a login right afterwards lives", async (t) => {
+    const { one } = await listed(t);
+    const [phone, laptop, bob] = [one.visitor(), one.visitor(), one.visitor()];
+    await phone.get("/login");
+    await laptop.get("/login");
+    await bob.get("/login?user=bob");
+    await laptop.get("/logout?value=everywhere");
+    assert.equal((await read(phone))["user"], null);
+    assert.equal((await read(bob))["user"], "bob");
+    await laptop.get("/login");
+    assert.equal((await read(laptop))["user"], "alice", "in the same millisecond");
+  });
+
+  test("the excepted session lives, under its next name too", async (t) => {
+    const { one } = await listed(t);
+    const [phone, laptop] = [one.visitor(), one.visitor()];
+    let handle = "";
+    one.sessions.on("login", (event) => {
+      handle = event.handle;
+    });
+    await phone.get("/login");
+    await laptop.get("/login");
+    one.clock.advance(1_000);
+    await one.sessions.revokeAll("alice", { except: handle });
+    assert.equal((await read(phone))["user"], null);
+    assert.equal((await read(laptop))["user"], "alice");
+    const before = laptop.clone();
+    await laptop.get("/regenerate");
+    assert.equal((await read(laptop))["user"], "alice");
+    assert.equal((await read(before))["user"], null);
+  });
+
+  test("its records go when the last copy has died", async (t) => {
+    const { one, clock, revocations } = await listed(t);
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    const copy = visitor.clone();
+    clock.advance(5 * 60_000);
+    await copy.get("/");
+    await visitor.get("/logout");
+    assert.ok(revocations.count() > 0);
+    clock.advance(30 * 60_000 - 1);
+    assert.equal((await read(copy))["user"], null);
+    clock.advance(24 * 3_600_000);
+    await one.sessions.prune();
+    assert.equal(revocations.count(), 0);
+  });
+
+  test("when the list can't be asked, nobody is let in", async (t) => {
+    const down = new MemoryStore();
+    down.close();
+    const { one } = await listed(t, { store: new SealedStore({ secret: A, revocations: down }) });
+    const writer = await shop(t, { clock: one.clock });
+    const visitor = writer.visitor();
+    await visitor.get("/login");
+    assert.equal((await holding(one, visitor).get("/")).status, 503);
+  });
+});
+
+test("options that can't work are refused", () => {
+  const refused: [() => unknown, RegExp][] = [
+    [() => session({ store: new SealedStore() }), /SealedStore needs a key/],
+    [() => session({ store: new SealedStore({ secret: A }), encrypt: true }), /encrypts all by itself/],
+    [() => Reflect.construct(SealedStore, [{ chunks: 4 }]), /chunks must be/],
+    [() => Reflect.construct(SealedStore, [{ overflow: true }]), /overflow is no option/],
+    [() => Reflect.construct(SealedStore, [{ revocations: {} }]), /revocations must be a store/],
+  ];
+  for (const [make, says] of refused) assert.throws(make, says);
+  const ours: SessionOptions = { store: new SealedStore(), secret: A };
+  session(ours);
+  assert.doesNotMatch(inspect(new SealedStore({ secret: A.toString() }), { showHidden: true, depth: 9 }), /0123/);
+});

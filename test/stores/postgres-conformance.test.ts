@@ -1,0 +1,38 @@
+import { after } from "node:test";
+import pg from "pg";
+import { PostgresStore } from "../../src/stores/postgres.ts";
+import { storeConformance } from "../../src/testing/index.ts";
+import { dropTables, postgresQuery, sharedPostgres } from "../servers/postgres.ts";
+import { tableName } from "../servers/private-process.ts";
+
+const { url, skip } = sharedPostgres;
+/** One table for all checks, emptied after each: making one takes a server longer than a check does. */
+const table = tableName();
+after(async () => {
+  if (skip === undefined) await dropTables(url, table);
+});
+
+storeConformance({
+  name: "PostgresStore, two pools of its own",
+  skip,
+  async open(clock) {
+    return [new PostgresStore(url, { table, clock }), new PostgresStore(url, { table, clock })];
+  },
+  remove: () => emptied(),
+});
+
+const pool = new pg.Pool({ connectionString: url, max: 5, allowExitOnIdle: true });
+
+storeConformance({
+  name: "PostgresStore, an application's pool, without prepared statements",
+  skip,
+  async open(clock) {
+    const options = { table, clock, prepare: false };
+    return [new PostgresStore(pool, options), new PostgresStore(pool, options)];
+  },
+  remove: () => emptied(),
+});
+
+async function emptied(): Promise<void> {
+  await postgresQuery(url, `DELETE FROM ${table}`);
+}

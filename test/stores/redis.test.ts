@@ -1,0 +1,309 @@
+import { deepEqual, doesNotMatch, equal, match, ok, throws } from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { inspect } from "node:util";
+import { Cluster, Redis } from "ioredis";
+import { createClient, createClientPool } from "redis";
+import { RedisStore } from "../../src/stores/redis.ts";
+import { ManualClock } from "../../src/testing/index.ts";
+import { packages, record, refuses } from "../faults/redis-records.ts";
+import { eventually } from "../servers/private-process.ts";
+import { FaultProxy } from "../servers/proxy.ts";
+import { ask, keyPrefix, keysOf, removeKeys, sharedRedis } from "../servers/redis.ts";
+
+const { url, skip } = sharedRedis;
+
+test("an impossible argument or option is refused, with the remedy", () => {
+  const build =
+    (...args: unknown[]) =>
+    () =>
+      Reflect.construct(RedisStore, args);
+  for (const client of [undefined, null, 1, {}, { sendCommand: () => undefined }, new Map()])
+    throws(build(client), { name: "TypeError", message: /a URL such as "redis:.*client/ });
+  for (const text of ["", "localhost:6379", "http://localhost", "redis://a:b:c"])
+    throws(build(text), { name: "TypeError", message: /must look like "redis:/ });
+  throws(build("redis://localhost", { prefix: 1 }), { name: "TypeError", message: /prefix/ });
+  throws(build("redis://localhost", { prefix: "a{}:" }), { name: "TypeError", message: /prefix/ });
+  for (const wait of [
+    {},
+    { replicas: 0, timeoutMs: 1 },
+    { replicas: 1, timeoutMs: 0 },
+    { replicas: 1.5, timeoutMs: 1 },
+  ])
+    throws(build("redis://localhost", { wait }), { name: "TypeError", message: /wait\.(replicas|timeoutMs)/ });
+  const cluster = new Cluster(["redis://127.0.0.1:1"], { lazyConnect: true, scaleReads: "slave" });
+  throws(build(cluster), { name: "TypeError", message: /scaleReads/ });
+  cluster.disconnect();
+});
+
+test("a URL's password is in no error, cause or inspection", async () => {
+  throws(
+    () => new RedisStore("redis//user:swordfish@localhost"),
+    (error) => {
+      doesNotMatch(inspect(error), /swordfish/);
+      return true;
+    },
+  );
+  for (const client of packages) {
+    const store = new RedisStore("redis://user:swordfish@127.0.0.1:1/0", { client });
+    const error = await store.load("handle").catch((reason: unknown) => reason);
+    doesNotMatch(inspect([error, store], { depth: 20, showHidden: true }), /swordfish/);
+    await store.close();
+  }
+});
+
+describe("RedisStore", { skip: skip ?? false }, () => {
+  const prefixes: string[] = [];
+  const newPrefix = () => {
+    const prefix = keyPrefix();
+    prefixes.push(prefix);
+    return prefix;
+  };
+  after(() => removeKeys(url, ...prefixes));
+
+  test("touches no keys but its own, whatever characters its prefix has", async () => {
+    const base = newPrefix();
+    const own = `${base}a*[b]?\\^-{x}'"\u0000\n:`;
+    const neighbours = ["aX[b]Y:", "abz:", "a*[b]?", "a*b?:", ""].map((text) => `${base}${text}`);
+    for (const neighbour of neighbours) {
+      await ask(url, "SET", `${neighbour}handle`, "theirs");
+      await ask(url, "SET", `${neighbour}user:ann`, "theirs");
+    }
+    const before = await keysOf(url, base);
+    const clock = new ManualClock();
+    const store = new RedisStore(url, { prefix: own, clock });
+    const now = clock.now();
+    for (const handle of ["a", "b", "c"]) {
+      await store.create(handle, record({ userId: "ann", touchedAt: now, expiresAt: now + 60_000 }));
+    }
+    await store.create("d", record({ touchedAt: now, expiresAt: now + 60_000 }));
+    equal((await store.list({})).sessions.length, 4);
+    equal(await store.deleteAll({ userId: "ann", except: "a" }), 2);
+    clock.advance(60_000);
+    equal(await store.prune(), 2);
+    equal(await store.deleteAll({}), 0);
+    await store.close();
+    deepEqual(await keysOf(url, base), before, "and leaves nothing behind");
+  });
+
+  test("leaves nothing behind once everything has ended and was swept", async () => {
+    const prefix = newPrefix();
+    const clock = new ManualClock();
+    const store = new RedisStore(url, { prefix, clock });
+    const now = clock.now();
+    const session = record({ userId: "ann", touchedAt: now, expiresAt: now + 60_000 });
+    for (const handle of ["logged out", "ended by an update", "ended with all", "expired", "touched"])
+      await store.create(handle, session);
+    await store.delete("logged out");
+    await store.update("ended by an update", { ...session, version: 2, expiresAt: 0 }, 1);
+    await store.touch("touched", now + 1, now + 90_000);
+    clock.advance(60_000);
+    equal(await store.prune(), 2, "expired, and ended with all");
+    clock.advance(30_000);
+    equal(await store.prune(), 1);
+    await store.close();
+    deepEqual(await keysOf(url, prefix), []);
+  });
+
+  test("a key lives five minutes longer than its session, so that a clock that is behind loses nothing", async () => {
+    const prefix = newPrefix();
+    const store = new RedisStore(url, { prefix });
+    const session = record();
+    const expiryOf = async () =>
+      Number(await ask(url, "PEXPIRETIME", (await keysOf(url, prefix)).find((key) => key.endsWith(":handle")) ?? ""));
+    await store.create("handle", session);
+    ok(Math.abs((await expiryOf()) - session.expiresAt - 300_000) < 30_000);
+    await store.touch("handle", session.touchedAt + 1, session.expiresAt + 1_000_000);
+    ok(Math.abs((await expiryOf()) - session.expiresAt - 1_300_000) < 30_000);
+    await store.update("handle", { ...session, version: 2 }, 1);
+    ok(Math.abs((await expiryOf()) - session.expiresAt - 300_000) < 30_000);
+    await store.close();
+  });
+
+  test("what Redis itself removed is in no list, and the indexes forget it", async () => {
+    const prefix = newPrefix();
+    const clock = new ManualClock();
+    const store = new RedisStore(url, { prefix, clock });
+    const now = clock.now();
+    for (const handle of ["lost", "kept"])
+      await store.create(handle, record({ userId: "ann", touchedAt: now, expiresAt: now + 3_600_000 }));
+    const lost = (await keysOf(url, prefix)).find((key) => key.endsWith(":lost")) ?? "";
+    equal(await ask(url, "DEL", lost), 1);
+    const handles = async (query: { userId?: string }) =>
+      (await store.list(query)).sessions.map(({ handle }) => handle);
+    equal(await ask(url, "ZCARD", `${prefix}user:ann`), 2);
+    deepEqual(await handles({ userId: "ann" }), ["kept"]);
+    equal(await ask(url, "ZCARD", `${prefix}user:ann`), 2, "it may be on its way for a minute");
+    clock.advance(60_001);
+    deepEqual(await handles({ userId: "ann" }), ["kept"]);
+    equal(await ask(url, "ZCARD", `${prefix}user:ann`), 1);
+    equal(await store.count(), 2);
+    deepEqual(await handles({}), ["kept"]);
+    equal(await store.count(), 1);
+    await store.close();
+  });
+
+  test("other data under its prefix are an error, and stay as they are", async () => {
+    const prefix = newPrefix();
+    const store = new RedisStore(url, { prefix });
+    const session = record();
+    await store.create("handle", session);
+    const key = (await keysOf(url, prefix)).find((name) => name.endsWith(":handle")) ?? "";
+    await ask(url, "SET", key, "a text of somebody else's, which is as long as a session's beginning has to be");
+    await refuses(store.load("handle"), "STORE_CORRUPT");
+    await refuses(store.update("handle", session, 1), "STORE_CORRUPT", "SOJOURNFORMAT");
+    await refuses(store.touch("handle", 1, 2), "STORE_CORRUPT");
+    await refuses(store.create("handle", session), "STORE_CORRUPT");
+    await refuses(store.delete("handle"), "STORE_CORRUPT");
+    deepEqual((await store.list({})).sessions, []);
+    await ask(url, "DEL", key);
+    await ask(url, "LPUSH", key, "a list");
+    await refuses(store.load("handle"), "STORE_CORRUPT", "WRONGTYPE");
+    await store.close();
+  });
+
+  test("a session under another handle's key is not taken for that handle's", async () => {
+    const prefix = newPrefix();
+    const store = new RedisStore(url, { prefix });
+    await store.create("mine", record());
+    await store.create("theirs", record({ payload: "secret" }));
+    const key = async (handle: string) => (await keysOf(url, prefix)).find((name) => name.endsWith(`:${handle}`)) ?? "";
+    await ask(url, "COPY", await key("theirs"), await key("mine"), "REPLACE");
+    await refuses(store.load("mine"), "STORE_CORRUPT");
+    await store.close();
+  });
+
+  test("scripts that the server has forgotten are sent again", async () => {
+    const proxyless = createClient({ url });
+    await proxyless.connect();
+    const store = new RedisStore(proxyless, { prefix: newPrefix() });
+    const session = record();
+    await store.create("first", session);
+    await store.create("second", session);
+    await ask(url, "SCRIPT", "FLUSH");
+    equal(await store.create("third", session), true);
+    equal(await store.create("third", session), false);
+    await store.close();
+    equal(proxyless.isOpen, true, "a client that was handed over stays open");
+    proxyless.destroy();
+  });
+
+  test("a pool, and clients that answer in bytes or numbers as text, will do", async () => {
+    const pool = createClientPool({ url }, { maximum: 3 });
+    await pool.connect();
+    const asText = new Redis(url, { stringNumbers: true, keyPrefix: newPrefix() });
+    const inBytes = createClient({ url, RESP: 2, commandOptions: { typeMapping: { 36: Buffer } } });
+    await inBytes.connect();
+    for (const client of [pool, asText, inBytes]) {
+      const store = new RedisStore(client, { prefix: newPrefix() });
+      const session = record({ userId: "ann" });
+      equal(await store.create("handle", session), true);
+      equal(await store.update("handle", { ...session, version: 2 }, 1), "ok");
+      equal(await store.touch("handle", session.touchedAt + 1, session.expiresAt + 1), true);
+      const expected = { ...session, version: 2, touchedAt: session.touchedAt + 1, expiresAt: session.expiresAt + 1 };
+      deepEqual(await store.load("handle"), expected);
+      deepEqual(await store.list({ userId: "ann" }), { sessions: [{ handle: "handle", ...expected }] });
+      deepEqual(await store.list({}), { sessions: [{ handle: "handle", ...expected }] });
+      equal(await store.deleteAll({ userId: "ann" }), 1);
+      await store.close();
+    }
+    pool.destroy();
+    asText.disconnect();
+    inBytes.destroy();
+  });
+
+  test("a server without replicas can't confirm a write that waits for one", async () => {
+    for (const client of packages) {
+      const prefix = newPrefix();
+      const careful = new RedisStore(url, { prefix, client, wait: { replicas: 1, timeoutMs: 1 } });
+      await refuses(careful.create("handle", record()), "STORE_UNAVAILABLE");
+      ok(await careful.load("handle"), "it is there all the same");
+      await careful.close();
+    }
+  });
+
+  test("thousands of writes that wait for replicas share their waits", async () => {
+    const proxy = await FaultProxy.start(Number(new URL(url).port || 6379));
+    const careful = new RedisStore(`redis://127.0.0.1:${proxy.port}`, {
+      prefix: newPrefix(),
+      wait: { replicas: 1, timeoutMs: 20 },
+    });
+    const session = record();
+    const results = await Promise.allSettled(
+      Array.from({ length: 200 }, (_, n) => careful.create(`handle${n}`, session)),
+    );
+    ok(results.every((result) => result.status === "rejected"));
+    ok(proxy.roundTrips < 40, `${proxy.roundTrips} round trips`);
+    equal(await careful.count(), 200);
+    await careful.close();
+    await proxy.close();
+  });
+
+  test("a session that is gone can be found by nobody: list, count and end agree while sessions come and go", async () => {
+    const clock = new ManualClock();
+    const prefix = newPrefix();
+    const store = new RedisStore(url, { prefix, clock });
+    const other = new RedisStore(url, { prefix, clock, client: "ioredis" });
+    const now = clock.now();
+    const session = record({ userId: "ann", touchedAt: now, expiresAt: now + 3_600_000 });
+    for (let round = 0; round < 10; round++) {
+      const handles = Array.from({ length: 10 }, (_, n) => `handle${round}-${n}`);
+      await Promise.all([
+        ...handles.map((handle) => store.create(handle, session)),
+        other.list({ userId: "ann" }),
+        other.deleteAll({ userId: "ann" }),
+        other.list({}),
+        other.prune(),
+      ]);
+      const alive = (await Promise.all(handles.map((handle) => store.load(handle)))).filter(
+        (loaded) => loaded !== undefined,
+      );
+      equal(await store.count({ userId: "ann" }), alive.length, "no session is missing from its user's index");
+      equal(await other.deleteAll({ userId: "ann" }), alive.length);
+      equal(await store.count(), 0);
+    }
+    await store.close();
+    await other.close();
+  });
+
+  test("close waits for what is under way, and refuses the rest", async () => {
+    const store = new RedisStore(url, { prefix: newPrefix() });
+    const created = Promise.all(
+      Array.from({ length: 20 }, (_, n) => store.create(`handle${n}`, record({ userId: "ann" }))),
+    );
+    const closing = store.close();
+    await refuses(store.load("handle1"), "STORE_CLOSED");
+    await refuses(store.count(), "STORE_CLOSED");
+    await closing;
+    ok((await created).every(Boolean));
+  });
+
+  test("memory for commands without an answer is bounded", async () => {
+    const proxy = await FaultProxy.start(Number(new URL(url).port || 6379));
+    const clock = new ManualClock();
+    const handed = createClient({ url: `redis://127.0.0.1:${proxy.port}` });
+    handed.on("error", () => undefined);
+    await handed.connect();
+    const store = new RedisStore(handed, { prefix: newPrefix(), clock });
+    await store.load("handle");
+    proxy.fault = { kind: "drop" };
+    const loads = Array.from({ length: 1_000 }, () => store.load("handle").catch((error: unknown) => error));
+    clock.advance(2_001);
+    await refuses(store.load("handle"), "STORE_UNAVAILABLE");
+    handed.destroy();
+    for (const outcome of await Promise.all(loads)) match(inspect(outcome), /STORE_UNAVAILABLE/);
+    await proxy.close();
+    await store.close();
+  });
+
+  test("warns of nothing on a server that evicts nothing", async (t) => {
+    const warnings: Error[] = [];
+    const listen = (warning: Error) => warnings.push(warning);
+    process.on("warning", listen);
+    t.after(() => process.off("warning", listen));
+    const store = new RedisStore(url, { prefix: newPrefix() });
+    await store.load("handle");
+    await store.close();
+    await eventually("a turn", async () => {});
+    deepEqual(warnings, []);
+  });
+});

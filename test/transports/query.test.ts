@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import fc from "fast-check";
+import { bearer, cookie, query, session } from "../../src/index.ts";
+import { MemoryStore } from "../../src/stores/memory.ts";
+import { SealedStore } from "../../src/stores/sealed.ts";
+import { KINDS, type Kind, type SiteOptions, site } from "../http/site.ts";
+
+const secret = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
+const links = () => query({ iUnderstandThatAddressesLeak: true });
+
+async function shop(t: TestContext, options: SiteOptions = {}) {
+  const seen: string[] = [];
+  const one = await site(t, { transport: [cookie(), links()], secret, ...options }, (req, res) => {
+    const { url, originalUrl = "", query = {} } = req as typeof req & { originalUrl?: string; query?: object };
+    seen.push(`${url} ${originalUrl} ${JSON.stringify(query)}`);
+    res.end(String(req.session.userId));
+  });
+  return { ...one, seen };
+}
+
+for (const kind of KINDS) {
+  test(`a link signs in once, and leaves no trace in any address: ${kind}`, async (t) => {
+    const one = await shop(t, { kind: kind satisfies Kind });
+    const token = one.sessions.urlToken("alice");
+    const visitor = one.visitor();
+    const first = await visitor.get(`/welcome?a=1&session=${token}&b=2`);
+    assert.equal(first.status, 303);
+    assert.equal(first.headers.location, "/welcome?a=1&b=2");
+    assert.equal(first.headers["referrer-policy"], "no-referrer");
+    assert.equal(first.headers["cache-control"], "no-store");
+    assert.equal(first.setCookies.length, 1);
+    assert.doesNotMatch(first.setCookies.join(), new RegExp(token), "the cookie's token is another one");
+    assert.equal((await visitor.get(first.headers.location ?? "")).text, "alice");
+    const second = one.visitor();
+    const again = await second.get(`/welcome?session=${token}`);
+    assert.deepEqual([again.status, again.setCookies.length], [303, 0]);
+    assert.equal((await second.get("/welcome")).text, "null");
+    await visitor.post(`/form?session=${token}`);
+    assert.doesNotMatch(one.seen.join("\n"), new RegExp(token));
+    assert.equal((await one.sessions.list("alice")).length, 1);
+    assert.deepEqual(one.errors, []);
+  });
+}
+
+test("a link ends within minutes, is not used up by a HEAD, and signs nobody over who is signed in", async (t) => {
+  const one = await shop(t);
+  const late = one.sessions.urlToken("alice", { expiresIn: "5m" });
+  one.clock.advance(5 * 60_000);
+  const visitor = one.visitor();
+  await visitor.get(`/?session=${late}`);
+  assert.equal((await visitor.get("/")).text, "null");
+  const alice = one.sessions.urlToken("alice");
+  assert.equal((await visitor.request("HEAD", `/?session=${alice}`)).status, 303);
+  await visitor.get(`/?session=${alice}`);
+  await visitor.get(`/?session=${one.sessions.urlToken("bob")}`);
+  assert.equal((await visitor.get("/")).text, "alice");
+  assert.throws(() => one.sessions.urlToken("alice", { expiresIn: "6m" }), TypeError);
+});
+
+test("works with sealed sessions that have a list of endings, and by bearer token", async (t) => {
+  const store = new SealedStore({ secret, revocations: new MemoryStore() });
+  const one = await shop(t, { store, transport: [bearer(), links()] });
+  const token = one.sessions.urlToken("alice");
+  const first = await one.visitor().get(`/?session=${token}`);
+  const authorization = `Bearer ${first.headers["x-session-token"]}`;
+  assert.equal((await one.visitor().get("/", { authorization })).text, "alice");
+  assert.equal((await one.visitor().get(`/?session=${token}`)).headers["x-session-token"], undefined);
+});
+
+test("neither the redirect nor the address can be made to lead elsewhere, or to keep the token, however it is spelt", async (t) => {
+  const one = await shop(t);
+  const visitor = one.visitor();
+  for (const path of ["//evil.example/x", "/\\evil.example/x", "///evil.example", "http://evil.example/x"]) {
+    const { headers } = await visitor.get(`${path}?session=${one.sessions.urlToken("alice")}`);
+    assert.match(headers.location ?? "", /^\/(?![/\\])/, path);
+  }
+  const token = one.sessions.urlToken("alice");
+  const spelt = [
+    `/?%73ession=${token}`, `/?session[]=${token}`, `/?session[a]=${token}`, `/?x&session=${token}&session=1`, `/?session=${token}#f`,
+    `/?session=${token}&%=1`, `/?+session=${token}`, `/?session%5B%5D=${token}`,
+  ]; // biome-ignore format: a list of addresses
+  for (const path of spelt) {
+    const { headers, status } = await one.visitor().get(path);
+    assert.equal(status, 303, path);
+    assert.doesNotMatch(headers.location ?? "", new RegExp(token), path);
+  }
+  assert.doesNotMatch(one.seen.join("\n"), new RegExp(token));
+});
+
+test("any text for a token is one or none, and never an error", async (t) => {
+  const one = await shop(t);
+  const visitor = one.visitor();
+  const check = async (text: string) => {
+    const { status, setCookies } = await visitor.get(`/?session=${encodeURIComponent(text)}`);
+    assert.deepEqual([status, setCookies.length], [303, 0]);
+  };
+  await fc.assert(fc.asyncProperty(fc.string(), check), { numRuns: 50 });
+  for (const other of ["", "A".repeat(200), new SealedStore({ secret }).sealing.name]) await check(other);
+  assert.deepEqual(one.errors, []);
+});
+
+test("needs the flag, a key, another transport, and a memory of what was used", () => {
+  assert.throws(() => Reflect.apply(query, undefined, [{}]), /addresses, which leak/);
+  assert.throws(() => query({ iUnderstandThatAddressesLeak: true, name: "a b" }), TypeError);
+  assert.throws(() => session({ transport: links(), secret }), /another transport/);
+  assert.throws(() => session({ transport: [cookie(), links()] }), /needs a key/);
+  assert.throws(() => session({ transport: [cookie(), links()], store: new SealedStore({ secret }) }), /remembers/);
+  assert.throws(() => session().urlToken("alice"), TypeError);
+});

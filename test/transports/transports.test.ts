@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import http from "node:http";
+import { type TestContext, test } from "node:test";
+import { bearer, cookie, header, session } from "../../src/index.ts";
+import { MemoryStore } from "../../src/stores/memory.ts";
+import { SealedStore } from "../../src/stores/sealed.ts";
+import type { SessionStore } from "../../src/stores/store.ts";
+import { type Handler, type SiteOptions, site } from "../http/site.ts";
+
+const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
+
+const app: Handler = async (req, res) => {
+  if (req.url === "/login") await req.session.login("alice");
+  if (req.url === "/logout") await req.session.logout();
+  if (req.url === "/cached") res.setHeader("Cache-Control", "public, max-age=60");
+  if (req.url === "/cached") await req.session.regenerate({ keep: true });
+  if (req.url?.startsWith("/set") === true) Reflect.set(req.session, "n", 1);
+  res.end(JSON.stringify({ user: req.session.userId, ...req.session }));
+};
+
+const shop = (t: TestContext, options: SiteOptions = {}) =>
+  site(t, { transport: [cookie(), bearer()], ...options }, app);
+
+/** A store that answers with promises. */
+function asynchronous(store: MemoryStore): SessionStore {
+  return {
+    load: async (handle) => store.load(handle),
+    create: async (handle, record) => store.create(handle, record),
+    update: async (handle, record, version) => store.update(handle, record, version),
+    touch: async (handle, touchedAt, expiresAt) => store.touch(handle, touchedAt, expiresAt),
+    delete: async (handle) => store.delete(handle),
+    close: () => store.close(),
+  };
+}
+
+const kinds: [string, () => SiteOptions][] = [
+  ["a synchronous store", () => ({})],
+  ["a synchronous store and a key", () => ({ secret: A })],
+  ["an asynchronous store", () => ({ store: asynchronous(new MemoryStore()), secret: A })],
+  ["sealed sessions", () => ({ store: new SealedStore({ secret: A }) })],
+];
+
+for (const [name, options] of kinds) {
+  test(`a client without a cookie jar logs in and works by bearer token: ${name}`, async (t) => {
+    const one = await shop(t, options());
+    const client = () => one.visitor();
+    const login = await client().get("/login", { "x-session-transport": "bearer" });
+    assert.deepEqual(login.setCookies, [], "no cookie for who asked for none");
+    assert.equal(login.headers["cache-control"], "no-store");
+    assert.match(String(login.headers.vary), /Cookie/);
+    assert.match(String(login.headers.vary), /Authorization/);
+    const token = String(login.headers["x-session-token"]);
+    const headers = { authorization: `Bearer ${token}` };
+    const set = await client().get("/set", headers);
+    const latest = String(set.headers["x-session-token"] ?? token);
+    const authorization = `bearer ${latest}`;
+    const again = await client().get("/", { authorization });
+    assert.equal(again.text, '{"user":"alice","n":1}');
+    assert.equal(again.headers["x-session-token"], undefined, "never echoed");
+    assert.equal((await client().get("/", { authorization: `Bearer ${latest}x` })).text, '{"user":null}');
+    assert.equal((await client().get("/", { authorization: `Basic ${latest}` })).text, '{"user":null}');
+    const rotated = await client().get("/cached", { authorization });
+    assert.equal(rotated.headers["cache-control"], "no-store", "whatever the application said");
+    const next = { authorization: `Bearer ${rotated.headers["x-session-token"]}` };
+    assert.equal((await client().get("/", next)).text, '{"user":"alice","n":1}');
+    const gone = await client().get("/logout", next);
+    assert.equal(gone.headers["x-session-token"], undefined);
+    assert.deepEqual(one.errors, []);
+  });
+
+  test(`a token works by its own transport alone: ${name}`, async (t) => {
+    const one = await shop(t, options());
+    const refused: unknown[] = [];
+    one.sessions.on("transport-refused", (event) => refused.push(event));
+    const browser = one.visitor();
+    await browser.get("/login");
+    const { token = "" } = browser;
+    assert.equal((await one.visitor().get("/", { authorization: `Bearer ${token}` })).text, '{"user":null}');
+    const login = await one.visitor().get("/login", { "x-session-transport": "bearer" });
+    const thief = one.visitor();
+    thief.cookies.set("sid", String(login.headers["x-session-token"]));
+    assert.equal((await thief.get("/")).text, '{"user":null}');
+    // With a key the token itself is bound to its transport; without, the session remembers.
+    assert.equal(refused.length, name === "a synchronous store" ? 2 : 0);
+    assert.doesNotMatch(JSON.stringify(refused), /secret|\./);
+  });
+
+  test(`cookie and bearer token of different sessions: 400; beside a dead one the other works: ${name}`, async (t) => {
+    const one = await shop(t, options());
+    const browser = one.visitor();
+    await browser.get("/login");
+    const login = await one.visitor().get("/login", { "x-session-transport": "bearer" });
+    const authorization = `Bearer ${login.headers["x-session-token"]}`;
+    const mixed = await browser.get("/", { authorization });
+    assert.equal(mixed.status, 400);
+    assert.equal(Reflect.get(Object(one.errors[0]), "code"), "MIXED_TOKENS");
+    const stale = one.visitor();
+    stale.cookies.set("sid", `${"A".repeat(22)}.${"b".repeat(32)}`);
+    assert.equal((await stale.get("/", { authorization })).text, '{"user":"alice"}');
+    assert.equal((await browser.get("/", { authorization: "Bearer junk" })).text, '{"user":"alice"}');
+    assert.equal(one.errors.length, 1);
+  });
+}
+
+test("exactly one Authorization header, of the grammar and at most 4 KiB", async (t) => {
+  const one = await shop(t, { transport: bearer() });
+  const login = await one.visitor().get("/login");
+  const token = String(login.headers["x-session-token"]);
+  const ask = (...values: string[]): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const req = http.request({
+        host: "127.0.0.1",
+        port: one.port,
+        headers: ["Host", "x", ...values.flatMap((v) => ["Authorization", v])],
+      });
+      req.on("error", reject);
+      req.on("response", (res) => {
+        let text = "";
+        res.setEncoding("utf8").on("data", (chunk) => {
+          text += chunk;
+        });
+        res.on("end", () => resolve(text));
+      });
+      req.end();
+    });
+  const good = [`Bearer ${token}`, `bearer ${token}`, `BEARER   ${token}`];
+  for (const value of good) assert.equal(await ask(value), '{"user":"alice"}', value);
+  const bad = [
+    [`Bearer ${token}`, `Bearer ${token}`],
+    [`Bearer ${token}`, "Basic eA=="],
+    ["Basic eA==", `Bearer ${token}`],
+    [`Bearer ${token}, Bearer ${token}`],
+    [`Bearer "${token}"`],
+    [`Bearer\t${token}`],
+    [`Bearer${token}`],
+    [`Bearer ${token} x`],
+    [`Bearer ${token}${"=".repeat(4_096)}`],
+    ["Bearer"],
+    [token],
+    ["Bearer =="],
+  ];
+  for (const values of bad) assert.equal(await ask(...values), '{"user":null}', values.join(" | ").slice(0, 60));
+  assert.deepEqual(one.errors, []);
+});
+
+test("a header of one's own", async (t) => {
+  const one = await shop(t, { transport: [header("X-My-Token"), cookie()] });
+  const login = await one.visitor().get("/login");
+  const token = String(login.headers["x-session-token"]);
+  assert.deepEqual(login.setCookies, [], "the first transport is the preferred one");
+  assert.equal((await one.visitor().get("/", { "x-my-token": token })).text, '{"user":"alice"}');
+  const browser = one.visitor();
+  await browser.get("/login", { "x-session-transport": "cookie" });
+  assert.equal((await browser.get("/")).text, '{"user":"alice"}');
+});
+
+test("impossible transports are refused", () => {
+  assert.throws(() => session({ transport: [] }), TypeError);
+  assert.throws(() => session({ transport: [cookie(), cookie()] }), TypeError);
+  assert.throws(() => Reflect.apply(session, undefined, [{ transport: "bearer" }]), TypeError);
+  for (const name of ["", "Authorization", "cookie", "a b", "x:y"]) assert.throws(() => header(name), TypeError);
+});
