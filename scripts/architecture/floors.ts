@@ -76,6 +76,7 @@ export const floors: readonly Floor[] = [
       "node:url",
       "node:util",
       "node:zlib",
+      "node:crypto",
     ],
     because: "a store keeps opaque records, and knows nothing of HTTP, of sessions or of keys",
   },

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { undeliverableError } from "../core/committer.ts";
+import type {} from "../http/express-request.ts";
 import { type HoldHooks, holdResponse } from "../http/held-response.ts";
 import { keygripSigner, type SignatureKey, type Signer } from "../tokens/signature.ts";
 import { type CookieSettings, Jar, UnsendableCookie } from "./cookie-session/jar.ts";
@@ -21,6 +22,25 @@ export interface CookieSessionRequest extends IncomingMessage {
   session?: CookieSession | null;
   /** This request's own settings, inheriting the application's: a `maxAge` put here is this response's alone. */
   sessionOptions: CookieSettings;
+}
+
+type TheOptions = CookieSessionOptions;
+type TheRequest = CookieSessionRequest;
+
+declare global {
+  namespace Express {
+    interface SojournRequests {
+      "cookie-session": { session: CookieSession | null | undefined };
+    }
+    interface Request {
+      sessionOptions: CookieSettings;
+    }
+  }
+  namespace CookieSessionInterfaces {
+    type CookieSessionOptions = TheOptions;
+    type CookieSessionObject = CookieSession;
+    type CookieSessionRequest = TheRequest;
+  }
 }
 
 type Next = (error?: unknown) => void;

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type {} from "../http/express-request.ts";
 import { pathOf } from "../http/request-path.ts";
 import type { SignatureKey } from "../tokens/signature.ts";
 import { TokenSource } from "../tokens/token.ts";
@@ -45,6 +46,19 @@ export interface SessionOptions {
    * Costs a `get` for every `set`. Within one process that never happens in any case. Default `false`.
    */
   recheck?: boolean | undefined;
+}
+
+declare global {
+  namespace Express {
+    interface SojournRequests {
+      "express-session": { session: Session & Partial<SessionData> };
+    }
+    interface Request {
+      readonly sessionID: string;
+      sessionStore: SessionStore;
+    }
+    type SessionStore = Store & SessionStoreLike;
+  }
 }
 
 interface CookieFunction {
@@ -143,17 +157,25 @@ session.Cookie = Cookie;
 session.Session = Session;
 session.MemoryStore = MemoryStore;
 
-type Options = SessionOptions;
-type Data = SessionData;
+type TheOptions = SessionOptions;
+type TheSession = Session;
+type TheData = SessionData;
+type TheCookie = Cookie;
+type TheCookieOptions = CookieOptions;
+type TheStore = Store;
+type TheMemoryStore = MemoryStore;
 
 // Types only: for those who write `session.SessionOptions`, as after `import session = require("express-session")`.
 declare namespace session {
-  type SessionOptions = Options;
-  type SessionData = Data;
+  type SessionOptions = TheOptions;
+  type Session = TheSession;
+  type SessionData = TheData;
+  type Cookie = TheCookie;
+  type CookieOptions = TheCookieOptions;
+  type Store = TheStore;
+  type MemoryStore = TheMemoryStore;
 }
 
-export * from "./express-session/session-data.ts";
-export { type ToExpressStoreOptions, toExpressStore } from "./to-express-store.ts";
 // `require()` gets the function itself.
 export { Cookie, type CookieOptions, MemoryStore, Session, Store, session, session as "module.exports" };
 // biome-ignore lint/style/noDefaultExport: it is how the original is imported.

@@ -10,7 +10,8 @@ export interface Clock {
 export const systemClock: Clock = {
   now: Date.now,
   after(ms, action) {
-    const timer = setTimeout(action, ms);
+    // Node fires at once for anything longer than this, which is 24.8 days.
+    const timer = setTimeout(action, Math.min(ms, 2 ** 31 - 1));
     timer.unref();
     return () => clearTimeout(timer);
   },

@@ -50,7 +50,8 @@ const OPERATIONS = Symbol("operations");
 
 /**
  * `req.session`: a plain object to work with, whose own properties are the application's data, saved before the response
- * leaves. Every method returns a promise and also takes a Node-style callback; a promise that nobody awaits never crashes the process.
+ * leaves. Every method returns a promise and also takes a Node-style callback. A promise that nobody awaits never crashes the process; but
+ * await `login` and `regenerate`, or nobody is told when they fail (a failed save or logout is tried again before the response leaves).
  */
 export class Session {
   // Private, so that no way of looking at a session shows what is behind it, not even `showProxy`. The accessors below are how

@@ -438,8 +438,8 @@ export class Visit implements SessionOperations, CommitListener {
           // Nobody could ever hold its token: it lives for this request only.
           events.emit("cookie-not-sent", { reason: delivery });
           fresh.state.content = replacement.content;
-          finish();
-          return undefined;
+          const ended = previous === undefined ? undefined : committer.access.delete(previous);
+          return after(ended, finish);
         }
         const done = after(replacement.run(), finish);
         return isPromise(done) ? done.catch(abort) : done;

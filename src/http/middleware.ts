@@ -14,6 +14,7 @@ import { KeyRing, type Secret } from "../tokens/key-ring.ts";
 import { TokenSource } from "../tokens/token.ts";
 import { type CookieOptions, pathMatches } from "./cookies.ts";
 import { Exchange, type Next } from "./exchange.ts";
+import type {} from "./express-request.ts";
 import { acceptOf, type LegacyReader } from "./legacy.ts";
 import { pathOf } from "./request-path.ts";
 import { answering, cookie, type TransportChoice, Transports } from "./transports.ts";
@@ -110,9 +111,10 @@ export interface Sessions extends ManagerMembers {
 
 declare global {
   namespace Express {
+    interface SojournRequests {
+      sojourn: { session: LiveSession };
+    }
     interface Request {
-      /** The visitor's session: plain properties, saved before the response leaves. */
-      session: LiveSession;
       /** The session's handle, the same as `req.session.id`. */
       readonly sessionID: string;
     }

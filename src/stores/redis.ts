@@ -111,7 +111,7 @@ export class RedisStore implements IndexedStore {
     this.#ending = new Ending(commands, keys, { listing: this.#listing, records: this.#records });
     if (cache !== false) {
       const model = trackedLike(clientOrUrl, client);
-      this.#cache = new Cache(cache === true ? {} : cache, { clock, keys, model });
+      this.#cache = new Cache(cache === true ? {} : cache, { clock, keys, commands, model });
       this.#own.push(this.#cache);
     }
   }

@@ -460,7 +460,7 @@ describe("the end of a response", () => {
     assert.equal((await ask({ cookie: first.cookie })).text, "2");
   });
 
-  test("twice is the error that it is without us", async (t) => {
+  test("twice is no more than once", async (t) => {
     const errors: unknown[] = [];
     const { get } = await site(t, {}, (req, res) => {
       hasSession(req);
@@ -546,8 +546,9 @@ describe("a session that was destroyed stays so", () => {
         hasSession(req);
         const { session: current } = req;
         if (req.url === "/login") current["user"] = "ada";
-        if (req.url === "/logout") return current.destroy(() => res.end("bye"));
-        if (req.url === "/logout-by-regenerate") return current.regenerate(() => res.end("bye"));
+        const bye = () => res.end("bye");
+        if (req.url === "/logout") return void current.destroy(bye);
+        if (req.url === "/logout-by-regenerate") return void current.regenerate(bye);
         if (req.url === "/slow" || req.url === "/slow-save") {
           slow.emit("arrived");
           await once(slow, "go");
@@ -621,7 +622,7 @@ describe("a session that was destroyed stays so", () => {
     const { get } = await site(t, { store }, (req, res) => {
       hasSession(req);
       const current = req.session;
-      if (req.url === "/") return write(req, res);
+      if (req.url === "/") return void write(req, res);
       const { destroy } = store;
       store.destroy = (_id, callback) => callback?.(new Error("down"));
       current.destroy((error) => {
@@ -728,7 +729,7 @@ describe("as the unreleased version 2", () => {
     const cookie = { path: "/", domain: "example.com", sameSite: "auto", secure: "auto", maxAge: 1000 } as const;
     const { get } = await site(t, { ...v2, cookie }, (req, res) => {
       hasSession(req);
-      if (req.url === "/") return write(req, res);
+      if (req.url === "/") return void write(req, res);
       req.session.destroy(() => res.end());
     });
     const sent = pairOf((await get("/")).setCookies[0]);

@@ -1,7 +1,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { inspect } from "node:util";
@@ -291,10 +291,22 @@ describe("MysqlStore and a server in trouble", { skip: noPrivateMariadb }, () =>
     await mysqlQuery(at({ rejectUnauthorized: false }), "SELECT 1");
     const unknown = await failureOf(open({ url: at(true) }).load("handle"));
     ok(/SELF_SIGNED|self.signed/i.test(inspect(unknown.cause)), inspect(unknown));
-    const ca = execFileSync("cat", [certificate], { encoding: "utf8" });
+    const ca = readFileSync(certificate, "utf8");
     const local = at({ ca }).replace("127.0.0.1", "localhost");
     const wrongName = await failureOf(open({ url: local }).load("handle"));
     ok(/altname/i.test(inspect(wrongName.cause)), inspect(wrongName));
+    // `ssl=true` trusts the issuers that Node trusts, and asks for the name no less.
+    const program = `
+      const { MysqlStore } = await import(process.argv[1]);
+      const store = new MysqlStore(process.argv[2], { timeoutMs: 10_000 });
+      console.log(await store.load("handle").then(() => "loaded", (error) => error.cause.message));
+      await store.close();`;
+    const trusted = execFileSync(
+      process.execPath,
+      ["--input-type=module", "-e", program, module, at(true).replace("127.0.0.1", "localhost")],
+      { encoding: "utf8", env: { ...process.env, NODE_EXTRA_CA_CERTS: certificate } },
+    );
+    ok(/altname/i.test(trusted), trusted);
     const unnamed = at({ ca, verifyIdentity: false }).replace("127.0.0.1", "localhost");
     equal(await open({ url: unnamed }).load("handle"), undefined);
   });

@@ -17,7 +17,13 @@ function idOf(which: "-u" | "-g"): number {
 export function serverFolder(prefix: string): string {
   const folder = mkdtempSync(join(tmpdir(), `sojourn-${prefix}-`));
   if ("uid" in unprivileged) chownSync(folder, unprivileged.uid, unprivileged.gid);
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
+  process.on("exit", () => {
+    try {
+      rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+    } catch {
+      // A server that was just killed may still hold it; the next folder must go all the same.
+    }
+  });
   return folder;
 }
 

@@ -22,7 +22,8 @@ export function mountSmallDisk(
     // Lazily: a server that was just killed may not have let go yet.
     execFileSync("umount", ["-l", folder]);
   };
-  process.on("exit", unmount);
+  // Before the folder that it is in is removed.
+  process.prependListener("exit", unmount);
   return {
     resize: (to) => execFileSync("mount", ["-o", `remount,size=${to}k`, folder]),
     unmount,

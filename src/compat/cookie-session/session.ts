@@ -27,7 +27,8 @@ const METHODS = new Set(["save", "reload", "regenerate", "destroy"]);
  */
 export class CookieSession {
   declare readonly _ctx: Context;
-  [name: string]: unknown;
+  // biome-ignore lint/suspicious/noExplicitAny: as the original's types have it: data of applications that declare none.
+  [name: string]: any;
 
   constructor(context: Context, data?: unknown) {
     Object.defineProperty(this, "_ctx", { value: context });

@@ -57,7 +57,10 @@ export class Exchange implements HoldHooks {
     this.#present(ids[0]);
     const res: Partial<ServerResponse> | undefined = this.#res;
     // Sockets and jobs come with half a response, or none: their sessions are saved by save().
-    if (typeof res?.end === "function" && typeof res.writeHead === "function") holdResponse(this.#res, this);
+    if (typeof res?.end === "function" && typeof res.writeHead === "function") {
+      holdResponse(this.#res, this);
+      res.on?.("error", ignoreSecondEnd);
+    }
     if (ids.length > 0) {
       this.#load(ids);
       return;
@@ -318,6 +321,11 @@ export class Exchange implements HoldHooks {
 function dataText(session: unknown): string {
   const { cookie: _, ...data } = Object(session);
   return JSON.stringify(data);
+}
+
+/** Node brings the process down for it; with express-session a second `end` has always been without effect. */
+function ignoreSecondEnd(error: Error & { code?: string }): void {
+  if (error.code !== "ERR_STREAM_WRITE_AFTER_END") throw error;
 }
 
 function isNotFound(error: unknown): boolean {

@@ -1,6 +1,7 @@
 import type { Clock } from "../../core/clock.ts";
 import type { SessionRecord } from "../store.ts";
 import type { IoredisClient, NodeRedisClient } from "./client.ts";
+import type { Commands } from "./commands.ts";
 import type { Keys } from "./keys.ts";
 import { track } from "./tracking.ts";
 
@@ -31,6 +32,7 @@ export class Cache {
   readonly #maxAgeMs: number;
   readonly #clock: Clock;
   readonly #keys: Keys;
+  readonly #commands: Commands;
   readonly #model: () => Promise<NodeRedisClient | IoredisClient>;
   readonly #entries = new Map<string, Entry>();
   #isTold = false;
@@ -39,7 +41,7 @@ export class Cache {
   /** @param from.model gives the client whose likes are told of changes */
   constructor(
     { maxEntries = 10_000, maxAgeMs = 1_000 }: CacheOptions,
-    from: { clock: Clock; keys: Keys; model: () => Promise<NodeRedisClient | IoredisClient> },
+    from: { clock: Clock; keys: Keys; commands: Commands; model: () => Promise<NodeRedisClient | IoredisClient> },
   ) {
     for (const [name, value] of Object.entries({ maxEntries, maxAgeMs })) {
       if (!Number.isSafeInteger(value) || value < 1) {
@@ -50,6 +52,7 @@ export class Cache {
     this.#maxAgeMs = maxAgeMs;
     this.#clock = from.clock;
     this.#keys = from.keys;
+    this.#commands = from.commands;
     this.#model = from.model;
   }
 
@@ -94,12 +97,18 @@ export class Cache {
   }
 
   async #track(): Promise<() => void> {
+    const { probe } = this.#keys;
     return track(await this.#model(), this.#keys.sessions, {
-      turn: (isTold) => {
-        this.#isTold = isTold;
+      // Told only once something was told: not every version of the packages passes the messages on.
+      asked: () => void this.#commands.write(probe, ["SET", probe, "", "PX", "1000"]).catch(() => undefined),
+      lost: () => {
+        this.#isTold = false;
         this.drop();
       },
-      changed: (key) => this.drop(key === undefined ? undefined : this.#keys.handleOf(key)),
+      changed: (key) => {
+        if (key === probe) this.#isTold = true;
+        this.drop(key === undefined ? undefined : this.#keys.handleOf(key));
+      },
     });
   }
 

@@ -35,6 +35,11 @@ export class Keys {
     return `${this.#prefix}{`;
   }
 
+  /** A key among those of sessions that is never one's. */
+  get probe(): string {
+    return `${this.#prefix}{probe}`;
+  }
+
   /** The handle in a session's key. */
   handleOf(key: string): string {
     return key.slice(this.#prefix.length + "{a7}:".length);

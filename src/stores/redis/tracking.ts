@@ -9,8 +9,10 @@ import {
 
 /** What a tracking connection tells. */
 export interface TrackingEvents {
-  /** From now on, or no longer, every change is told. */
-  turn(isTold: boolean): void;
+  /** The server was asked to tell of changes. */
+  asked(): void;
+  /** The connection is lost: changes are told no longer. */
+  lost(): void;
   /** The key was written or removed; all of them where none is named. */
   changed(key: string | undefined): void;
 }
@@ -73,9 +75,8 @@ function tracking(
 ): () => void {
   const connection = connectionOf(client);
   if (!isConnecting(client)) throw new TypeError("RedisStore: cache needs a client that tells when it is connected");
-  const off = () => events.turn(false);
-  for (const event of ["error", "end", "close"]) client.on(event, off);
-  client.on("ready", () => void begin((...command) => connection.send("", command)).then(() => events.turn(true), off));
+  for (const event of ["error", "end", "close"]) client.on(event, events.lost);
+  client.on("ready", () => void begin((...command) => connection.send("", command)).then(events.asked, events.lost));
   // Of `redis`.
   client.on("invalidate", (key) => events.changed(key === null ? undefined : String(key)));
   // Of `ioredis`.
