@@ -152,28 +152,30 @@ function isList(secret: SessionOptions["secret"]): secret is readonly SignatureK
   return Array.isArray(secret);
 }
 
-session.Store = Store;
-session.Cookie = Cookie;
-session.Session = Session;
-session.MemoryStore = MemoryStore;
+Object.assign(session, { Store, Cookie, Session, MemoryStore });
 
 type TheOptions = SessionOptions;
-type TheSession = Session;
-type TheData = SessionData;
-type TheCookie = Cookie;
 type TheCookieOptions = CookieOptions;
+type TheData = SessionData;
+type TheSession = Session;
+type TheCookie = Cookie;
 type TheStore = Store;
 type TheMemoryStore = MemoryStore;
+type Classes = { Store: typeof Store; Cookie: typeof Cookie; Session: typeof Session; MemoryStore: typeof MemoryStore };
 
-// Types only: for those who write `session.SessionOptions`, as after `import session = require("express-session")`.
+// What `session.Store` and `session.SessionOptions` mean to those who have the function alone, as `require()` gives it.
 declare namespace session {
   type SessionOptions = TheOptions;
-  type Session = TheSession;
-  type SessionData = TheData;
-  type Cookie = TheCookie;
   type CookieOptions = TheCookieOptions;
+  type SessionData = TheData;
+  type Session = TheSession;
+  type Cookie = TheCookie;
   type Store = TheStore;
   type MemoryStore = TheMemoryStore;
+  const Store: Classes["Store"];
+  const Cookie: Classes["Cookie"];
+  const Session: Classes["Session"];
+  const MemoryStore: Classes["MemoryStore"];
 }
 
 // `require()` gets the function itself.

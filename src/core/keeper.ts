@@ -30,6 +30,8 @@ export interface SessionKeeper {
   readonly opensAtOnce: boolean;
   /** Tries each text in turn; the first that opens a session wins. */
   openFirst(texts: readonly string[], scope: TokenScope): Awaitable<Opening | undefined>;
+  /** Whether a token that opens nothing is of a session that was replaced a moment ago, by a login say: its client has, or will have, the new one. */
+  wasReplaced(texts: readonly string[], scope: TokenScope): boolean;
   /** Whether there is nothing to write down for this token unless its session is read. */
   isQuiet(text: string, scope: TokenScope): boolean;
   visit(client: Client, opened: OpenedSession | undefined, scope: TokenScope): Visit;

@@ -157,6 +157,14 @@ export class SessionManager implements SessionKeeper {
     return from(0);
   }
 
+  wasReplaced(texts: readonly string[], { codec }: TokenScope): boolean {
+    const now = this.clock.now();
+    return texts.some((text) => {
+      const token = codec.verify(text);
+      return token !== undefined && this.#env.superseded.isRecent(token.handle, now);
+    });
+  }
+
   useOnce(id: string, until: number): Awaitable<boolean> {
     const now = this.clock.now();
     // No secret has this hash: the record opens nothing.

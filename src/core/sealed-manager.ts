@@ -90,6 +90,11 @@ export class SealedManager implements SessionKeeper {
   }
 
   /** Only the seal says when its session was last used. */
+  /** Sealed sessions are not told apart by their tokens: the last answer wins. */
+  wasReplaced(): boolean {
+    return false;
+  }
+
   isQuiet(): boolean {
     return false;
   }

@@ -3,10 +3,14 @@ import { after } from "./awaitable.ts";
 import type { StoreAccess } from "./store-access.ts";
 
 const REMEMBERED = 1_000;
+/** After this a client that still sends the old token never got the new one, and may begin anew. */
+const RECENT_MS = 60_000;
 
 /** One request's replacement of a session, and what others noted of the same session before. */
 interface Replaced {
   readonly heir: string | undefined;
+  /** Epoch milliseconds. */
+  readonly at: number;
   instead: Replaced | undefined;
 }
 
@@ -21,8 +25,8 @@ export class Superseded {
    * Notes that a session is being replaced. `heir`: the handle of what is the same session under a new name. If nothing comes of it,
    * `remove` takes exactly this note back, and not that of another request that replaced the session meanwhile.
    */
-  add(handle: string, heir?: string): Replaced {
-    const note = { heir, instead: this.#replacements.get(handle) };
+  add(handle: string, at: number, heir?: string): Replaced {
+    const note = { heir, at, instead: this.#replacements.get(handle) };
     this.#replacements.set(handle, note);
     if (this.#replacements.size > REMEMBERED) {
       for (const oldest of this.#replacements.keys()) {
@@ -47,6 +51,12 @@ export class Superseded {
 
   has(handle: string): boolean {
     return this.#replacements.has(handle);
+  }
+
+  /** Whether it happened so lately that requests sent before it may still be on their way. */
+  isRecent(handle: string, now: number): boolean {
+    const note = this.#replacements.get(handle);
+    return note !== undefined && now - note.at < RECENT_MS;
   }
 
   /** Deletes a session under its handle, and under those that it was given since. Whether there was one. */

@@ -81,6 +81,12 @@ export class Visit implements SessionOperations, CommitListener {
   /** Set when the store could not be asked and the application chose to go on: nothing of this visit is saved. */
   detached: SojournError | undefined = undefined;
 
+  /**
+   * Set where the request's token is of a session that was replaced a moment ago. What it writes is dropped, as every late write is: a
+   * new session's cookie would take the place of the one that the client has just been given.
+   */
+  isLate = false;
+
   readonly #env: VisitEnvironment;
   readonly #client: Client;
   #session: LiveSession;
@@ -276,6 +282,10 @@ export class Visit implements SessionOperations, CommitListener {
   }
 
   #commit(state: SessionState, delivery: Delivery, { once = false } = {}): Awaitable<Outcome> {
+    if (this.isLate && state.standing === "blank" && state.collect() !== undefined) {
+      this.#env.events.emit("gone", { handle: state.handle });
+      return "gone";
+    }
     return this.#env.committer.commit(state, delivery, this, { once });
   }
 
@@ -412,7 +422,7 @@ export class Visit implements SessionOperations, CommitListener {
           // From the next step on other requests may find the old one gone.
           if (previous === undefined) return;
           const isSameSession = operation === "regenerate" && kept === true;
-          note = superseded.add(previous, isSameSession ? fresh.state.handle : undefined);
+          note = superseded.add(previous, this.#env.clock.now(), isSameSession ? fresh.state.handle : undefined);
         },
       });
       const finish = (): void => {

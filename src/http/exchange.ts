@@ -221,6 +221,8 @@ export class Exchange implements HoldHooks, Client {
     if (this.#visit !== undefined) return this.#visit;
     const visit = this.#env.manager.visit(this, this.#opened, this.#channel);
     visit.detached = this.#failure;
+    visit.isLate =
+      this.#opened === undefined && this.#texts.length > 0 && this.#env.manager.wasReplaced(this.#texts, this.#channel);
     this.#visit = visit;
     const res: Partial<ServerResponse> = this.#res;
     // Called with something that is no response (an upgrade, a job): the session works, save() commits it.

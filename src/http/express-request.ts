@@ -4,7 +4,7 @@
  */
 declare global {
   namespace Express {
-    // biome-ignore lint/suspicious/noEmptyInterface: entry points add to it.
+    /** Each entry point adds to it. */
     interface SojournRequests {}
 
     interface Request {

@@ -173,7 +173,7 @@ export function networkFaults(subject: NetworkSubject): void {
     test("resets, one in ten: what is acknowledged is so, and nothing is done twice", async () => {
       const { proxy, store } = await start({ timeoutMs: 10_000, seed: 7 });
       await store.create("handle", record);
-      proxy.fault = { kind: "reset", share: 0.1 };
+      proxy.fault = { kind: "reset", share: 0.1, afterBytes: 0 };
       let acknowledged = 0;
       let unknown = 0;
       for (let round = 0; round < 60; round++) {
