@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { undeliverableError } from "../core/committer.ts";
-import type {} from "../http/express-request.ts";
+import "../http/express-request.ts";
 import { type HoldHooks, holdResponse } from "../http/held-response.ts";
 import { keygripSigner, type SignatureKey, type Signer } from "../tokens/signature.ts";
 import { type CookieSettings, Jar, UnsendableCookie } from "./cookie-session/jar.ts";

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type {} from "../http/express-request.ts";
+import "../http/express-request.ts";
 import { pathOf } from "../http/request-path.ts";
 import type { SignatureKey } from "../tokens/signature.ts";
 import { TokenSource } from "../tokens/token.ts";
@@ -13,6 +13,7 @@ import type { SessionRequest } from "./express-session/request.ts";
 import { Session, type SessionStoreLike } from "./express-session/session.ts";
 import type { SessionData } from "./express-session/session-data.ts";
 import { Store } from "./express-session/store.ts";
+import { type ToExpressStoreOptions, toExpressStore } from "./to-express-store.ts";
 
 /** Sojourn's drop-in for express-session: the same options, cookies, records and stores. `docs/MIGRATING.md` names what differs, and why. */
 
@@ -51,7 +52,7 @@ export interface SessionOptions {
 declare global {
   namespace Express {
     interface SojournRequests {
-      "express-session": { session: Session & Partial<SessionData> };
+      "express-session": { session: Session & Partial<session.SessionData> };
     }
     interface Request {
       readonly sessionID: string;
@@ -152,7 +153,7 @@ function isList(secret: SessionOptions["secret"]): secret is readonly SignatureK
   return Array.isArray(secret);
 }
 
-Object.assign(session, { Store, Cookie, Session, MemoryStore });
+Object.assign(session, { Store, Cookie, Session, MemoryStore, toExpressStore });
 
 type TheOptions = SessionOptions;
 type TheCookieOptions = CookieOptions;
@@ -161,13 +162,20 @@ type TheSession = Session;
 type TheCookie = Cookie;
 type TheStore = Store;
 type TheMemoryStore = MemoryStore;
-type Classes = { Store: typeof Store; Cookie: typeof Cookie; Session: typeof Session; MemoryStore: typeof MemoryStore };
+type Classes = {
+  Store: typeof Store;
+  Cookie: typeof Cookie;
+  Session: typeof Session;
+  MemoryStore: typeof MemoryStore;
+  toExpressStore: typeof toExpressStore;
+};
 
 // What `session.Store` and `session.SessionOptions` mean to those who have the function alone, as `require()` gives it.
 declare namespace session {
   type SessionOptions = TheOptions;
   type CookieOptions = TheCookieOptions;
-  type SessionData = TheData;
+  // An interface, because an application that requires this module adds to this one, and one that imports it to the module's own.
+  interface SessionData extends TheData {}
   type Session = TheSession;
   type Cookie = TheCookie;
   type Store = TheStore;
@@ -176,9 +184,22 @@ declare namespace session {
   const Cookie: Classes["Cookie"];
   const Session: Classes["Session"];
   const MemoryStore: Classes["MemoryStore"];
+  const toExpressStore: Classes["toExpressStore"];
 }
 
+// All of it, because only so can applications add to SessionData by declaring this module.
+export * from "./express-session/session-data.ts";
 // `require()` gets the function itself.
-export { Cookie, type CookieOptions, MemoryStore, Session, Store, session, session as "module.exports" };
+export {
+  Cookie,
+  type CookieOptions,
+  MemoryStore,
+  Session,
+  Store,
+  session,
+  session as "module.exports",
+  type ToExpressStoreOptions,
+  toExpressStore,
+};
 // biome-ignore lint/style/noDefaultExport: it is how the original is imported.
 export default session;

@@ -144,14 +144,23 @@ export class SealedManager implements SessionKeeper {
   /** Ends one session and all copies of its seal. @returns `false` if it was ended before; whether it ever was, nobody knows */
   async revoke(handle: string, { userId }: { userId?: string } = {}): Promise<boolean> {
     const endings = this.#requireEndings("revoke");
-    if (userId !== undefined) throw unlisted("revoke(handle, { userId })");
+    if (userId !== undefined) {
+      throw new SojournError(
+        "NO_USER_INDEX",
+        "revoke(handle, { userId }): whose a sealed session is, only its cookie says. Use revokeAll(userId), or revoke(handle) once you know whose it is: note the handles that the event login tells",
+      );
+    }
     if (typeof handle !== "string" || !isHandle(handle)) return false;
     const ended = await endings.end(handle);
     if (ended) this.#events.emit("revoke", { handle, count: 1 });
     return ended;
   }
 
-  /** Ends all sessions of a user, except one. @returns `NaN`: how many there were, nobody knows */
+  /**
+   * Ends all sessions of a user that began until now, except one.
+   *
+   * @returns how many endings were noted: 1, for all of them; how many sessions there were, nobody knows. The event says the same.
+   */
   async revokeAll(userId: string, { except }: { except?: object | string } = {}): Promise<number> {
     const endings = this.#requireEndings("revokeAll");
     if (typeof userId !== "string" || userId === "") throw new TypeError("userId must be a non-empty string");
@@ -161,8 +170,8 @@ export class SealedManager implements SessionKeeper {
     }
     await endings.endUser(userId, kept);
     this.#notBefore = this.clock.now() + 1;
-    this.#events.emit("revoke", { userId, ...(kept !== undefined && { except: kept }), count: Number.NaN });
-    return Number.NaN;
+    this.#events.emit("revoke", { userId, ...(kept !== undefined && { except: kept }), count: 1 });
+    return 1;
   }
 
   /** Removes endings whose seals have died. */
@@ -228,6 +237,6 @@ export class SealedManager implements SessionKeeper {
 function unlisted(method: string): SojournError {
   return new SojournError(
     "NO_USER_INDEX",
-    `${method}: sealed sessions live in their cookies, and nobody has a list of them`,
+    `${method}: sealed sessions live in their cookies, and nobody has a list of them; to have one, keep sessions in a store`,
   );
 }

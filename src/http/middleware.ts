@@ -14,7 +14,7 @@ import { KeyRing, type Secret } from "../tokens/key-ring.ts";
 import { TokenSource } from "../tokens/token.ts";
 import { type CookieOptions, pathMatches } from "./cookies.ts";
 import { Exchange, type Next } from "./exchange.ts";
-import type {} from "./express-request.ts";
+import "./express-request.ts";
 import { acceptOf, type LegacyReader } from "./legacy.ts";
 import { pathOf } from "./request-path.ts";
 import { answering, cookie, type TransportChoice, Transports } from "./transports.ts";

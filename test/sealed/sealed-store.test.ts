@@ -373,6 +373,30 @@ describe("with a list of endings", () => {
     assert.equal((await read(laptop))["user"], "alice", "in the same millisecond");
   });
 
+  test("revokeAll counts the ending that it noted, and revoke refuses to guess whose a session is", async (t) => {
+    const { one } = await listed(t);
+    const told: unknown[] = [];
+    one.sessions.on("revoke", (event) => told.push(event));
+    assert.equal(await one.sessions.revokeAll("alice"), 1);
+    assert.equal(await one.sessions.revokeAll("alice", { except: "A".repeat(22) }), 1);
+    assert.deepEqual(told, [
+      { userId: "alice", count: 1 },
+      { userId: "alice", except: "A".repeat(22), count: 1 },
+    ]);
+    let handle = "";
+    one.sessions.on("login", (event) => {
+      handle = event.handle;
+    });
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    await assert.rejects(one.sessions.revoke(handle, { userId: "alice" }), {
+      code: "NO_USER_INDEX",
+      message: /revokeAll\(userId\)/,
+    });
+    assert.equal((await read(visitor))["user"], "alice", "nothing ended");
+    await assert.rejects(one.sessions.list("alice"), { code: "NO_USER_INDEX", message: /keep sessions in a store/ });
+  });
+
   test("the excepted session lives, under its next name too", async (t) => {
     const { one } = await listed(t);
     const [phone, laptop] = [one.visitor(), one.visitor()];

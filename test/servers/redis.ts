@@ -38,11 +38,18 @@ export async function ask(url: string, ...command: string[]): Promise<unknown> {
 // Each private server has two listeners for the end of the process.
 process.setMaxListeners(50);
 
+const ofThisProcess = `sojourn-test-${process.pid.toString(36)}-${Date.now().toString(36)}-`;
 let prefixes = 0;
 
 /** A prefix that no other test has. */
 export function keyPrefix(): string {
-  return `sojourn-test-${process.pid.toString(36)}-${Date.now().toString(36)}-${++prefixes}:`;
+  return `${ofThisProcess}${++prefixes}:`;
+}
+
+/** Removes all keys of all prefixes that this process was given. */
+export async function removeKeys(url: string): Promise<void> {
+  const keys = await keysOf(url, ofThisProcess);
+  for (let i = 0; i < keys.length; i += 1_000) await ask(url, "DEL", ...keys.slice(i, i + 1_000));
 }
 
 /** The keys of a prefix that are there. */
@@ -57,13 +64,6 @@ export async function keysOf(url: string, prefix: string): Promise<string[]> {
     cursor = String(next);
   } while (cursor !== "0");
   return [...keys].sort();
-}
-
-export async function removeKeys(url: string, ...prefixes: string[]): Promise<void> {
-  for (const prefix of prefixes) {
-    const keys = await keysOf(url, prefix);
-    if (keys.length > 0) await ask(url, "DEL", ...keys);
-  }
 }
 
 /** A Redis server that a test may do anything to. Keeps nothing on disk unless told to. */

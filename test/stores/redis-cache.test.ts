@@ -10,14 +10,8 @@ import { FaultProxy } from "../servers/proxy.ts";
 import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
 
 const { url, skip } = sharedRedis;
-const prefixes: string[] = [];
-const newPrefix = () => {
-  const prefix = keyPrefix();
-  prefixes.push(prefix);
-  return prefix;
-};
 after(async () => {
-  if (skip === undefined) await removeKeys(url, ...prefixes);
+  if (skip === undefined) await removeKeys(url);
 });
 
 test("a cache is refused where it could not be told of changes, or makes no sense", () => {
@@ -34,7 +28,7 @@ test("a cache is refused where it could not be told of changes, or makes no sens
 /** Through a proxy that counts, with a store beside it that changes things behind its back. */
 async function scene(client: "redis" | "ioredis", maxAgeMs = 60_000) {
   const proxy = await FaultProxy.start(Number(new URL(url).port || 6379));
-  const prefix = newPrefix();
+  const prefix = keyPrefix();
   const clock = new ManualClock();
   const store = new RedisStore(`redis://127.0.0.1:${proxy.port}`, {
     client,
@@ -167,7 +161,7 @@ describe("sessions cached while the server tells of changes", { skip: skip ?? fa
   test("clients of the application's are listened beside, and left alone", async () => {
     await handedOver.connect();
     for (const client of [handedOver, ioredis]) {
-      const prefix = newPrefix();
+      const prefix = keyPrefix();
       const store = new RedisStore(client, { prefix, cache: { maxAgeMs: 600_000 } });
       const other = new RedisStore(url, { prefix });
       const session = record();

@@ -5,13 +5,12 @@ import { storeConformance } from "../../src/testing/index.ts";
 import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
 
 const { url, skip } = sharedRedis;
-const prefixes: string[] = [];
 
 const handedOver = new Redis(url, { lazyConnect: true });
 
 after(async () => {
   handedOver.disconnect();
-  if (skip === undefined) await removeKeys(url, ...prefixes);
+  if (skip === undefined) await removeKeys(url);
 });
 
 // Both packages, and both ways to a connection, against each other.
@@ -20,7 +19,6 @@ storeConformance({
   skip,
   async open(clock) {
     const prefix = keyPrefix();
-    prefixes.push(prefix);
     return [new RedisStore(url, { prefix, clock, client: "redis" }), new RedisStore(handedOver, { prefix, clock })];
   },
 });

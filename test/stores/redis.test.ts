@@ -52,16 +52,10 @@ test("a URL's password is in no error, cause or inspection", async () => {
 });
 
 describe("RedisStore", { skip: skip ?? false }, () => {
-  const prefixes: string[] = [];
-  const newPrefix = () => {
-    const prefix = keyPrefix();
-    prefixes.push(prefix);
-    return prefix;
-  };
-  after(() => removeKeys(url, ...prefixes));
+  after(() => removeKeys(url));
 
   test("touches no keys but its own, whatever characters its prefix has", async () => {
-    const base = newPrefix();
+    const base = keyPrefix();
     const own = `${base}a*[b]?\\^-{x}'"\u0000\n:`;
     const neighbours = ["aX[b]Y:", "abz:", "a*[b]?", "a*b?:", ""].map((text) => `${base}${text}`);
     for (const neighbour of neighbours) {
@@ -86,7 +80,7 @@ describe("RedisStore", { skip: skip ?? false }, () => {
   });
 
   test("leaves nothing behind once everything has ended and was swept", async () => {
-    const prefix = newPrefix();
+    const prefix = keyPrefix();
     const clock = new ManualClock();
     const store = new RedisStore(url, { prefix, clock });
     const now = clock.now();
@@ -105,7 +99,7 @@ describe("RedisStore", { skip: skip ?? false }, () => {
   });
 
   test("a key lives five minutes longer than its session, so that a clock that is behind loses nothing", async () => {
-    const prefix = newPrefix();
+    const prefix = keyPrefix();
     const store = new RedisStore(url, { prefix });
     const session = record();
     const expiryOf = async () =>
@@ -120,7 +114,7 @@ describe("RedisStore", { skip: skip ?? false }, () => {
   });
 
   test("what Redis itself removed is in no list, and the indexes forget it", async () => {
-    const prefix = newPrefix();
+    const prefix = keyPrefix();
     const clock = new ManualClock();
     const store = new RedisStore(url, { prefix, clock });
     const now = clock.now();
@@ -143,7 +137,7 @@ describe("RedisStore", { skip: skip ?? false }, () => {
   });
 
   test("other data under its prefix are an error, and stay as they are", async () => {
-    const prefix = newPrefix();
+    const prefix = keyPrefix();
     const store = new RedisStore(url, { prefix });
     const session = record();
     await store.create("handle", session);
@@ -162,7 +156,7 @@ describe("RedisStore", { skip: skip ?? false }, () => {
   });
 
   test("a session under another handle's key is not taken for that handle's", async () => {
-    const prefix = newPrefix();
+    const prefix = keyPrefix();
     const store = new RedisStore(url, { prefix });
     await store.create("mine", record());
     await store.create("theirs", record({ payload: "secret" }));
@@ -175,7 +169,7 @@ describe("RedisStore", { skip: skip ?? false }, () => {
   test("scripts that the server has forgotten are sent again", async () => {
     const proxyless = createClient({ url });
     await proxyless.connect();
-    const store = new RedisStore(proxyless, { prefix: newPrefix() });
+    const store = new RedisStore(proxyless, { prefix: keyPrefix() });
     const session = record();
     await store.create("first", session);
     await store.create("second", session);
@@ -190,11 +184,11 @@ describe("RedisStore", { skip: skip ?? false }, () => {
   test("a pool, and clients that answer in bytes or numbers as text, will do", async () => {
     const pool = createClientPool({ url }, { maximum: 3 });
     await pool.connect();
-    const asText = new Redis(url, { stringNumbers: true, keyPrefix: newPrefix() });
+    const asText = new Redis(url, { stringNumbers: true, keyPrefix: keyPrefix() });
     const inBytes = createClient({ url, RESP: 2, commandOptions: { typeMapping: { 36: Buffer } } });
     await inBytes.connect();
     for (const client of [pool, asText, inBytes]) {
-      const store = new RedisStore(client, { prefix: newPrefix() });
+      const store = new RedisStore(client, { prefix: keyPrefix() });
       const session = record({ userId: "ann" });
       equal(await store.create("handle", session), true);
       equal(await store.update("handle", { ...session, version: 2 }, 1), "ok");
@@ -213,7 +207,7 @@ describe("RedisStore", { skip: skip ?? false }, () => {
 
   test("a server without replicas can't confirm a write that waits for one", async () => {
     for (const client of packages) {
-      const prefix = newPrefix();
+      const prefix = keyPrefix();
       const careful = new RedisStore(url, { prefix, client, wait: { replicas: 1, timeoutMs: 1 } });
       await refuses(careful.create("handle", record()), "STORE_UNAVAILABLE");
       ok(await careful.load("handle"), "it is there all the same");
@@ -224,7 +218,7 @@ describe("RedisStore", { skip: skip ?? false }, () => {
   test("thousands of writes that wait for replicas share their waits", async () => {
     const proxy = await FaultProxy.start(Number(new URL(url).port || 6379));
     const careful = new RedisStore(`redis://127.0.0.1:${proxy.port}`, {
-      prefix: newPrefix(),
+      prefix: keyPrefix(),
       wait: { replicas: 1, timeoutMs: 20 },
     });
     const session = record();
@@ -240,7 +234,7 @@ describe("RedisStore", { skip: skip ?? false }, () => {
 
   test("a session that is gone can be found by nobody: list, count and end agree while sessions come and go", async () => {
     const clock = new ManualClock();
-    const prefix = newPrefix();
+    const prefix = keyPrefix();
     const store = new RedisStore(url, { prefix, clock });
     const other = new RedisStore(url, { prefix, clock, client: "ioredis" });
     const now = clock.now();
@@ -266,7 +260,7 @@ describe("RedisStore", { skip: skip ?? false }, () => {
   });
 
   test("close waits for what is under way, and refuses the rest", async () => {
-    const store = new RedisStore(url, { prefix: newPrefix() });
+    const store = new RedisStore(url, { prefix: keyPrefix() });
     const created = Promise.all(
       Array.from({ length: 20 }, (_, n) => store.create(`handle${n}`, record({ userId: "ann" }))),
     );
@@ -283,7 +277,7 @@ describe("RedisStore", { skip: skip ?? false }, () => {
     const handed = createClient({ url: `redis://127.0.0.1:${proxy.port}` });
     handed.on("error", () => undefined);
     await handed.connect();
-    const store = new RedisStore(handed, { prefix: newPrefix(), clock });
+    const store = new RedisStore(handed, { prefix: keyPrefix(), clock });
     await store.load("handle");
     proxy.fault = { kind: "drop" };
     const loads = Array.from({ length: 1_000 }, () => store.load("handle").catch((error: unknown) => error));
@@ -300,7 +294,7 @@ describe("RedisStore", { skip: skip ?? false }, () => {
     const listen = (warning: Error) => warnings.push(warning);
     process.on("warning", listen);
     t.after(() => process.off("warning", listen));
-    const store = new RedisStore(url, { prefix: newPrefix() });
+    const store = new RedisStore(url, { prefix: keyPrefix() });
     await store.load("handle");
     await store.close();
     await eventually("a turn", async () => {});
