@@ -399,17 +399,16 @@ test("the log is checkpointed in a quiet moment", async (t) => {
     Array.from({ length: 400 }, (_, n) => store.create(`handle${n}`, record({ payload: "x".repeat(500) }))),
   );
   equal(statSync(path).size, before);
-  clock.advance(5);
-  await store.touch("handle0", clock.now(), clock.now() + 60_000);
-  clock.advance(5);
-  clock.advance(5);
+  clock.advance(2);
+  equal(statSync(path).size, before, "somebody wrote within these two milliseconds");
+  clock.advance(2);
   ok(statSync(path).size > before + 400 * 500);
 });
 
 test("the log does not outgrow its ceiling while nobody is ever quiet", async (t) => {
   const { store, path } = opened(t);
   let largest = 0;
-  for (let round = 0; round < 1_000; round++) {
+  for (let round = 0; round < 2_000; round++) {
     const version = round + 1;
     // Different all through: SQLite logs only the pages that change.
     const payload = `${round}`.padEnd(8).repeat(8_192);
@@ -418,7 +417,7 @@ test("the log does not outgrow its ceiling while nobody is ever quiet", async (t
     largest = Math.max(largest, statSync(`${path}-wal`).size);
   }
   ok(largest > 10 * 1024 * 1024, "so much was logged that the ceiling was needed");
-  ok(largest < 48 * 1024 * 1024, `the log grew to ${largest} bytes`);
+  ok(largest < 90 * 1024 * 1024, `the log grew to ${largest} bytes`);
 });
 
 for (const lost of ["", "-wal"]) {

@@ -6,10 +6,10 @@ import { column, type SqliteDatabase, type SqliteStatement } from "./database.ts
 
 /** From this many pages on, a quiet moment is used for a checkpoint of a few milliseconds: 2 MiB. */
 const QUIET_PAGES = 512;
-/** A moment is quiet when nobody has written for this long. */
-const QUIET_MS = 5;
-/** Where no quiet moment comes, the log is checkpointed at 32 MiB, or at a quarter of what the disk has left. */
-const MOST_PAGES = 8_192;
+/** A moment is quiet when nobody has written for this long: such a moment comes soon unless thousands write every second. */
+const QUIET_MS = 2;
+/** Where none comes, the log is checkpointed at 64 MiB, or at a quarter of what the disk has left. */
+const MOST_PAGES = 16_384;
 /** How often a commit makes sure that the file is still there. */
 const CHECK_PLACE_MS = 100;
 /** The reserve: 2 MiB, or an eighth of what the disk has left. */

@@ -1,0 +1,147 @@
+import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import { reconnectPauseMs } from "../../src/stores/redis/chance.ts";
+import { Keys, SHARDS, shardOf } from "../../src/stores/redis/keys.ts";
+import { decodeValue, encodeValue, HEAD_BYTES, owner, ownerOf, timesOf } from "../../src/stores/redis/value.ts";
+import type { SessionRecord } from "../../src/stores/store.ts";
+
+const record: SessionRecord = {
+  payload: '[0,"n",1]\n1',
+  version: 3,
+  secretHash: "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg",
+  userId: "ann",
+  createdAt: 1_700_000_000_000,
+  touchedAt: 1_700_000_000_001,
+  expiresAt: 1_700_001_800_001,
+};
+/** Exactly what version 1 of this format has always looked like: what is stored must stay readable. */
+const STORED =
+  "100000000003000loyxnpc1000loyw343500loyw3434markmark0x0tqsf00050017" +
+  `"ann"n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg[0,"n",1]\n1`;
+
+const times = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
+const texts = fc.string({ unit: "binary", maxLength: 200 });
+const records = fc.record<SessionRecord>({
+  payload: fc.oneof(texts, fc.string({ unit: fc.constantFrom("\ud800", "\udc00", "a", "\u{1f680}") })),
+  version: times,
+  secretHash: texts,
+  userId: fc.option(texts),
+  createdAt: times,
+  touchedAt: fc.integer({ min: 0, max: 2 ** 50 }),
+  expiresAt: fc.integer({ min: 0, max: 2 ** 50 }),
+});
+
+describe("a session as one string in Redis", () => {
+  test("looks as it always has", () => {
+    equal(encodeValue("handle", record, "markmark"), STORED);
+    deepEqual(decodeValue("handle", STORED), record);
+  });
+
+  test("comes back from UTF-8 as it was, whatever it holds", () => {
+    fc.assert(
+      fc.property(texts, records, (handle, given) => {
+        const value = Buffer.from(encodeValue(handle, given, "markmark")).toString();
+        deepEqual(decodeValue(handle, value), given);
+        deepEqual(timesOf(value), { expiresAt: given.expiresAt, touchedAt: given.touchedAt });
+        equal(ownerOf(value), owner(given.userId));
+      }),
+    );
+  });
+
+  test("tells its owner in ASCII, so that a length counts bytes and characters alike", () => {
+    equal(owner(null), "0000");
+    equal(owner(""), '0002""');
+    equal(
+      owner('ä"\n\u{1f680}'),
+      '000o"\\u00e4\\"\\n\\ud83d\\ude80"'.replace("000o", (24).toString(36).padStart(4, "0")),
+    );
+    match(owner("žluťoučký"), /^[ -~]+$/);
+  });
+
+  test("is nothing when cut off, changed, or another handle's; only the times that move may change", () => {
+    for (let length = 0; length < STORED.length; length++)
+      equal(decodeValue("handle", STORED.slice(0, length)), undefined);
+    equal(decodeValue("other", STORED), undefined);
+    for (let at = 0; at < STORED.length; at++) {
+      for (const bit of [1, 2, 4, 8, 16, 32, 64]) {
+        const character = String.fromCharCode(STORED.charCodeAt(at) ^ bit);
+        const decoded = decodeValue("handle", STORED.slice(0, at) + character + STORED.slice(at + 1));
+        const isTime = at >= 12 && at < 34;
+        const isMark = at >= 45 && at < 53;
+        // A letter's other case is the same digit.
+        if (decoded === undefined) continue;
+        if (isTime) deepEqual({ ...decoded, touchedAt: 0, expiresAt: 0 }, { ...record, touchedAt: 0, expiresAt: 0 });
+        else deepEqual(decoded, record, `at ${at}`);
+        ok(isTime || isMark || bit === 32, `at ${at}`);
+      }
+    }
+  });
+
+  test("any text at all is nothing, and no error", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary", maxLength: 300 }), (text) =>
+        equal(decodeValue("handle", text), undefined),
+      ),
+    );
+    fc.assert(
+      fc.property(
+        fc.string({ unit: fc.constantFrom(...'0123456789az"\\'), minLength: HEAD_BYTES, maxLength: 200 }),
+        (text) => equal(decodeValue("handle", `1${text}`), undefined),
+      ),
+    );
+  });
+
+  test("has room for any user but an absurd one", () => {
+    ok(decodeValue("h", encodeValue("h", { ...record, userId: "x".repeat(100_000) }, "markmark")));
+    throws(() => encodeValue("h", { ...record, userId: "x".repeat(1_700_000) }, "markmark"), TypeError);
+  });
+});
+
+describe("the keys of the Redis store", () => {
+  test("keep a session and the indexes of its shard in one slot, and in no other store's way", () => {
+    const tag = (key: string) => /\{([^}]+)\}/.exec(key)?.[1];
+    for (const prefix of ["sojourn:", "", "{shop}:", "a*[b]?:"]) {
+      const keys = new Keys(prefix);
+      fc.assert(
+        fc.property(texts, (handle) => {
+          const key = keys.session(handle);
+          equal(tag(key), tag(keys.newest(shardOf(handle))));
+          equal(tag(key), tag(keys.ends(shardOf(handle))));
+          ok(key.startsWith(keys.sessions));
+          equal(keys.handleOf(key), handle);
+        }),
+      );
+    }
+    for (const prefix of ["{", "{}", "a{}b{c}", "a{b"]) throws(() => new Keys(prefix), TypeError);
+  });
+
+  test("spread handles evenly", () => {
+    const counts = new Array<number>(SHARDS).fill(0);
+    const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let state = 1;
+    for (let n = 0; n < 25_600; n++) {
+      let handle = "";
+      for (let i = 0; i < 22; i++) {
+        state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+        handle += alphabet[state >>> 26];
+      }
+      const shard = shardOf(handle);
+      counts[shard] = (counts[shard] ?? 0) + 1;
+    }
+    ok(
+      Math.min(...counts) > 50 && Math.max(...counts) < 150,
+      `${Math.min(...counts)} to ${Math.max(...counts)} of 100`,
+    );
+  });
+});
+
+test("pauses before connecting again grow, differ, and end at two seconds", () => {
+  equal(reconnectPauseMs(0), 0);
+  for (let failures = 1; failures < 40; failures++) {
+    const pauses = Array.from({ length: 20 }, () => reconnectPauseMs(failures));
+    const longest = Math.min(2_000, 50 * 2 ** failures);
+    ok(Math.min(...pauses) >= longest / 2 - 1 && Math.max(...pauses) <= longest);
+    ok(new Set(pauses).size > 5);
+  }
+});
