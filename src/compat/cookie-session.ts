@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { undeliverableError } from "../core/committer.ts";
 import "../http/express-request.ts";
 import { type HoldHooks, holdResponse } from "../http/held-response.ts";
+import { isResponse } from "../http/is-response.ts";
 import { keygripSigner, type SignatureKey, type Signer } from "../tokens/signature.ts";
 import { type CookieSettings, Jar, UnsendableCookie } from "./cookie-session/jar.ts";
 import { CookieSession, deserialize, type Holder, serialize } from "./cookie-session/session.ts";
@@ -79,8 +80,7 @@ function cookieSession(
       get: () => exchange.session,
       set: (value: unknown) => exchange.replace(value),
     });
-    const response: Partial<ServerResponse> | undefined = res;
-    if (typeof response?.end === "function" && typeof response.writeHead === "function") holdResponse(res, exchange);
+    if (isResponse(res)) holdResponse(res, exchange);
     next();
   };
 }

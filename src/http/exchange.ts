@@ -9,6 +9,7 @@ import type { Awaitable } from "../stores/store.ts";
 import type { Channel } from "./channel.ts";
 import { deviceOf } from "./device.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
+import { isResponse } from "./is-response.ts";
 import { type Accept, clearLegacy, type LegacySession, takeOver } from "./legacy.ts";
 
 export type Next = (error?: unknown) => void;
@@ -226,7 +227,7 @@ export class Exchange implements HoldHooks, Client {
     this.#visit = visit;
     const res: Partial<ServerResponse> = this.#res;
     // Called with something that is no response (an upgrade, a job): the session works, save() commits it.
-    if (typeof res?.end === "function" && typeof res.writeHead === "function") {
+    if (isResponse(res)) {
       this.#isSealed = res.headersSent === true;
       holdResponse(this.#res, this);
     }

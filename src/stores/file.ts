@@ -1,8 +1,7 @@
-import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
-import { makeFolder } from "./file/disk.ts";
+import { makeFolder, makeRoot } from "./file/disk.ts";
 import { storeError, systemCode } from "./file/failures.ts";
 import { Markers } from "./file/markers.ts";
 import { nameOfHandle, nameOfUser, newName, type State, stateOf } from "./file/names.ts";
@@ -34,8 +33,8 @@ const MOST_TRIES = 1_000;
 const LOOKS_PER_REMOVAL = 10;
 
 /**
- * Sessions as files in a folder, which any number of processes on one machine may share. It needs no database and no
- * package; where Node has `node:sqlite`, the SQLite store does the same several times faster.
+ * Sessions as files in a folder, which any number of processes on one machine may share. It needs no database
+ * and no package.
  *
  * A write that was acknowledged survives `kill -9` and a power cut: the payload, its name and the folder's were synced. Nobody takes
  * a lock. Of a damaged file, as of a missing one, `load` says that there is no session.
@@ -257,7 +256,7 @@ export class FileStore implements IndexedStore {
   }
 
   async #makeFolders(): Promise<void> {
-    await mkdir(this.#root, { recursive: true, mode: 0o700 });
+    await makeRoot(this.#root);
     for (const folder of [...this.#sessions.folders, ...this.#markers.folders]) await makeFolder(folder);
   }
 

@@ -467,8 +467,7 @@ describe("the server", () => {
 
     it("answers 503 where a page was not saved", () => whileLocked((visitor) => visitor.get("/")));
     it("answers 503 where an update was not saved", () =>
-      whileLocked((visitor) => visitor.post("/cart", { item: "mug" })),
-    );
+      whileLocked((visitor) => visitor.post("/cart", { item: "mug" })));
   });
 
   it("is killed and started again: everyone is still signed in", async (t) => {

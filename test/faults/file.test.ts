@@ -240,7 +240,7 @@ test("a folder that vanishes: nobody is signed in, and the next session makes it
 });
 
 test("a file where the folder should be, and a folder that may not be entered, are errors that say so", async (t) => {
-  const { outside, root, clock, store } = place(t);
+  const { root, clock, store } = place(t);
   writeFileSync(root, "");
   for (const call of [
     () => store.load("handle"),
@@ -250,17 +250,20 @@ test("a file where the folder should be, and a folder that may not be entered, a
     await rejects(call, isFailure("STORE_UNAVAILABLE"));
   }
   rmSync(root);
-  const { geteuid, seteuid } = process;
-  if (geteuid?.() !== 0 || seteuid === undefined) {
-    mkdirSync(root, { mode: 0 });
-    await rejects(store.load("handle"), isFailure("STORE_UNAVAILABLE"));
-    chmodSync(root, 0o700);
-    return;
-  }
-  t.diagnostic("as root, permissions forbid nothing: a folder that can't be made instead");
-  const impossible = new FileStore("/proc/sojourn", { clock });
+  const impossible = new FileStore("/dev/null/sessions", { clock });
   await rejects(impossible.create("handle", recordFor(clock)), isFailure("STORE_UNAVAILABLE"));
-  ok(existsSync(outside));
+  mkdirSync(root, { mode: 0 });
+  // As root, permissions forbid nothing.
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(65_534);
+  try {
+    await rejects(store.load("handle"), isFailure("STORE_UNAVAILABLE"));
+    await rejects(store.create("handle", recordFor(clock)), isFailure("STORE_UNAVAILABLE"));
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+  chmodSync(root, 0o700);
+  equal(await store.create("handle", recordFor(clock)), true);
 });
 
 test("a full disk: what was there is whole, ending sessions works, and then there is room", {
@@ -295,6 +298,7 @@ test("a full disk: what was there is whole, ending sessions works, and then ther
     deepEqual(await store.load(handle), record);
   }
   deepEqual(readdirSync(join(folder, "sessions/tmp")), [], "nothing half written stays");
+  for (const session of globSync(join(folder, "sessions/sessions/*/*"))) equal(readdirSync(session).length, 2);
   for (const handle of created.slice(0, 5)) equal(await store.delete(handle), true);
   for (const handle of created.slice(0, 5)) equal(await store.load(handle), undefined);
   equal(await store.create("again", record), true);

@@ -24,7 +24,7 @@ function open(t: TestContext, ...args: ConstructorParameters<typeof RedisStore>)
 
 /** A site that remembers a visitor, with a store that it doesn't wait long for. */
 async function site(t: TestContext, store: RedisStore) {
-  const storeTimeout = { read: "300ms", commit: "300ms" } as const;
+  const storeTimeout = { read: "1s", commit: "1s" } as const;
   return startSite(t, { store, storeTimeout }, (app) => {
     app.get("/", (req, res) => res.json({ userId: req.session.userId }));
     app.get("/static", (_req, res) => res.json({}));

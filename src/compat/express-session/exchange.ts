@@ -2,6 +2,7 @@ import type { ServerResponse } from "node:http";
 import { goneError } from "../../core/committer.ts";
 import { SojournError } from "../../core/errors.ts";
 import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
+import { isResponse } from "../../http/is-response.ts";
 import { type SignatureKey, signValue } from "../../tokens/signature.ts";
 import { type Done, once, promised } from "../callbacks.ts";
 import { type Environment, enter } from "./environment.ts";
@@ -55,11 +56,10 @@ export class Exchange implements HoldHooks {
     enter(req, this.#env);
     const ids = presentedIds(req, this.#env.name, this.#secrets, !this.#env.isVersion2);
     this.#present(ids[0]);
-    const res: Partial<ServerResponse> | undefined = this.#res;
     // Sockets and jobs come with half a response, or none: their sessions are saved by save().
-    if (typeof res?.end === "function" && typeof res.writeHead === "function") {
+    if (isResponse(this.#res)) {
       holdResponse(this.#res, this);
-      res.on?.("error", ignoreSecondEnd);
+      this.#res.on("error", ignoreSecondEnd);
     }
     if (ids.length > 0) {
       this.#load(ids);

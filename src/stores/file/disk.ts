@@ -9,12 +9,15 @@ const READ = constants.O_RDONLY | constants.O_NOFOLLOW;
 const WRITE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const FOLDER = READ | constants.O_DIRECTORY;
 
-/** Writes a file that must not be there yet, and waits until the disk has it. */
+/** Writes a file that must not be there yet, and waits until the disk has it. Leaves none where it fails: a full disk needs the room. */
 export async function writeNew(path: string, content: Buffer): Promise<void> {
   const file = await open(path, WRITE_NEW, 0o600);
   try {
     await file.writeFile(content);
     await file.sync();
+  } catch (error) {
+    await remove(path);
+    throw error;
   } finally {
     await file.close();
   }
@@ -68,6 +71,16 @@ export async function makeFolder(folder: string): Promise<void> {
   const stats = await lstat(folder);
   if (stats.isSymbolicLink()) throw linkError(folder);
   if ((stats.mode & 0o077) !== 0) await chmod(folder, 0o700);
+}
+
+/** Makes a folder and those that it is in, where they are missing. `mkdir` with `recursive` never comes back from `/proc`. */
+export async function makeRoot(folder: string): Promise<void> {
+  const make = () => unless(["EEXIST"], undefined, () => mkdir(folder, { mode: 0o700 }));
+  const parent = dirname(folder);
+  const isMissing = await unless(["ENOENT"], true, make);
+  if (isMissing !== true || parent === folder) return;
+  await makeRoot(parent);
+  await make();
 }
 
 export async function refuseLink(path: string): Promise<void> {

@@ -75,9 +75,14 @@ export class Sessions {
   async prepare(handle: string, record: SessionRecord, state: State): Promise<string> {
     const prepared = join(this.#tmp, newName());
     await mkdir(prepared, { mode: 0o700 });
-    await writeNew(join(prepared, state.payloadName), encodeContent(handle, record));
-    await mark(join(prepared, state.name));
-    await syncNames(prepared);
+    try {
+      await writeNew(join(prepared, state.payloadName), encodeContent(handle, record));
+      await mark(join(prepared, state.name));
+      await syncNames(prepared);
+    } catch (error) {
+      await this.discard(prepared);
+      throw error;
+    }
     return prepared;
   }
 

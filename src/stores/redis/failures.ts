@@ -48,7 +48,7 @@ export function isFromReplica(error: unknown): boolean {
   return word === "READONLY" || word === "MASTERDOWN";
 }
 
-/** Whether a connection was lost with a command under way: what became of the command is not known. */
+/** Whether a connection was lost under a command: what became of the command is not known. */
 export function isLost(error: unknown): boolean {
   return !isReply(error) && (LOST.has(wordOf(error)) || (error instanceof Error && LOST_MESSAGE.test(error.message)));
 }
@@ -64,7 +64,8 @@ const LOST = new Set([
   "MaxRetriesPerRequestError",
 ]);
 /** Of `ioredis`, whose errors have neither a code nor a name of their own. */
-const LOST_MESSAGE = /^(Connection is closed|Command aborted due to connection close|Socket timeout)/;
+const LOST_MESSAGE =
+  /^(Connection is closed|Command aborted due to connection close|Socket timeout|Stream isn't writeable)/;
 
 const REPLY = /^([A-Z][A-Z]+)(?: |$)/;
 

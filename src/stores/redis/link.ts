@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
+import { isLost } from "./failures.ts";
 import { CONNECT_TIMEOUT_MS, type OwnClient, type Package } from "./packages.ts";
 
 /** A connection that answers nothing for this long is given up: its other end may be gone without having said so. */
@@ -12,6 +13,8 @@ export class Link {
   readonly #clock: Clock;
   #state: "opening" | "ready" | "down" | "ended" = "opening";
   #openingSince: number;
+  /** Whether the client's last news was good. */
+  #isConnected = false;
   #waiters: ((isReady: boolean) => void)[] = [];
   /** Commands without a reply, and when the first of them was sent or the last reply came. */
   #pending = 0;
@@ -21,9 +24,16 @@ export class Link {
     this.#clock = clock;
     this.#openingSince = clock.now();
     this.client = connect(url, {
-      ready: () => this.#enter("ready"),
+      ready: () => {
+        this.#isConnected = true;
+        this.#enter("ready");
+      },
       // A connection that was lost is one attempt away from being there again; an attempt that failed is bad news.
-      lost: () => this.#enter(this.#state === "ready" ? "opening" : "down"),
+      lost: () => {
+        const wasConnected = this.#isConnected;
+        this.#isConnected = false;
+        this.#enter(wasConnected ? "opening" : "down");
+      },
       garbled: () => this.end(),
     });
   }
@@ -49,6 +59,10 @@ export class Link {
     this.#pending++;
     try {
       return await send();
+    } catch (error) {
+      // A command may learn it before the client says so.
+      if (isLost(error) && this.#isConnected) this.#enter("opening");
+      throw error;
     } finally {
       this.#pending--;
       this.#quietSince = this.#clock.now();

@@ -96,8 +96,8 @@ export class Upkeep {
     if (this.#file === "") return;
     this.#logged += pages;
     if (this.#logged >= this.#mostPages || this.#outgrowsReserve()) this.checkpoint();
-    this.#wroteLately = true;
     if (this.#cancelQuiet === undefined) this.#awaitQuiet();
+    else this.#wroteLately = true;
   }
 
   /**
