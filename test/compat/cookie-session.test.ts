@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import cookieSession, { type CookieSessionOptions } from "../../src/compat/cookie-session.ts";
-import { type AnyRequest, type Cleanup, load, type Middleware, pairOf, serve } from "./world.ts";
+import { type Cleanup, load, type Middleware, pairOf, serve } from "./world.ts";
 
 type Handler = (
   req: { url?: string; session: ReturnType<typeof Object> },
@@ -10,7 +10,7 @@ type Handler = (
 
 function site(t: Cleanup, options: CookieSessionOptions, handler: Handler, errors: unknown[] = []) {
   const middleware = cookieSession({ keys: ["a"], ...options }) as Middleware;
-  return serve(t, middleware, (req, res) => handler(req as AnyRequest & { session: object }, res), errors);
+  return serve(t, middleware, (req, res) => handler(Object(req), res), errors);
 }
 
 const write: Handler = (req, res) => {
