@@ -25,7 +25,11 @@ export interface CommitterOptions {
   events: Events;
   maxBytes: number;
   /** Set where the token that travels is the record. `revocable`: sessions can be ended without the client's help. */
-  carried?: { revocable: boolean };
+  carried?: {
+    revocable: boolean;
+    /** Whether the token has room, where `maxBytes` alone doesn't tell. */
+    fits?: (record: Pick<SessionRecord, "payload" | "userId">) => boolean;
+  };
 }
 
 /** Told of what a commit means for the client's token. */
@@ -216,13 +220,17 @@ export class Committer {
   #refuseOversize(payload: string, content: Content, userId: string | null): void {
     const user = this.carried === undefined ? "" : (userId ?? "");
     // A UTF-16 unit is at most three bytes of UTF-8.
-    if ((payload.length + user.length) * 3 <= this.#maxBytes) return;
-    if (Buffer.byteLength(payload) + Buffer.byteLength(user) <= this.#maxBytes) return;
+    const isSmall =
+      (payload.length + user.length) * 3 <= this.#maxBytes ||
+      Buffer.byteLength(payload) + Buffer.byteLength(user) <= this.#maxBytes;
+    const fits = this.carried?.fits;
+    if (isSmall && (fits === undefined || fits({ payload, userId }))) return;
+    const limit = isSmall ? "than its cookies, even compressed" : `than maxBytes (${this.#maxBytes})`;
     const largest = [...content.texts].sort((a, b) => b[1].length - a[1].length).slice(0, 3);
     const named = largest.map(([name, text]) => `${JSON.stringify(name)} (${Buffer.byteLength(text)} bytes)`);
     throw new SojournError(
       "TOO_LARGE",
-      `the session is larger than maxBytes (${this.#maxBytes}); its largest properties: ${named.join(", ")}. Keep large data in your database and its ID in the session, or ${this.carried === undefined ? "raise maxBytes" : "raise the store's chunks"}`,
+      `the session is larger ${limit}; its largest properties: ${named.join(", ")}. Keep large data in your database and its ID in the session, or ${this.carried === undefined ? "raise maxBytes" : "raise the store's chunks"}`,
     );
   }
 }

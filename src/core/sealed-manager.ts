@@ -1,6 +1,6 @@
 import type { Awaitable, SessionStore } from "../stores/store.ts";
 import type { KeyRing, Secret } from "../tokens/key-ring.ts";
-import { Sealer, sealRoom } from "../tokens/seal.ts";
+import { COARSE_BUCKET, Sealer, sealRoom } from "../tokens/seal.ts";
 import { isHandle } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import { CarriedRecords } from "./carried-records.ts";
@@ -12,7 +12,7 @@ import type { Events } from "./events.ts";
 import type { Opening, SessionKeeper, TokenScope } from "./keeper.ts";
 import { type Capabilities, type ManagerOptions, SessionManager } from "./manager.ts";
 import { decodePayload } from "./record.ts";
-import { decodeSealed, encodeSealed, SEALED_RECORD_BYTES } from "./sealed-record.ts";
+import { decodeSealed, encodeSealed, MOST_INFLATED_BYTES, SEALED_RECORD_BYTES, sealedBytes } from "./sealed-record.ts";
 import { stateOf } from "./session.ts";
 import { StoreAccess } from "./store-access.ts";
 import { Superseded } from "./superseded.ts";
@@ -26,6 +26,7 @@ export interface ClientSideStore {
     secret?: Secret;
     revocations?: SessionStore;
     chunks?: number;
+    compress?: boolean;
   };
 }
 
@@ -33,6 +34,8 @@ export interface SealedManagerOptions extends Omit<ManagerOptions, "store"> {
   ring: KeyRing;
   /** Where ended sessions are noted; without it a copy of a seal lives until its own deadline. */
   revocations: SessionStore | undefined;
+  /** Whether long data is deflated before it is sealed. What others deflated opens in any case. */
+  compress: boolean;
 }
 
 /** Clocks of an application's machines may differ by this much; a seal from further in the future is none. */
@@ -100,7 +103,8 @@ export class SealedManager implements SessionKeeper {
   }
 
   visit(client: Client, opened: OpenedSession | undefined, scope: TokenScope): Visit {
-    const { deadlines, limits, tokens, maxBytes } = this.#options;
+    const { deadlines, limits, tokens, maxBytes, compress } = this.#options;
+    const room = compress ? sealRoom(scope.room, COARSE_BUCKET) : sealRoom(scope.room);
     const { clock } = this;
     const events = this.#events;
     const store = new CarriedRecords(clock, this.#endings, opened);
@@ -110,8 +114,11 @@ export class SealedManager implements SessionKeeper {
       limits,
       tokens,
       events,
-      maxBytes: Math.min(maxBytes, sealRoom(scope.room) - SEALED_RECORD_BYTES),
-      carried: { revocable: this.#endings !== undefined },
+      maxBytes: Math.min(maxBytes, compress ? MOST_INFLATED_BYTES : room - SEALED_RECORD_BYTES),
+      carried: {
+        revocable: this.#endings !== undefined,
+        ...(compress && { fits: (record) => sealedBytes(record, true) <= room }),
+      },
     });
     const env: VisitEnvironment = {
       committer,
@@ -126,7 +133,9 @@ export class SealedManager implements SessionKeeper {
   }
 
   tokenOf({ session, record }: Visit, { name }: TokenScope): string {
-    return this.#sealerOf(name).seal(encodeSealed(session.id, record));
+    const sealer = this.#sealerOf(name);
+    if (!this.#options.compress) return sealer.seal(encodeSealed(session.id, record));
+    return sealer.seal(encodeSealed(session.id, record, true), [], COARSE_BUCKET);
   }
 
   async list(): Promise<never> {

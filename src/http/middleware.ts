@@ -236,7 +236,12 @@ export function session(options: SessionOptions = {}): Sessions {
     tokens: new TokenSource(),
   };
   const manager: SessionKeeper & Omit<ManagerMembers, "on"> = isClientSide(store)
-    ? new SealedManager({ ...common, ring: keysToSeal(ring, "a SealedStore"), revocations: sealing?.revocations })
+    ? new SealedManager({
+        ...common,
+        ring: keysToSeal(ring, "a SealedStore"),
+        revocations: sealing?.revocations,
+        compress: sealing?.compress === true,
+      })
     : new SessionManager({
         ...common,
         store: options.encrypt === true ? encrypted(store, keysToSeal(ring, "encrypt")) : store,

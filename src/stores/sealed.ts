@@ -12,9 +12,16 @@ export interface SealedStoreOptions {
   revocations?: SessionStore;
   /** How many cookies of 4 KiB a session may take: 1 (the default), 2 or 3. Proxies limit a response's headers, nginx to 4 or 8 KiB. */
   chunks?: 1 | 2 | 3;
+  /**
+   * Whether data of 1 KiB and more is deflated before it is sealed, so that two to three times as much ordinary text fits; at most 64 KiB.
+   * Don't where the session holds secrets (a CSRF token, an access token) beside text that others choose, such as search words: the
+   * cookie's length then tells an eavesdropper how alike the two are (CRIME, BREACH). Lengths are padded to 128 bytes, which makes that
+   * slower, not impossible. Default: false.
+   */
+  compress?: boolean;
 }
 
-const KNOWN = new Set(["secret", "revocations", "chunks"]);
+const KNOWN = new Set(["secret", "revocations", "chunks", "compress"]);
 
 /**
  * Sessions without a server's memory: the data itself travels in the cookie, encrypted and authenticated (XAES-256-GCM), with its
@@ -33,8 +40,9 @@ export class SealedStore {
       if (!KNOWN.has(name))
         throw new TypeError(`SealedStore: ${name} is no option; there are ${[...KNOWN].join(", ")}`);
     }
-    const { chunks = 1, revocations } = options;
+    const { chunks = 1, revocations, compress = false } = options;
     if (chunks !== 1 && chunks !== 2 && chunks !== 3) throw new TypeError("SealedStore: chunks must be 1, 2 or 3");
+    if (typeof compress !== "boolean") throw new TypeError("SealedStore: compress must be true or false");
     if (revocations !== undefined && typeof revocations?.load !== "function") {
       throw new TypeError("SealedStore: revocations must be a store, such as new SqliteStore(file)");
     }

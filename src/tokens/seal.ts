@@ -7,17 +7,19 @@ import { NONCE_BYTES, TAG_BYTES, Xaes } from "./xaes.ts";
  * Seals, format 1: text that only the holder of a key can read or make.
  *
  *     base64url( version[1] = 1 | key ID[4] | nonce[24] | ciphertext | tag[16] )      canonical, unpadded
- *     plaintext:  length u32 | body | zeros up to a multiple of 32
+ *     plaintext:  length u32 | body | zeros up to a multiple of 32, or of 128 where the body was compressed
  *     additional: "sojourn" 0 | version | key ID | for each of purpose, name, namespace, bindings: length u32, UTF-8
  *
  * The purpose, the name and whatever else a seal is bound to are authenticated, not stored: a seal made for one thing
- * is none for any other. The key ID and the version are all that is readable, and the length tells of the body to 32 bytes only.
+ * is none for any other. The key ID and the version are all that is readable, and the length tells of the body to 32 bytes only, or to 128.
  */
 const VERSION = 1;
 const KEY_ID_BYTES = 4;
 const HEAD_BYTES = 1 + KEY_ID_BYTES + NONCE_BYTES;
 const LENGTH_BYTES = 4;
 const BUCKET = 32;
+/** For bodies that may be compressed: their length tells of what they say, too (CRIME, BREACH). */
+export const COARSE_BUCKET = 128;
 const MAGIC = Buffer.from("sojourn\0", "latin1");
 const ALPHABET = /^[A-Za-z0-9_-]+$/;
 
@@ -52,8 +54,11 @@ export class Sealer {
     this.#random = random;
   }
 
-  /** @param bindings what the seal belongs to; `open` must be given the same. */
-  seal(body: Buffer, bindings: readonly string[] = []): string {
+  /**
+   * @param bindings what the seal belongs to; `open` must be given the same.
+   * @param bucket what the length is padded to a multiple of.
+   */
+  seal(body: Buffer, bindings: readonly string[] = [], bucket: number = BUCKET): string {
     const key = this.#keys[0];
     if (key === undefined) throw new TypeError("a key ring has at least one key");
     const head = Buffer.alloc(HEAD_BYTES);
@@ -62,7 +67,7 @@ export class Sealer {
     const nonce = head.subarray(1 + KEY_ID_BYTES);
     // A generator that fails throws, and nothing is sealed (CVE-2025-66565).
     this.#random(nonce);
-    const plaintext = Buffer.alloc(padded(LENGTH_BYTES + body.length));
+    const plaintext = Buffer.alloc(padded(LENGTH_BYTES + body.length, bucket));
     plaintext.writeUInt32BE(body.length);
     body.copy(plaintext, LENGTH_BYTES);
     const sealed = key.cipher.encrypt(nonce, plaintext, this.#additional(head, bindings));
@@ -108,24 +113,25 @@ export class Sealer {
 
 /** How long a seal's text is for a body of so many bytes. */
 export function sealLength(bodyBytes: number): number {
-  return Math.ceil(((HEAD_BYTES + padded(LENGTH_BYTES + bodyBytes) + TAG_BYTES) * 4) / 3);
+  return Math.ceil(((HEAD_BYTES + padded(LENGTH_BYTES + bodyBytes, BUCKET) + TAG_BYTES) * 4) / 3);
 }
 
 /** The largest body whose seal is at most so many characters long. */
-export function sealRoom(characters: number): number {
+export function sealRoom(characters: number, bucket: number = BUCKET): number {
   const plaintext = Math.floor((characters * 3) / 4) - HEAD_BYTES - TAG_BYTES;
-  return Math.max(0, Math.floor(plaintext / BUCKET) * BUCKET - LENGTH_BYTES);
+  return Math.max(0, Math.floor(plaintext / bucket) * bucket - LENGTH_BYTES);
 }
 
-function padded(bytes: number): number {
-  return Math.ceil(bytes / BUCKET) * BUCKET;
+function padded(bytes: number, bucket: number): number {
+  return Math.ceil(bytes / bucket) * bucket;
 }
 
 /** Only what `seal` would have written: exactly the padding that is needed, and all of it zero. */
 function unpadded(plaintext: Buffer): Buffer | undefined {
   const length = plaintext.readUInt32BE();
   const end = LENGTH_BYTES + length;
-  if (padded(end) !== plaintext.length || plaintext.subarray(end).some((byte) => byte !== 0)) return undefined;
+  const isPadded = [BUCKET, COARSE_BUCKET].some((bucket) => padded(end, bucket) === plaintext.length);
+  if (!isPadded || plaintext.subarray(end).some((byte) => byte !== 0)) return undefined;
   return plaintext.subarray(LENGTH_BYTES, end);
 }
 

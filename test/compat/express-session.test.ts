@@ -155,6 +155,13 @@ describe("IDs", () => {
       cookie: "connect.sid=s%3Aapple.D8Y%2BpkTAmeR0PobOhY4G97PRW%2Bj7bUnP%2F5m6%2FOn1MCU",
     });
     assert.equal(text, "fresh");
+    const { store, operations } = recorded(new MemoryStore());
+    const strict = await site(t, { store }, write);
+    const signed = "apple.D8Y%2BpkTAmeR0PobOhY4G97PRW%2Bj7bUnP%2F5m6%2FOn1MCU";
+    for (const value of ["apple", "s:apple", "s:apple.", `x:${signed}`, signed, `S:${signed}`, "s:.", "s:"]) {
+      await strict.get("/", { cookie: `connect.sid=${value}` });
+    }
+    assert.ok(operations.every((line) => line.startsWith("set ") && line !== "set apple"));
   });
 
   test("with characters that a cookie can't hold are encoded", async (t) => {
@@ -572,9 +579,11 @@ describe("a session that was destroyed stays so", () => {
         const answer = site.get(path, { cookie });
         await arrived;
         await site.get(logout, { cookie });
+        const set = mock.method(gate.store, "set");
         slow.emit("go");
         assert.equal((await answer).text, "done");
         assert.doesNotMatch(JSON.stringify(gate.store.sessions), /ada|slow/);
+        assert.equal(set.mock.callCount(), 0);
         if (path === "/slow-save") assert.equal(Object(saves[0]).code, "SESSION_GONE");
       });
     }

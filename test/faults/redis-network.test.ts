@@ -88,17 +88,18 @@ describe("a network that fails between the store and Redis", { skip: noPrivateRe
 
     test(`slow: served within the deadline, refused after it, and served again (${client})`, async (t) => {
       const { proxy, store } = await scene(t, { client });
-      const { send } = await startSite(t, { store, storeTimeout: { read: "250ms", commit: "250ms" } }, (app) => {
+      const { send } = await startSite(t, { store, storeTimeout: { read: "800ms", commit: "800ms" } }, (app) => {
         app.get("/", (req, res) => res.json({ userId: req.session.userId }));
         app.post("/login", async (req, res) => {
           await req.session.login("ann");
           res.json({});
         });
       });
+      await store.load("connects");
       const token = tokenOf(await send("/login", { method: "POST" }));
       proxy.fault = { kind: "delay", ms: 20 };
       equal((await send("/", { token })).json()["userId"], "ann");
-      proxy.fault = { kind: "delay", ms: 400 };
+      proxy.fault = { kind: "delay", ms: 1_000 };
       const late = await send("/", { token });
       deepEqual([late.status, late.json()["code"], late.cookie], [503, "STORE_TIMEOUT", "kept"]);
       proxy.fault = { kind: "pass" };

@@ -122,8 +122,10 @@ describe("a Redis server that fails", { skip: noPrivateRedis ?? false }, () => {
       await redis.ask("EVAL", "for i = 1, 1500 do redis.call('SET', 'filler' .. i, i) end", "0");
       await redis.ask("SAVE");
       await redis.kill();
-      await redis.start("--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024");
+      // Half a minute, if it were left alone.
+      await redis.start("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024");
       await eventually("a refusal", () => refuses(store.load("handle"), "STORE_UNAVAILABLE"));
+      await redis.ask("CONFIG", "SET", "key-load-delay", "0");
       await eventually("the end of loading", async () => deepEqual(await store.load("handle"), session));
     });
 

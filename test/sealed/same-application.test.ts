@@ -21,6 +21,7 @@ const kinds: [string, (t: TestContext, clock: ManualClock) => SiteOptions][] = [
   ["SqliteStore with encrypt", (t, clock) => ({ store: sqlite(t, clock), secret, encrypt: true })],
   ["SealedStore", () => ({ store: new SealedStore({ secret }) })],
   ["SealedStore in chunks", () => ({ store: new SealedStore({ secret, chunks: 3 }) })],
+  ["SealedStore with compress", () => ({ store: new SealedStore({ secret, compress: true }) })],
 ];
 
 /** The methods with callbacks, as Passport and its kind call them. */

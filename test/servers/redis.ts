@@ -126,6 +126,8 @@ export class PrivateRedis {
       await this.ask("PING").catch((error) => {
         if (!String(error).includes("LOADING")) throw error;
       });
+      // Somebody else's server may have come to this port first.
+      if (!/Server initialized|Sentinel ID is/.test(server.output)) throw new Error(server.output);
     });
   }
 

@@ -76,6 +76,8 @@ function ofIoredis({ Redis }: Pick<typeof import("ioredis"), "Redis">): Package 
       // Also what makes commands fail that were under way when the connection was lost.
       maxRetriesPerRequest: 0,
       connectTimeout: CONNECT_TIMEOUT_MS,
+      // How long it may wait to ask again whether a server that was loading its data has done so.
+      maxLoadingRetryTime: 500,
       retryStrategy: (attempts) => reconnectPauseMs(attempts - 1),
     });
   return {

@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { type Browser, type BrowserContext, chromium } from "playwright-core";
+import { systemClock } from "../../src/core/clock.ts";
+import { SealedStore } from "../../src/stores/sealed.ts";
+import { SharedCleanup } from "../examples/site.ts";
+import { type Handler, type Site, site } from "../http/site.ts";
+
+const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const missing = !existsSync(CHROMIUM);
+if (missing && process.env["CI"] === "true") throw new Error(`${CHROMIUM} is missing: CI runs the browser tests`);
+
+const PROSE = ["README.md", "docs/SEALED.md", "docs/ARCHITECTURE.md"]
+  .map((file) => readFileSync(join(import.meta.dirname, "../..", file), "utf8"))
+  .join("\n");
+const digest = (text: string) => `${text.length} characters, ${createHash("sha256").update(text).digest("hex")}`;
+const secret = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
+
+const app: Handler = async (req, res) => {
+  const { pathname, searchParams } = new URL(req.url ?? "/", "http://x");
+  const size = Number(searchParams.get("size"));
+  if (pathname === "/favicon.ico") {
+    res.writeHead(204).end();
+    return;
+  }
+  if (pathname === "/login") await req.session.login("alice");
+  if (pathname === "/draft") Reflect.set(req.session, "draft", PROSE.slice(0, size));
+  if (pathname === "/logout") await req.session.logout();
+  const { session } = req;
+  const draft: unknown = Reflect.get(session, "draft");
+  const count = Number(Reflect.get(session, "count") ?? 0) + 1;
+  if (pathname === "/count") Reflect.set(session, "count", count);
+  res.setHeader("Content-Type", "application/json");
+  res.end(
+    JSON.stringify({
+      user: session.userId,
+      draft: typeof draft === "string" ? digest(draft) : null,
+      count: Reflect.get(session, "count") ?? 0,
+    }),
+  );
+};
+
+describe("a sealed session in a browser", {
+  skip: missing && `no browser at ${CHROMIUM} (set CHROMIUM)`,
+  timeout: 60_000,
+}, () => {
+  const shared = new SharedCleanup();
+  let browser: Browser;
+  let shop: Site;
+
+  before(async () => {
+    // The browser's own clock decides which cookies it keeps.
+    const store = new SealedStore({ secret, chunks: 3, compress: true });
+    shop = await site(shared, { store }, app);
+    shop.clock.advance(systemClock.now() - shop.clock.now());
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  });
+  after(async () => {
+    await browser?.close();
+    await shared.run();
+  });
+
+  const jar = async (context: BrowserContext) => (await context.cookies()).map(({ name }) => name).sort();
+
+  it("survives with 12 KB over several pages, shrinks, and ends at logout", async () => {
+    const context = await browser.newContext({ baseURL: `http://127.0.0.1:${shop.port}` });
+    context.setDefaultTimeout(15_000);
+    const page = await context.newPage();
+    const visit = async (path: string): Promise<unknown> => {
+      const response = await page.goto(path);
+      assert.equal(response?.status(), 200, path);
+      return response.json();
+    };
+    const long = PROSE.slice(0, 12_000);
+    await visit("/login");
+    assert.deepEqual(await jar(context), ["sid"]);
+    await visit("/draft?size=12000");
+    const parts = await jar(context);
+    assert.ok(parts.length >= 2 && parts.length <= 3, parts.join());
+    assert.deepEqual(parts, ["sid.0", "sid.1", "sid.2"].slice(0, parts.length), "and the one cookie before is gone");
+    for (let count = 1; count <= 3; count += 1) {
+      assert.deepEqual(await visit("/count"), { user: "alice", draft: digest(long), count });
+      assert.deepEqual(await jar(context), parts);
+    }
+    // Another page of the same browser has the same session.
+    const other = await context.newPage();
+    const seen = await other.goto("/");
+    assert.deepEqual(await seen?.json(), { user: "alice", draft: digest(long), count: 3 });
+    const script = await other.evaluate("document.cookie");
+    assert.equal(script, "", "no script reads any part");
+
+    await visit("/draft?size=100");
+    assert.deepEqual(await jar(context), ["sid"], "the parts are gone");
+    assert.deepEqual(await visit("/"), { user: "alice", draft: digest(long.slice(0, 100)), count: 3 });
+
+    await visit("/draft?size=12000");
+    assert.deepEqual(await jar(context), parts);
+    assert.deepEqual(await visit("/logout"), { user: null, draft: null, count: 0 });
+    assert.deepEqual(await jar(context), [], "nothing is left in the browser");
+    assert.deepEqual(await visit("/"), { user: null, draft: null, count: 0 });
+    await context.close();
+    assert.deepEqual(shop.errors, []);
+  });
+});
