@@ -181,7 +181,8 @@ describe("PostgresStore alone", { skip }, () => {
       )
     ).rows;
     equal(counts.all, 400);
-    ok(counts.hot >= 380, `${counts.hot} of 400 touches were heap-only`);
+    // Not all: an open transaction of another test on this server keeps old versions, and so their room.
+    ok(counts.hot >= 300, `${counts.hot} of 400 touches were heap-only`);
     await store.close();
   });
 
