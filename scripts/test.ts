@@ -27,14 +27,20 @@ const RUN_TIMEOUT_MS = 10 * 60_000;
 const TEST_TIMEOUT_MS = 2 * 60_000;
 
 const ci = process.env.CI === "true";
-const concurrency = Math.max(2, availableParallelism());
+// One more than cores: many tests wait for a server, a child process or a deadline.
+const concurrency = Math.max(2, availableParallelism() + 1);
+/** They take long and need more than Node. Their own commands run them, and CI does: `npm run test:browser`, `npm run test:package`. */
+const APART = /^test\/(?:browser|package)\/|\/browser\.test\.ts$/;
 const filters = positionals.map((filter) => (relative(root, resolve(root, filter)) || ".").split(sep).join("/"));
 const files = globSync("test/**/*.test.ts", { exclude: ["test/package/apps/**"] })
   .map((file) => file.split(sep).join("/"))
-  .filter((file) => filters.length === 0 || filters.some((filter) => filter === "." || file.includes(filter)))
+  .filter((file) =>
+    filters.length === 0 ? !APART.test(file) : filters.some((filter) => filter === "." || file.includes(filter)),
+  )
   .sort();
 
 console.log(`Node ${process.version}, ${files.length} test files, ${concurrency} at a time${ci ? ", CI" : ""}`);
+if (filters.length === 0) console.log("Apart: npm run test:browser, npm run test:package");
 if (files.length === 0) {
   console.error(`No test file matches ${filters.join(", ") || "test/**/*.test.ts"}.`);
   process.exit(1);
