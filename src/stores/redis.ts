@@ -102,7 +102,7 @@ export class RedisStore implements IndexedStore {
       return connection;
     };
     const reads = handedOver ?? another();
-    const writes = wait === undefined ? reads : new ReplicatedWrites(another(), wait);
+    const writes = wait === undefined ? reads : new ReplicatedWrites(another(), wait, clock);
     const onFirstAnswer = () => void warnOfEviction(reads, keys.newest(0));
     const commands = new Commands({ reads, writes, clock, onFirstAnswer });
     this.#clock = clock;

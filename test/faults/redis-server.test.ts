@@ -88,8 +88,8 @@ describe("a Redis server that fails", { skip: noPrivateRedis ?? false }, () => {
       const redis = await server(t);
       await redis.kill();
       const store = open(t, redis.url, { client });
-      await refuses(store.load("handle"), "STORE_UNAVAILABLE");
-      await refuses(store.create("handle", record()), "STORE_UNAVAILABLE");
+      await refuses(store.load("handle"), "STORE_UNAVAILABLE", "ECONNREFUSED");
+      await refuses(store.create("handle", record()), "STORE_UNAVAILABLE", "ECONNREFUSED");
       await redis.start();
       await eventually("the connection", async () => equal(await store.create("handle", record()), true));
     });
@@ -119,11 +119,11 @@ describe("a Redis server that fails", { skip: noPrivateRedis ?? false }, () => {
       const store = open(t, redis.url, { client });
       const session = record();
       await store.create("handle", session);
-      await redis.ask("EVAL", "for i = 1, 1500 do redis.call('SET', 'filler' .. i, i) end", "0");
+      await redis.ask("EVAL", "for i = 1, 3000 do redis.call('SET', 'filler' .. i, i) end", "0");
       await redis.ask("SAVE");
       await redis.kill();
-      // Half a minute, if it were left alone.
-      await redis.start("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024");
+      // Six seconds, if it were left alone.
+      await redis.start("--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024");
       await eventually("a refusal", () => refuses(store.load("handle"), "STORE_UNAVAILABLE"));
       await redis.ask("CONFIG", "SET", "key-load-delay", "0");
       await eventually("the end of loading", async () => deepEqual(await store.load("handle"), session));
@@ -152,6 +152,15 @@ describe("a Redis server that fails", { skip: noPrivateRedis ?? false }, () => {
         await redis.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
         equal((await store.load("handle"))?.version, version + 1);
       }
+    });
+
+    test(`asking for a password: the reason is told, the password is not (${client})`, async (t) => {
+      const redis = await server(t);
+      await redis.ask("CONFIG", "SET", "requirepass", "swordfish");
+      const withPassword = (password: string) => redis.url.replace("//", `//:${password}@`);
+      await refuses(open(t, withPassword("sword-salmon"), { client }).load("handle"), "STORE_UNAVAILABLE", "WRONGPASS");
+      await refuses(open(t, redis.url, { client }).load("handle"), "STORE_UNAVAILABLE", "NOAUTH");
+      equal(await open(t, withPassword("swordfish"), { client }).create("handle", record()), true);
     });
 
     test(`every connection taken by others: refused, not queued, until one is free (${client})`, async (t) => {

@@ -3,6 +3,7 @@ import { after, describe, test } from "node:test";
 import { inspect } from "node:util";
 import { Cluster, Redis } from "ioredis";
 import { createClient, createClientPool } from "redis";
+import { shardOf } from "../../src/stores/redis/keys.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { packages, record, refuses } from "../faults/redis-records.ts";
@@ -152,6 +153,53 @@ describe("RedisStore", { skip: skip ?? false }, () => {
     await ask(url, "DEL", key);
     await ask(url, "LPUSH", key, "a list");
     await refuses(store.load("handle"), "STORE_CORRUPT", "WRONGTYPE");
+    await store.close();
+  });
+
+  test("lists everyone in order, however unevenly sessions are spread", async () => {
+    const prefix = keyPrefix();
+    const clock = new ManualClock();
+    const store = new RedisStore(url, { prefix, clock });
+    const now = clock.now();
+    const all = Array.from({ length: 400 }, (_, n) => `handle${n}`);
+    // The newest hundred share a few shards.
+    const inOrder = [...all.filter((handle) => shardOf(handle) < 64), ...all.filter((handle) => shardOf(handle) >= 64)];
+    await Promise.all(
+      inOrder.map((handle, n) =>
+        store.create(handle, record({ touchedAt: now - Math.floor(n / 3), expiresAt: now + 60_000 })),
+      ),
+    );
+    const expected = inOrder
+      .map((handle, n) => ({ handle, age: Math.floor(n / 3) }))
+      .sort((a, b) => a.age - b.age || (a.handle < b.handle ? -1 : 1))
+      .map(({ handle }) => handle);
+    for (const limit of [1_000, 400, 100, 33]) {
+      const listed: string[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await store.list({ limit, ...(cursor !== undefined && { cursor }) });
+        listed.push(...page.sessions.map(({ handle }) => handle));
+        cursor = page.cursor;
+      } while (cursor !== undefined);
+      deepEqual(listed, expected);
+    }
+    await store.close();
+  });
+
+  test("other data under its prefix don't hold up the sweep", async () => {
+    const prefix = keyPrefix();
+    const clock = new ManualClock();
+    const store = new RedisStore(url, { prefix, clock });
+    const session = record({ userId: "ann", touchedAt: clock.now(), expiresAt: clock.now() + 60_000 });
+    for (const handle of ["text", "list", "expired"]) await store.create(handle, session);
+    const keys = (await keysOf(url, prefix)).filter((key) => /:(text|list)$/.test(key));
+    await ask(url, "DEL", ...keys);
+    await ask(url, "LPUSH", keys[0] ?? "", "a list");
+    await ask(url, "SET", keys[1] ?? "", "a text");
+    clock.advance(60_000);
+    equal(await store.prune(), 1);
+    equal(await store.count(), 0);
+    deepEqual(await keysOf(url, prefix), keys);
     await store.close();
   });
 

@@ -1,3 +1,4 @@
+import { BATCH } from "./batches.ts";
 import type { Commands } from "./commands.ts";
 import { type Keys, SHARDS, shardOf } from "./keys.ts";
 import { eachShard, type Listing } from "./listing.ts";
@@ -6,8 +7,6 @@ import { listOf, numberOf, textOf } from "./replies.ts";
 import { SWEEP } from "./scripts.ts";
 import { owner } from "./value.ts";
 
-/** Sessions ended in one go; the server does other work in between. */
-const BATCH = 500;
 /** Shards that are emptied at the same time. */
 const SHARDS_AT_ONCE = 8;
 

@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
-import { isLost } from "./failures.ts";
+import { SojournError } from "../../core/errors.ts";
+import { isLost, storeError } from "./failures.ts";
 import { CONNECT_TIMEOUT_MS, type OwnClient, type Package } from "./packages.ts";
 
 /** A connection that answers nothing for this long is given up: its other end may be gone without having said so. */
@@ -15,6 +16,7 @@ export class Link {
   #openingSince: number;
   /** Whether the client's last news was good. */
   #isConnected = false;
+  #why: unknown;
   #waiters: ((isReady: boolean) => void)[] = [];
   /** Commands without a reply, and when the first of them was sent or the last reply came. */
   #pending = 0;
@@ -29,7 +31,8 @@ export class Link {
         this.#enter("ready");
       },
       // A connection that was lost is one attempt away from being there again; an attempt that failed is bad news.
-      lost: () => {
+      lost: (why) => {
+        this.#why = why;
         const wasConnected = this.#isConnected;
         this.#isConnected = false;
         this.#enter(wasConnected ? "opening" : "down");
@@ -52,6 +55,12 @@ export class Link {
     if (this.#state !== "opening") return this.#state === "ready";
     if (this.#waiters.length >= MOST_WAITING) return false;
     return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  /** What keeps it from being connected, as far as is known. */
+  get failure(): SojournError {
+    if (this.#why !== undefined && this.#state === "down") return storeError(this.#why);
+    return new SojournError("STORE_UNAVAILABLE", "Redis can't be reached.");
   }
 
   async watch<T>(send: () => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 import { Newest, nextPage, type PageStart } from "../paging.ts";
 import type { SessionPage, StoredSession } from "../store.ts";
+import { inBatches } from "./batches.ts";
 import type { Commands } from "./commands.ts";
 import { type Keys, SHARDS, shardOf } from "./keys.ts";
 import { listOf, numberOf, textOf } from "./replies.ts";
@@ -22,22 +23,33 @@ export class Listing {
     this.#keys = keys;
   }
 
-  /** Everyone's sessions: a command for each shard, whatever the number of sessions. */
+  /** Everyone's sessions: a command for each shard, and a few more where they are unevenly spread. */
   everyone(limit: number, start: PageStart | undefined, now: number): Promise<SessionPage> {
     const source: Source = async (room, after) => {
       const newest = new Newest(room, after);
-      // Scores are negative, so that equal times come by their handles, as in any list.
-      const from = after === undefined ? ["-inf", ""] : [String(-after.touchedAt), after.handle];
-      const replies = await eachShard((shard) =>
-        this.#commands.ask(PAGE, [this.#keys.newest(shard)], [...from, String(room)]),
-      );
-      for (const reply of replies) {
-        for (const [score, handle] of pairs(listOf(reply)))
-          newest.offer({ touchedAt: -numberOf(score), handle: textOf(handle) });
+      let share = Math.ceil((2 * room) / SHARDS) + 2;
+      let asked = Array.from({ length: SHARDS }, (_, shard) => ({ shard, from: after }));
+      while (asked.length > 0) {
+        const answers = await Promise.all(
+          asked.map(async ({ shard, from }) => ({ shard, places: await this.#placesIn(shard, from, share) })),
+        );
+        for (const { places } of answers) for (const place of places) newest.offer(place);
+        // Who gave as many as were asked for, the last of them still among the newest, may have more of those.
+        asked = answers
+          .map(({ shard, places }) => ({ shard, from: places.length < share ? undefined : places.at(-1) }))
+          .filter(({ from }) => from !== undefined && newest.places.includes(from));
+        share *= 4;
       }
       return newest.places;
     };
     return this.#page(source, limit, start, now, (missing) => this.#forget(missing));
+  }
+
+  /** The first of a shard after a place. Scores are negative, so that equal times come by their handles, as in any list. */
+  async #placesIn(shard: number, after: PageStart | undefined, most: number): Promise<PageStart[]> {
+    const from = after === undefined ? ["-inf", ""] : [String(-after.touchedAt), after.handle];
+    const reply = await this.#commands.ask(PAGE, [this.#keys.newest(shard)], [...from, String(most)]);
+    return pairs(listOf(reply)).map(([score, handle]) => ({ touchedAt: -numberOf(score), handle: textOf(handle) }));
   }
 
   /** A user's sessions: the beginnings of all of them are read, and then those of the page. */
@@ -58,12 +70,10 @@ export class Listing {
     const mine = owner(userId);
     const end = String(HEAD_BYTES + mine.length - 5);
     const handles = entries.map(([handle]) => textOf(handle));
-    const heads = await Promise.all(
-      handles.map(async (handle) => {
-        const key = this.#keys.session(handle);
-        return textOf(await this.#commands.read(key, ["GETRANGE", key, "0", end]));
-      }),
-    );
+    const heads = await inBatches(handles, async (handle) => {
+      const key = this.#keys.session(handle);
+      return textOf(await this.#commands.read(key, ["GETRANGE", key, "0", end]));
+    });
     const places: PageStart[] = [];
     const missing: string[] = [];
     for (const [position, head] of heads.entries()) {
@@ -75,7 +85,7 @@ export class Listing {
         if (expiresAt > now) places.push({ touchedAt, handle });
       }
     }
-    if (missing.length > 0) await this.#commands.write(index, ["ZREM", index, ...missing]);
+    await inBatches(missing, (handle) => this.#commands.write(index, ["ZREM", index, handle]));
     return places;
   }
 
@@ -103,7 +113,7 @@ export class Listing {
       // One more than the page holds tells whether there is another.
       const room = limit + 1 - sessions.length;
       const places = await source(room, after);
-      const values = await Promise.all(places.map(({ handle }) => this.#value(handle)));
+      const values = await inBatches(places, ({ handle }) => this.#value(handle));
       const missing: string[] = [];
       for (const [position, place] of places.entries()) {
         const { handle } = place;
@@ -130,10 +140,8 @@ export class Listing {
 
   /** Only those that Redis has not got: what has expired and is still there is the sweep's. */
   async #forget(handles: readonly string[]): Promise<void> {
-    await Promise.all(
-      handles.map((handle) =>
-        this.#commands.run(FORGET, [this.#keys.newest(shardOf(handle)), this.#keys.session(handle)], [handle]),
-      ),
+    await inBatches(handles, (handle) =>
+      this.#commands.run(FORGET, [this.#keys.newest(shardOf(handle)), this.#keys.session(handle)], [handle]),
     );
   }
 }

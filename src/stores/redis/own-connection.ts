@@ -53,10 +53,10 @@ export class OwnConnection implements Connection {
   async #ready(): Promise<Link> {
     this.#loaded ??= loadPackage(this.#package);
     const loaded = await this.#loaded;
-    if (this.#isClosed) throw unreachable();
+    if (this.#isClosed) throw new SojournError("STORE_CLOSED", "The Redis store was closed.");
     if (this.#link === undefined || this.#link.isSpent) this.#link = new Link(loaded, this.#url, this.#clock);
     const link = this.#link;
-    if (!(await link.isReady())) throw unreachable();
+    if (!(await link.isReady())) throw link.failure;
     return link;
   }
 
@@ -71,8 +71,4 @@ export class OwnConnection implements Connection {
       throw error;
     }
   }
-}
-
-function unreachable(): SojournError {
-  return new SojournError("STORE_UNAVAILABLE", "Redis can't be reached.");
 }

@@ -15,7 +15,7 @@ export interface OwnClient {
 export interface ClientEvents {
   ready(): void;
   /** An attempt to connect has failed, or the connection was lost; the client tries again by itself. */
-  lost(): void;
+  lost(why: unknown): void;
   /** The connection is there, but what comes over it can't be understood. */
   garbled(): void;
 }
@@ -60,7 +60,7 @@ function ofRedis({ createClient }: Pick<typeof import("redis"), "createClient">)
       const client = model(url);
       client.on("ready", events.ready);
       // The one event for everything. After a reply that it can't read, the client would go on with the next one.
-      client.on("error", () => (client.isReady ? events.garbled() : events.lost()));
+      client.on("error", (error) => (client.isReady ? events.garbled() : events.lost(error)));
       client.connect().catch(() => undefined);
       return { connection: connectionOf(client), destroy: () => endClient(client) };
     },
@@ -85,8 +85,11 @@ function ofIoredis({ Redis }: Pick<typeof import("ioredis"), "Redis">): Package 
     connect(url, events) {
       const client = model(url);
       client.on("ready", events.ready);
-      client.on("close", events.lost);
-      client.on("error", () => undefined);
+      let why: unknown;
+      client.on("error", (error) => {
+        why = error;
+      });
+      client.on("close", () => events.lost(why));
       client.connect().catch(() => undefined);
       return { connection: connectionOf(client), destroy: () => endClient(client) };
     },

@@ -1,3 +1,4 @@
+import type { Clock } from "../../core/clock.ts";
 import { SojournError } from "../../core/errors.ts";
 import type { Connection } from "./client.ts";
 import type { Writer } from "./commands.ts";
@@ -16,6 +17,15 @@ interface Write {
   reject(error: unknown): void;
 }
 
+/** Writes that wait for the one that is under way, and since when that is. */
+interface Queue {
+  writes: Write[];
+  since: number;
+}
+
+/** How long something may be under way before the next write is sent all the same, and so finds out that the connection is dead. */
+const STUCK_MS = 2_000;
+
 /**
  * Writes that are acknowledged once replicas have them (the command WAIT). On a connection of their own, which WAIT blocks, so that
  * reads never stand behind it; and whatever is written while one WAIT is under way shares the next.
@@ -23,12 +33,14 @@ interface Write {
 export class ReplicatedWrites implements Writer {
   readonly #connection: Connection;
   readonly #wait: WaitOptions;
-  /** By place: one for a server, one for each key of a Cluster. What is under way is not in here. */
-  readonly #queues = new Map<string, Write[]>();
+  readonly #clock: Clock;
+  /** By place: one for a server, one for each key of a Cluster. */
+  readonly #queues = new Map<string, Queue>();
 
-  constructor(connection: Connection, wait: WaitOptions) {
+  constructor(connection: Connection, wait: WaitOptions, clock: Clock) {
     this.#connection = connection;
     this.#wait = checkedWait(wait);
+    this.#clock = clock;
   }
 
   send(key: string, command: readonly string[]): Promise<unknown> {
@@ -36,20 +48,21 @@ export class ReplicatedWrites implements Writer {
       const place = this.#connection.isCluster ? key : "";
       const write = { key, command, resolve, reject };
       const queue = this.#queues.get(place);
-      if (queue !== undefined) queue.push(write);
+      const isMoving = queue !== undefined && this.#clock.now() - queue.since <= this.#wait.timeoutMs + STUCK_MS;
+      if (isMoving) queue.writes.push(write);
       else void this.#drain(place, [write]);
     });
   }
 
   async #drain(place: string, first: Write[]): Promise<void> {
-    let batch = first;
-    while (batch.length > 0) {
-      const later: Write[] = [];
-      this.#queues.set(place, later);
+    let queue: Queue = { writes: first, since: 0 };
+    while (queue.writes.length > 0) {
+      const batch = queue.writes;
+      queue = { writes: [], since: this.#clock.now() };
+      this.#queues.set(place, queue);
       await this.#together(batch);
-      batch = later;
     }
-    this.#queues.delete(place);
+    if (this.#queues.get(place) === queue) this.#queues.delete(place);
   }
 
   async #together(batch: readonly Write[]): Promise<void> {

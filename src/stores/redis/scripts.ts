@@ -149,7 +149,9 @@ export const SWEEP: Script = {
 local now, removed, gone = tonumber(ARGV[1]), 0, {}
 for i = 3, #KEYS do
   local owner, handle = ARGV[2 * i - 4], ARGV[2 * i - 3]
-  local text = head(KEYS[i])
+  -- Somebody else's data are not ours to judge, and must not stop the sweep.
+  local isSession, text = pcall(head, KEYS[i])
+  if not isSession then text = nil end
   local mine = text and ownerOf(KEYS[i], text) == owner
   if mine and expiresAt(text) > now then
     redis.call('ZADD', KEYS[1], expiresAt(text), owner .. handle)
