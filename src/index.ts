@@ -1,8 +1,16 @@
+export type { CircuitState } from "./core/breaker.ts";
 export { type Clock, systemClock } from "./core/clock.ts";
 export { SojournError, type SojournErrorCode } from "./core/errors.ts";
 export type { SessionEvent, SessionEvents } from "./core/events.ts";
 export type { Capabilities, Device } from "./core/manager.ts";
 export type { DeviceInfo } from "./core/record.ts";
+export {
+  type CircuitCounts,
+  type CircuitEvents,
+  type ResilientOptions,
+  type ResilientStore,
+  resilient,
+} from "./core/resilient-store.ts";
 export {
   type LiveSession,
   type LoginOptions,

@@ -34,12 +34,16 @@ export interface SessionEvents {
 
 export type SessionEvent = keyof SessionEvents;
 
-/** Calls listeners, and lets none of them disturb what is being done: one that throws is reported as a process warning. */
-export class Events {
-  readonly #listeners = new Map<SessionEvent, Set<(detail: never) => void>>();
+/**
+ * Calls listeners, and lets none of them disturb what is being done: one that throws is reported as a process warning.
+ *
+ * @typeParam Details what each event, by its name, is told with
+ */
+export class Events<Details extends object = SessionEvents> {
+  readonly #listeners = new Map<keyof Details, Set<(detail: never) => void>>();
 
   /** Adds a listener; returns how to remove it. */
-  on<E extends SessionEvent>(event: E, listener: (detail: SessionEvents[E]) => void): () => void {
+  on<E extends keyof Details>(event: E, listener: (detail: Details[E]) => void): () => void {
     let listeners = this.#listeners.get(event);
     if (listeners === undefined) {
       listeners = new Set();
@@ -49,8 +53,8 @@ export class Events {
     return () => listeners.delete(listener);
   }
 
-  emit<E extends SessionEvent>(event: E, detail: SessionEvents[E]): void {
-    const listeners = this.#listeners.get(event) as Set<(detail: SessionEvents[E]) => void> | undefined;
+  emit<E extends keyof Details>(event: E, detail: Details[E]): void {
+    const listeners = this.#listeners.get(event) as Set<(detail: Details[E]) => void> | undefined;
     if (listeners === undefined) return;
     for (const listener of listeners) {
       try {
@@ -62,8 +66,8 @@ export class Events {
   }
 }
 
-function complain(event: SessionEvent, error: unknown): void {
+function complain(event: PropertyKey, error: unknown): void {
   // Not String(error): there are values that it can't show.
   const reason = inspect(error, { depth: 0 });
-  process.emitWarning(`a listener of "${event}" failed: ${reason}`, { code: "SOJOURN_LISTENER" });
+  process.emitWarning(`a listener of "${String(event)}" failed: ${reason}`, { code: "SOJOURN_LISTENER" });
 }

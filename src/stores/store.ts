@@ -46,7 +46,7 @@ export interface SessionStore {
    */
   readonly synchronousLoad?: boolean;
   /** What this store promises beyond the contract; shown by `sessions.capabilities`. */
-  readonly capabilities?: Readonly<StoreCapabilities>;
+  readonly capabilities?: Readonly<StoreCapabilities> | undefined;
   /** The record under this handle, or `undefined`; never an expired one. One round trip. */
   load(handle: string): Awaitable<SessionRecord | undefined>;
   /** Stores a new record. `false`, and nothing written, if the handle is taken (by an unexpired record): never overwrites. */
