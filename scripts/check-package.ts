@@ -28,7 +28,7 @@ try {
     const node = runtime(version);
     const exact = app.run(node, "--version").trim();
     step(`Node ${exact}: import and require`, () => app.run(node, "entries.cjs", ...names));
-    for (const program of ["core-alone.mjs", "memory.mjs", "memory.cjs", "sqlite.mjs"])
+    for (const program of ["core-alone.mjs", "memory.mjs", "memory.cjs", "sqlite.mjs", "open.mjs"])
       step(`Node ${exact}: ${program}`, () => app.run(node, program));
   }
 

@@ -53,7 +53,7 @@ describe("the packed tarball in an empty application", () => {
 
   test("the core alone loads no optional peer and no database", () => void app.run(node, "core-alone.mjs"));
 
-  for (const program of ["memory.mjs", "memory.cjs", "sqlite.mjs"])
+  for (const program of ["memory.mjs", "memory.cjs", "sqlite.mjs", "open.mjs"])
     test(`${program} serves a visitor and exits`, () => void app.run(node, program));
 
   describe("types", () => {

@@ -36,14 +36,24 @@ export interface PoolSettings {
   timeoutMs: number;
 }
 
+/** @throws TypeError where the package is not installed */
+export async function requirePackage(): Promise<void> {
+  await loadPackage();
+}
+
+// Not exported: its type is the package's, which not everybody has.
+function loadPackage(): Promise<Pick<typeof import("mysql2"), "createPool">> {
+  return import("mysql2").catch((cause: unknown) => {
+    throw new TypeError('MysqlStore with a URL needs the package "mysql2": npm install mysql2', { cause });
+  });
+}
+
 /** Makes a pool of the store's own. @throws TypeError where the package is not installed */
 export async function openPool({ url, maxConnections, timeoutMs }: PoolSettings): Promise<{
   pool: MysqlPool;
   end(): Promise<void>;
 }> {
-  const { createPool } = await import("mysql2").catch((cause: unknown) => {
-    throw new TypeError('MysqlStore with a URL needs the package "mysql2": npm install mysql2', { cause });
-  });
+  const { createPool } = await loadPackage();
   const ssl = tlsOf(url);
   const pool = createPool({
     uri: url,

@@ -39,14 +39,24 @@ export interface PoolSettings {
   limitStatements: boolean;
 }
 
+/** @throws TypeError where the package is not installed */
+export async function requirePackage(): Promise<void> {
+  await loadPackage();
+}
+
+// Not exported: its type is the package's, which not everybody has.
+function loadPackage(): Promise<typeof import("pg")> {
+  return import("pg").catch((cause: unknown) => {
+    throw new TypeError('PostgresStore with a URL needs the package "pg": npm install pg', { cause });
+  });
+}
+
 /** Makes a pool of the store's own. @throws TypeError where the package is not installed */
 export async function openPool({ url, maxConnections, timeoutMs, limitStatements }: PoolSettings): Promise<{
   pool: PostgresPool;
   end(): Promise<void>;
 }> {
-  const { default: pg } = await import("pg").catch((cause: unknown) => {
-    throw new TypeError('PostgresStore with a URL needs the package "pg": npm install pg', { cause });
-  });
+  const { default: pg } = await loadPackage();
   const pool = new pg.Pool({
     connectionString: url,
     max: maxConnections,
