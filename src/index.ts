@@ -27,6 +27,7 @@ export { type SessionOptions, type Sessions, session } from "./http/middleware.t
 export { bearer, cookie, header, type QueryOptions, query, type TransportChoice } from "./http/transports.ts";
 export type { UpgradeOptions, UpgradeSession } from "./http/upgrade.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
+export { type OpenStoreOptions, openStore } from "./stores/open.ts";
 export type {
   Awaitable,
   IndexedStore,

@@ -29,15 +29,17 @@ const DAMAGED = "";
 
 class EncryptedStore implements SessionStore {
   readonly synchronousLoad: boolean;
-  readonly capabilities?: Readonly<StoreCapabilities>;
   readonly #store: SessionStore;
   readonly #sealer: Sealer;
 
   constructor(store: SessionStore, sealer: Sealer) {
     this.synchronousLoad = store.synchronousLoad === true;
-    if (store.capabilities !== undefined) this.capabilities = store.capabilities;
     this.#store = store;
     this.#sealer = sealer;
+  }
+
+  get capabilities(): Readonly<StoreCapabilities> | undefined {
+    return this.#store.capabilities;
   }
 
   load(handle: string): Awaitable<SessionRecord | undefined> {

@@ -280,7 +280,7 @@ export function session(options: SessionOptions = {}): Sessions {
     exchange.begin();
   }
 
-  return Object.defineProperty(
+  return Object.defineProperties(
     Object.assign(middleware, {
       list: manager.list.bind(manager),
       revoke: manager.revoke.bind(manager),
@@ -318,8 +318,11 @@ export function session(options: SessionOptions = {}): Sessions {
       on: events.on.bind(events),
       capabilities: manager.capabilities,
     }),
-    "name",
-    { value: "session" },
+    {
+      name: { value: "session" },
+      // Asked for each time: a store may learn what it can promise when its server first answers.
+      capabilities: { get: () => manager.capabilities },
+    },
   );
 }
 

@@ -275,6 +275,20 @@ test("a store that only loads and saves: what needs an index says so, the rest w
   assert.equal(clock.pending, 0, "and nothing sweeps");
 });
 
+for (const encrypt of [false, true]) {
+  test(`capabilities are what the store says now, ${encrypt ? "sealed at rest" : "in plain text"}`, async () => {
+    let durable: "power-loss" | "process-crash" = "power-loss";
+    const store = Object.defineProperty(new MemoryStore(), "capabilities", {
+      get: () => ({ durable, shared: true, atomicUpdate: true, indexed: true }),
+    });
+    const sessions = session({ store, encrypt, secret: "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG" });
+    assert.equal(sessions.capabilities.durable, "power-loss");
+    durable = "process-crash"; // as PostgreSQL's, once its server was asked
+    assert.equal(sessions.capabilities.durable, "process-crash");
+    await sessions.close();
+  });
+}
+
 describe("close", () => {
   test("twice is once; timers are gone, the store is closed", async () => {
     const clock = new ManualClock();

@@ -1,7 +1,6 @@
 // One setting opens any store, and loads that one alone; where a database's client is missing, it says what to install.
 import assert from "node:assert/strict";
-import { session } from "sojourn";
-import { openStore } from "sojourn/open";
+import { openStore, session } from "sojourn";
 import { visit } from "./visit.cjs";
 
 await visit({ session }, await openStore("memory:"));

@@ -1,8 +1,7 @@
 // Without Express and its types: any `(req, res, next)`.
 import { createServer } from "node:http";
-import { SojournError, session } from "sojourn";
+import { openStore, SojournError, session } from "sojourn";
 import type { MemoryStore } from "sojourn/memory";
-import { openStore } from "sojourn/open";
 import type { SqliteStore } from "sojourn/sqlite";
 import * as testing from "sojourn/testing";
 
