@@ -241,6 +241,7 @@ export function session(options: SessionOptions = {}): Sessions {
         ring: keysToSeal(ring, "a SealedStore"),
         revocations: sealing?.revocations,
         compress: sealing?.compress === true,
+        overflow: sealing?.overflow,
       })
     : new SessionManager({
         ...common,
