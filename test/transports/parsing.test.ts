@@ -48,7 +48,7 @@ function strip(url: string): { rest: string; brought: string | undefined } {
 const extended = express().set("query parser", "extended").get("query parser fn") as (text: string) => object;
 const parsers: [string, (url: string) => string[]][] = [
   ["WHATWG", (url) => [...new URL(`http://x${url}`).searchParams.keys()]],
-  ["url.parse", (url) => Object.keys(parseLegacy(url, true, true).query)],
+  ["url.parse", (url) => Object.keys(parseLegacy(`http://x${url}`, true).query)],
   ["querystring", (url) => Object.keys(parseQuery(url.slice(url.indexOf("?") + 1)))],
   ["qs", (url) => Object.keys(extended(url.includes("?") ? url.slice(url.indexOf("?") + 1) : ""))],
   ["after the last ?", (url) => [...new URLSearchParams(url.slice(url.lastIndexOf("?") + 1)).keys()]],
