@@ -172,6 +172,8 @@ test("a sealed session that is used elsewhere keeps the connections that its new
   await settled();
   clock.advance(2 * 60_000);
   await settled();
+  clock.advance(1_000);
+  await settled();
   assert.equal(await newer.ask("still there?"), "alice: still there?", "the older seal has died, the session has not");
   clock.advance(8 * 60_000);
   await settled();
