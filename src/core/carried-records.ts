@@ -2,6 +2,23 @@ import type { Awaitable, SessionRecord, SessionStore, UpdateResult } from "../st
 import { after } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import type { Endings } from "./endings.ts";
+import type { Overflow } from "./overflow.ts";
+
+/** A session as its token had it. */
+export interface CameWith {
+  handle: string;
+  record: SessionRecord;
+  /** Where its payload was kept, if that was not in the token. */
+  elsewhere?: string | undefined;
+}
+
+export interface CarriedOptions {
+  clock: Clock;
+  endings: Endings | undefined;
+  /** Where payloads go that do not fit. */
+  overflow: { records: Overflow; fits: (record: SessionRecord) => boolean } | undefined;
+  came: CameWith | undefined;
+}
 
 /**
  * One request's store where the token that travels is the record: what came with the request, and what it put there since. It lets
@@ -9,15 +26,26 @@ import type { Endings } from "./endings.ts";
  */
 export class CarriedRecords implements SessionStore {
   readonly #records = new Map<string, SessionRecord>();
+  /** Where the payloads of these sessions are kept that the token has no room for. */
+  readonly #elsewhere = new Map<string, string>();
   readonly #clock: Clock;
   readonly #endings: Endings | undefined;
-  readonly #came: string | undefined;
+  readonly #overflow: CarriedOptions["overflow"];
+  readonly #came: CameWith | undefined;
 
-  constructor(clock: Clock, endings: Endings | undefined, came?: { handle: string; record: SessionRecord }) {
+  constructor({ clock, endings, overflow, came }: CarriedOptions) {
     this.#clock = clock;
     this.#endings = endings;
-    this.#came = came?.handle;
-    if (came !== undefined) this.#records.set(came.handle, came.record);
+    this.#overflow = overflow;
+    this.#came = came;
+    if (came === undefined) return;
+    this.#records.set(came.handle, came.record);
+    if (came.elsewhere !== undefined) this.#elsewhere.set(came.handle, came.elsewhere);
+  }
+
+  /** Where the payload of this session is kept; `undefined`: in its token. */
+  elsewhere(handle: string): string | undefined {
+    return this.#elsewhere.get(handle);
   }
 
   load(handle: string): SessionRecord | undefined {
@@ -31,11 +59,8 @@ export class CarriedRecords implements SessionStore {
     const noted =
       userId === null || this.#came === undefined
         ? undefined
-        : this.#endings?.rename(userId, this.#came, { handle, createdAt });
-    return after(noted, () => {
-      this.#records.set(handle, record);
-      return true;
-    });
+        : this.#endings?.rename(userId, this.#came.handle, { handle, createdAt });
+    return after(noted, () => after(this.#put(handle, record), () => true));
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult> {
@@ -43,22 +68,48 @@ export class CarriedRecords implements SessionStore {
     if (there === undefined) return "gone";
     if (there.version !== expectedVersion) return "conflict";
     if (record.expiresAt <= this.#clock.now()) return after(this.delete(handle), () => "ok");
-    this.#records.set(handle, record);
-    return "ok";
+    return after(this.#put(handle, record), () => "ok");
   }
 
-  touch(handle: string, touchedAt: number, expiresAt: number): boolean {
+  touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean> {
     const there = this.load(handle);
     if (there === undefined) return false;
-    this.#records.set(handle, { ...there, touchedAt, expiresAt });
-    return true;
+    const elsewhere = this.#elsewhere.get(handle);
+    const kept = elsewhere === undefined || this.#overflow?.records.touch(elsewhere, touchedAt, expiresAt);
+    return after(kept, (isKept) => {
+      if (isKept === true) this.#records.set(handle, { ...there, touchedAt, expiresAt });
+      else this.#records.delete(handle);
+      return isKept === true;
+    });
   }
 
-  /** Without a list of endings it ends in this browser alone: a copy of the seal lives until its own deadline. */
+  /** Without a list of endings it ends in this browser alone: a copy of the seal lives until its own deadline, if its data is in it. */
   delete(handle: string): Awaitable<boolean> {
     const there = this.#records.get(handle);
-    return after(this.#endings?.end(handle, there), () => this.#records.delete(handle));
+    return after(this.#endings?.end(handle, there), () =>
+      after(this.#deleteElsewhere(handle), () => this.#records.delete(handle)),
+    );
   }
 
   close(): void {}
+
+  #put(handle: string, record: SessionRecord): Awaitable<void> {
+    const overflow = this.#overflow;
+    const before = this.#elsewhere.get(handle);
+    const put = overflow === undefined || overflow.fits(record) ? undefined : overflow.records.put(handle, record);
+    return after(put, (elsewhere) => {
+      this.#records.set(handle, record);
+      if (elsewhere === undefined) this.#elsewhere.delete(handle);
+      else this.#elsewhere.set(handle, elsewhere);
+      // Written by this request, and never sent. What the client came with stays: another answer may be on its way that names it.
+      if (before !== undefined && before !== this.#came?.elsewhere) overflow?.records.abandon(before);
+    });
+  }
+
+  #deleteElsewhere(handle: string): Awaitable<unknown> {
+    const names = new Set([this.#elsewhere.get(handle)]);
+    if (handle === this.#came?.handle) names.add(this.#came.elsewhere);
+    const work = [...names].map((name) => (name === undefined ? undefined : this.#overflow?.records.delete(name)));
+    return after(work[0], () => work[1]);
+  }
 }

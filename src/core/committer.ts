@@ -27,8 +27,10 @@ export interface CommitterOptions {
   /** Set where the token that travels is the record. `revocable`: sessions can be ended without the client's help. */
   carried?: {
     revocable: boolean;
-    /** Whether the token has room, where `maxBytes` alone doesn't tell. */
-    fits?: (record: Pick<SessionRecord, "payload" | "userId">) => boolean;
+    /** What the token has no room for, where `maxBytes` alone doesn't tell: larger than what. */
+    tooLarge?: (record: Pick<SessionRecord, "payload" | "userId">) => string | undefined;
+    /** What an application can do about it. */
+    remedy: string;
   };
 }
 
@@ -223,14 +225,13 @@ export class Committer {
     const isSmall =
       (payload.length + user.length) * 3 <= this.#maxBytes ||
       Buffer.byteLength(payload) + Buffer.byteLength(user) <= this.#maxBytes;
-    const fits = this.carried?.fits;
-    if (isSmall && (fits === undefined || fits({ payload, userId }))) return;
-    const limit = isSmall ? "than its cookies, even compressed" : `than maxBytes (${this.#maxBytes})`;
+    const limit = isSmall ? this.carried?.tooLarge?.({ payload, userId }) : `maxBytes (${this.#maxBytes})`;
+    if (limit === undefined) return;
     const largest = [...content.texts].sort((a, b) => b[1].length - a[1].length).slice(0, 3);
     const named = largest.map(([name, text]) => `${JSON.stringify(name)} (${Buffer.byteLength(text)} bytes)`);
     throw new SojournError(
       "TOO_LARGE",
-      `the session is larger ${limit}; its largest properties: ${named.join(", ")}. Keep large data in your database and its ID in the session, or ${this.carried === undefined ? "raise maxBytes" : "raise the store's chunks"}`,
+      `the session is larger than ${limit}; its largest properties: ${named.join(", ")}. Keep large data in your database and its ID in the session, or ${this.carried?.remedy ?? "raise maxBytes"}`,
     );
   }
 }

@@ -18,9 +18,11 @@ import { after } from "./awaitable.ts";
  * A seal is bound to its record: handle, version, user, secret hash and beginning. So no payload can be moved to another
  * row, and none of these columns changed to make one's own session an administrator's. What a touch moves is not bound. A
  * payload that is not this record's seal, plain text too, reads as damaged: never as data (CVE-2026-39324).
+ *
+ * @param name what the records are: one kind's never opens as another's
  */
-export function encrypted(store: SessionStore, ring: KeyRing): SessionStore {
-  const sealer = new Sealer(ring, { purpose: "store", name: "record" });
+export function encrypted(store: SessionStore, ring: KeyRing, name = "record"): SessionStore {
+  const sealer = new Sealer(ring, { purpose: "store", name });
   return isIndexed(store) ? new EncryptedIndexedStore(store, sealer) : new EncryptedStore(store, sealer);
 }
 

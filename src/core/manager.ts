@@ -46,6 +46,8 @@ export interface Capabilities extends Readonly<Partial<StoreCapabilities>> {
   readonly clientSide: boolean;
   /** Whether what parallel requests change of one session is merged; if not, the last answer wins. */
   readonly mergesRequests: boolean;
+  /** Whether what their cookies have no room for is kept in a store. */
+  readonly overflows: boolean;
 }
 
 export interface ManagerOptions {
@@ -264,6 +266,7 @@ export class SessionManager implements SessionKeeper {
       revocable: true,
       clientSide: false,
       mergesRequests: true,
+      overflows: false,
     };
   }
 

@@ -1,18 +1,29 @@
-import type { Awaitable, SessionStore } from "../stores/store.ts";
+import type { Awaitable, SessionRecord, SessionStore } from "../stores/store.ts";
 import type { KeyRing, Secret } from "../tokens/key-ring.ts";
 import { COARSE_BUCKET, Sealer, sealRoom } from "../tokens/seal.ts";
 import { isHandle } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import { CarriedRecords } from "./carried-records.ts";
 import type { Clock } from "./clock.ts";
-import { Committer } from "./committer.ts";
+import { Committer, type CommitterOptions } from "./committer.ts";
+import { encrypted } from "./encrypted-store.ts";
 import { Endings } from "./endings.ts";
 import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import type { Opening, SessionKeeper, TokenScope } from "./keeper.ts";
 import { type Capabilities, type ManagerOptions, SessionManager } from "./manager.ts";
+import { Overflow } from "./overflow.ts";
 import { decodePayload } from "./record.ts";
-import { decodeSealed, encodeSealed, MOST_INFLATED_BYTES, SEALED_RECORD_BYTES, sealedBytes } from "./sealed-record.ts";
+import {
+  decodeSealed,
+  elsewhereBytes,
+  encodeElsewhere,
+  encodeSealed,
+  MOST_INFLATED_BYTES,
+  SEALED_RECORD_BYTES,
+  type Sealed,
+  sealedBytes,
+} from "./sealed-record.ts";
 import { stateOf } from "./session.ts";
 import { StoreAccess } from "./store-access.ts";
 import { Superseded } from "./superseded.ts";
@@ -27,6 +38,7 @@ export interface ClientSideStore {
     revocations?: SessionStore;
     chunks?: number;
     compress?: boolean;
+    overflow?: SessionStore;
   };
 }
 
@@ -36,6 +48,8 @@ export interface SealedManagerOptions extends Omit<ManagerOptions, "store"> {
   revocations: SessionStore | undefined;
   /** Whether long data is deflated before it is sealed. What others deflated opens in any case. */
   compress: boolean;
+  /** Where data is kept that a token has no room for; without it that is an error. */
+  overflow: SessionStore | undefined;
 }
 
 /** Clocks of an application's machines may differ by this much; a seal from further in the future is none. */
@@ -50,20 +64,28 @@ export class SealedManager implements SessionKeeper {
   readonly #sealers = new Map<string, Sealer>();
   readonly #superseded = new Superseded();
   readonly #endings: Endings | undefined;
-  /** Sweeps, counts and closes the store of endings as any other. */
-  readonly #list: SessionManager | undefined;
+  readonly #overflow: Overflow | undefined;
+  /** What the visits of sessions that may overflow have in their hands. */
+  readonly #carried = new WeakMap<Visit, CarriedRecords>();
+  /** The stores beside the tokens, swept, counted and closed as any other. */
+  readonly #stores: readonly SessionManager[];
   /** No session begins in the millisecond in which all of its user's were ended: it could not be told from them. */
   #notBefore = 0;
 
   constructor(options: SealedManagerOptions) {
-    const { clock, events, revocations, deadlines, limits } = options;
+    const { clock, events, revocations, overflow, deadlines, limits, ring, tokens } = options;
     this.#options = options;
     this.#events = events;
     this.clock = { now: () => Math.max(clock.now(), this.#notBefore), after: clock.after.bind(clock) };
-    this.opensAtOnce = revocations === undefined || revocations.synchronousLoad === true;
+    const stores = [...new Set([revocations, overflow])].filter((store) => store !== undefined);
+    this.opensAtOnce = stores.every((store) => store.synchronousLoad === true);
+    this.#stores = stores.map((store) => new SessionManager({ ...options, store }));
     if (revocations !== undefined) {
       this.#endings = new Endings(new StoreAccess(revocations, clock, deadlines, events), this.clock, limits);
-      this.#list = new SessionManager({ ...options, store: revocations });
+    }
+    if (overflow !== undefined) {
+      const store = encrypted(overflow, ring, "overflow");
+      this.#overflow = new Overflow(new StoreAccess(store, clock, deadlines, events), tokens);
     }
   }
 
@@ -71,33 +93,42 @@ export class SealedManager implements SessionKeeper {
     const from = (position: number): Awaitable<Opening | undefined> => {
       const text = texts[position];
       if (text === undefined) return undefined;
-      const opening = this.#unseal(text, scope);
-      if (opening === undefined) return from(position + 1);
-      const { handle, record } = opening.opened;
-      return after(this.#endings?.includes(handle, record) ?? false, (ended) => (ended ? from(position + 1) : opening));
+      const unsealed = this.#unseal(text, scope);
+      if (unsealed === undefined) return from(position + 1);
+      const { handle, record } = unsealed.sealed;
+      return after(this.#endings?.includes(handle, record) ?? false, (ended) => {
+        if (ended) return from(position + 1);
+        return after(this.#opening(unsealed, scope), (opening) => opening ?? from(position + 1));
+      });
     };
     return from(0);
   }
 
   useOnce(id: string, until: number): Awaitable<boolean> {
-    if (this.#list === undefined) throw new TypeError("what works once needs a SealedStore with revocations");
-    return this.#list.useOnce(id, until);
+    const [revocations] = this.#stores;
+    if (this.#endings === undefined || revocations === undefined) {
+      throw new TypeError("what works once needs a SealedStore with revocations");
+    }
+    return revocations.useOnce(id, until);
   }
 
-  /** By the seal's own deadlines: a later one is in the client's hands. */
-  isOpen({ handle, record, content }: OpenedSession): Awaitable<boolean> {
+  /** By the seal's own deadlines, because a later one is in the client's hands; and by what the stores know. */
+  isOpen({ handle, record, content, elsewhere }: OpenedSession): Awaitable<boolean> {
     const { createdAt, touchedAt, expiresAt } = record;
     const lifetime = { ...content.facts, createdAt, touchedAt, expiresAt };
     if (hasExpired(lifetime, this.clock.now(), this.#options.limits)) return false;
-    return after(this.#endings?.includes(handle, record) ?? false, (ended) => !ended);
+    return after(this.#endings?.includes(handle, record) ?? false, (ended) => {
+      if (ended || elsewhere === undefined) return !ended;
+      return after(this.#overflow?.payload(elsewhere, handle, record.version), (payload) => payload !== undefined);
+    });
   }
 
-  /** Only the seal says when its session was last used. */
   /** Sealed sessions are not told apart by their tokens: the last answer wins. */
   wasReplaced(): boolean {
     return false;
   }
 
+  /** Only the seal says when its session was last used. */
   isQuiet(): boolean {
     return false;
   }
@@ -107,18 +138,23 @@ export class SealedManager implements SessionKeeper {
     const room = compress ? sealRoom(scope.room, COARSE_BUCKET) : sealRoom(scope.room);
     const { clock } = this;
     const events = this.#events;
-    const store = new CarriedRecords(clock, this.#endings, opened);
+    const records = this.#overflow;
+    const fits = (record: Pick<SessionRecord, "payload" | "userId">) =>
+      // What is longer than that would be deflated, and never open.
+      !(compress && Buffer.byteLength(record.payload) > MOST_INFLATED_BYTES) && sealedBytes(record, compress) <= room;
+    const store = new CarriedRecords({
+      clock,
+      endings: this.#endings,
+      overflow: records === undefined ? undefined : { records, fits },
+      came: opened,
+    });
     const committer = new Committer({
       access: new StoreAccess(store, clock, deadlines, events),
       clock,
       limits,
       tokens,
       events,
-      maxBytes: Math.min(maxBytes, compress ? MOST_INFLATED_BYTES : room - SEALED_RECORD_BYTES),
-      carried: {
-        revocable: this.#endings !== undefined,
-        ...(compress && { fits: (record) => sealedBytes(record, true) <= room }),
-      },
+      ...this.#limitsFor(room, maxBytes, fits),
     });
     const env: VisitEnvironment = {
       committer,
@@ -129,11 +165,16 @@ export class SealedManager implements SessionKeeper {
       superseded: this.#superseded,
       endAll: (userId) => this.revokeAll(userId),
     };
-    return new Visit(env, client, opened);
+    const visit = new Visit(env, client, opened);
+    if (records !== undefined) this.#carried.set(visit, store);
+    return visit;
   }
 
-  tokenOf({ session, record }: Visit, { name }: TokenScope): string {
+  tokenOf(visit: Visit, { name }: TokenScope): string {
     const sealer = this.#sealerOf(name);
+    const { session, record } = visit;
+    const elsewhere = this.#carried.get(visit)?.elsewhere(session.id);
+    if (elsewhere !== undefined) return sealer.seal(encodeElsewhere(session.id, record, elsewhere));
     if (!this.#options.compress) return sealer.seal(encodeSealed(session.id, record));
     return sealer.seal(encodeSealed(session.id, record, true), [], COARSE_BUCKET);
   }
@@ -183,9 +224,11 @@ export class SealedManager implements SessionKeeper {
     return 1;
   }
 
-  /** Removes endings whose seals have died. */
+  /** Removes endings whose seals have died, and what was kept for others. */
   async prune(limit?: number): Promise<number> {
-    return (await this.#list?.prune(limit)) ?? 0;
+    let pruned = 0;
+    for (const store of this.#stores) pruned += await store.prune(limit);
+    return pruned;
   }
 
   get capabilities(): Capabilities {
@@ -195,33 +238,82 @@ export class SealedManager implements SessionKeeper {
       revocable: this.#endings !== undefined,
       clientSide: true,
       mergesRequests: false,
+      overflows: this.#overflow !== undefined,
     };
   }
 
   async close(): Promise<void> {
-    await this.#list?.close();
+    await Promise.all(this.#stores.map((store) => store.close()));
   }
 
-  #unseal(text: string, scope: TokenScope): Opening | undefined {
+  #unseal(text: string, scope: TokenScope): { sealed: Sealed; outdated: boolean } | undefined {
     const unsealed = this.#sealerOf(scope.name).open(text);
-    const decoded = unsealed === undefined ? undefined : decodeSealed(unsealed.body);
-    const content = decoded === undefined ? undefined : decodePayload(decoded.record.payload);
-    if (unsealed === undefined || decoded === undefined || content === undefined) return undefined;
+    const sealed = unsealed === undefined ? undefined : decodeSealed(unsealed.body);
+    if (unsealed === undefined || sealed === undefined) return undefined;
+    const { createdAt, touchedAt, expiresAt } = sealed.record;
+    const now = this.clock.now();
+    if (createdAt > now + SKEW_MS || touchedAt > now + SKEW_MS || expiresAt <= now) return undefined;
+    return { sealed, outdated: unsealed.outdated };
+  }
+
+  #opening(
+    { sealed, outdated }: { sealed: Sealed; outdated: boolean },
+    scope: TokenScope,
+  ): Awaitable<Opening | undefined> {
+    const { handle, record, elsewhere } = sealed;
+    if (elsewhere === undefined) return this.#opened(sealed, outdated, scope);
+    return after(this.#overflow?.payload(elsewhere, handle, record.version), (payload) =>
+      payload === undefined ? undefined : this.#opened({ ...sealed, record: { ...record, payload } }, outdated, scope),
+    );
+  }
+
+  /** Deadlines and transport are for the payload to say. */
+  #opened(sealed: Sealed, outdated: boolean, scope: TokenScope): Opening | undefined {
+    const { handle, record } = sealed;
+    const content = decodePayload(record.payload);
+    if (content === undefined) {
+      this.#events.emit("damaged-record", { handle });
+      return undefined;
+    }
     const { limits } = this.#options;
     const now = this.clock.now();
-    const { createdAt, touchedAt, expiresAt } = decoded.record;
-    if (createdAt > now + SKEW_MS || touchedAt > now + SKEW_MS) return undefined;
+    const { createdAt, touchedAt, expiresAt } = record;
     const { until, from, via } = content.facts;
     if (hasExpired({ until, from, createdAt, touchedAt, expiresAt }, now, limits)) return undefined;
     if (via !== scope.via) {
-      this.#events.emit("transport-refused", { handle: decoded.handle });
+      this.#events.emit("transport-refused", { handle });
       return undefined;
     }
-    const { outdated } = unsealed;
     return {
-      opened: { ...decoded, secret: "", content },
+      opened: { ...sealed, secret: "", content },
       outdated,
       renew: outdated || touchIsDue(touchedAt, now, limits),
+    };
+  }
+
+  /** How large a session may be. */
+  #limitsFor(
+    room: number,
+    maxBytes: number,
+    fits: (record: Pick<SessionRecord, "payload" | "userId">) => boolean,
+  ): Pick<CommitterOptions, "maxBytes" | "carried"> {
+    const revocable = this.#endings !== undefined;
+    if (this.#overflow !== undefined) {
+      const tooLarge: NonNullable<CommitterOptions["carried"]>["tooLarge"] = (record) =>
+        elsewhereBytes(record) <= room ? undefined : "its cookie, because of its user's ID";
+      return { maxBytes, carried: { revocable, tooLarge, remedy: "raise maxBytes" } };
+    }
+    const remedy = "raise the store's chunks, or give it overflow";
+    if (!this.#options.compress) {
+      return { maxBytes: Math.min(maxBytes, room - SEALED_RECORD_BYTES), carried: { revocable, remedy } };
+    }
+    return {
+      maxBytes: Math.min(maxBytes, MOST_INFLATED_BYTES),
+      carried: {
+        revocable,
+        remedy,
+        tooLarge: (record) => (fits(record) ? undefined : "its cookies, even compressed"),
+      },
     };
   }
 

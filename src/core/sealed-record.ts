@@ -7,7 +7,8 @@ import type { SessionRecord } from "../stores/store.ts";
  *     flags[1] | createdAt u48 | touchedAt u48 | expiresAt u48 | handle[16] | version u32 | user length u16 | user | payload
  *
  * The times are epoch milliseconds; `expiresAt` is the earlier of the idle and the absolute deadline when it was sealed. A user
- * length of 65,535 means that there is none. Flags: bit 0, the payload is deflated (RFC 1951); all others zero.
+ * length of 65,535 means that there is none. Flags: 0; or 1, the payload is deflated (RFC 1951); or 2, it is kept elsewhere, and the 16 bytes in
+ * its place name the record that holds it.
  */
 const HANDLE_BYTES = 16;
 const HANDLE_AT = 1 + 3 * 6;
@@ -16,6 +17,7 @@ const USER_LENGTH_AT = VERSION_AT + 4;
 const USER_AT = USER_LENGTH_AT + 2;
 const NOBODY = 0xffff;
 const DEFLATED = 1;
+const ELSEWHERE = 2;
 /** Shorter payloads would hardly take fewer cookies. */
 const DEFLATE_FROM_BYTES = 1_024;
 /** A deflated payload is never longer than this when it is opened, whoever made it (CVE-2024-28176). */
@@ -24,16 +26,30 @@ export const MOST_INFLATED_BYTES = 65_536;
 /** What a seal needs beside user and payload. */
 export const SEALED_RECORD_BYTES = USER_AT;
 
+/** How many bytes a record takes in a seal when its payload is kept elsewhere. */
+export function elsewhereBytes({ userId }: Pick<SessionRecord, "userId">): number {
+  return SEALED_RECORD_BYTES + Buffer.byteLength(userId ?? "") + HANDLE_BYTES;
+}
+
 /** How many bytes a record takes in a seal. */
 export function sealedBytes({ userId, payload }: Pick<SessionRecord, "userId" | "payload">, compress: boolean): number {
-  return SEALED_RECORD_BYTES + Buffer.byteLength(userId ?? "") + packed(payload, compress).bytes.length;
+  const bytes = compress ? packed(payload, true).bytes.length : Buffer.byteLength(payload);
+  return SEALED_RECORD_BYTES + Buffer.byteLength(userId ?? "") + bytes;
 }
 
 /** @param compress whether a long payload is deflated; it must not be longer than {@link MOST_INFLATED_BYTES} then */
 export function encodeSealed(handle: string, record: SessionRecord, compress = false): Buffer {
-  const { createdAt, touchedAt, expiresAt, version, userId, payload } = record;
+  return encode(handle, record, packed(record.payload, compress));
+}
+
+/** @param elsewhere names the record that holds the payload */
+export function encodeElsewhere(handle: string, record: SessionRecord, elsewhere: string): Buffer {
+  return encode(handle, record, { flags: ELSEWHERE, bytes: Buffer.from(elsewhere, "base64url") });
+}
+
+function encode(handle: string, record: SessionRecord, { flags, bytes }: { flags: number; bytes: Buffer }): Buffer {
+  const { createdAt, touchedAt, expiresAt, version, userId } = record;
   const user = Buffer.from(userId ?? "", "utf8");
-  const { flags, bytes } = packed(payload, compress);
   const head = Buffer.alloc(USER_AT);
   head[0] = flags;
   for (const [position, time] of [createdAt, touchedAt, expiresAt].entries())
@@ -44,16 +60,26 @@ export function encodeSealed(handle: string, record: SessionRecord, compress = f
   return Buffer.concat([head, user, bytes]);
 }
 
-/** `undefined` for what `encodeSealed` never wrote: another format's, sealed by a later version of this library. */
-export function decodeSealed(body: Buffer): { handle: string; record: SessionRecord } | undefined {
+/** A session as a seal held it. */
+export interface Sealed {
+  handle: string;
+  record: SessionRecord;
+  /** Names the record that holds the payload, where the seal does not. */
+  elsewhere?: string;
+}
+
+/** `undefined` for what is never written here: another format's, sealed by a later version of this library. */
+export function decodeSealed(body: Buffer): Sealed | undefined {
   const flags = body[0];
-  if (body.length < USER_AT || (flags !== 0 && flags !== DEFLATED)) return undefined;
+  if (body.length < USER_AT || (flags !== 0 && flags !== DEFLATED && flags !== ELSEWHERE)) return undefined;
   const [createdAt, touchedAt, expiresAt] = [1, 7, 13].map((at) => body.readUIntBE(at, 6));
   if (createdAt === undefined || touchedAt === undefined || expiresAt === undefined) return undefined;
   const length = body.readUInt16BE(USER_LENGTH_AT);
   const payloadAt = USER_AT + (length === NOBODY ? 0 : length);
   if (payloadAt > body.length) return undefined;
-  const payload = flags === DEFLATED ? inflated(body.subarray(payloadAt)) : body.subarray(payloadAt);
+  const rest = body.subarray(payloadAt);
+  if (flags === ELSEWHERE && rest.length !== HANDLE_BYTES) return undefined;
+  const payload = flags === DEFLATED ? inflated(rest) : rest;
   if (payload === undefined) return undefined;
   const record = {
     createdAt,
@@ -62,9 +88,10 @@ export function decodeSealed(body: Buffer): { handle: string; record: SessionRec
     version: body.readUInt32BE(VERSION_AT),
     secretHash: "",
     userId: length === NOBODY ? null : body.toString("utf8", USER_AT, payloadAt),
-    payload: payload.toString("utf8"),
+    payload: flags === ELSEWHERE ? "" : payload.toString("utf8"),
   };
-  return { handle: body.toString("base64url", HANDLE_AT, VERSION_AT), record };
+  const handle = body.toString("base64url", HANDLE_AT, VERSION_AT);
+  return flags === ELSEWHERE ? { handle, record, elsewhere: rest.toString("base64url") } : { handle, record };
 }
 
 function packed(payload: string, compress: boolean): { flags: number; bytes: Buffer } {

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import type { Awaitable } from "../stores/store.ts";
 import { type Callback, deliver } from "./awaitable.ts";
 import { SojournError } from "./errors.ts";
-import type { DeviceInfo } from "./record.ts";
+import { type DeviceInfo, transportOf } from "./record.ts";
 import type { SessionData } from "./session-data.ts";
 import type { SessionState } from "./state.ts";
 import type { Duration } from "./timeouts.ts";
@@ -97,6 +97,15 @@ export class Session {
   /** When it ends if it isn't used again. */
   get expiresAt(): Date {
     return new Date(this[OPERATIONS].expiresAt(this[STATE]));
+  }
+
+  /**
+   * How its token travels: `"cookie"`, `"bearer"`, or the header's name. Only a cookie is added to other sites' requests by the browser: where it
+   * is another, no CSRF check is needed. Fixed when the session begins.
+   * @example if (req.session.transport === "cookie") checkCsrfToken(req);
+   */
+  get transport(): string {
+    return transportOf(this[STATE].content.facts);
   }
 
   /**

@@ -1,10 +1,13 @@
 import type { SessionRecord } from "../stores/store.ts";
 import type { Content } from "./changes.ts";
+import { transportOf } from "./record.ts";
 
 /** A session seen from outside its requests. */
 export interface SessionSnapshot {
   handle: string;
   userId: string | null;
+  /** How its token travels: `"cookie"`, `"bearer"`, or the header's name. */
+  transport: string;
   createdAt: Date;
   lastUsedAt: Date;
   expiresAt: Date;
@@ -31,6 +34,7 @@ export function snapshotOf(
   return {
     handle,
     userId,
+    transport: transportOf(content.facts),
     createdAt: new Date(createdAt),
     lastUsedAt: new Date(touchedAt),
     expiresAt: new Date(expiresAt),

@@ -57,6 +57,8 @@ export interface OpenedSession {
   secret: string;
   record: SessionRecord;
   content: Content;
+  /** Where the payload of a sealed session was kept that its token had no room for. */
+  elsewhere?: string;
 }
 
 interface Owner {

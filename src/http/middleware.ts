@@ -102,11 +102,12 @@ export interface Sessions extends ManagerMembers {
    */
   openToken(token: string): Promise<UpgradeSession | undefined>;
   /**
-   * A token for a link that signs this user in, once, within `expiresIn` (default `"2m"`, at most `"5m"`). For `transport: query(…)`.
-   * @throws TypeError if the application has no such transport
+   * A token for a link that signs this user in, once, within `expiresIn` (default `"2m"`, at most `"5m"`). For `transport: query(…)`; where
+   * that has `bind`, for the client that made the request `for`, and no other.
+   * @throws TypeError if the application has no such transport, and without `for` where it has `bind`
    * @example const link = `https://example.com/welcome?session=${sessions.urlToken(user.id)}`;
    */
-  urlToken(userId: string, options?: { expiresIn?: Duration }): string;
+  urlToken(userId: string, options?: { expiresIn?: Duration; for?: IncomingMessage }): string;
 }
 
 declare global {
@@ -241,6 +242,7 @@ export function session(options: SessionOptions = {}): Sessions {
         ring: keysToSeal(ring, "a SealedStore"),
         revocations: sealing?.revocations,
         compress: sealing?.compress === true,
+        overflow: sealing?.overflow,
       })
     : new SessionManager({
         ...common,
@@ -248,14 +250,13 @@ export function session(options: SessionOptions = {}): Sessions {
       });
   const env = { manager, onStoreError, accept: acceptOf(options.accept ?? []) };
   const watch = new Watch(manager, events);
-  const { parameter } = transports;
-  if (parameter !== undefined && isClientSide(store) && sealing?.revocations === undefined) {
+  const { link } = transports;
+  if (link !== undefined && isClientSide(store) && sealing?.revocations === undefined) {
     throw new TypeError(
       "query() needs a store that remembers which links were used: new SealedStore({ revocations: store })",
     );
   }
-  const urlTokens =
-    parameter === undefined ? undefined : new UrlTokens(parameter, keysToSeal(ring, "query()"), manager);
+  const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), manager);
 
   function middleware(req: IncomingMessage & WithExchange, res: ServerResponse, next: Next): void {
     // Mounted twice, or below another one: the first has the request.
@@ -299,12 +300,15 @@ export function session(options: SessionOptions = {}): Sessions {
         const opened = await openDetached(manager, carried);
         return opened === undefined ? undefined : upgradeSession(opened, watch);
       },
-      urlToken(userId: string, { expiresIn = "2m" }: { expiresIn?: Duration } = {}) {
+      urlToken(
+        userId: string,
+        { expiresIn = "2m", for: client }: { expiresIn?: Duration; for?: IncomingMessage } = {},
+      ) {
         if (urlTokens === undefined) throw new TypeError("urlToken needs transport: [cookie(), query(…)]");
         if (typeof userId !== "string" || userId === "") throw new TypeError("userId must be a non-empty string");
         const ms = parseDuration(expiresIn, "expiresIn");
         if (ms > LONGEST_LINK_MS) throw new TypeError('urlToken: expiresIn must be at most "5m"');
-        return urlTokens.mint(userId, ms);
+        return urlTokens.mint(userId, ms, client);
       },
       async openToken(token: string) {
         if (transports.held.length === 0) throw new TypeError("openToken needs transport: bearer() or header(name)");

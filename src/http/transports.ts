@@ -12,8 +12,15 @@ export interface TransportChoice {
   readonly via: string;
   /** The request header in lower case; absent for the cookie. */
   readonly header?: string;
-  /** The query parameter of links that sign in. */
-  readonly parameter?: string;
+  /** Of links that sign in. */
+  readonly link?: LinkSettings;
+}
+
+/** How links that sign in look, and whom they work for. */
+export interface LinkSettings {
+  /** The query parameter. */
+  readonly parameter: string;
+  readonly bind: ((req: IncomingMessage) => string) | undefined;
 }
 
 /** Tokens in a cookie, as browsers keep them: the default. */
@@ -54,6 +61,11 @@ export interface QueryOptions {
   iUnderstandThatAddressesLeak: boolean;
   /** The query parameter. Default `"session"`. */
   name?: string;
+  /**
+   * Something of the client that a link is for, such as its `User-Agent`: the link works for no other. `urlToken` is then given that client's request,
+   * `{ for: req }`, so it is for links that go from one program of a user's machine to another; not for letters. Default: none.
+   */
+  bind?: (req: IncomingMessage) => string;
 }
 
 /**
@@ -63,7 +75,7 @@ export interface QueryOptions {
  * @throws TypeError without `iUnderstandThatAddressesLeak: true`
  * @example app.use(session({ transport: [cookie(), query({ iUnderstandThatAddressesLeak: true })], secret }));
  */
-export function query({ iUnderstandThatAddressesLeak, name = "session" }: QueryOptions): TransportChoice {
+export function query({ iUnderstandThatAddressesLeak, name = "session", bind }: QueryOptions): TransportChoice {
   if (iUnderstandThatAddressesLeak !== true) {
     throw new TypeError(
       "query() puts tokens into addresses, which leak: say query({ iUnderstandThatAddressesLeak: true })",
@@ -72,7 +84,10 @@ export function query({ iUnderstandThatAddressesLeak, name = "session" }: QueryO
   if (typeof name !== "string" || !/^[a-z][a-z0-9_-]{0,63}$/i.test(name)) {
     throw new TypeError("query({ name }): name must be letters, digits, - and _");
   }
-  return { via: `query ${name}`, parameter: name };
+  if (bind !== undefined && typeof bind !== "function") {
+    throw new TypeError("query({ bind }): bind must be a function of the request that returns a string");
+  }
+  return { via: `query ${name}`, link: { parameter: name, bind } };
 }
 
 /** The transports of one application, in their order of preference. */
@@ -80,8 +95,8 @@ export class Transports {
   readonly #transports: readonly Transport[];
   /** Those of tokens that a program holds, and may bring by other ways than a request's header. */
   readonly held: readonly Channel[];
-  /** The query parameter of links that sign in. */
-  readonly parameter: string | undefined;
+  /** Links that sign in, if there are any. */
+  readonly link: LinkSettings | undefined;
 
   /** @throws TypeError for anything but one choice, or several different ones */
   constructor(choice: TransportChoice | readonly TransportChoice[], options: CookieTransportOptions) {
@@ -91,12 +106,12 @@ export class Transports {
       throw new TypeError("transport must be cookie(), bearer() or header(name), or a list of different ones");
     }
     const held: Channel[] = [];
-    const [parameter, ...more] = choices.flatMap(({ parameter }) => parameter ?? []);
-    const carrying = choices.filter((one) => one.parameter === undefined);
+    const [link, ...more] = choices.flatMap((one) => one.link ?? []);
+    const carrying = choices.filter((one) => one.link === undefined);
     if (carrying.length === 0 || more.length > 0) {
       throw new TypeError("query() needs another transport beside it, such as cookie(), and works once");
     }
-    this.parameter = parameter;
+    this.link = link;
     this.#transports = carrying.map(({ header }) => {
       if (header === undefined) return new CookieTransport(options);
       const transport = new HeaderTransport({ header, ring: options.ring });

@@ -28,7 +28,8 @@ const POLL_MS = 1_000;
 const PARALLEL = 16;
 
 interface Watched {
-  readonly opened: OpenedSession;
+  /** As the connection had it that may live longest: a sealed session ends with its seal. */
+  opened: OpenedSession;
   readonly listeners: Set<() => void>;
 }
 
@@ -58,6 +59,8 @@ export class Watch {
     if (watched === undefined) {
       watched = { opened, listeners: new Set() };
       this.#watched.set(opened.handle, watched);
+    } else if (opened.record.expiresAt > watched.opened.record.expiresAt) {
+      watched.opened = opened;
     }
     // A listener of its own for each call, so that the same function may be given twice.
     const own = () => listener();
@@ -108,8 +111,9 @@ export class Watch {
     const open = [...this.#watched.values()];
     const work = async (): Promise<void> => {
       for (let watched = open.pop(); watched !== undefined; watched = open.pop()) {
+        const { opened } = watched;
         try {
-          if (!(await this.#keeper.isOpen(watched.opened))) this.#end(watched.opened.handle);
+          if (!(await this.#keeper.isOpen(opened)) && watched.opened === opened) this.#end(opened.handle);
         } catch {
           // The store can't say. Its failure is an event already; the next look may tell.
         }

@@ -6,6 +6,7 @@ import type { Awaitable } from "../stores/store.ts";
 import type { KeyRing } from "../tokens/key-ring.ts";
 import { Sealer } from "../tokens/seal.ts";
 import { TokenSource } from "../tokens/token.ts";
+import type { LinkSettings } from "./transports.ts";
 
 /** A request whose target other modules may have kept a copy of. */
 type Addressed = IncomingMessage & { originalUrl?: string; query?: unknown };
@@ -16,19 +17,33 @@ type Addressed = IncomingMessage & { originalUrl?: string; query?: unknown };
  */
 export class UrlTokens {
   readonly #name: string;
+  readonly #bind: LinkSettings["bind"];
   readonly #keeper: SessionKeeper;
   readonly #sealer: Sealer;
   readonly #ids = new TokenSource();
 
-  constructor(name: string, ring: KeyRing, keeper: SessionKeeper) {
+  constructor({ parameter: name, bind }: LinkSettings, ring: KeyRing, keeper: SessionKeeper) {
     this.#name = name;
+    this.#bind = bind;
     this.#keeper = keeper;
     this.#sealer = new Sealer(ring, { purpose: "url", name });
   }
 
-  mint(userId: string, ms: number): string {
+  /**
+   * @param client a request of the client that the link is for
+   * @throws TypeError if only one of it and `bind` was given
+   */
+  mint(userId: string, ms: number, client?: IncomingMessage): string {
+    if (this.#bind !== undefined && client === undefined) {
+      throw new TypeError("query({ bind }) has links work for one client: urlToken(userId, { for: req })");
+    }
+    if (this.#bind === undefined && client !== undefined) {
+      throw new TypeError(
+        "urlToken(userId, { for }) needs query({ bind }), which says what of the client the link is bound to",
+      );
+    }
     const parts = [this.#ids.handle(), userId, this.#keeper.clock.now() + ms];
-    return this.#sealer.seal(Buffer.from(JSON.stringify(parts), "utf8"));
+    return this.#sealer.seal(Buffer.from(JSON.stringify(parts), "utf8"), this.#bindings(client));
   }
 
   /** Takes the token out of the request's address; `undefined` if there was none. Several are as good as a wrong one: `""`. */
@@ -37,14 +52,13 @@ export class UrlTokens {
     if (target.tokens.length === 0) return undefined;
     req.url = target.url;
     if (req.originalUrl !== undefined) req.originalUrl = strip(req.originalUrl, this.#name).url;
-    // Express 4 has parsed it already.
-    if (typeof req.query === "object" && req.query !== null) Reflect.deleteProperty(req.query, this.#name);
+    forget(req, this.#name, target.tokens);
     return target.tokens.length === 1 ? target.tokens[0] : "";
   }
 
   /** Exchanges the token, if it is one, and sends the client to the same address without it. */
   async exchange(req: Addressed, res: ServerResponse, session: () => LiveSession, text: string): Promise<void> {
-    const userId = await this.#redeem(text);
+    const userId = await this.#redeem(text, req);
     // Who is signed in stays so: a link must not make another one of them.
     if (userId !== undefined && session().userId === null) await session().login(userId);
     res.setHeader("Referrer-Policy", "no-referrer");
@@ -54,8 +68,12 @@ export class UrlTokens {
     res.end();
   }
 
-  #redeem(text: string): Awaitable<string | undefined> {
-    const body = this.#sealer.open(text)?.body;
+  #bindings(client: IncomingMessage | undefined): string[] {
+    return this.#bind === undefined || client === undefined ? [] : [this.#bind(client)];
+  }
+
+  #redeem(text: string, req: IncomingMessage): Awaitable<string | undefined> {
+    const body = this.#sealer.open(text, this.#bindings(req))?.body;
     if (body === undefined) return undefined;
     // Ours: nobody else can seal for this purpose.
     const [id, userId, expiresAt]: unknown[] = JSON.parse(body.toString("utf8"));
@@ -65,30 +83,72 @@ export class UrlTokens {
   }
 }
 
-/** The address without any query parameter of this name, however that is spelt, and their values. */
-function strip(url: string, name: string): { url: string; tokens: string[] } {
-  const at = url.indexOf("?");
-  if (at < 0) return { url, tokens: [] };
-  const tokens: string[] = [];
-  const others = url
-    .slice(at + 1)
-    .split("&")
-    .filter((pair) => {
-      const [key = "", ...value] = pair.split("=");
-      // Brackets: parsers make lists of them.
-      if (decoded(key).replace(/\[.*$/s, "").trim() !== name) return true;
-      tokens.push(value.join("="));
-      return false;
-    });
-  return { url: url.slice(0, at) + (others.length === 0 ? "" : `?${others.join("&")}`), tokens };
+/** Shorter texts are no tokens, and may well be part of something else. */
+const SHORTEST = 100;
+
+/** Takes the tokens out of what others have made of the address already: Express 4's `req.query`, parseurl's copies. */
+function forget(req: Addressed, name: string, tokens: readonly string[]): void {
+  const { query } = req;
+  const texts = tokens.flatMap((token) => [token, decoded(token)]).filter((text) => text.length >= SHORTEST);
+  if (typeof query === "object" && query !== null) {
+    for (const [key, value] of Object.entries(query)) {
+      const all = `${key} ${JSON.stringify(value)}`;
+      if (isNamed(key, name) || texts.some((text) => all.includes(text))) Reflect.deleteProperty(query, key);
+    }
+  }
+  for (const copy of ["_parsedUrl", "_parsedOriginalUrl"]) {
+    if (Object.hasOwn(req, copy)) Reflect.set(req, copy, undefined);
+  }
 }
 
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text.replaceAll("+", " "));
-  } catch {
-    return text;
+/** What begins a parameter for one parser or another, or ends its value: also where one address was put into another, and encoded. */
+const BORDER = /([?&;#]|%(?:25)*(?:3f|26|3b|23))/i;
+const EQUALS = /=|%(?:25)*3d/i;
+const QUESTION = /\?|3f$/i;
+const AMPERSAND = /&|26$/;
+
+/**
+ * The address without any parameter of this name, however that is spelt and wherever it stands, and their values. Programs differ in where a query begins and
+ * what separates its parameters (`?a=1?session=…`, `;session=…`): whatever one of them would find is taken out, and nothing else changes.
+ */
+function strip(url: string, name: string): { url: string; tokens: string[] } {
+  // The path, and then by turns a border and what it begins.
+  const pieces = url.split(BORDER);
+  const tokens: string[] = [];
+  let rest = pieces[0] ?? "";
+  let question = "";
+  for (let i = 1; i < pieces.length; i += 2) {
+    const [border = "", piece = ""] = [pieces[i], pieces[i + 1]];
+    const equals = EQUALS.exec(piece);
+    const key = equals === null ? piece : piece.slice(0, equals.index);
+    if (isNamed(decoded(key), name)) {
+      tokens.push(equals === null ? "" : piece.slice(equals.index + equals[0].length));
+      // What comes next is the first parameter now.
+      if (QUESTION.test(border) && !rest.includes(border)) question = border;
+      continue;
+    }
+    rest += (question !== "" && AMPERSAND.test(border) ? question : border) + piece;
+    question = "";
   }
+  return { url: tokens.length === 0 ? url : rest, tokens };
+}
+
+/** Brackets: parsers make lists of them. */
+function isNamed(key: string, name: string): boolean {
+  return key.replace(/\[.*$/s, "").trim() === name;
+}
+
+/** How often an address is put into another at most. */
+const NESTED = 4;
+
+function decoded(text: string): string {
+  let plain = text.replaceAll("+", " ");
+  try {
+    for (let times = 0; times < NESTED && plain.includes("%"); times += 1) plain = decodeURIComponent(plain);
+  } catch {
+    // No more can be read of it.
+  }
+  return plain;
 }
 
 /** A path of this server: what begins with two slashes, or names a scheme, would send the client elsewhere. */

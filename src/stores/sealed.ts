@@ -19,14 +19,21 @@ export interface SealedStoreOptions {
    * slower, not impossible. Default: false.
    */
   compress?: boolean;
+  /**
+   * A store for the data of sessions that do not fit their cookies: sealed there too, and named by the seal. Sessions that fit cost it nothing. Each
+   * change of one that does not leaves a record behind until the older cookie's own deadline, because the browser may still have that.
+   * May be the same store as `revocations`. Default: none; what does not fit is an error, `TOO_LARGE`.
+   */
+  overflow?: SessionStore;
 }
 
-const KNOWN = new Set(["secret", "revocations", "chunks", "compress"]);
+const KNOWN = new Set(["secret", "revocations", "chunks", "compress", "overflow"]);
 
 /**
  * Sessions without a server's memory: the data itself travels in the cookie, encrypted and authenticated (XAES-256-GCM), with its
  * deadlines. `req.session` has every method. What a session in a cookie can't do by nature, `docs/SEALED.md` says: parallel requests are
- * not merged (the last cookie wins), nobody can list sessions, and without `revocations` a copied cookie outlives a logout.
+ * not merged (the last cookie wins), nobody can list sessions, and without `revocations` a copied cookie outlives a logout. What is too
+ * large for a cookie is an error, unless there are more `chunks`, or a store for `overflow`.
  *
  * @throws TypeError for an impossible option
  * @example
@@ -40,11 +47,13 @@ export class SealedStore {
       if (!KNOWN.has(name))
         throw new TypeError(`SealedStore: ${name} is no option; there are ${[...KNOWN].join(", ")}`);
     }
-    const { chunks = 1, revocations, compress = false } = options;
+    const { chunks = 1, compress = false } = options;
     if (chunks !== 1 && chunks !== 2 && chunks !== 3) throw new TypeError("SealedStore: chunks must be 1, 2 or 3");
     if (typeof compress !== "boolean") throw new TypeError("SealedStore: compress must be true or false");
-    if (revocations !== undefined && typeof revocations?.load !== "function") {
-      throw new TypeError("SealedStore: revocations must be a store, such as new SqliteStore(file)");
+    for (const name of ["revocations", "overflow"] as const) {
+      if (options[name] !== undefined && typeof options[name]?.load !== "function") {
+        throw new TypeError(`SealedStore: ${name} must be a store, such as new SqliteStore(file)`);
+      }
     }
     this.#options = { ...options };
   }

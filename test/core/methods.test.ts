@@ -170,12 +170,13 @@ test("wrong arguments are TypeErrors that name them, and change nothing", async 
 });
 
 describe("facts", () => {
-  test("id, isNew, userId, createdAt, expiresAt", async () => {
+  test("id, isNew, userId, createdAt, expiresAt, transport", async () => {
     const { request, clock } = engine();
     const began = clock.now();
     const first = await request();
     assert.match(first.session.id, /^[\w-]{22}$/);
     assert.equal(first.session.isNew, true);
+    assert.equal(first.session.transport, "cookie");
     assert.equal(first.session.userId, null);
     assert.equal(first.session.createdAt.getTime(), began);
     assert.equal(first.session.expiresAt.getTime(), began + 30 * 60_000);
@@ -197,7 +198,7 @@ describe("facts", () => {
     const { createdAt } = session;
     createdAt.setTime(0);
     assert.notEqual(session.createdAt.getTime(), 0);
-    for (const name of ["id", "isNew", "userId", "createdAt", "expiresAt"]) {
+    for (const name of ["id", "isNew", "userId", "createdAt", "expiresAt", "transport"]) {
       assert.throws(() => Reflect.set(session, name, "x"), TypeError);
     }
   });

@@ -148,6 +148,7 @@ for (const [name, open] of [
       assert.deepEqual(snapshot, {
         handle: handleOf(visitor),
         userId: null,
+        transport: "cookie",
         createdAt: new Date(one.clock.now()),
         lastUsedAt: new Date(one.clock.now()),
         expiresAt: new Date(one.clock.now() + 30 * 60_000),

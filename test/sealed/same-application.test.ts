@@ -16,63 +16,71 @@ function sqlite(t: TestContext, clock: ManualClock): SqliteStore {
   return new SqliteStore(join(folder, "sessions.db"), { clock });
 }
 
-const kinds: [string, (t: TestContext, clock: ManualClock) => SiteOptions][] = [
+const kinds: [string, (t: TestContext, clock: ManualClock) => SiteOptions, ballast?: number][] = [
   ["SqliteStore", (t, clock) => ({ store: sqlite(t, clock), secret })],
   ["SqliteStore with encrypt", (t, clock) => ({ store: sqlite(t, clock), secret, encrypt: true })],
   ["SealedStore", () => ({ store: new SealedStore({ secret }) })],
   ["SealedStore in chunks", () => ({ store: new SealedStore({ secret, chunks: 3 }) })],
+  [
+    "SealedStore with overflow",
+    (t, clock) => ({ store: new SealedStore({ secret, overflow: sqlite(t, clock) }) }),
+    5_000,
+  ],
   ["SealedStore with compress", () => ({ store: new SealedStore({ secret, compress: true }) })],
 ];
 
-/** The methods with callbacks, as Passport and its kind call them. */
-const app: Handler = async (req, res) => {
-  const { session } = req;
-  const done = (error?: unknown) => res.end(error === undefined || error === null ? "ok" : String(error));
-  switch (req.url) {
-    case "/nested":
-      Reflect.set(session, "cart", [...((Reflect.get(session, "cart") as string[] | undefined) ?? []), "lamp"]);
-      return res.end("ok");
-    case "/passport-login":
-      return session.regenerate({ keep: true }, () => {
-        Reflect.set(req.session, "passport", { user: 7 });
-        req.session.save(done);
-      });
-    case "/login":
-      await session.login("alice", { remember: "30d" });
-      break;
-    case "/update":
-      await session.update((data) => Reflect.set(data, "n", Number(Reflect.get(data, "n") ?? 0) + 1));
-      break;
-    case "/reload":
-      Reflect.set(session, "cart", "forgotten");
-      await session.reload();
-      break;
-    case "/touch":
-      return session.touch(done);
-    case "/flash":
-      session.flash("notice", "saved");
-      return res.end("ok");
-    case "/persist":
-      await session.persist("10d");
-      break;
-    case "/delete":
-      Reflect.deleteProperty(session, "n");
-      break;
-    case "/destroy":
-      await session.destroy();
-      req.session.flash("notice", "goodbye");
-      return res.end("ok");
-    case "/show":
-      return res.end(JSON.stringify({ ...session, user: session.userId, flash: session.flash("notice") }));
-  }
-  res.end("ok");
-};
+/** The methods with callbacks, as Passport and its kind call them. `ballast` makes every session so much larger. */
+const appWith =
+  (ballast: number): Handler =>
+  async (req, res) => {
+    const { session } = req;
+    if (ballast > 0 && req.url !== "/show") Reflect.set(session, "ballast", "x".repeat(ballast));
+    const done = (error?: unknown) => res.end(error === undefined || error === null ? "ok" : String(error));
+    switch (req.url) {
+      case "/nested":
+        Reflect.set(session, "cart", [...((Reflect.get(session, "cart") as string[] | undefined) ?? []), "lamp"]);
+        return res.end("ok");
+      case "/passport-login":
+        return session.regenerate({ keep: true }, () => {
+          Reflect.set(req.session, "passport", { user: 7 });
+          req.session.save(done);
+        });
+      case "/login":
+        await session.login("alice", { remember: "30d" });
+        break;
+      case "/update":
+        await session.update((data) => Reflect.set(data, "n", Number(Reflect.get(data, "n") ?? 0) + 1));
+        break;
+      case "/reload":
+        Reflect.set(session, "cart", "forgotten");
+        await session.reload();
+        break;
+      case "/touch":
+        return session.touch(done);
+      case "/flash":
+        session.flash("notice", "saved");
+        return res.end("ok");
+      case "/persist":
+        await session.persist("10d");
+        break;
+      case "/delete":
+        Reflect.deleteProperty(session, "n");
+        break;
+      case "/destroy":
+        await session.destroy();
+        req.session.flash("notice", "goodbye");
+        return res.end("ok");
+      case "/show":
+        return res.end(JSON.stringify({ ...session, user: session.userId, flash: session.flash("notice") }));
+    }
+    res.end("ok");
+  };
 
-for (const [name, options] of kinds) {
+for (const [name, options, ballast = 0] of kinds) {
   describe(`the same application over ${name}`, () => {
     test("gives the same answers", async (t) => {
       const clock = new ManualClock();
-      const one = await site(t, { clock, ...options(t, clock) }, app);
+      const one = await site(t, { clock, ...options(t, clock) }, appWith(ballast));
       const visitor = one.visitor();
       const shows = async (expected: object) =>
         assert.deepEqual(JSON.parse((await visitor.get("/show")).text), expected);
@@ -88,7 +96,8 @@ for (const [name, options] of kinds) {
       ]) {
         assert.equal((await visitor.get(path)).text, "ok", path);
       }
-      const data = { cart: ["lamp", "lamp"], passport: { user: 7 } };
+      const carried = ballast > 0 ? { ballast: "x".repeat(ballast) } : {};
+      const data = { cart: ["lamp", "lamp"], passport: { user: 7 }, ...carried };
       await shows({ user: null, flash: ["saved"], ...data, n: 2 });
       await shows({ user: null, flash: [], ...data, n: 2 });
       await visitor.get("/delete");

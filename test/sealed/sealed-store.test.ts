@@ -449,7 +449,7 @@ test("options that can't work are refused", () => {
     [() => session({ store: new SealedStore({ secret: A }), encrypt: true }), /encrypts all by itself/],
     [() => Reflect.construct(SealedStore, [{ chunks: 4 }]), /chunks must be/],
     [() => Reflect.construct(SealedStore, [{ compress: "yes" }]), /compress must be/],
-    [() => Reflect.construct(SealedStore, [{ overflow: true }]), /overflow is no option/],
+    [() => Reflect.construct(SealedStore, [{ overflow: true }]), /overflow must be a store/],
     [() => Reflect.construct(SealedStore, [{ revocations: {} }]), /revocations must be a store/],
   ];
   for (const [make, says] of refused) assert.throws(make, says);

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import type { IncomingMessage } from "node:http";
 import { type TestContext, test } from "node:test";
+import type { Express } from "express";
 import fc from "fast-check";
 import { bearer, cookie, query, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
@@ -86,6 +88,47 @@ test("neither the redirect nor the address can be made to lead elsewhere, or to 
     assert.doesNotMatch(headers.location ?? "", new RegExp(token), path);
   }
   assert.doesNotMatch(one.seen.join("\n"), new RegExp(token));
+});
+
+test("a bound link works for its own client alone, and another's try does not use it up", async (t) => {
+  const bind = (req: IncomingMessage) => req.headers["user-agent"] ?? "";
+  let mint = (_req: IncomingMessage): string => assert.fail();
+  const transport = [cookie(), query({ iUnderstandThatAddressesLeak: true, bind })];
+  const one = await site(t, { transport, secret }, (req, res) => {
+    res.end(req.url === "/link" ? mint(req) : String(req.session.userId));
+  });
+  mint = (req) => one.sessions.urlToken("alice", { for: req });
+  const [hers, another] = [{ "user-agent": "Her app/1.0" }, { "user-agent": "Mallory/6.6" }];
+  const { text } = await one.visitor().get("/link", hers);
+  const visitor = one.visitor();
+  for (const headers of [another, {}]) {
+    assert.deepEqual((await visitor.get(`/?session=${text}`, headers)).setCookies, []);
+  }
+  await visitor.get(`/?session=${text}`, hers);
+  assert.equal((await visitor.get("/")).text, "alice");
+  assert.throws(() => one.sessions.urlToken("alice"), /for: req/);
+  const plain = await shop(t);
+  assert.throws(() => Reflect.apply(plain.sessions.urlToken, undefined, ["alice", { for: {} }]), /needs query/);
+  assert.throws(() => Reflect.apply(query, undefined, [{ iUnderstandThatAddressesLeak: true, bind: "ua" }]), TypeError);
+});
+
+test("a log that another module writes shows no token, whether before or after the session's middleware", async (t) => {
+  for (const kind of ["express4", "express5"] as const) {
+    const log: string[] = [];
+    const configure = (app: Express): void => {
+      app.use((req, res, next) => {
+        res.on("finish", () => log.push(`${req.method} ${req.originalUrl} ${req.url} ${JSON.stringify(req.query)}`));
+        next();
+      });
+    };
+    const one = await shop(t, { kind, configure });
+    for (const path of ["/a?session=", "/a?x=1?session=", "/a;session=", "/a?b%5Bsession%5D=1&session="]) {
+      const token = one.sessions.urlToken("alice");
+      assert.equal((await one.visitor().get(path + token)).status, 303, path);
+      assert.doesNotMatch(log.join("\n"), new RegExp(token));
+    }
+    assert.equal(log.length, 4);
+  }
 });
 
 test("any text for a token is one or none, and never an error", async (t) => {

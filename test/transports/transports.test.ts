@@ -102,6 +102,38 @@ for (const [name, options] of kinds) {
   });
 }
 
+for (const [name, options] of kinds) {
+  test(`a session says by which transport it travels, so that only cookies need a CSRF check: ${name}`, async (t) => {
+    const transport = [cookie(), bearer(), header("X-My-Token")];
+    const one = await site(t, { transport, ...options() }, async (req, res) => {
+      const before = req.session.transport;
+      if (req.url === "/login") await req.session.login("alice");
+      if (req.url === "/regenerate") await req.session.regenerate();
+      if (req.url === "/logout") await req.session.logout();
+      assert.throws(() => Reflect.set(req.session, "transport", "cookie"), /belongs to the session itself/);
+      assert.deepEqual(Object.keys(req.session), []);
+      res.end(`${before} ${req.session.transport} ${req.session.userId}`);
+    });
+    assert.equal((await one.visitor().get("/")).text, "cookie cookie null");
+    for (const [via, field, prefix] of [
+      ["bearer", "authorization", "Bearer "],
+      ["x-my-token", "x-my-token", ""],
+    ] as const) {
+      const login = await one.visitor().get("/login", { "x-session-transport": via });
+      assert.equal(login.text, `${via} ${via} alice`);
+      const headers = { [field]: `${prefix}${login.headers["x-session-token"]}` };
+      assert.equal((await one.visitor().get("/", headers)).text, `${via} ${via} alice`);
+      assert.equal((await one.sessions.openToken(String(login.headers["x-session-token"])))?.transport, via);
+      assert.equal((await one.visitor().get("/regenerate", headers)).text, `${via} ${via} null`);
+    }
+    const browser = one.visitor();
+    await browser.get("/login");
+    assert.equal((await browser.get("/")).text, "cookie cookie alice");
+    assert.equal((await browser.get("/logout")).text, "cookie cookie null");
+    assert.deepEqual(one.errors, []);
+  });
+}
+
 test("exactly one Authorization header, of the grammar and at most 4 KiB", async (t) => {
   const one = await shop(t, { transport: bearer() });
   const login = await one.visitor().get("/login");
