@@ -22,6 +22,7 @@ export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export type {
   Awaitable,
   IndexedStore,
+  ReplaceResult,
   SessionPage,
   SessionRecord,
   SessionStore,

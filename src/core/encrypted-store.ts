@@ -30,6 +30,7 @@ const DAMAGED = "";
 class EncryptedStore implements SessionStore {
   readonly synchronousLoad: boolean;
   readonly capabilities?: Readonly<StoreCapabilities>;
+  readonly replace?: NonNullable<SessionStore["replace"]>;
   readonly #store: SessionStore;
   readonly #sealer: Sealer;
 
@@ -38,6 +39,11 @@ class EncryptedStore implements SessionStore {
     if (store.capabilities !== undefined) this.capabilities = store.capabilities;
     this.#store = store;
     this.#sealer = sealer;
+    const replace = store.replace?.bind(store);
+    if (replace !== undefined) {
+      this.replace = (handle, expectedVersion, newHandle, record) =>
+        replace(handle, expectedVersion, newHandle, this.#sealed(newHandle, record));
+    }
   }
 
   load(handle: string): Awaitable<SessionRecord | undefined> {
