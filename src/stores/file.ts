@@ -186,12 +186,19 @@ export class FileStore implements IndexedStore {
   /** Sessions that begin meanwhile may stay; after an error, what was done is done. */
   deleteAll(query: { userId?: string; except?: string }): Promise<number> {
     return this.#run(async () => {
-      const spared = query.except === undefined ? undefined : nameOfHandle(query.except);
+      const { userId, except } = query;
+      const spared = except === undefined ? undefined : nameOfHandle(except);
       let ended = 0;
-      for await (const names of this.#namesOf(query.userId)) {
-        await each(names, async (name) => {
-          if (name !== spared && (await this.#endAny(name, query.userId))) ended++;
-        });
+      for (let isMore = true; isMore; ) {
+        isMore = false;
+        for await (const names of this.#namesOf(userId)) {
+          await each(names, async (name) => {
+            if (name === spared) return;
+            // One that had gone by its turn may have been replaced: then there is another name by now.
+            isMore ||= userId !== undefined;
+            if (await this.#endAny(name, userId)) ended++;
+          });
+        }
       }
       return ended;
     });

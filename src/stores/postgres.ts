@@ -191,8 +191,10 @@ export class PostgresStore implements IndexedStore {
       ended += Number(row[1]);
       const missed = Number(row[0]) - Number(row[3]);
       if (missed > 0 && ++looks < LOOKS) continue;
-      if (Number(row[0]) < BATCH) return ended;
-      after = String(row[2]);
+      const isLast = Number(row[0]) < BATCH;
+      if (isLast && after === "") return ended;
+      // And once more from the start: one that was replaced meanwhile may be at a place that was passed.
+      after = isLast ? "" : String(row[2]);
     }
   }
 

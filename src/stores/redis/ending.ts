@@ -33,15 +33,19 @@ export class Ending {
     this.#records = records;
   }
 
-  /** Looks again where a session had gone by its turn: it may have been replaced, and the index names the new one now. */
+  /**
+   * Looks again until the index names nothing new. A session that had gone by its turn may have been replaced, and the index names the
+   * new one since.
+   */
   async allOfUser(userId: string, except: string | undefined, now: number): Promise<number> {
-    let all = 0;
-    for (;;) {
-      const places = await this.#listing.placesOf(userId, now);
+    const named = new Set<string>();
+    for (let all = 0; ; ) {
+      const before = named.size;
+      const places = await this.#listing.placesOf(userId, now, named);
       const handles = places.map(({ handle }) => handle).filter((handle) => handle !== except);
       const ended = await this.#ofUser(userId, handles, now);
       all += ended;
-      if (ended === handles.length) return all;
+      if (named.size === before && ended === handles.length) return all;
     }
   }
 

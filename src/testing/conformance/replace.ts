@@ -5,7 +5,7 @@ import { StoreAccess } from "../../core/store-access.ts";
 import { type Awaitable, isIndexed, type SessionRecord, type SessionStore } from "../../stores/store.ts";
 import type { Bench, Check } from "./check.ts";
 
-const ROUNDS = 20;
+const ROUNDS = 10;
 const NO_DEADLINES = { readMs: Number.POSITIVE_INFINITY, commitMs: Number.POSITIVE_INFINITY };
 
 /** As a login does it: in one step where the store has a `replace`, else in two. */
