@@ -31,6 +31,7 @@ export { type OpenStoreOptions, openStore } from "./stores/open.ts";
 export type {
   Awaitable,
   IndexedStore,
+  ReplaceResult,
   SessionPage,
   SessionRecord,
   SessionStore,

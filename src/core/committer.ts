@@ -1,4 +1,4 @@
-import type { Awaitable, SessionRecord } from "../stores/store.ts";
+import type { Awaitable, SessionRecord, UpdateResult } from "../stores/store.ts";
 import { hashSecret, type TokenSource } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
 import { type Changes, type Content, merge } from "./changes.ts";
@@ -120,20 +120,29 @@ export class Committer {
   ): Awaitable<void> {
     const record = this.recordOf(state.record, content, hashSecret(state.secret), 1);
     return after(this.access.create(state.handle, record), (created) => {
-      if (!created) {
-        if (tries >= HANDLES) throw new SojournError("STORE_UNAVAILABLE", "the session store refuses every new handle");
-        this.rename(state);
-        return this.create(state, content, listener, changes, tries + 1);
-      }
-      state.settle(record, content, changes);
-      listener.tokenChanged(state);
-      this.#events.emit("create", { handle: state.handle, userId: record.userId });
+      if (created) return this.#created(state, record, content, listener, changes);
+      this.rename(state, tries);
+      return this.create(state, content, listener, changes, tries + 1);
     });
   }
 
-  /** Another handle for a session that is not stored. */
-  rename(state: SessionState): void {
-    state.standing = "blank";
+  /** Stores a session for the first time, in the place of another one, which ends. */
+  replace(
+    old: { handle: string; version: number },
+    state: SessionState,
+    content: Content,
+    listener: CommitListener,
+  ): Awaitable<UpdateResult | "taken"> {
+    const record = this.recordOf(state.record, content, hashSecret(state.secret), 1);
+    return after(this.access.replace(old.handle, old.version, state.handle, record), (result) => {
+      if (result === "ok") this.#created(state, record, content, listener, undefined);
+      return result;
+    });
+  }
+
+  /** Another handle for a session whose own was taken. */
+  rename(state: SessionState, tries: number): void {
+    if (tries >= HANDLES) throw new SojournError("STORE_UNAVAILABLE", "the session store refuses every new handle");
     state.handle = this.#tokens.handle();
   }
 
@@ -175,6 +184,18 @@ export class Committer {
     const { userId, createdAt } = base;
     const expiresAt = expiryOf({ ...content.facts, createdAt }, now, this.#limits);
     return { payload, version, secretHash, userId, createdAt, touchedAt: now, expiresAt };
+  }
+
+  #created(
+    state: SessionState,
+    record: SessionRecord,
+    content: Content,
+    listener: CommitListener,
+    changes: Changes | undefined,
+  ): void {
+    state.settle(record, content, changes);
+    listener.tokenChanged(state);
+    this.#events.emit("create", { handle: state.handle, userId: record.userId });
   }
 
   #attempt(

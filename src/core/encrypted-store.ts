@@ -2,6 +2,7 @@ import {
   type Awaitable,
   type IndexedStore,
   isIndexed,
+  type ReplaceResult,
   type SessionPage,
   type SessionRecord,
   type SessionStore,
@@ -64,6 +65,12 @@ class EncryptedStore implements SessionStore {
 
   delete(handle: string): Awaitable<boolean> {
     return this.#store.delete(handle);
+  }
+
+  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Awaitable<ReplaceResult> {
+    const { replace } = this.#store;
+    if (replace === undefined) return "unsupported";
+    return replace.call(this.#store, handle, expectedVersion, newHandle, this.#sealed(newHandle, record));
   }
 
   close(): Awaitable<void> {

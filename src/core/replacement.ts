@@ -1,5 +1,5 @@
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
-import { after, isPromise } from "./awaitable.ts";
+import { after } from "./awaitable.ts";
 import { type Content, merge } from "./changes.ts";
 import { type CommitListener, type Committer, conflictError, EMPTY, goneError, NOTHING } from "./committer.ts";
 import { decodePayload } from "./record.ts";
@@ -9,11 +9,8 @@ import type { SessionState } from "./state.ts";
 const TRIES = 50;
 
 /**
- * Puts `fresh`, a blank session, in the place of `old`, which dies at once.
- *
- * The new one is written first, and its token known to nobody until the old one is dead: a crash in between leaves exactly one
- * that opens. The old one is ended by compare-and-set (an update to a record that has expired), so that what others committed
- * to it until that instant is carried over too, and nothing after it.
+ * Puts `fresh`, a blank session, in the place of `old`, which dies at once, by compare-and-set: what others committed to it until that
+ * instant is carried over too, and nothing after it.
  */
 export class Replacement {
   readonly #committer: Committer;
@@ -40,7 +37,7 @@ export class Replacement {
       fresh: SessionState;
       carried: (content: Content) => Content;
       mayBeginAnew: boolean;
-      /** The new session is written, and the old one is going to be ended. */
+      /** The old session is going to be ended, and `fresh` has the handle that takes over. */
       beforeEnd: () => void;
     },
   ) {
@@ -56,72 +53,61 @@ export class Replacement {
 
   /** What the new session begins with: nothing of a session that was ended. */
   get content(): Content {
-    const from = this.#old.standing === "ended" ? EMPTY : this.#old.content;
-    return this.#carried(merge(from, this.#changes));
+    return this.#from(this.#old.standing === "ended" ? EMPTY : this.#old.content);
   }
 
-  /** Both steps. If one fails, the old session lives on as it was and the new one is dropped. */
+  /** If it fails, the old session lives on as it was. */
   run(): Awaitable<void> {
-    const abort = (error: unknown): never => {
-      if (this.#fresh.standing === "stored") this.#committer.access.abandon(this.#fresh.handle);
-      throw error;
-    };
+    if (this.#old.standing === "stored") return this.#replace(this.#old.record, this.content, 1);
     if (this.#old.standing === "ended" && !this.#mayBeginAnew) throw goneError();
-    try {
-      const done = after(this.#write(this.content), () => {
-        this.#beforeEnd();
-        return this.#endOld(this.#old.record, 1);
-      });
-      return isPromise(done) ? done.catch(abort) : done;
-    } catch (error) {
-      return abort(error);
-    }
+    return this.#begin(this.content);
   }
 
-  #endOld(base: SessionRecord, tries: number): Awaitable<void> {
-    if (this.#old.standing !== "stored") return undefined;
+  #from(content: Content): Content {
+    return this.#carried(merge(content, this.#changes));
+  }
+
+  #replace(base: SessionRecord, content: Content, tries: number): Awaitable<void> {
     const { access } = this.#committer;
     const { handle } = this.#old;
-    const tombstone = { ...base, payload: "", version: base.version + 1, expiresAt: 0 };
-    return after(access.update(handle, tombstone, base.version), (result) => {
+    const { version } = base;
+    this.#beforeEnd();
+    const replaced = this.#isEmpty(content)
+      ? access.end(handle, version)
+      : this.#committer.replace({ handle, version }, this.#fresh, content, this.#listener);
+    return after(replaced, (result) => {
       if (result === "ok") return undefined;
       if (result === "gone") return this.#oldIsGone();
+      if (result === "taken") {
+        this.#committer.rename(this.#fresh, tries);
+        return this.#replace(base, content, tries + 1);
+      }
       if (tries >= TRIES) throw conflictError();
       return this.#committer.again(this.#old, tries, () =>
         after(access.load(handle), (newest) => {
           const stored = newest === undefined ? undefined : decodePayload(newest.payload);
           if (newest === undefined || stored === undefined) return this.#oldIsGone();
-          return after(this.#write(this.#carried(merge(stored, this.#changes))), () => this.#endOld(newest, tries + 1));
+          return this.#replace(newest, this.#from(stored), tries + 1);
         }),
       );
     });
   }
 
   #oldIsGone(): Awaitable<void> {
-    if (this.#mayBeginAnew) return this.#write(this.#carried(merge(EMPTY, this.#changes)));
+    if (this.#mayBeginAnew) return this.#begin(this.#from(EMPTY));
     this.#committer.gone(this.#old, this.#listener);
     throw goneError();
   }
 
-  /** Creates the new session, or rewrites it: nobody else knows it, so only its own end can come in between. */
-  #write(content: Content): Awaitable<void> {
-    const fresh = this.#fresh;
-    if (fresh.standing !== "stored") {
-      const isEmpty = content.texts.size === 0 && Object.keys(content.facts).every((name) => name === "via");
-      if (isEmpty && fresh.record.userId === null) return undefined;
-      return this.#committer.create(fresh, content, this.#listener, undefined);
-    }
-    const { record, handle } = fresh;
-    const rewritten = this.#committer.recordOf(record, content, record.secretHash, record.version + 1);
-    return after(this.#committer.access.update(handle, rewritten, record.version), (result) => {
-      if (result === "ok") {
-        fresh.settle(rewritten, content);
-        return undefined;
-      }
-      // All of the user's sessions were ended while this one began. It is written again under a handle that nobody saw; whether the old
-      // one was ended, too, turns out in the next step.
-      this.#committer.rename(fresh);
-      return this.#committer.create(fresh, content, this.#listener, undefined);
-    });
+  /** Where there is nothing to replace. */
+  #begin(content: Content): Awaitable<void> {
+    if (this.#isEmpty(content)) return undefined;
+    return this.#committer.create(this.#fresh, content, this.#listener, undefined);
+  }
+
+  /** Whether there is nothing to store of the new session. */
+  #isEmpty({ facts, texts }: Content): boolean {
+    const { userId } = this.#fresh.record;
+    return userId === null && texts.size === 0 && Object.keys(facts).every((name) => name === "via");
   }
 }

@@ -2,6 +2,7 @@ import {
   type Awaitable,
   type IndexedStore,
   isIndexed,
+  type ReplaceResult,
   type SessionPage,
   type SessionRecord,
   type SessionStore,
@@ -181,6 +182,15 @@ class GuardedStore implements ResilientStore {
 
   delete(handle: string): Awaitable<boolean> {
     return this.call("delete", this.commitMs, () => this.#store.delete(handle));
+  }
+
+  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Awaitable<ReplaceResult> {
+    const { replace } = this.#store;
+    if (replace === undefined) return "unsupported";
+    const work = () => replace.call(this.#store, handle, expectedVersion, newHandle, record);
+    return this.call("replace", this.commitMs, work, (result) => {
+      if (result === "ok") void quietly(() => this.#store.delete(newHandle));
+    });
   }
 
   close(): Awaitable<void> {

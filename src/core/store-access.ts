@@ -1,5 +1,5 @@
-import type { Awaitable, SessionRecord, SessionStore, UpdateResult } from "../stores/store.ts";
-import { isPromise, withDeadline } from "./awaitable.ts";
+import type { Awaitable, ReplaceResult, SessionRecord, SessionStore, UpdateResult } from "../stores/store.ts";
+import { after, isPromise, withDeadline } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
@@ -55,31 +55,34 @@ export class StoreAccess {
   }
 
   create(handle: string, record: SessionRecord): Awaitable<boolean> {
-    let hasFailed = false;
-    try {
-      const created = this.commit("create", () => {
-        const work = this.store.create(handle, record);
-        if (!isPromise(work)) return work;
-        return work.then((done) => {
-          if (done && hasFailed) this.abandon(handle);
-          return done;
-        });
-      });
-      if (!isPromise(created)) return created;
-      return created.catch((error: unknown) => {
-        // It may have been created all the same, now or later, and nobody will ever hold its token.
-        hasFailed = true;
-        this.abandon(handle);
-        throw error;
-      });
-    } catch (error) {
-      this.abandon(handle);
-      throw error;
-    }
+    return this.#begin("create", handle, () => this.store.create(handle, record));
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult> {
     return this.commit("update", () => this.store.update(handle, record, expectedVersion));
+  }
+
+  /** Ends a session of a known version, and stores another in its place. */
+  replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+  ): Awaitable<Exclude<ReplaceResult, "unsupported">> {
+    const { store } = this;
+    const replaced = this.#begin(
+      "replace",
+      newHandle,
+      () => store.replace?.(handle, expectedVersion, newHandle, record) ?? "unsupported",
+    );
+    return after(replaced, (result) =>
+      result === "unsupported" ? this.#replaceInSteps(handle, expectedVersion, newHandle, record) : result,
+    );
+  }
+
+  /** Ends a session of a known version. */
+  end(handle: string, expectedVersion: number): Awaitable<UpdateResult> {
+    return this.update(handle, tombstone(expectedVersion), expectedVersion);
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean> {
@@ -133,6 +136,45 @@ export class StoreAccess {
     return new Promise((resolve) => this.#clock.after(Math.random() * ms, resolve));
   }
 
+  /** What fails to begin may have begun all the same, now or later, and nobody will ever hold its token: it is deleted. */
+  #begin<T extends boolean | string>(operation: string, handle: string, work: () => Awaitable<T>): Awaitable<T> {
+    let hasFailed = false;
+    const failed = (error: unknown): never => {
+      hasFailed = true;
+      this.abandon(handle);
+      throw error;
+    };
+    try {
+      const answer = this.commit(operation, () => {
+        const working = work();
+        if (!isPromise(working)) return working;
+        return working.then((result) => {
+          if (hasFailed && (result === true || result === "ok")) this.abandon(handle);
+          return result;
+        });
+      });
+      return isPromise(answer) ? answer.catch(failed) : answer;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  /** The new one first, its token known to nobody until the old one is dead: a crash in between leaves exactly one that opens. */
+  #replaceInSteps(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+  ): Awaitable<UpdateResult | "taken"> {
+    return after(this.create(newHandle, record), (created) => {
+      if (!created) return "taken";
+      const end = () => this.store.update(handle, tombstone(expectedVersion), expectedVersion);
+      return after(this.#begin("update", newHandle, end), (result) =>
+        result === "ok" ? result : after(this.delete(newHandle), () => result),
+      );
+    });
+  }
+
   #call<T>(operation: string, ms: number, work: () => Awaitable<T>): Awaitable<T> {
     let answer: Awaitable<T>;
     try {
@@ -170,4 +212,9 @@ export class StoreAccess {
     this.#events.emit("store-error", { operation, error });
     return error;
   }
+}
+
+/** The update that ends a session of a known version. */
+function tombstone(version: number): SessionRecord {
+  return { payload: "", version: version + 1, secretHash: "", userId: null, createdAt: 0, touchedAt: 0, expiresAt: 0 };
 }

@@ -8,7 +8,8 @@ const RECENT_MS = 60_000;
 
 /** One request's replacement of a session, and what others noted of the same session before. */
 interface Replaced {
-  readonly heir: string | undefined;
+  /** The handle of what is the same session under a new name. */
+  heir: string | undefined;
   /** Epoch milliseconds. */
   readonly at: number;
   instead: Replaced | undefined;
@@ -22,11 +23,11 @@ export class Superseded {
   readonly #replacements = new Map<string, Replaced>();
 
   /**
-   * Notes that a session is being replaced. `heir`: the handle of what is the same session under a new name. If nothing comes of it,
-   * `remove` takes exactly this note back, and not that of another request that replaced the session meanwhile.
+   * Notes that a session is being replaced. If nothing comes of it, `remove` takes exactly this note back, and not that of another
+   * request that replaced the session meanwhile.
    */
-  add(handle: string, at: number, heir?: string): Replaced {
-    const note = { heir, at, instead: this.#replacements.get(handle) };
+  add(handle: string, at: number): Replaced {
+    const note = { heir: undefined, at, instead: this.#replacements.get(handle) };
     this.#replacements.set(handle, note);
     if (this.#replacements.size > REMEMBERED) {
       for (const oldest of this.#replacements.keys()) {

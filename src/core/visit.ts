@@ -423,8 +423,8 @@ export class Visit implements SessionOperations, CommitListener {
         beforeEnd: () => {
           // From the next step on other requests may find the old one gone.
           if (previous === undefined) return;
-          const isSameSession = operation === "regenerate" && kept === true;
-          note = superseded.add(previous, this.#env.clock.now(), isSameSession ? fresh.state.handle : undefined);
+          note ??= superseded.add(previous, this.#env.clock.now());
+          if (operation === "regenerate" && kept === true) note.heir = fresh.state.handle;
         },
       });
       const finish = (): void => {

@@ -10,6 +10,7 @@ import { Turns } from "./file/turns.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
 import type {
   IndexedStore,
+  ReplaceResult,
   SessionPage,
   SessionRecord,
   StoreCapabilities,
@@ -158,6 +159,35 @@ export class FileStore implements IndexedStore {
     return this.#run(() => this.#endAny(nameOfHandle(handle)));
   }
 
+  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Promise<ReplaceResult> {
+    return this.#run(async () => {
+      const name = nameOfHandle(handle);
+      const heir = nameOfHandle(newHandle);
+      const next = newState(record);
+      let isPrepared = false;
+      let result: ReplaceResult | undefined;
+      try {
+        for (let tries = 0; tries < MOST_TRIES && result === undefined; tries++) {
+          const { state, payloads } = await this.#sessions.look(name);
+          if (state === undefined || state.expiresAt <= this.#clock.now()) result = "gone";
+          else if (state.version !== expectedVersion) result = "conflict";
+          else if (!isPrepared && !(await this.#prepareHeir(newHandle, record, next))) result = "taken";
+          else {
+            isPrepared = true;
+            if (!(await this.#sessions.handOver(name, state, heir, next))) continue;
+            result = "ok";
+            // Somebody who found the user's marker before the session may have taken it away.
+            await this.#markers.addUser(heir, next.userName);
+            await this.#clearAway(name, state, payloads);
+          }
+        }
+      } finally {
+        if (isPrepared && result !== "ok") await this.#clearAway(heir, next, [next.payloadName]);
+      }
+      return result ?? contended();
+    });
+  }
+
   /** One page. Of a user: the cost is the user's sessions. Of everyone: every session's folder is looked into. */
   list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
     return this.#run(async () => {
@@ -186,12 +216,19 @@ export class FileStore implements IndexedStore {
   /** Sessions that begin meanwhile may stay; after an error, what was done is done. */
   deleteAll(query: { userId?: string; except?: string }): Promise<number> {
     return this.#run(async () => {
-      const spared = query.except === undefined ? undefined : nameOfHandle(query.except);
+      const { userId, except } = query;
+      const spared = except === undefined ? undefined : nameOfHandle(except);
       let ended = 0;
-      for await (const names of this.#namesOf(query.userId)) {
-        await each(names, async (name) => {
-          if (name !== spared && (await this.#endAny(name, query.userId))) ended++;
-        });
+      for (let isMore = true; isMore; ) {
+        isMore = false;
+        for await (const names of this.#namesOf(userId)) {
+          await each(names, async (name) => {
+            if (name === spared) return;
+            // One that had gone by its turn may have been replaced: then there is another name by now.
+            isMore ||= userId !== undefined;
+            if (await this.#endAny(name, userId)) ended++;
+          });
+        }
       }
       return ended;
     });
@@ -278,9 +315,7 @@ export class FileStore implements IndexedStore {
     if (!(await this.#makeWay(name))) return false;
     // Nobody could load it.
     if (record.expiresAt <= this.#clock.now()) return true;
-    const { version, touchedAt, expiresAt, userId } = record;
-    const userName = userId === null ? undefined : nameOfUser(userId);
-    const state = stateOf({ version, touchedAt, expiresAt, payloadName: newName(), userName });
+    const state = newState(record);
     const prepared = await this.#sessions.prepare(handle, record, state);
     let published = false;
     try {
@@ -289,12 +324,26 @@ export class FileStore implements IndexedStore {
         published = await this.#sessions.publish(prepared, name);
         if (published) {
           // Somebody who found the user's marker before the session may have taken it away.
-          await this.#markers.addUser(name, userName);
+          await this.#markers.addUser(name, state.userName);
           return true;
         }
         if (!(await this.#makeWay(name))) return false;
       }
       return contended();
+    } finally {
+      if (!published) await this.#sessions.discard(prepared);
+    }
+  }
+
+  /** Everything of a session but its state, which comes from the one that it replaces. `false` where another one is in its place. */
+  async #prepareHeir(handle: string, record: SessionRecord, state: State): Promise<boolean> {
+    const name = nameOfHandle(handle);
+    const prepared = await this.#sessions.prepare(handle, record, state, { withState: false });
+    let published = false;
+    try {
+      await this.#markers.add(name, state);
+      published = await this.#sessions.publish(prepared, name);
+      return published;
     } finally {
       if (!published) await this.#sessions.discard(prepared);
     }
@@ -328,9 +377,14 @@ export class FileStore implements IndexedStore {
 
   async #end(name: string, state: State, payloads: readonly string[]): Promise<boolean> {
     if (!(await this.#sessions.end(name, state))) return false;
+    await this.#clearAway(name, state, payloads);
+    return true;
+  }
+
+  /** What is left of a session that has ended. */
+  async #clearAway(name: string, state: State, payloads: readonly string[]): Promise<void> {
     await this.#markers.drop(name, state);
     if (!(await this.#sessions.tidy(name, payloads))) await this.#mendMarker(name);
-    return true;
   }
 
   /** Takes away a user's marker of a session that has ended. */
@@ -362,6 +416,12 @@ export class FileStore implements IndexedStore {
     if (userId === undefined) yield* this.#sessions.shards();
     else yield await this.#markers.ofUser(nameOfUser(userId));
   }
+}
+
+/** Of a session that begins. */
+function newState({ version, touchedAt, expiresAt, userId }: SessionRecord): State {
+  const userName = userId === null ? undefined : nameOfUser(userId);
+  return stateOf({ version, touchedAt, expiresAt, payloadName: newName(), userName });
 }
 
 function isOf(state: State, userId: string | undefined): boolean {

@@ -3,7 +3,14 @@ import { SojournError } from "../core/errors.ts";
 import { NONE } from "./memory/columns.ts";
 import { Table } from "./memory/table.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage, type PageStart } from "./paging.ts";
-import type { IndexedStore, SessionPage, SessionRecord, StoreCapabilities, UpdateResult } from "./store.ts";
+import type {
+  IndexedStore,
+  ReplaceResult,
+  SessionPage,
+  SessionRecord,
+  StoreCapabilities,
+  UpdateResult,
+} from "./store.ts";
 
 /** What {@link MemoryStore} can be told. */
 export interface MemoryStoreOptions {
@@ -72,9 +79,7 @@ export class MemoryStore implements IndexedStore {
     const expired = this.#table.find(handle);
     if (expired !== NONE) this.#table.remove(expired);
     this.#sweep(SWEPT_PER_WRITE);
-    const characters = handle.length + charactersOf(record) + (record.userId?.length ?? 0);
-    if (characters > this.#maxCharacters) throw tooLarge();
-    this.#makeRoom(1, characters, NONE);
+    this.#makeRoom(1, this.#checkedCharacters(handle, record), NONE);
     this.#table.insert(handle, record);
     return true;
   }
@@ -110,6 +115,17 @@ export class MemoryStore implements IndexedStore {
     if (slot !== NONE) this.#table.remove(slot);
     this.#sweep(SWEPT_PER_WRITE);
     return slot !== NONE;
+  }
+
+  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): ReplaceResult {
+    const slot = this.#live(handle);
+    if (slot === NONE) return "gone";
+    if (this.#table.version(slot) !== expectedVersion) return "conflict";
+    if (this.#live(newHandle) !== NONE) return "taken";
+    this.#checkedCharacters(newHandle, record);
+    this.#table.remove(slot);
+    this.create(newHandle, record);
+    return "ok";
   }
 
   /**
@@ -179,6 +195,13 @@ export class MemoryStore implements IndexedStore {
   close(): void {
     this.#closed = true;
     this.#table = new Table();
+  }
+
+  /** What a new record takes. @throws SojournError TOO_LARGE where there would never be room for it */
+  #checkedCharacters(handle: string, record: SessionRecord): number {
+    const characters = handle.length + charactersOf(record) + (record.userId?.length ?? 0);
+    if (characters > this.#maxCharacters) throw tooLarge();
+    return characters;
   }
 
   #open(): Table {

@@ -17,7 +17,14 @@ import { Connections, type Driver } from "./sql/connections.ts";
 import { checkedName, checkedNumber } from "./sql/names.ts";
 import { givenPool, ownPool, type PoolSource } from "./sql/pools.ts";
 import { checkLengths, wholeMs } from "./sql/records.ts";
-import type { IndexedStore, SessionPage, SessionRecord, StoreCapabilities, UpdateResult } from "./store.ts";
+import type {
+  IndexedStore,
+  ReplaceResult,
+  SessionPage,
+  SessionRecord,
+  StoreCapabilities,
+  UpdateResult,
+} from "./store.ts";
 
 export type { MysqlCallbackPool, MysqlConnection, MysqlPool, MysqlQuery } from "./mysql/client.ts";
 
@@ -90,11 +97,7 @@ export class MysqlStore implements IndexedStore {
   }
 
   async create(handle: string, record: SessionRecord): Promise<boolean> {
-    const key = bytesOf(handle);
-    const secretHash = bytesOf(record.secretHash);
-    const userId = record.userId === null ? null : bytesOf(record.userId);
-    checkLengths({ handle: key.length, secretHash: secretHash.length, userId: userId?.length ?? 0 });
-    const values = [...numbersOf(record), secretHash, userId, bytesOf(record.payload)];
+    const { key, values } = newRow(handle, record);
     const insert = this.#statements.insert([key, ...values]);
     const replace = this.#statements.replaceExpired([...values, key, this.#now()]);
     return this.#connections.run(
@@ -159,6 +162,34 @@ export class MysqlStore implements IndexedStore {
       if (affectedBy(result) > 0) return true;
       await connection.execute(expired);
       return false;
+    });
+  }
+
+  async replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+  ): Promise<ReplaceResult> {
+    const now = this.#now();
+    const key = bytesOf(handle);
+    const { key: newKey, values } = newRow(newHandle, record);
+    const query = this.#statements.replace([newKey, ...values, key, expectedVersion, now]);
+    const version = this.#statements.version([key, now]);
+    const isOwn = this.#statements.isOwn([newKey, bytesOf(record.secretHash)]);
+    return this.#connections.run<ReplaceResult>(async (connection) => {
+      try {
+        const [result] = await connection.execute(query);
+        if (affectedBy(result) > 0) return "ok";
+      } catch (error) {
+        if (isDuplicate(error)) return "taken";
+        throw error;
+      }
+      const [found] = await connection.execute(version);
+      if (rowsOf(found).length > 0) return "conflict";
+      // Done by this call before, whose reply was lost?
+      const [own] = await connection.execute(isOwn);
+      return rowsOf(own).length > 0 ? "ok" : "gone";
     });
   }
 
@@ -259,6 +290,15 @@ export class MysqlStore implements IndexedStore {
   #now(): number {
     return wholeMs(this.#clock.now());
   }
+}
+
+/** In the order of the columns. */
+function newRow(handle: string, record: SessionRecord) {
+  const key = bytesOf(handle);
+  const secretHash = bytesOf(record.secretHash);
+  const userId = record.userId === null ? null : bytesOf(record.userId);
+  checkLengths({ handle: key.length, secretHash: secretHash.length, userId: userId?.length ?? 0 });
+  return { key, values: [...numbersOf(record), secretHash, userId, bytesOf(record.payload)] };
 }
 
 /** In the order of the columns. */

@@ -2,7 +2,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
 import { checkedLimit, decodeCursor, nextPage } from "./paging.ts";
 import { openPool, type PostgresClient, type PostgresPool, type PostgresQuery } from "./postgres/client.ts";
-import { failureOf } from "./postgres/failures.ts";
+import { failureOf, isDuplicate } from "./postgres/failures.ts";
 import { isTrue, recordOf, storable, storedOf } from "./postgres/rows.ts";
 import { inspect, migrate, qualified } from "./postgres/schema.ts";
 import { statements } from "./postgres/statements.ts";
@@ -10,7 +10,14 @@ import { Connections, type Driver } from "./sql/connections.ts";
 import { checkedName, checkedNumber } from "./sql/names.ts";
 import { givenPool, ownPool, type PoolSource } from "./sql/pools.ts";
 import { checkLengths, wholeMs } from "./sql/records.ts";
-import type { IndexedStore, SessionPage, SessionRecord, StoreCapabilities, UpdateResult } from "./store.ts";
+import type {
+  IndexedStore,
+  ReplaceResult,
+  SessionPage,
+  SessionRecord,
+  StoreCapabilities,
+  UpdateResult,
+} from "./store.ts";
 
 export type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from "./postgres/client.ts";
 
@@ -37,6 +44,8 @@ export interface PostgresStoreOptions {
 
 /** Rows in one statement of a sweep or of a sign-out of everyone: a few milliseconds. */
 const BATCH = 500;
+/** How often a batch is tried again because sessions were replaced while it waited for them. */
+const LOOKS = 100;
 /** Before the first session of a list: later than any use. */
 const TOP = { touchedAt: Number.MAX_SAFE_INTEGER, handle: "" };
 
@@ -92,16 +101,7 @@ export class PostgresStore implements IndexedStore {
   }
 
   async create(handle: string, record: SessionRecord): Promise<boolean> {
-    const key = storable(handle);
-    const secretHash = storable(record.secretHash);
-    const userId = record.userId === null ? null : storable(record.userId);
-    checkLengths({
-      handle: Buffer.byteLength(key),
-      secretHash: Buffer.byteLength(secretHash),
-      userId: Buffer.byteLength(userId ?? ""),
-    });
-    const values = [key, ...numbersOf(record), secretHash, userId, storable(record.payload)];
-    const query = this.#statements.create([...values, this.#now()]);
+    const query = this.#statements.create([...newRow(handle, record), this.#now()]);
     // A second try that finds the handle taken may have found the first one's record.
     return this.#connections.run(
       async (client) => (await client.query(query)).rows.length > 0,
@@ -139,6 +139,28 @@ export class PostgresStore implements IndexedStore {
     return isTrue(rows[0]?.[0]);
   }
 
+  async replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+  ): Promise<ReplaceResult> {
+    const which = [storable(handle), expectedVersion, this.#now()];
+    const query = this.#statements.replace([...which, ...newRow(newHandle, record)]);
+    return this.#connections.run<ReplaceResult>(async (client) => {
+      const look = async () => {
+        const { rows } = await client.query(query);
+        return isTrue(rows[0]?.[2]) ? "ok" : outcomeOf(rows, expectedVersion);
+      };
+      try {
+        return (await look()) ?? (await look()) ?? "conflict";
+      } catch (error) {
+        if (isDuplicate(error)) return "taken";
+        throw error;
+      }
+    });
+  }
+
   /** One page, one statement. Of a user: costs the user's sessions. Of everyone: those of the 17 minutes that the page reaches into. */
   async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
@@ -158,6 +180,7 @@ export class PostgresStore implements IndexedStore {
     const { userId, except } = query;
     const spared = except === undefined ? null : storable(except);
     let after = "";
+    let looks = 0;
     for (let ended = 0; ; ) {
       const values = [this.#now(), after, spared, BATCH];
       const [row = []] = await this.#query(
@@ -166,8 +189,12 @@ export class PostgresStore implements IndexedStore {
           : this.#statements.deleteUser([...values, storable(userId)]),
       );
       ended += Number(row[1]);
-      if (Number(row[0]) < BATCH) return ended;
-      after = String(row[2]);
+      const missed = Number(row[0]) - Number(row[3]);
+      if (missed > 0 && ++looks < LOOKS) continue;
+      const isLast = Number(row[0]) < BATCH;
+      if (isLast && after === "") return ended;
+      // And once more from the start: one that was replaced meanwhile may be at a place that was passed.
+      after = isLast ? "" : String(row[2]);
     }
   }
 
@@ -237,6 +264,19 @@ function outcomeOf(rows: unknown[][], expectedVersion: number): UpdateResult | u
   if (isTrue(changed)) return "ok";
   if (version === null) return "gone";
   return Number(version) === expectedVersion ? undefined : "conflict";
+}
+
+/** In the order of the columns. */
+function newRow(handle: string, record: SessionRecord): (string | number | null)[] {
+  const key = storable(handle);
+  const secretHash = storable(record.secretHash);
+  const userId = record.userId === null ? null : storable(record.userId);
+  checkLengths({
+    handle: Buffer.byteLength(key),
+    secretHash: Buffer.byteLength(secretHash),
+    userId: Buffer.byteLength(userId ?? ""),
+  });
+  return [key, ...numbersOf(record), secretHash, userId, storable(record.payload)];
 }
 
 /** In the order of the columns. */

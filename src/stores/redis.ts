@@ -14,7 +14,14 @@ import { type ClientPackage, loadPackage } from "./redis/packages.ts";
 import { Records } from "./redis/records.ts";
 import { ReplicatedWrites, type WaitOptions } from "./redis/replicated-writes.ts";
 import { trackable } from "./redis/tracking.ts";
-import type { IndexedStore, SessionPage, SessionRecord, StoreCapabilities, UpdateResult } from "./store.ts";
+import type {
+  IndexedStore,
+  ReplaceResult,
+  SessionPage,
+  SessionRecord,
+  StoreCapabilities,
+  UpdateResult,
+} from "./store.ts";
 
 export type { CacheOptions } from "./redis/cache.ts";
 export type {
@@ -106,7 +113,7 @@ export class RedisStore implements IndexedStore {
     const onFirstAnswer = () => void warnOfEviction(reads, keys.newest(0));
     const commands = new Commands({ reads, writes, clock, onFirstAnswer });
     this.#clock = clock;
-    this.#records = new Records(commands, keys);
+    this.#records = new Records(commands, keys, reads);
     this.#listing = new Listing(commands, keys);
     this.#ending = new Ending(commands, keys, { listing: this.#listing, records: this.#records });
     if (cache !== false) {
@@ -137,6 +144,13 @@ export class RedisStore implements IndexedStore {
 
   delete(handle: string): Promise<boolean> {
     return this.#change(handle, (now) => this.#records.delete(handle, now));
+  }
+
+  /** Not on a Cluster, where the two sessions and the user's index lie on different nodes. */
+  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Promise<ReplaceResult> {
+    return this.#change(newHandle, () =>
+      this.#change(handle, (now) => this.#records.replace(handle, expectedVersion, newHandle, record, now)),
+    );
   }
 
   /** One page. Of a user: a command for each of the user's sessions. Of everyone: 256, however many there are. */

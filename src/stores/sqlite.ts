@@ -15,7 +15,14 @@ import { isBusy, storeError } from "./sqlite/failures.ts";
 import { Records } from "./sqlite/records.ts";
 import { checkedTable, migrate } from "./sqlite/schema.ts";
 import { Upkeep } from "./sqlite/upkeep.ts";
-import type { IndexedStore, SessionPage, SessionRecord, StoreCapabilities, UpdateResult } from "./store.ts";
+import type {
+  IndexedStore,
+  ReplaceResult,
+  SessionPage,
+  SessionRecord,
+  StoreCapabilities,
+  UpdateResult,
+} from "./store.ts";
 
 export type { SqliteDatabase, SqliteDurability, SqliteStatement, SqliteValue } from "./sqlite/database.ts";
 
@@ -134,6 +141,14 @@ export class SqliteStore implements IndexedStore {
     return this.#write(() => this.#records.delete(handle, this.#clock.now()), DELETE);
   }
 
+  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Promise<ReplaceResult> {
+    const pages = 5 + overflowOf(record);
+    return this.#write(() => this.#records.replace(handle, expectedVersion, newHandle, record, this.#clock.now()), {
+      pages,
+      frees: false,
+    });
+  }
+
   /**
    * One page. Of a user: the cost is the user's sessions. Of everyone: every session is looked at, a thousand in one
    * turn of the event loop, since an index for a list that is seldom asked for would slow down every touch.
@@ -155,7 +170,7 @@ export class SqliteStore implements IndexedStore {
     return { sessions, ...nextPage(places, limit) };
   }
 
-  /** In transactions of 500. Sessions that begin meanwhile stay; after an error, what was done is done. */
+  /** In transactions of 500. Sessions that begin meanwhile may stay; after an error, what was done is done. */
   async deleteAll(query: { userId?: string; except?: string }): Promise<number> {
     const lastRow = this.#read(() => this.#records.lastRow());
     let ended = 0;

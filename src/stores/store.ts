@@ -35,6 +35,9 @@ export interface StoredSession extends SessionRecord {
 /** What became of an `update`: done; someone else's came first; or the session was ended meanwhile. */
 export type UpdateResult = "ok" | "conflict" | "gone";
 
+/** What became of a `replace`: as of an `update`; or the new handle is in use; or this store, as it is set up, can't do it in one step. */
+export type ReplaceResult = UpdateResult | "taken" | "unsupported";
+
 /**
  * The six verbs that sessions live by. Each may return a plain value or a promise. A failure of the store is a
  * thrown error or a rejection, never a value: "I don't know" must not look like "there is none".
@@ -65,6 +68,16 @@ export interface SessionStore {
   touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean>;
   /** Removes the record. `true` if an unexpired one was there. */
   delete(handle: string): Awaitable<boolean>;
+  /**
+   * Optional; without it a login or a regeneration is a `create`, and then an `update` that ends the old session. Ends the record under
+   * `handle` if its version is `expectedVersion`, and stores `record`, which may be another user's, under `newHandle`. Atomic, one round
+   * trip: at every instant exactly one of the two is there. Any answer but `"ok"`: nothing was done. An expired record under the new
+   * handle may count as `"taken"`.
+   *
+   * No two records have one secret hash. So a store that asks its server again, because a reply was lost, knows by the hash what it has
+   * done itself, and answers `"ok"`.
+   */
+  replace?(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Awaitable<ReplaceResult>;
   /** Ends the store's own connections, files and timers. Idempotent; the process can exit afterwards. */
   close(): Awaitable<void>;
 }

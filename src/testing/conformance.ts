@@ -10,6 +10,7 @@ import { gone } from "./conformance/gone.ts";
 import { identity } from "./conformance/identity.ts";
 import { index } from "./conformance/index.ts";
 import { prune } from "./conformance/prune.ts";
+import { replace } from "./conformance/replace.ts";
 import { time } from "./conformance/time.ts";
 import { ManualClock } from "./manual-clock.ts";
 
@@ -40,6 +41,7 @@ export const conformanceGroups: readonly (readonly [string, readonly Check[]])[]
   ["identity", identity],
   ["gone", gone],
   ["compare and set", compareAndSet],
+  ["replace", replace],
   ["index", index],
   ["bulk", bulk],
   ["prune", prune],

@@ -27,6 +27,11 @@ export function intercept(store: SessionStore, around: Around, options: Intercep
     delete: (handle) => around("delete", () => store.delete(handle)),
     close: () => around("close", () => store.close()),
   };
+  const replace = store.replace?.bind(store);
+  if (replace !== undefined) {
+    wrapped.replace = (handle, version, newHandle, record) =>
+      around("replace", () => replace(handle, version, newHandle, record));
+  }
   if (!isIndexed(store)) return wrapped;
   const indexed: IndexedStore = {
     ...wrapped,

@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MemoryStore } from "../../src/stores/memory.ts";
+import type { IndexedStore } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { hashSecret } from "../../src/tokens/token.ts";
+import { inSteps } from "./in-steps.ts";
 import { ProbeStore } from "./probe-store.ts";
 import { engine, type Held } from "./visits.ts";
 
-function asynchronous() {
+function asynchronous(change: (store: IndexedStore) => IndexedStore = (store) => store) {
   const clock = new ManualClock();
-  const probe = new ProbeStore(new MemoryStore({ clock }), { async: true });
+  const probe = new ProbeStore(change(new MemoryStore({ clock })), { async: true });
   return { probe, ...engine({ clock, store: probe.store }) };
 }
 
@@ -200,8 +202,8 @@ describe("login", () => {
   });
 
   test("that fails leaves the session as it was", async () => {
-    for (const operation of ["create", "update"] as const) {
-      const site = asynchronous();
+    for (const operation of ["replace", "create", "update"] as const) {
+      const site = asynchronous(operation === "replace" ? undefined : inSteps);
       const held = await begin(site);
       const visit = await site.request(held);
       const { session } = visit;

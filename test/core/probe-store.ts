@@ -122,6 +122,7 @@ const ALL: StoreOperation[] = [
   "update",
   "touch",
   "delete",
+  "replace",
   "list",
   "deleteAll",
   "count",

@@ -6,6 +6,7 @@ import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import type { IndexedStore } from "../../src/stores/store.ts";
 import { ImpatientClock } from "./impatient-clock.ts";
+import { inSteps } from "./in-steps.ts";
 import { ProbeStore } from "./probe-store.ts";
 import { engine, type Held } from "./visits.ts";
 
@@ -20,7 +21,7 @@ function dice(seed: number): (sides: number) => number {
   };
 }
 
-const OPERATIONS = ["load", "create", "update", "touch", "delete"] as const;
+const OPERATIONS = ["load", "create", "update", "touch", "delete", "replace"] as const;
 
 /** What each kind of request does to the session that all of them hold. */
 const ACTORS = {
@@ -140,6 +141,10 @@ async function races(count: number, open: (clock: ImpatientClock) => IndexedStor
 
 test("1,000 random interleavings over memory: what ended never comes back, nothing acknowledged is lost, nothing is orphaned", async () => {
   await races(1_000, (clock) => new MemoryStore({ clock }));
+});
+
+test("500 random interleavings over memory, where a session is replaced in two steps", async () => {
+  await races(500, (clock) => inSteps(new MemoryStore({ clock })));
 });
 
 test("150 random interleavings over SQLite", async () => {

@@ -418,6 +418,19 @@ describe("a session that is created too late", () => {
     equal(inner.load("late"), undefined);
   });
 
+  test("in the place of another one, likewise: both are over", async () => {
+    const { store, clock, inner, fault, record } = scene();
+    fault.fail("replace", { kind: "delay", ms: 2_500 });
+    const replacing = rejects(async () => store.replace?.("handle", 1, "late", record), code("STORE_TIMEOUT"));
+    clock.advance(2_000);
+    await replacing;
+    clock.advance(500);
+    await settled();
+    deepEqual(fault.calls, ["replace", "delete"]);
+    equal(inner.load("handle"), undefined);
+    equal(inner.load("late"), undefined);
+  });
+
   test("in time, it stays", async () => {
     const { store, clock, inner, fault, record } = scene();
     fault.fail("create", { kind: "delay", ms: 1_999 });
@@ -456,6 +469,7 @@ describe("what is wrapped", () => {
     equal(store.synchronousLoad, false);
     equal(store.capabilities, undefined);
     for (const name of ["list", "deleteAll", "count", "prune"]) equal(name in store, false);
+    equal(store.replace?.("handle", 1, "new", scene().record), "unsupported");
     equal(session({ store }).capabilities.indexed, false);
   });
 

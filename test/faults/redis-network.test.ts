@@ -77,6 +77,14 @@ describe("a network that fails between the store and Redis", { skip: noPrivateRe
       );
       equal(await touched, true);
 
+      proxy.fault = { kind: "drop", from: "server" };
+      const fresh = record({ secretHash: "fresh", userId: "ann" });
+      const replaced = lost(store.replace("updated", 2, "fresh", fresh), async () =>
+        deepEqual(await direct.load("fresh"), fresh),
+      );
+      equal(await replaced, "ok");
+      equal(await direct.load("updated"), undefined);
+
       // Somebody wrote after it: whoever merged and wrote again would do the same thing twice.
       proxy.fault = { kind: "drop", from: "server" };
       const overtaken = lost(store.update("overtaken", next, 1), async () => {

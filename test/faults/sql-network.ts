@@ -127,7 +127,8 @@ export function networkFaults(subject: NetworkSubject): void {
         await store.update("other", { ...record, version: 2 }, 1);
         await store.update("other", { ...record, version: 3, expiresAt: 0 }, 2);
         await store.create("other", record);
-        await store.delete("other");
+        await store.replace?.("other", 1, "another", record);
+        await store.delete("another");
         proxy.fault = { kind: "drop", from: "server" };
         const writing = Promise.resolve(write()).then(String, (error: unknown) => {
           ok(error instanceof SojournError, inspect(error));
@@ -159,7 +160,16 @@ export function networkFaults(subject: NetworkSubject): void {
         ),
         "STORE_UNAVAILABLE",
       );
-      await store.create("handle", record);
+      // A replacement knows its own work by the new secret's hash.
+      await store.create("old", record);
+      equal(
+        await lostReply(
+          () => store.replace?.("old", 1, "handle", { ...record, secretHash: "fresh" }),
+          async () => (await version("old")) === undefined,
+        ),
+        "ok",
+      );
+      equal((await store.load("handle"))?.secretHash, "fresh");
       // Done twice, a delete is still done; that the session was there is all that gets lost.
       equal(
         await lostReply(

@@ -87,7 +87,7 @@ describe("a store that hangs", () => {
       await visitor.get("/set");
       for (const [path, operation] of [
         ["/set2", "update"],
-        ["/login", "create"],
+        ["/login", "replace"],
         ["/logout", "delete"],
       ] as const) {
         one.probe.reset();

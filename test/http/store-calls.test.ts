@@ -77,7 +77,7 @@ for (const async of [false, true]) {
         ["/reload", ["load", "load"]],
         ["/persist", ["load", "update"]],
         ["/flash", ["load", "update"]],
-        ["/login", ["load", "create", "update"]],
+        ["/login", ["load", "replace"]],
         ["/logout", ["load", "delete"]],
       ];
       for (const [path, operations] of table) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type IndexedStore, MemoryStore } from "../../src/index.ts";
 import { type Fault, type Faulty, faulty, ManualClock, type StoreOperation } from "../../src/testing/index.ts";
+import { inSteps } from "../core/in-steps.ts";
 import { type Reply, tokenOf } from "./client.ts";
 import { peek, put, type Site, startSite } from "./site.ts";
 import { rest } from "./steps.ts";
@@ -91,8 +92,13 @@ function assertLoggedOut({ reply, old }: After): void {
 }
 
 for (const change of changes) {
-  test(`${change.path}, the store failing at each of its calls`, async (t) => {
-    const setting = await open(t);
+  testAt(change.path, change, (store) => store);
+  if (/login|regenerate/.test(change.path)) testAt(`${change.path} in two steps`, change, inSteps);
+}
+
+function testAt(name: string, change: Change, stored: (store: IndexedStore) => IndexedStore): void {
+  test(`${name}, the store failing at each of its calls`, async (t) => {
+    const setting = await open(t, stored);
     const methods = await callsOf(setting, change);
     assert.ok(methods.length > 0);
     for (const [position, method] of methods.entries()) {
@@ -117,10 +123,10 @@ interface Setting {
   clock: ManualClock;
 }
 
-async function open(t: TestContext): Promise<Setting> {
+async function open(t: TestContext, stored: (store: IndexedStore) => IndexedStore): Promise<Setting> {
   const clock = new ManualClock();
   const inner = new MemoryStore({ clock });
-  const unreliable = faulty(inner, { synchronousLoad: false });
+  const unreliable = faulty(stored(inner), { synchronousLoad: false });
   const { store } = unreliable;
   const site = await startSite(t, { store, clock }, (app) => {
     app.get("/look", (req, res) => {
@@ -218,8 +224,8 @@ async function attempt(
     else if (reply.cookie === "cleared") assert.equal(old["isNew"], true, "the cookie of a living session was cleared");
     else assert.equal(reply.cookie, "kept");
     // What could not be replaced lives on, unless the store ended it and only failed to say so.
-    const mayBeEnded =
-      change.leaves || change.path === "/regenerate" || (broken[0] === "update" && fault.endsWith("reply"));
+    const isEnding = broken[0] === "replace" || broken[0] === "update";
+    const mayBeEnded = change.leaves || change.path === "/regenerate" || (isEnding && fault.endsWith("reply"));
     if (!mayBeEnded) assert.deepEqual([old["isNew"], old["base"]], [false, "kept"]);
     // A login never happens under a token that someone else may know.
     if (!change.user) assert.equal(old["userId"], null);

@@ -13,19 +13,32 @@ type MakeStore = (clock: Clock) => IndexedStore;
 
 /** Every pair of operations on one session, in the orders that make a difference. For `preemptions` see `explore`. */
 export function testEveryPair(name: string, makeStore: MakeStore, limits: { preemptions?: number }): void {
-  for (const [position, first] of operations.entries()) {
-    test(`${name}: ${first.name} and any other operation on one session, in all orders`, async (t) => {
-      const track = await Track.open(t, makeStore);
-      let orders = 0;
-      for (const second of operations.slice(position)) {
-        await t.test(`${first.name} and ${second.name}`, async () => {
-          const race = new Race(track, [first, second]);
-          orders += await explore((run) => race.attempt(run), ALL ? {} : limits);
-        });
-      }
-      t.diagnostic(`${orders} orders`);
-    });
-  }
+  for (const [position, first] of operations.entries())
+    testPairs(name, makeStore, { first, others: operations.slice(position), ...limits });
+}
+
+/** Every pair of which one replaces the session. */
+export function testReplacements(name: string, makeStore: MakeStore, limits: { preemptions?: number }): void {
+  for (const first of operations.filter(({ replaces }) => replaces !== undefined))
+    testPairs(name, makeStore, { first, others: operations, ...limits });
+}
+
+function testPairs(
+  name: string,
+  makeStore: MakeStore,
+  { first, others, ...limits }: { first: Operation; others: readonly Operation[]; preemptions?: number },
+): void {
+  test(`${name}: ${first.name} and any other operation on one session, in all orders`, async (t) => {
+    const track = await Track.open(t, makeStore);
+    let orders = 0;
+    for (const second of others) {
+      await t.test(`${first.name} and ${second.name}`, async () => {
+        const race = new Race(track, [first, second]);
+        orders += await explore((run) => race.attempt(run), ALL ? {} : limits);
+      });
+    }
+    t.diagnostic(`${orders} orders`);
+  });
 }
 
 /** Three operations at a time: too many orders to try all. The seed is kept, so that a failure can be repeated. */

@@ -148,7 +148,7 @@ function outcomeOf(
   handle: string,
 ): Outcome {
   const mine = run.calls.filter((call) => call.by === by && call.handle === handle);
-  const updated = mine.findLast(({ method }) => method === "update")?.result;
+  const updated = mine.findLast(({ method }) => method === "update" || method === "replace")?.result;
   // A conflict is no end: if no other update followed, there was nothing left to update.
   const update = updated === "conflict" ? "gone" : updated;
   const touch = operation.name === "touch" ? mine.findLast(({ method }) => method === "touch")?.result : undefined;

@@ -12,10 +12,15 @@ import type { Run } from "./steps.ts";
 /** A store whose calls stop in the run of the moment, where a client's request makes them; others pass. */
 export class SteppedStore implements IndexedStore {
   run: Run | undefined = undefined;
+  readonly replace?: NonNullable<SessionStore["replace"]>;
   readonly #store: IndexedStore;
 
   constructor(store: IndexedStore) {
     this.#store = store;
+    const replace = store.replace?.bind(store);
+    if (replace !== undefined) {
+      this.replace = (handle, ...rest) => this.#pass("replace", handle, () => replace(handle, ...rest));
+    }
   }
 
   load(handle: string): Awaitable<SessionRecord | undefined> {

@@ -83,6 +83,57 @@ describe("MysqlStore alone", { skip }, () => {
     await store.close();
   });
 
+  test("a replacement that meets an uncommitted change waits for its outcome and tells which it was", async () => {
+    const table = newTable();
+    const store = new MysqlStore(url, { table, clock, timeoutMs: 10_000 });
+    const now = clock.now();
+    const other = await mysql.createConnection(url);
+    const columns = "version, created_at, touched_at, expires_at, secret_hash, payload";
+    const values = `1, ${now}, ${now}, ${now + 60_000}, 'x', 'x'`;
+    const outcomes = {
+      [`UPDATE ${table} SET version = 2 WHERE handle = 'handle'`]: { COMMIT: "conflict", ROLLBACK: "ok" },
+      [`DELETE FROM ${table} WHERE handle = 'handle'`]: { COMMIT: "gone", ROLLBACK: "ok" },
+      [`UPDATE ${table} SET handle = 'another' WHERE handle = 'handle'`]: { COMMIT: "gone", ROLLBACK: "ok" },
+      [`UPDATE ${table} SET touched_at = touched_at + 1 WHERE handle = 'handle'`]: { COMMIT: "ok", ROLLBACK: "ok" },
+      [`INSERT INTO ${table} (handle, ${columns}) VALUES ('fresh', ${values})`]: { COMMIT: "taken", ROLLBACK: "ok" },
+    };
+    for (const [change, ends] of Object.entries(outcomes)) {
+      for (const [end, expected] of Object.entries(ends)) {
+        await store.deleteAll({});
+        await store.create("handle", recordAt(now));
+        await other.query("START TRANSACTION");
+        await other.query(change);
+        const replacing = store.replace("handle", 1, "fresh", recordAt(now, { secretHash: "fresh" }));
+        await mysqlLockWaits(url, table, 1);
+        await other.query(end);
+        equal(await replacing, expected, `${change}; ${end}`);
+        const fresh = await store.load("fresh");
+        equal(fresh?.secretHash, { ok: "fresh", taken: "x" }[expected], change);
+      }
+    }
+    await other.end();
+    await store.close();
+  });
+
+  test("all of a user's sessions end, also one that is given a new handle meanwhile", async () => {
+    const table = newTable();
+    const store = new MysqlStore(url, { table, clock, timeoutMs: 10_000 });
+    const now = clock.now();
+    const other = await mysql.createConnection(url);
+    for (const handle of ["a", "z"]) {
+      for (const name of ["f", "m", "t"]) await store.create(name, recordAt(now, { userId: "user" }));
+      await other.query("START TRANSACTION");
+      await other.query(`UPDATE ${table} SET handle = '${handle}' WHERE handle = 'm'`);
+      const ending = store.deleteAll({ userId: "user" });
+      await mysqlLockWaits(url, table, 1);
+      await other.query("COMMIT");
+      equal(await ending, 3);
+      equal(await store.count(), 0);
+    }
+    await other.end();
+    await store.close();
+  });
+
   test("an update that meets an uncommitted change waits for its outcome and tells which it was", async () => {
     const table = newTable();
     const store = new MysqlStore(url, { table, clock, timeoutMs: 10_000 });
@@ -135,6 +186,10 @@ describe("MysqlStore alone", { skip }, () => {
     await count("update", () => store.update("handle", { ...record, version: 2 }, 1));
     await count("update, conflict", () => store.update("handle", { ...record, version: 2 }, 1));
     await count("update, gone", () => store.update("unknown", { ...record, version: 2 }, 1));
+    await count("replace", () => store.replace("handle", 2, "fresh", { ...record, secretHash: "fresh" }));
+    await count("replace, gone", () => store.replace("handle", 2, "newer", { ...record, secretHash: "newer" }));
+    await count("replace, conflict", () => store.replace("fresh", 2, "newer", { ...record, secretHash: "newer" }));
+    await store.replace("fresh", 1, "handle", { ...record, version: 2 });
     await count("touch", () => store.touch("handle", now + 1, now + 60_000));
     await count("list", () => store.list({ userId: "user" }));
     await count("count", () => store.count());
@@ -150,6 +205,9 @@ describe("MysqlStore alone", { skip }, () => {
       update: 1,
       "update, conflict": 2,
       "update, gone": 2,
+      replace: 1,
+      "replace, gone": 3,
+      "replace, conflict": 2,
       touch: 1,
       list: 1,
       count: 1,

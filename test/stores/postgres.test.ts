@@ -6,8 +6,11 @@ import { SojournError } from "../../src/core/errors.ts";
 import { migrate, qualified, type SchemaStep, steps } from "../../src/stores/postgres/schema.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import { ManualClock } from "../../src/testing/index.ts";
+import { type Reply, tokenOf } from "../races/client.ts";
+import { put, startSite } from "../races/site.ts";
 import { dropTables, postgresQuery, sharedPostgres } from "../servers/postgres.ts";
 import { eventually, tableName } from "../servers/private-process.ts";
+import { FaultProxy } from "../servers/proxy.ts";
 import { failureOf, sqlChecks } from "./sql-checks.ts";
 import { recordAt } from "./sql-records.ts";
 
@@ -84,6 +87,59 @@ describe("PostgresStore alone", { skip }, () => {
     client.release();
     const store = new PostgresStore(url, { table, clock });
     equal(await store.load("handle"), undefined);
+    await store.close();
+  });
+
+  test("a replacement that meets an uncommitted change waits for its outcome and tells which it was", async () => {
+    const table = newTable();
+    const store = new PostgresStore(url, { table, clock, timeoutMs: 10_000 });
+    const now = clock.now();
+    const other = new pg.Client(url);
+    await other.connect();
+    const columns = "version, created_at, touched_at, expires_at, secret_hash, payload, sweep_at";
+    const values = `1, ${now}, ${now}, ${now + 60_000}, 'x', 'x', ${now}`;
+    const outcomes = {
+      [`UPDATE ${table} SET version = 2 WHERE handle = 'handle'`]: { COMMIT: "conflict", ROLLBACK: "ok" },
+      [`DELETE FROM ${table} WHERE handle = 'handle'`]: { COMMIT: "gone", ROLLBACK: "ok" },
+      [`UPDATE ${table} SET handle = 'another' WHERE handle = 'handle'`]: { COMMIT: "gone", ROLLBACK: "ok" },
+      [`UPDATE ${table} SET touched_at = touched_at + 1 WHERE handle = 'handle'`]: { COMMIT: "ok", ROLLBACK: "ok" },
+      [`INSERT INTO ${table} (handle, ${columns}) VALUES ('fresh', ${values})`]: { COMMIT: "taken", ROLLBACK: "ok" },
+    };
+    for (const [change, ends] of Object.entries(outcomes)) {
+      for (const [end, expected] of Object.entries(ends)) {
+        await store.deleteAll({});
+        await store.create("handle", recordAt(now));
+        await other.query("BEGIN");
+        await other.query(change);
+        const replacing = store.replace("handle", 1, "fresh", recordAt(now, { secretHash: "fresh" }));
+        await waitsForLock(table);
+        await other.query(end);
+        equal(await replacing, expected, `${change}; ${end}`);
+        const fresh = await store.load("fresh");
+        equal(fresh?.secretHash, { ok: "fresh", taken: "x" }[expected], change);
+      }
+    }
+    await other.end();
+    await store.close();
+  });
+
+  test("all of a user's sessions end, also one that is given a new handle meanwhile", async () => {
+    const table = newTable();
+    const store = new PostgresStore(url, { table, clock, timeoutMs: 10_000 });
+    const now = clock.now();
+    const other = new pg.Client(url);
+    await other.connect();
+    for (const handle of ["a", "z"]) {
+      for (const name of ["f", "m", "t"]) await store.create(name, recordAt(now, { userId: "user" }));
+      await other.query("BEGIN");
+      await other.query(`UPDATE ${table} SET handle = '${handle}' WHERE handle = 'm'`);
+      const ending = store.deleteAll({ userId: "user" });
+      await waitsForLock(table);
+      await other.query("COMMIT");
+      equal(await ending, 3);
+      equal(await store.count(), 0);
+    }
+    await other.end();
     await store.close();
   });
 
@@ -184,6 +240,48 @@ describe("PostgresStore alone", { skip }, () => {
     // Not all: an open transaction of another test on this server keeps old versions, and so their room.
     ok(counts.hot >= 300, `${counts.hot} of 400 touches were heap-only`);
     await store.close();
+  });
+
+  test("what requests cost, in round trips of one statement each", async (t) => {
+    const proxy = await FaultProxy.start(Number(new URL(url).port || 5432));
+    t.after(() => proxy.close());
+    const through = new URL(url);
+    through.host = `127.0.0.1:${proxy.port}`;
+    const store = new PostgresStore(through.href, { table: newTable(), maxConnections: 1 });
+    const { send } = await startSite(t, { store }, (app) => {
+      app.get("/read", (req, res) => res.json({ userId: req.session.userId }));
+      app.post("/write", (req, res) => {
+        put(req.session, "n", Math.random());
+        res.json({});
+      });
+      app.post("/login", async (req, res) => {
+        await req.session.login("ann");
+        res.json({});
+      });
+      app.post("/logout", async (req, res) => {
+        await req.session.logout();
+        res.json({});
+      });
+    });
+    const post = (path: string, token?: string) => send(path, { method: "POST", token });
+    await post("/login");
+    const trips = async (work: () => Promise<Reply>): Promise<[number, Reply]> => {
+      const before = proxy.roundTrips;
+      const reply = await work();
+      equal(reply.status, 200);
+      return [proxy.roundTrips - before, reply];
+    };
+    const [beginning, anonymous] = await trips(() => post("/write"));
+    const [login, fresh] = await trips(() => post("/login", tokenOf(anonymous)));
+    const token = tokenOf(fresh);
+    const [first] = await trips(() => post("/login"));
+    const [read] = await trips(() => send("/read", { token }));
+    const [write] = await trips(() => post("/write", token));
+    const [logout] = await trips(() => post("/logout", token));
+    deepEqual(
+      { beginning, first, read, write, login, logout },
+      { beginning: 1, first: 1, read: 1, write: 2, login: 2, logout: 2 },
+    );
   });
 
   test("a prepared statement that is gone points to the option", async () => {

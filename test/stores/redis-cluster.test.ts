@@ -1,12 +1,15 @@
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { Cluster } from "ioredis";
 import { createCluster } from "redis";
+import { systemClock } from "../../src/core/clock.ts";
+import { Events } from "../../src/core/events.ts";
+import { StoreAccess } from "../../src/core/store-access.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
 import { storeConformance } from "../../src/testing/index.ts";
-import { record, refuses } from "../faults/redis-records.ts";
+import { packages, record, refuses } from "../faults/redis-records.ts";
 import { eventually } from "../servers/private-process.ts";
-import { keyPrefix, noPrivateRedis, startCluster } from "../servers/redis.ts";
+import { keyPrefix, noPrivateRedis, PrivateRedis, startCluster } from "../servers/redis.ts";
 
 const skip = noPrivateRedis;
 const nodes = skip === undefined ? await startCluster() : [];
@@ -68,6 +71,30 @@ describe("RedisStore on Redis Cluster", { skip: skip ?? false }, () => {
     for (const store of stores) deepEqual(await store.load("moving"), session);
     equal(await stores[1]?.update("moving", { ...session, version: 2 }, 1), "ok");
     equal(await stores[0]?.deleteAll({ userId: "ann" }), 1);
+  });
+
+  test("behind an address of its own, as a proxy gives it: a session is replaced in two steps, and everything else is as it was", async () => {
+    const node = await PrivateRedis.start("--cluster-enabled", "yes");
+    try {
+      await node.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
+      await eventually("the cluster of one", async () => {
+        match(String(await node.ask("CLUSTER", "INFO")), /cluster_state:ok/);
+      });
+      for (const client of packages) {
+        const store = new RedisStore(node.url, { client, prefix: `${client}:` });
+        const fresh = record({ userId: "ann", secretHash: "fresh" });
+        await store.create("handle", record());
+        for (let i = 0; i < 2; i++) equal(await store.replace("handle", 1, "fresh", fresh), "unsupported");
+        const access = new StoreAccess(store, systemClock, { readMs: 1_000, commitMs: 1_000 }, new Events());
+        equal(await access.replace("handle", 1, "fresh", fresh), "ok");
+        equal(await store.load("handle"), undefined);
+        deepEqual(await store.load("fresh"), fresh);
+        equal(await store.deleteAll({ userId: "ann" }), 1);
+        await store.close();
+      }
+    } finally {
+      await node.stop();
+    }
   });
 
   test("waits for replicas of the node that has the session", async () => {

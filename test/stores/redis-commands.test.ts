@@ -38,7 +38,8 @@ describe("the price of an operation on Redis", { skip: noPrivateRedis ?? false }
       await store.create("warm", owned);
       await store.update("warm", { ...owned, version: 2 }, 1);
       await store.touch("warm", owned.touchedAt + 1, owned.expiresAt + 1);
-      await store.delete("warm");
+      await store.replace("warm", 2, "warmer", owned);
+      await store.delete("warmer");
 
       const operations: [work: () => unknown, commands: Record<string, number>][] = [
         [() => store.create("handle", session), { evalsha: 1, getrange: 1, set: 1, zadd: 2 }],
@@ -56,6 +57,15 @@ describe("the price of an operation on Redis", { skip: noPrivateRedis ?? false }
         [
           () => store.update("owned", { ...owned, version: 3, expiresAt: 0 }, 2),
           { evalsha: 1, getrange: 1, del: 1, zrem: 1 },
+        ],
+        [
+          () => store.replace("handle", 1, "replaced", owned),
+          { evalsha: 1, getrange: 2, del: 1, zrem: 1, set: 1, zadd: 3 },
+        ],
+        [() => store.replace("handle", 1, "again", owned), { evalsha: 1, getrange: 2 }],
+        [
+          () => store.replace("replaced", 1, "handle", session),
+          { evalsha: 1, getrange: 2, del: 1, zrem: 1, set: 1, zadd: 2 },
         ],
         [() => store.delete("handle"), { evalsha: 1, getrange: 1, del: 1, zrem: 1 }],
         [() => store.count(), { zcard: 256 }],
@@ -107,8 +117,15 @@ describe("the price of an operation on Redis", { skip: noPrivateRedis ?? false }
         await sent(async () => {
           token = tokenOf(await post("/login", token));
         }),
-        3,
-        "a load, the new session, the old one's end; and the new one's entry in the user's index, with no trip of its own",
+        2,
+        "a load, and the old session's end with the new one's beginning",
+      );
+      equal(
+        await sent(async () => {
+          equal(tokenOf(await post("/login")).length, token.length);
+        }),
+        1,
+        "without a session before: the new one; and its entry in the user's index, with no trip of its own",
       );
       equal(await sent(() => post("/logout", token)), 2);
     });

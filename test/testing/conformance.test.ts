@@ -1,7 +1,7 @@
 import { deepEqual, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import type { IndexedStore, SessionRecord, SessionStore, UpdateResult } from "../../src/stores/store.ts";
+import type { IndexedStore, ReplaceResult, SessionRecord, SessionStore, UpdateResult } from "../../src/stores/store.ts";
 import { conformanceGroups, examine } from "../../src/testing/conformance.ts";
 import type { ManualClock } from "../../src/testing/index.ts";
 
@@ -97,6 +97,32 @@ const mistakes: Readonly<
       override delete(handle: string): true {
         super.delete(handle);
         return true;
+      }
+    },
+  },
+  "a replace that compares no version": {
+    noticedBy: "replace",
+    store: class extends MemoryStore {
+      override replace(handle: string, _version: number, newHandle: string, record: SessionRecord): ReplaceResult {
+        return super.replace(handle, this.load(handle)?.version ?? 0, newHandle, record);
+      }
+    },
+  },
+  "a replace that stores the new record though the old one is gone": {
+    noticedBy: "replace",
+    store: class extends MemoryStore {
+      override replace(handle: string, version: number, newHandle: string, record: SessionRecord): ReplaceResult {
+        const result = super.replace(handle, version, newHandle, record);
+        if (result === "gone") this.create(newHandle, record);
+        return result;
+      }
+    },
+  },
+  "a replace that leaves the session with the user that it had": {
+    noticedBy: "replace",
+    store: class extends MemoryStore {
+      override replace(handle: string, version: number, newHandle: string, record: SessionRecord): ReplaceResult {
+        return super.replace(handle, version, newHandle, { ...record, userId: this.load(handle)?.userId ?? null });
       }
     },
   },

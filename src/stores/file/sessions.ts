@@ -34,7 +34,8 @@ const ABANDONED_MS = 3_600_000;
  *
  * A state is replaced by `rename` from exactly the name that was read, which fails where anyone else was first: compare and set between
  * processes, without a lock that a killed process could leave or a stopped one could think it still has. A session begins by the
- * `rename` of a folder that is complete, which fails where one is, and ends by the `unlink` of its state. Whatever a process is killed
+ * `rename` of a folder that is complete, which fails where one is, and ends by the `unlink` of its state. One takes another one's place by
+ * the `rename` of that one's state into its own folder. Whatever a process is killed
  * between, the session is the old or the new one, and what remains is a file that no state names.
  */
 export class Sessions {
@@ -71,13 +72,18 @@ export class Sessions {
     return session !== undefined && nameOfHandle(session.handle) === name ? session : undefined;
   }
 
-  /** Makes a session's folder out of sight. Returns its path. */
-  async prepare(handle: string, record: SessionRecord, state: State): Promise<string> {
+  /** Makes a session's folder out of sight; without its state where another session's is going to become it. Returns its path. */
+  async prepare(
+    handle: string,
+    record: SessionRecord,
+    state: State,
+    { withState = true }: { withState?: boolean } = {},
+  ): Promise<string> {
     const prepared = join(this.#tmp, newName());
     await mkdir(prepared, { mode: 0o700 });
     try {
       await writeNew(join(prepared, state.payloadName), encodeContent(handle, record));
-      await mark(join(prepared, state.name));
+      if (withState) await mark(join(prepared, state.name));
       await syncNames(prepared);
     } catch (error) {
       await this.discard(prepared);
@@ -118,6 +124,17 @@ export class Sessions {
   async replace(name: string, from: State, to: State): Promise<boolean> {
     const folder = this.#folder(name);
     return await move(join(folder, from.name), join(folder, to.name));
+  }
+
+  /**
+   * Compare and set, of two sessions at once: the state leaves the one's folder and is the other's, whose payload is there already.
+   * `false` where it is not `from` any more.
+   */
+  async handOver(name: string, from: State, newName: string, to: State): Promise<boolean> {
+    if (!(await move(join(this.#folder(name), from.name), join(this.#folder(newName), to.name)))) return false;
+    await syncNames(this.#folder(newName));
+    await syncNames(this.#folder(name));
+    return true;
   }
 
   /** Ends a session, if its state still is this one, and waits until the disk has it. */

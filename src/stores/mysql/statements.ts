@@ -22,8 +22,12 @@ export function statements(table: string) {
 
     update: statement(`UPDATE ${table} SET version = ?, created_at = ?, touched_at = ?, expires_at = ?, secret_hash = ?,
       payload = ? ${comparing}`),
+    /** The row gets another name and other contents: one row at every instant. */
+    replace: statement(`UPDATE ${table} SET handle = ?, version = ?, created_at = ?, touched_at = ?, expires_at = ?,
+      secret_hash = ?, user_id = ?, payload = ? ${comparing}`),
     end: statement(`DELETE FROM ${table} ${comparing}`),
     version: statement(`SELECT version FROM ${table} WHERE handle = ? AND expires_at > ?`),
+    isOwn: statement(`SELECT 1 FROM ${table} WHERE handle = ? AND secret_hash = ?`),
 
     touch: statement(`UPDATE ${table} SET touched_at = GREATEST(touched_at, ?), expires_at = GREATEST(expires_at, ?)
       WHERE handle = ? AND expires_at > ?`),

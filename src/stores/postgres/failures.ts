@@ -52,3 +52,8 @@ export function failureOf(error: unknown, redact: (text: string) => string): Fai
     error: new SojournError(meaning.code ?? "STORE_UNAVAILABLE", `The session database ${meaning.what}.`, cause),
   };
 }
+
+/** Whether a statement found a handle taken. */
+export function isDuplicate(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "23505";
+}

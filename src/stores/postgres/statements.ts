@@ -17,14 +17,17 @@ export function statements(table: string, prepare: boolean) {
     WHERE ${whose} AND expires_at > $1 AND (touched_at < $3 OR (touched_at = $3 AND handle > $4))
     ORDER BY used_period DESC, touched_at DESC, handle LIMIT $5`;
 
-  /** In the order of handles, so that two that run at once can't wait for each other. */
+  /**
+   * In the order of handles, so that two that run at once can't wait for each other. One that was replaced while its row was waited for is
+   * doomed by its new handle, and not removed, because the statement began before that was there: the next one finds it.
+   */
   const deleting = (whose: string) => `
     WITH doomed AS MATERIALIZED (
       SELECT handle FROM ${table} WHERE ${whose} AND handle > $2 AND handle IS DISTINCT FROM $3
       ORDER BY handle LIMIT $4 FOR UPDATE),
     removed AS (DELETE FROM ${table} t USING doomed WHERE t.handle = doomed.handle RETURNING t.expires_at)
     SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM removed WHERE expires_at > $1),
-      (SELECT handle FROM doomed ORDER BY handle DESC LIMIT 1)`;
+      (SELECT handle FROM doomed ORDER BY handle DESC LIMIT 1), (SELECT count(*) FROM removed)`;
 
   const define = (name: string, text: string) => query(name, text, prepare);
   return {
@@ -48,6 +51,17 @@ export function statements(table: string, prepare: boolean) {
     ),
 
     end: define("end", comparing(`DELETE FROM ${table}`)),
+
+    /**
+     * The row gets another name and other contents: one row at every instant. Where it is not to be found, its new name may already be
+     * there, with the new secret's hash: done by this call before, whose reply was lost.
+     */
+    replace: define(
+      "replace",
+      `${comparing(`UPDATE ${table} SET handle = $4, version = $5, created_at = $6, touched_at = $7, expires_at = $8,
+        sweep_at = $8, secret_hash = $9, user_id = $10, payload = $11`)},
+      EXISTS (SELECT FROM ${table} WHERE handle = $4 AND secret_hash = $9)`,
+    ),
 
     touch: define(
       "touch",

@@ -33,13 +33,27 @@ export class Ending {
     this.#records = records;
   }
 
-  /** Sessions first, so that after a failure the index still names what is left. */
+  /**
+   * Looks again until the index names nothing new. A session that had gone by its turn may have been replaced, and the index names the
+   * new one since.
+   */
   async allOfUser(userId: string, except: string | undefined, now: number): Promise<number> {
+    const named = new Set<string>();
+    for (let all = 0; ; ) {
+      const before = named.size;
+      const places = await this.#listing.placesOf(userId, now, named);
+      const handles = places.map(({ handle }) => handle).filter((handle) => handle !== except);
+      const ended = await this.#ofUser(userId, handles, now);
+      all += ended;
+      if (named.size === before && ended === handles.length) return all;
+    }
+  }
+
+  /** Sessions first, so that after a failure the index still names what is left. */
+  async #ofUser(userId: string, handles: readonly string[], now: number): Promise<number> {
     const index = this.#keys.user(userId);
     const mine = owner(userId);
     let ended = 0;
-    const places = await this.#listing.placesOf(userId, now);
-    const handles = places.map(({ handle }) => handle).filter((handle) => handle !== except);
     for (let begin = 0; begin < handles.length; begin += BATCH) {
       const batch = handles.slice(begin, begin + BATCH);
       const results = await Promise.all(batch.map((handle) => this.#records.delete(handle, now, mine)));

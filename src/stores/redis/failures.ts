@@ -42,6 +42,11 @@ export function wantsScript(error: unknown): boolean {
   return wordOf(error) === "NOSCRIPT";
 }
 
+/** Whether a script's keys lie in different slots of a cluster. */
+export function crossesSlots(error: unknown): boolean {
+  return error instanceof SojournError && wordOf(error.cause) === "CROSSSLOT";
+}
+
 /** Whether the server turned into a replica under this connection: another connection may find the new primary. */
 export function isFromReplica(error: unknown): boolean {
   const word = wordOf(error);

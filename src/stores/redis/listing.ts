@@ -63,13 +63,14 @@ export class Listing {
     return this.#page(source, limit, start, now);
   }
 
-  /** The unexpired sessions of a user, in no order. */
-  async placesOf(userId: string, now: number): Promise<PageStart[]> {
+  /** The unexpired sessions of a user, in no order. @param named takes up every handle that the index has, whatever became of it */
+  async placesOf(userId: string, now: number, named?: Set<string>): Promise<PageStart[]> {
     const index = this.#keys.user(userId);
     const entries = pairs(listOf(await this.#commands.read(index, ["ZRANGE", index, "0", "-1", "WITHSCORES"])));
     const mine = owner(userId);
     const end = String(HEAD_BYTES + mine.length - 5);
     const handles = entries.map(([handle]) => textOf(handle));
+    for (const handle of handles) named?.add(handle);
     const heads = await inBatches(handles, async (handle) => {
       const key = this.#keys.session(handle);
       return textOf(await this.#commands.read(key, ["GETRANGE", key, "0", end]));

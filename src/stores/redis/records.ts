@@ -1,10 +1,11 @@
 import { SojournError } from "../../core/errors.ts";
-import type { SessionRecord, UpdateResult } from "../store.ts";
+import type { ReplaceResult, SessionRecord, UpdateResult } from "../store.ts";
 import { marks } from "./chance.ts";
 import type { Commands } from "./commands.ts";
+import { crossesSlots } from "./failures.ts";
 import { type Keys, shardOf } from "./keys.ts";
 import { numberOf, textOf } from "./replies.ts";
-import { CREATE, DELETE, TOUCH, UPDATE } from "./scripts.ts";
+import { CREATE, DELETE, REPLACE, TOUCH, UPDATE } from "./scripts.ts";
 import { decodeValue, encodeValue, owner, timeField } from "./value.ts";
 
 /**
@@ -15,16 +16,21 @@ const SLACK_MS = 300_000;
 
 /** What UPDATE returns. */
 const RESULTS: readonly UpdateResult[] = ["gone", "ok", "conflict"];
+/** What REPLACE returns. */
+const REPLACE_RESULTS: readonly ReplaceResult[] = [...RESULTS, "taken"];
 
 /** One session at a time: one round trip each. `now` is the application's time, which alone decides what has expired. */
 export class Records {
   readonly #commands: Commands;
   readonly #keys: Keys;
   readonly #nextMark = marks();
+  /** Whether one script may not change keys of several slots. */
+  #isCluster: boolean;
 
-  constructor(commands: Commands, keys: Keys) {
+  constructor(commands: Commands, keys: Keys, { isCluster }: { isCluster: boolean }) {
     this.#commands = commands;
     this.#keys = keys;
+    this.#isCluster = isCluster;
   }
 
   async load(handle: string, now: number): Promise<SessionRecord | undefined> {
@@ -79,6 +85,32 @@ export class Records {
     const [session = "", newest = ""] = this.#keysOf(handle);
     const args = [String(now), handle, ...(of === undefined ? [] : [of])];
     return numberOf(await this.#commands.run(DELETE, [session, newest], args)) === 1;
+  }
+
+  /** Not on a Cluster, where one script may not have keys of several slots. */
+  async replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    now: number,
+  ): Promise<ReplaceResult> {
+    if (this.#isCluster) return "unsupported";
+    const [session = "", newest = ""] = this.#keysOf(handle);
+    const index = record.userId === null ? [] : [this.#keys.user(record.userId)];
+    const keys = [...this.#keysOf(newHandle), session, newest, ...index];
+    const values = this.#values(newHandle, record, now, lifetime(record.expiresAt, now));
+    try {
+      const reply = await this.#commands.run(REPLACE, keys, [...values, timeField(expectedVersion), handle]);
+      const result = REPLACE_RESULTS[numberOf(reply)];
+      if (result !== undefined) return result;
+      throw new SojournError("STORE_UNAVAILABLE", "Redis gave an answer that the store does not know.");
+    } catch (error) {
+      if (!crossesSlots(error)) throw error;
+      // A proxy in front of a cluster.
+      this.#isCluster = true;
+      return "unsupported";
+    }
   }
 
   /** The keys of a session, in one slot. */

@@ -1,6 +1,6 @@
 import { HEAD_BYTES } from "./value.ts";
 
-/** A piece of Lua that the server runs as one atomic step. Every key is declared, and all of them share a slot. */
+/** A piece of Lua that the server runs as one atomic step. Every key is declared, and all of them share a slot, but for REPLACE. */
 export interface Script {
   readonly text: string;
 }
@@ -63,6 +63,31 @@ end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[6])
 if tonumber(ARGV[5]) < expiresAt(old) then redis.call('ZADD', KEYS[3], 'LT', ARGV[5], ARGV[7] .. ARGV[6]) end
+return 1`,
+};
+
+/**
+ * Ends a session if its version is the expected one, and stores a new one in its place. Keys of three slots: not for a Cluster.
+ * KEYS: session, newest, and ends of the new one; session and newest of the old one; then the index of the new one's user, if it has one.
+ * ARGV as for CREATE; then the expected version, and the old one's handle.
+ * Returns 1 if done, 0 if there is no old one, 2 for another version, 3 if the new handle is taken.
+ */
+export const REPLACE: Script = {
+  text: `${COMMON}
+local now, old, new = tonumber(ARGV[1]), head(KEYS[4]), head(KEYS[1])
+local taken = new and expiresAt(new) > now
+if not old or expiresAt(old) <= now then
+  if taken and redis.call('GET', KEYS[1]) == ARGV[2] then return 1 end
+  return 0
+end
+if string.sub(old, 2, 12) ~= ARGV[8] then return 2 end
+if taken then return 3 end
+redis.call('DEL', KEYS[4])
+redis.call('ZREM', KEYS[5], ARGV[9])
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('ZADD', KEYS[2], ARGV[4], ARGV[6])
+redis.call('ZADD', KEYS[3], ARGV[5], ARGV[7] .. ARGV[6])
+if KEYS[6] then redis.call('ZADD', KEYS[6], ARGV[1], ARGV[6]) end
 return 1`,
 };
 

@@ -1,7 +1,7 @@
 import { toUSVString } from "node:util";
 import { SojournError } from "../../core/errors.ts";
 import type { PageStart } from "../paging.ts";
-import type { SessionRecord, StoredSession, UpdateResult } from "../store.ts";
+import type { ReplaceResult, SessionRecord, StoredSession, UpdateResult } from "../store.ts";
 import { column, type SqliteDatabase, type SqliteStatement, type SqliteValue } from "./database.ts";
 
 const RECORD = "payload, version, secret_hash, user_id, created_at, touched_at, expires_at";
@@ -16,6 +16,7 @@ export class Records {
   readonly #touch: SqliteStatement;
   readonly #exists: SqliteStatement;
   readonly #delete: SqliteStatement;
+  readonly #replace: SqliteStatement;
   readonly #ofUser: SqliteStatement;
   readonly #scan: SqliteStatement;
   readonly #lastRow: SqliteStatement;
@@ -50,6 +51,10 @@ export class Records {
       WHERE handle = ? AND expires_at > ?`);
     this.#exists = database.prepare(`SELECT 1 FROM ${table} WHERE handle = ? AND expires_at > ?`);
     this.#delete = database.prepare(`DELETE FROM ${table} WHERE handle = ? RETURNING expires_at`);
+    // The row gets another name and other contents. OR IGNORE: where the name is taken, it stays as it is.
+    this.#replace = database.prepare(`
+      UPDATE OR IGNORE ${table} SET handle = ?, payload = ?, version = ?, secret_hash = ?, user_id = ?, created_at = ?,
+        touched_at = ?, expires_at = ?, sweep_at = ? ${thisVersion}`);
 
     this.#ofUser = database.prepare(`
       SELECT handle, ${RECORD} FROM ${table}
@@ -116,6 +121,34 @@ export class Records {
   delete(handle: string, now: number): boolean {
     const row = this.#delete.get(stored(handle));
     return row !== undefined && this.#number(row, "expires_at") > now;
+  }
+
+  replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    now: number,
+  ): ReplaceResult {
+    const { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt } = record;
+    const { changes } = this.#replace.run(
+      stored(newHandle),
+      stored(payload),
+      version,
+      stored(secretHash),
+      userId === null ? null : stored(userId),
+      createdAt,
+      touchedAt,
+      expiresAt,
+      expiresAt,
+      stored(handle),
+      expectedVersion,
+      now,
+    );
+    if (Number(changes) > 0) return "ok";
+    const there = this.load(handle, now);
+    if (there === undefined) return "gone";
+    return there.version === expectedVersion ? "taken" : "conflict";
   }
 
   ofUser(userId: string, start: PageStart | undefined, limit: number, now: number): StoredSession[] {
