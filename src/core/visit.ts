@@ -138,7 +138,23 @@ export class Visit implements SessionOperations, CommitListener {
 
   /** For an answer that admits the failure: what was to be ended is asked for once more, what was to be saved is dropped. */
   giveUp(): Awaitable<void> {
-    return this.#inTurn(() => this.#confirmEndings());
+    return this.#inTurn(() => {
+      this.takeBack();
+      return this.#confirmEndings();
+    });
+  }
+
+  /**
+   * For an answer that brings no token: ends a session that was stored here, which nobody could ever open. That of a login, too, which may
+   * have been half of what the application meant to save.
+   */
+  takeBack(): void {
+    const state = this.#state;
+    if (!state.isNew || state.standing !== "stored") return;
+    state.standing = "ended";
+    this.token = "keep";
+    this.#env.committer.access.abandon(state.handle);
+    this.#env.events.emit("destroy", { handle: state.handle, userId: state.record.userId });
   }
 
   /** Writes down what this request did: before the response leaves, and once more at the end of a stream. Plain when there was nothing to wait for. */

@@ -158,6 +158,7 @@ export class Exchange implements HoldHooks, Client {
 
   failed(error: unknown): void {
     this.#broken = true;
+    if (!this.#res.headersSent) this.#visit?.takeBack();
     this.#next(error);
   }
 

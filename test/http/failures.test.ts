@@ -147,23 +147,34 @@ for (const kind of KINDS) {
 test("a login whose response could not be saved: 5xx without its cookie, for whatever was claimed is taken back", async (t) => {
   watchProcess(t);
   for (const kind of KINDS) {
-    const one = await site(t, { kind }, async (req, res) => {
-      if (req.url === "/set") Object.assign(req.session, { n: 1 });
-      if (req.url === "/login") {
-        await req.session.login("alice");
-        Object.assign(req.session, { bad: 1n });
+    for (const failure of ["data", "store", "caught"]) {
+      const clock = new ManualClock();
+      const probe = new ProbeStore(new MemoryStore({ clock }), { async: true });
+      const one = await site(t, { kind, clock, store: probe.store }, async (req, res) => {
+        if (req.url === "/set") Object.assign(req.session, { n: 1 });
+        if (req.url === "/login") {
+          await req.session.login("alice");
+          Object.assign(req.session, { second: "factor missing", ...(failure === "data" && { bad: 1n }) });
+          if (failure !== "data") probe.fail(new Error("down"), "update");
+          if (failure === "caught") await req.session.save().catch(() => Object.assign(res, { statusCode: 500 }));
+        }
+        res.end(String(req.session.userId));
+      });
+      const ended: unknown[] = [];
+      one.sessions.on("destroy", ({ userId }) => ended.push(userId));
+      for (const before of [false, true]) {
+        const visitor = one.visitor();
+        if (before) await visitor.get("/set");
+        const answer = await visitor.get("/login");
+        probe.heal();
+        assert.equal(answer.status, failure === "store" ? 503 : 500);
+        assert.deepEqual(answer.setCookies, []);
+        assert.equal((await visitor.get()).text, "null");
+        assert.deepEqual(await one.sessions.list("alice"), [], "no device that nobody can open");
+        assert.equal(await one.sessions.count(), 0);
       }
-      res.end(String(req.session.userId));
-    });
-    const fresh = await one.visitor().get("/login");
-    assert.equal(fresh.status, 500);
-    assert.deepEqual(fresh.setCookies, []);
-    const visitor = one.visitor();
-    await visitor.get("/set");
-    const answer = await visitor.get("/login");
-    assert.equal(answer.status, 500);
-    assert.deepEqual(answer.setCookies, []);
-    assert.equal((await visitor.get()).text, "null");
+      assert.deepEqual(ended, ["alice", "alice"]);
+    }
   }
 });
 
