@@ -301,12 +301,13 @@ describe("retries", () => {
       ["create", async () => store.create("other", record)],
       ["delete", async () => store.delete("other")],
       ["touch", async () => store.touch("handle", 1, 1)],
+      ["replace", async () => store.replace?.("handle", 2, "fresh", record)],
     ] as const) {
       fault.fail(operation, { kind: "lost reply" });
       await rejects(call, code("STORE_UNAVAILABLE"), operation);
     }
-    equal(fault.calls.length, 4);
-    equal(inner.load("handle")?.version, 2);
+    equal(fault.calls.length, 5);
+    deepEqual(inner.load("fresh"), record);
   });
 });
 

@@ -80,6 +80,18 @@ test("a payload reads as damaged in another row, another version, or with anothe
   }
 });
 
+test("what replaces a session is sealed for its own row", async () => {
+  const { inner, store, record } = bench();
+  await store.create("old", record);
+  const next = { ...record, payload: '[0,"n",1]\n1', userId: "bob", secretHash: "n".repeat(43) };
+  assert.equal(await store.replace?.("old", 1, "new", next), "ok");
+  assert.deepEqual(await store.load("new"), next);
+  const stored = inner.load("new");
+  assert.ok(stored !== undefined && stored.payload !== next.payload);
+  inner.create("another", stored);
+  assert.equal((await store.load("another"))?.payload, "", "moved to another row");
+});
+
 test("a touch leaves the seal whole; any flipped byte and any plain text break it", async () => {
   const { clock, inner, store, record } = bench();
   await store.create("one", record);
