@@ -21,7 +21,7 @@ test("the format, to the byte: the library's facts, an index, the texts", () => 
   ]);
   assert.equal(encodePayload({}, texts), '[0,"cart",15,"views",1]\n["book","lamp"]3');
   assert.equal(encodePayload({}, new Map()), "[0]\n");
-  assert.equal(encodePayload({ until: 5 }, new Map()), '[{"until":5}]\n');
+  assert.equal(encodePayload({ until: 5 }, new Map([["n", "1"]])), '[11,"n",1]\n{"until":5}1');
 });
 
 test("what is encoded is decoded", () => {
@@ -77,10 +77,14 @@ test("type confusion in the index or the facts counts as absent", () => {
   const heads = [
     "", "null", "0", "{}", "[]", '"[0]"', "[1]", "[null]", '["x"]', "[false]", "[[]]", "[0,0]", '[0,"a"]', '[0,"a","1"]',
     '[0,"a",-1]', '[0,"a",0]', '[0,"a",0.5]', '[0,"a",null]', '[0,1,1]', '[0,null,1]', '[0,"a",1,"b"]', '[0,"a",2]', '[0,"a",1e308]',
-    '[0,"a",9007199254740993]', '[{"until":"5"},"a",1]', '[{"until":null},"a",1]', '[{"from":true},"a",1]', '[{"device":1},"a",1]',
-    '[{"device":[]},"a",1]', '[{"device":{"label":1}},"a",1]', '[{"device":{"ip":{}}},"a",1]', '[{"flash":[]},"a",1]',
-    '[{"flash":{"a":"b"}},"a",1]', '[{"flash":null},"a",1]', '[0,"a",1', ' [0,"a",1]', "[0,'a',1]",
+    '[0,"a",9007199254740993]', '[0,"a",1', ' [0,"a",1]', "[0,'a',1]", '[0,"a",1,]', '[0,"a"1]', '[0"a",1]', '[0,a,1]', '[0,"a,1]',
+    '[0,"a\\\\",1]"', '[0,"\\x",1]', '[0,"\\",1]', '[,"a",1]', '[-0,"a",1]', '[2,"a",1]', '[0,"a",1]]', '[0,"a", 1]',
   ]; // biome-ignore format: a list of small values
+  const facts = [
+    '{"until":"5"}', '{"until":null}', '{"from":true}', '{"device":1}', '{"device":[]}', '{"device":{"label":1}}', '{"device":{"ip":{}}}',
+    '{"flash":[]}', '{"flash":{"a":"b"}}', '{"flash":null}', '{"via":1}', "0", "null", "[]", '"x"', "{", "}",
+  ]; // biome-ignore format: a list of small values
+  for (const text of facts) assert.equal(decodePayload(`[${text.length},"a",1]\n${text}1`), undefined, text);
   for (const head of heads) assert.equal(decodePayload(`${head}\n1`), undefined, head);
   assert.equal(decodePayload('[0,"a",1]1'), undefined, "no line feed");
   assert.equal(decodePayload('{"cookie":{},"a":1}'), undefined, "another library's record");
@@ -88,7 +92,8 @@ test("type confusion in the index or the facts counts as absent", () => {
 });
 
 test("unknown facts are dropped, so that they can't smuggle anything in", () => {
-  const decoded = decodePayload('[{"until":5,"isAdmin":true,"__proto__":{"x":1}}]\n');
+  const facts = '{"until":5,"isAdmin":true,"__proto__":{"x":1}}';
+  const decoded = decodePayload(`[${facts.length}]\n${facts}`);
   assert.deepEqual(decoded?.facts, { until: 5 });
   assert.deepEqual(Object.getOwnPropertyNames(decoded?.facts), ["until"]);
   assert.equal(Object.getPrototypeOf(decoded?.facts), Object.prototype);
