@@ -29,7 +29,7 @@ if (values.help) {
 
   --only <question>     only this question; may be repeated
   --contender <name>    only this contender, and what it is measured against; may be repeated
-  --quick               sees that everything runs, within a minute; its numbers mean nothing
+  --quick               sees that everything runs; its numbers mean nothing
   --help                this
 
 Questions:`);

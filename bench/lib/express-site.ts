@@ -1,12 +1,11 @@
-import type { ServerResponse } from "node:http";
-import express, { type Request, type RequestHandler } from "express";
+import express, { type Request, type RequestHandler, type Response } from "express";
 import { type Awaitable, isPromise, ROUTES, type Site, type Uses } from "./contender.ts";
 import type { SessionData } from "./session-data.ts";
 
 /** Express 5 with this middleware, and a route for every use. */
 export function expressSite(
   middleware: readonly RequestHandler[],
-  uses: Uses<Request, ServerResponse>,
+  uses: Uses<Request, Response>,
   close: () => Awaitable<unknown> = () => undefined,
 ): Site {
   const app = express();
@@ -22,11 +21,9 @@ export function expressSite(
   return { listener: app, close };
 }
 
-export function answer(res: ServerResponse, value: unknown): void {
-  const text = String(value ?? "nothing");
-  res.setHeader("Content-Type", "text/plain");
-  res.setHeader("Content-Length", text.length);
-  res.end(text);
+/** What most handlers do; it looks at the request's headers, which Node parses only then, with every contender. */
+function answer(res: Response, value: unknown): void {
+  res.type("text/plain").send(String(value ?? "nothing"));
 }
 
 /** What `req.session` is with sojourn, express-session and cookie-session alike: properties. */
@@ -35,7 +32,7 @@ export function sessionOf(req: Request): Record<string, unknown> {
 }
 
 /** The uses that are the same wherever `req.session` is an object with the data as its properties. */
-export function propertyUses(data: SessionData): Omit<Uses<Request, ServerResponse>, "login" | "logout"> {
+export function propertyUses(data: SessionData): Omit<Uses<Request, Response>, "login" | "logout"> {
   return {
     read: (req) => sessionOf(req)["views"],
     write(req) {

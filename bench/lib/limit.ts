@@ -1,4 +1,4 @@
-import { createHmac, createSecretKey, hash, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, createSecretKey, hash, randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 
 /**
@@ -55,7 +55,7 @@ export class Tokens {
     const secret = random(24).toString("base64url");
     const signed = `${handle}.${secret}`;
     return {
-      token: `${signed}.${this.#mac(signed).toString("base64url")}`,
+      token: `${signed}.${this.#mac(signed)}`,
       handle,
       secretHash: hash("sha256", secret),
     };
@@ -64,16 +64,23 @@ export class Tokens {
   /** The handle, and the hash that the record has to have. */
   verify(token: string): { handle: string; secretHash: string } | undefined {
     const end = token.lastIndexOf(".");
-    const mac = Buffer.from(token.slice(end + 1), "base64url");
-    const expected = this.#mac(token.slice(0, end));
-    if (mac.length !== expected.length || !timingSafeEqual(mac, expected)) return undefined;
+    if (!isSame(token.slice(end + 1), this.#mac(token.slice(0, end)))) return undefined;
     const middle = token.indexOf(".");
     return { handle: token.slice(0, middle), secretHash: hash("sha256", token.slice(middle + 1, end)) };
   }
 
-  #mac(text: string): Buffer {
-    return createHmac("sha256", this.#key).update(text).digest();
+  /** As text: a Buffer would cost a microsecond more. */
+  #mac(text: string): string {
+    return createHmac("sha256", this.#key).update(text).digest("base64url");
   }
+}
+
+/** In a time that depends on the length only. */
+function isSame(left: string, right: string): boolean {
+  if (left.length !== right.length) return false;
+  let difference = 0;
+  for (let i = 0; i < left.length; i++) difference |= left.charCodeAt(i) ^ right.charCodeAt(i);
+  return difference === 0;
 }
 
 /** A session as a sketch's handlers see it. */

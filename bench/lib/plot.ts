@@ -26,7 +26,7 @@ export interface Lines {
   series: readonly { name: string; kind: Kind; points: readonly { x: number; y: number }[] }[];
 }
 
-const LABELS = 250;
+const LABELS = 300;
 const PANEL = 170;
 const GAP = 14;
 const ROW = 22;
@@ -70,7 +70,7 @@ export function dots({ title, axis, least, panels, rows }: Dots): string {
   return svg(LABELS + panels.length * (PANEL + GAP) + 10, bottom + 50, title, parts);
 }
 
-const PLOT = { left: 70, top: 50, width: 480, height: 400 };
+const PLOT = { left: 70, top: 76, width: 480, height: 400 };
 
 /** One line for each contender, both axes logarithmic; a letter on each point says which. */
 export function lines({ title, x, y, least, series }: Lines): string {
@@ -139,8 +139,9 @@ svg { font: 13px system-ui, sans-serif; --page: #fff; --ink: #1f2328; --faint: #
 }
 .page { fill: var(--page); } text { fill: var(--ink); } .tick { fill: var(--faint); font-size: 11px; } .letter { fill: var(--page); font-size: 10px; font-weight: 600; }
 .title { font-size: 15px; font-weight: 600; } .strong { font-weight: 600; } .middle { text-anchor: middle; } .end { text-anchor: end; }
-.grid { stroke: var(--grid); } .bar { stroke-width: 3; stroke-opacity: 0.5; } .line { fill: none !important; stroke-width: 1.5; stroke-opacity: 0.7; }
-.ours { fill: var(--ours); stroke: var(--ours); } .peer, .bare { fill: var(--peer); stroke: var(--peer); } .limit { fill: var(--limit); stroke: var(--limit); } circle { stroke: none !important; }
+.grid { stroke: var(--grid); } .bar { stroke-width: 3; stroke-opacity: 0.5; } .line { stroke-width: 1.5; stroke-opacity: 0.7; }
+.bar, .line { stroke: currentColor; fill: none; } circle { fill: currentColor; }
+.ours { color: var(--ours); } .peer, .bare { color: var(--peer); } .limit { color: var(--limit); }
 `;
 
 function svg(width: number, height: number, title: string, parts: readonly string[]): string {
