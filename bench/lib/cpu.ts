@@ -1,0 +1,222 @@
+import type { Verdict } from "./budget.ts";
+import { contenderFiles, type Member, withFleet } from "./fleet.ts";
+import type { Described, Work } from "./messages.ts";
+import type { Point } from "./plot.ts";
+import type { AskOptions } from "./question.ts";
+import { inTurn, pairwise, type Spread, spread } from "./statistics.ts";
+import { digits, type Table } from "./table.ts";
+
+/**
+ * What a request costs in CPU more than the same request to the framework alone. In process: Node's own request and response objects, without
+ * sockets (`connection.ts`). Each contender has a process; batches alternate, and the framework's cost of a round is taken from the
+ * contender's of the same round.
+ */
+export interface Case extends Pick<Work, "path" | "cookie" | "bytes"> {
+  name: string;
+}
+
+/** Long enough for a young collection to fall into each batch of whoever makes garbage, short enough for a round to meet one mood of the machine. */
+const BATCH_MS = 25;
+const ROUNDS = 13;
+/** For each contender, with all cases: the compiler goes on for some 30,000 requests. */
+const WARM_UP_MS = 2_500;
+const WARM_UP_OF_CASE_MS = 100;
+/** How many warm up at once. */
+const WARMING = 2;
+
+interface Effort extends Pick<Work, "warmUpMs" | "batchMs"> {
+  rounds: number;
+}
+
+/** Microseconds of CPU a request, round by round, by contender. */
+type Rounds = Map<string, number[]>;
+
+/** Runs these cases one after another, on all contenders or those asked for. */
+export async function measureCpu(cases: readonly Case[], options: AskOptions): Promise<CpuCosts> {
+  const { quick, contenders = contenderFiles, progress } = options;
+  const effort = quick
+    ? { warmUpMs: 0, batchMs: 1, rounds: 2 }
+    : { warmUpMs: WARM_UP_OF_CASE_MS, batchMs: BATCH_MS, rounds: ROUNDS };
+  const bare = contenderFiles.filter((file) => file.startsWith("bare-"));
+  return await withFleet([...new Set([...bare, ...contenders])], async (members) => {
+    const running = members.filter(({ about }) => about.missing === undefined);
+    const costs = new CpuCosts(members);
+    if (!quick) {
+      progress("CPU: warming up");
+      await warmUp(cases, running);
+    }
+    for (const current of cases) {
+      progress(`CPU: ${current.name}`);
+      await measure(current, running, costs, effort);
+    }
+    return costs;
+  });
+}
+
+async function warmUp(cases: readonly Case[], members: readonly Member[]): Promise<void> {
+  const waiting = [...members];
+  const next = async () => {
+    for (let member = waiting.shift(); member !== undefined; member = waiting.shift()) {
+      for (const current of cases) {
+        const work = { ...current, warmUpMs: WARM_UP_MS / cases.length, batchMs: BATCH_MS };
+        if ((await member.prepare(work)).tooLarge === undefined) await member.close();
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: WARMING }, next));
+}
+
+async function measure(current: Case, members: readonly Member[], costs: CpuCosts, effort: Effort): Promise<void> {
+  const ready: { member: Member; requests: number; rounds: number[] }[] = [];
+  for (const member of members) {
+    const { warmUpMs, batchMs } = effort;
+    const prepared = await member.prepare({ ...current, warmUpMs, batchMs });
+    if (prepared.tooLarge !== undefined) costs.refuse(current.name, member.file);
+    else ready.push({ member, requests: prepared.requests, rounds: costs.add(current.name, member.file) });
+  }
+  for (let round = 0; round < effort.rounds; round++) {
+    for (const { member, requests, rounds } of inTurn(ready, round)) {
+      const batch = await member.batch(requests);
+      rounds.push(batch.cpuMicroseconds / batch.requests);
+    }
+  }
+  for (const { member } of ready) await member.close();
+}
+
+/** All that was measured, by case and contender. */
+export class CpuCosts {
+  /** In the order of the tables. */
+  readonly contenders: readonly { file: string; about: Described }[];
+  readonly #cases = new Map<string, Rounds>();
+  readonly #refused = new Set<string>();
+
+  constructor(members: readonly Member[]) {
+    this.contenders = members.map(({ file, about }) => ({ file, about })).sort((a, b) => rank(a.about) - rank(b.about));
+  }
+
+  add(name: string, file: string): number[] {
+    const rounds: number[] = [];
+    this.#cases.set(name, (this.#cases.get(name) ?? new Map<string, number[]>()).set(file, rounds));
+    return rounds;
+  }
+
+  /** The session of this case does not fit into the contender's cookies. */
+  refuse(name: string, file: string): void {
+    this.#refused.add(`${name} ${file}`);
+  }
+
+  /** What a contender adds to its framework; a bare one, what it costs itself. */
+  added(file: string, name: string): Spread | undefined {
+    const rounds = this.#rounds(file, name);
+    return rounds === undefined ? undefined : spread(rounds);
+  }
+
+  /** Round by round, one contender's cost as a share of another's. */
+  ratio(file: string, other: string, name: string): Spread | undefined {
+    const [left, right] = [this.#rounds(file, name), this.#rounds(other, name)];
+    return left === undefined || right === undefined ? undefined : spread(pairwise(left, right, (a, b) => a / b));
+  }
+
+  #rounds(file: string, name: string): number[] | undefined {
+    const over = this.contenders.find((contender) => contender.file === file)?.about.over;
+    const own = this.#cases.get(name)?.get(file);
+    const base = over === undefined ? undefined : this.#cases.get(name)?.get(over);
+    return own === undefined || base === undefined ? own : pairwise(own, base, (a, b) => a - b);
+  }
+
+  table(title: string, cases: readonly Case[], notes: string[] = []): Table {
+    return this.#table(title, cases, notes, ({ median }) => digits(median));
+  }
+
+  spreads(cases: readonly Case[]): Table {
+    const title = "The same, quartiles of the rounds";
+    return this.#table(title, cases, [], ({ low, high }) => `${digits(low)}…${digits(high)}`);
+  }
+
+  #table(title: string, cases: readonly Case[], notes: string[], format: (cost: Spread) => string): Table {
+    const cell = (file: string, name: string) => {
+      if (this.#refused.has(`${name} ${file}`)) return "too large";
+      const cost = this.added(file, name);
+      return cost === undefined ? "–" : format(cost);
+    };
+    return {
+      title,
+      head: ["microseconds of CPU", ...cases.map(({ name }) => name)],
+      rows: this.contenders.map(({ file, about }) => [about.name, ...cases.map(({ name }) => cell(file, name))]),
+      notes,
+    };
+  }
+
+  /** What a reader has to know of the contenders, and which of them could not run. */
+  notes(): string[] {
+    return this.contenders.flatMap(({ about: { name, missing, note } }) => {
+      if (missing !== undefined) return [`${name}: not measured, ${missing}`];
+      return note === undefined ? [] : [`${name}: ${note}`];
+    });
+  }
+
+  /** The contenders of a plot: the bare ones are its zero. */
+  get drawn(): readonly { file: string; about: Described }[] {
+    return this.contenders.filter(({ about }) => about.kind !== "bare" && about.missing === undefined);
+  }
+
+  point(file: string, name: string): Point | undefined {
+    const cost = this.added(file, name);
+    return cost === undefined ? undefined : { value: cost.median, low: cost.low, high: cost.high };
+  }
+
+  get data(): unknown {
+    const cases = [...this.#cases].map(([name, rounds]) => [name, Object.fromEntries(rounds)]);
+    return { microseconds: Object.fromEntries(cases), tooLarge: [...this.#refused], contenders: this.contenders };
+  }
+}
+
+function rank({ kind, over }: Described): number {
+  return ["ours", "peer", "limit", "bare"].indexOf(kind) * 2 + (over === "bare-fastify" ? 1 : 0);
+}
+
+/** The most of another contender's cost that ours may be. */
+export interface CpuBudget {
+  ours: string;
+  against: string;
+  case: string;
+  atMost: number;
+}
+
+export function judge(costs: CpuCosts, budgets: readonly CpuBudget[]): Verdict[] {
+  return budgets.flatMap(({ ours, against, case: name, atMost }) => {
+    const ratio = costs.ratio(ours, against, name);
+    if (ratio === undefined) return [];
+    const budget = atMost < 1 ? `at most 1/${Math.round(1 / atMost)}` : `at most ${atMost} times`;
+    return [{ what: `${ours}: ${name}`, against, ratio, budget, isMet: ratio.median <= atMost }];
+  });
+}
+
+const LIMITS = ["limit-memory", "limit-memory-split"];
+/** Of the cheaper sketch: so many times its cost, or so many microseconds more. */
+const LIMIT_FACTOR = 1.5;
+const LIMIT_MICROSECONDS = 1;
+
+/** Ours in memory against what is possible. */
+export function judgeByLimit(costs: CpuCosts, cases: readonly Case[]): Verdict[] {
+  const ours = "sojourn-memory";
+  return cases.flatMap(({ name }) => {
+    const own = costs.added(ours, name);
+    const [cheapest] = LIMITS.flatMap((file) => {
+      const cost = costs.added(file, name);
+      return cost === undefined ? [] : [{ file, cost: cost.median }];
+    }).sort((a, b) => a.cost - b.cost);
+    const ratio = cheapest === undefined ? undefined : costs.ratio(ours, cheapest.file, name);
+    if (own === undefined || cheapest === undefined || ratio === undefined) return [];
+    const more = own.median - cheapest.cost;
+    return [
+      {
+        what: `${ours}: ${name} (${more < 0 ? "" : "+"}${digits(more)} µs)`,
+        against: cheapest.file,
+        ratio,
+        budget: `at most ${LIMIT_FACTOR} times or +${LIMIT_MICROSECONDS} µs`,
+        isMet: own.median <= Math.max(LIMIT_FACTOR * cheapest.cost, cheapest.cost + LIMIT_MICROSECONDS),
+      },
+    ];
+  });
+}

@@ -1,0 +1,48 @@
+import { randomBytes } from "node:crypto";
+import type { RequestHandler } from "express";
+import type { Awaitable, Site } from "./contender.ts";
+import { expressSite, propertyUses, sessionOf } from "./express-site.ts";
+import { load } from "./peer.ts";
+import type { SessionData } from "./session-data.ts";
+
+type Done = (error?: unknown) => void;
+interface Session {
+  regenerate(done: Done): void;
+  destroy(done: Done): void;
+}
+interface Settings {
+  secret: string;
+  resave: boolean;
+  saveUninitialized: boolean;
+  /** A store of its own kind. */
+  store?: object;
+}
+const expressSession: (settings: Settings) => RequestHandler = load("express-session");
+
+/** express-session over one of its stores (its own MemoryStore by default), as its README advises. */
+export function expressSessionSite(
+  data: SessionData,
+  store?: object,
+  close: () => Awaitable<unknown> = () => undefined,
+): Site {
+  const secret = randomBytes(32).toString("base64url");
+  const settings = { secret, resave: false, saveUninitialized: false };
+  const live = (req: object) => (req as { session: Session }).session;
+  return expressSite(
+    [expressSession(store === undefined ? settings : { ...settings, store })],
+    {
+      ...propertyUses(data),
+      login: (req) =>
+        new Promise<void>((resolve, reject) =>
+          live(req).regenerate((error) => {
+            if (error) return reject(error);
+            sessionOf(req)["userId"] = "alice";
+            resolve();
+          }),
+        ),
+      logout: (req) =>
+        new Promise<void>((resolve, reject) => live(req).destroy((error) => (error ? reject(error) : resolve()))),
+    },
+    close,
+  );
+}

@@ -1,0 +1,47 @@
+import express, { type Request, type RequestHandler, type Response } from "express";
+import { type Awaitable, isPromise, ROUTES, type Site, type Uses } from "./contender.ts";
+import type { SessionData } from "./session-data.ts";
+
+/** Express 5 with this middleware, and a route for every use. */
+export function expressSite(
+  middleware: readonly RequestHandler[],
+  uses: Uses<Request, Response>,
+  close: () => Awaitable<unknown> = () => undefined,
+): Site {
+  const app = express();
+  for (const handler of middleware) app.use(handler);
+  app.get("/none", (_req, res) => answer(res, "hello"));
+  for (const route of ROUTES) {
+    app.get(`/${route}`, (req, res) => {
+      const value = uses[route](req, res);
+      // Express passes a rejection on to its error handler.
+      return isPromise(value) ? value.then((settled) => answer(res, settled)) : answer(res, value);
+    });
+  }
+  return { listener: app, close };
+}
+
+/** What most handlers do; it looks at the request's headers, which Node parses only then, with every contender. */
+function answer(res: Response, value: unknown): void {
+  res.type("text/plain").send(String(value ?? "nothing"));
+}
+
+/** What `req.session` is with sojourn, express-session and cookie-session alike: properties. */
+export function sessionOf(req: Request): Record<string, unknown> {
+  return (req as unknown as { session: Record<string, unknown> }).session;
+}
+
+/** The uses that are the same wherever `req.session` is an object with the data as its properties. */
+export function propertyUses(data: SessionData): Omit<Uses<Request, Response>, "login" | "logout"> {
+  return {
+    read: (req) => sessionOf(req)["views"],
+    write(req) {
+      const session = sessionOf(req);
+      session["views"] = Number(session["views"]) + 1;
+      return session["views"];
+    },
+    whole: (req) => data.weigh(sessionOf(req)),
+    fill: (req) => void Object.assign(sessionOf(req), data.values),
+    who: (req) => sessionOf(req)["userId"],
+  };
+}

@@ -1,0 +1,23 @@
+import { randomBytes } from "node:crypto";
+import { type LiveSession, type SessionOptions, session } from "../../src/index.ts";
+import type { Site } from "./contender.ts";
+import { expressSite, propertyUses } from "./express-site.ts";
+import type { SessionData } from "./session-data.ts";
+
+/** Sojourn as its README has it, with a key. */
+export function sojournSite(data: SessionData, options: SessionOptions, cleanUp: () => void = () => undefined): Site {
+  const sessions = session({ secret: randomBytes(32).toString("base64url"), ...options });
+  const live = (req: object) => (req as { session: LiveSession }).session;
+  return expressSite(
+    [sessions],
+    {
+      ...propertyUses(data),
+      login: (req) => live(req).login("alice"),
+      logout: (req) => live(req).logout(),
+    },
+    async () => {
+      await sessions.close();
+      cleanUp();
+    },
+  );
+}

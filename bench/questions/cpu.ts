@@ -1,0 +1,63 @@
+import { type Case, type CpuBudget, judge, judgeByLimit, measureCpu } from "../lib/cpu.ts";
+import { dots } from "../lib/plot.ts";
+import type { Question } from "../lib/question.ts";
+
+/** Each kind of request, with a small session. */
+const BYTES = 200;
+const CASES: Case[] = [
+  { name: "anonymous", path: "/none", cookie: false, bytes: BYTES },
+  { name: "untouched", path: "/none", cookie: true, bytes: BYTES },
+  { name: "read", path: "/read", cookie: true, bytes: BYTES },
+  { name: "write", path: "/write", cookie: true, bytes: BYTES },
+  { name: "login", path: "/login", cookie: false, bytes: BYTES },
+];
+
+const BUDGETS: CpuBudget[] = [
+  ...[
+    { case: "anonymous", atMost: 1 / 15 },
+    { case: "untouched", atMost: 1 / 15 },
+    { case: "read", atMost: 1 / 8 },
+    { case: "write", atMost: 1 / 4 },
+    { case: "login", atMost: 1 / 5 },
+  ].map((budget) => ({ ours: "sojourn-memory", against: "express-session-memory", ...budget })),
+  { ours: "sojourn-sqlite", against: "express-session-memory", case: "read", atMost: 1 / 2 },
+  ...["read", "write"].flatMap((name) =>
+    [
+      { against: "iron-session", atMost: 1 / 15 },
+      { against: "cookie-session", atMost: 1 / 4 },
+      { against: "fastify-secure-session", atMost: 2 },
+    ].map((budget) => ({ ours: "sojourn-sealed", case: name, ...budget })),
+  ),
+];
+
+export const question: Question = {
+  title: "CPU added to one request, in process",
+  async ask(options) {
+    const costs = await measureCpu(CASES, options);
+    return {
+      tables: [
+        costs.table(
+          `CPU added to a request over the bare framework (bare ones: their own); a session of ${BYTES} B`,
+          CASES,
+          costs.notes(),
+        ),
+        costs.spreads(CASES),
+      ],
+      verdicts: [...judge(costs, BUDGETS), ...judgeByLimit(costs, CASES)],
+      plots: {
+        "bench-cpu.svg": dots({
+          title: `CPU added to one request over the bare framework, session of ${BYTES} bytes`,
+          axis: "microseconds (logarithmic); the bar is half of the rounds",
+          least: 0.1,
+          panels: CASES.map(({ name }) => name),
+          rows: costs.drawn.map(({ file, about }) => ({
+            name: about.name,
+            kind: about.kind,
+            points: CASES.map(({ name }) => costs.point(file, name)),
+          })),
+        }),
+      },
+      data: costs.data,
+    };
+  },
+};

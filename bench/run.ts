@@ -1,0 +1,87 @@
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { parseArgs } from "node:util";
+import { budgetTable } from "./lib/budget.ts";
+import { contenderFiles } from "./lib/fleet.ts";
+import { machine } from "./lib/machine.ts";
+import { installPeers } from "./lib/peers.ts";
+import type { Question } from "./lib/question.ts";
+import { formatTable } from "./lib/table.ts";
+
+/** `npm run bench`: asks the questions, prints their tables, keeps the numbers, draws the plots. */
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string", multiple: true },
+    contender: { type: "string", multiple: true },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+
+const questionFiles = readdirSync(join(import.meta.dirname, "questions"))
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => file.replace(/\.ts$/, ""))
+  .sort();
+const load = async (file: string): Promise<Question> => (await import(`./questions/${file}.ts`)).question;
+
+if (values.help) {
+  console.log(`npm run bench [-- options]
+
+  --only <question>     only this question; may be repeated
+  --contender <name>    only this contender, and what it is measured against; may be repeated
+  --quick               sees that everything runs; its numbers mean nothing
+  --help                this
+
+Questions:`);
+  for (const file of questionFiles) console.log(`  ${file.padEnd(12)} ${(await load(file)).title}`);
+  console.log(`\nContenders:\n  ${contenderFiles.join("\n  ")}`);
+  process.exit();
+}
+
+refuseUnknown("question", values.only, questionFiles);
+refuseUnknown("contender", values.contender, contenderFiles);
+installPeers();
+
+const root = join(import.meta.dirname, "..");
+const results = join(import.meta.dirname, "results");
+mkdirSync(results, { recursive: true });
+const isWhole = !values.quick && values.contender === undefined;
+const about = machine();
+console.log(
+  `${Object.entries(about)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(", ")}\n`,
+);
+
+for (const file of values.only ?? questionFiles) {
+  const question = await load(file);
+  const started = performance.now();
+  const { tables, verdicts, plots, data } = await question.ask({
+    quick: values.quick,
+    contenders: values.contender,
+    progress: (text) => console.error(`… ${text}`),
+  });
+  console.log(`\n${tables.map(formatTable).join("\n")}`);
+  if (values.quick) console.log("A quick run: these numbers mean nothing, and no budget is judged by them.\n");
+  else if (verdicts.length > 0) console.log(formatTable(budgetTable(verdicts)));
+  const took = `${((performance.now() - started) / 1_000).toFixed(0)} s`;
+  writeFileSync(
+    join(results, `${file}.json`),
+    `${JSON.stringify({ machine: about, took, verdicts, data }, undefined, 1)}\n`,
+  );
+  // Only a whole run's numbers are for readers.
+  const folder = isWhole ? join(root, "docs") : results;
+  for (const [name, svg] of Object.entries(plots)) {
+    writeFileSync(join(folder, name), svg);
+    console.log(`Plot: ${relative(root, join(folder, name))}`);
+  }
+  console.log(`Numbers: ${relative(root, join(results, `${file}.json`))} (${took})`);
+}
+
+function refuseUnknown(what: string, given: readonly string[] | undefined, known: readonly string[]): void {
+  for (const name of given ?? []) {
+    if (known.includes(name)) continue;
+    console.error(`There is no ${what} ${name}; there are ${known.join(", ")}`);
+    process.exit(1);
+  }
+}
