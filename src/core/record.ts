@@ -132,6 +132,11 @@ function parsed(text: string): unknown {
   }
 }
 
+/** How a session's token travels: `"cookie"`, `"bearer"`, or the header's name. */
+export function transportOf({ via = "cookie" }: SessionFacts): string {
+  return via;
+}
+
 function hasFacts(facts: SessionFacts): boolean {
   for (const name in facts) if (facts[name as keyof SessionFacts] !== undefined) return true;
   return false;
