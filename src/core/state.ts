@@ -76,8 +76,7 @@ export class SessionState {
   }
 
   assign(name: string, value: unknown): void {
-    if (Object.hasOwn(this.values, name)) this.values[name] = value;
-    else this.#define(name, value);
+    this.#define(name, value);
   }
 
   remove(name: string): boolean {
@@ -233,8 +232,9 @@ export class SessionState {
     return this.#hasText(name, stored.get(name));
   }
 
-  /** Not an assignment: a name that `Object.prototype` has a setter for must become data of the session's own. */
+  /** A name that `Object.prototype` has a setter for must become data of the session's own, too: such a one is not assigned. */
   #define(name: string, value: unknown): void {
-    Object.defineProperty(this.values, name, { value, writable: true, enumerable: true, configurable: true });
+    if (Object.hasOwn(this.values, name) || !(name in this.values)) this.values[name] = value;
+    else Object.defineProperty(this.values, name, { value, writable: true, enumerable: true, configurable: true });
   }
 }

@@ -25,11 +25,12 @@ export interface Channel extends TokenScope {
 
 /** Adds a request header to those that the response depends on. */
 export function addVary(res: ServerResponse, name: string): void {
-  const vary = [res.getHeader("vary") ?? []].flat().join(", ");
-  if (vary === "") {
+  const there = res.getHeader("vary");
+  if (there === undefined || there === "") {
     res.setHeader("Vary", name);
     return;
   }
+  const vary = [there].flat().join(", ");
   const names = vary.split(",").map((one) => one.trim().toLowerCase());
   if (!names.includes("*") && !names.includes(name.toLowerCase())) res.setHeader("Vary", `${vary}, ${name}`);
 }

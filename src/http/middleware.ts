@@ -12,11 +12,11 @@ import { MemoryStore } from "../stores/memory.ts";
 import type { SessionStore } from "../stores/store.ts";
 import { KeyRing, type Secret } from "../tokens/key-ring.ts";
 import { TokenSource } from "../tokens/token.ts";
-import { type CookieOptions, pathMatches } from "./cookies.ts";
+import type { CookieOptions } from "./cookies.ts";
 import { Exchange, type Next } from "./exchange.ts";
 import "./express-request.ts";
 import { acceptOf, type LegacyReader } from "./legacy.ts";
-import { pathOf } from "./request-path.ts";
+import { giveSession, hasSession } from "./request-session.ts";
 import { answering, cookie, type TransportChoice, Transports } from "./transports.ts";
 import {
   isAllowedOrigin,
@@ -121,30 +121,6 @@ declare global {
     }
   }
 }
-
-const EXCHANGE = Symbol("exchange");
-interface WithExchange {
-  [EXCHANGE]?: Exchange;
-}
-
-/** Shared by all requests, so that giving one its session costs no closure. */
-const SESSION: PropertyDescriptor & ThisType<WithExchange> = {
-  configurable: true,
-  enumerable: true,
-  get(): LiveSession | undefined {
-    return this[EXCHANGE]?.session;
-  },
-  set() {
-    throw new TypeError("req.session can't be replaced: use await req.session.destroy(), or regenerate()");
-  },
-};
-const SESSION_ID: PropertyDescriptor & ThisType<WithExchange> = {
-  configurable: true,
-  enumerable: false,
-  get(): string | undefined {
-    return this[EXCHANGE]?.session.id;
-  },
-};
 
 const OPTIONS = new Set([
   "store",
@@ -258,11 +234,11 @@ export function session(options: SessionOptions = {}): Sessions {
   }
   const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), manager);
 
-  function middleware(req: IncomingMessage & WithExchange, res: ServerResponse, next: Next): void {
+  function middleware(req: IncomingMessage, res: ServerResponse, next: Next): void {
     // Mounted twice, or below another one: the first has the request.
-    if (req[EXCHANGE] !== undefined) return next();
+    if (hasSession(req)) return next();
     const brought = urlTokens?.take(req);
-    const channels = transports.channelsFor(req).filter(({ path }) => path === "/" || pathMatches(pathOf(req), path));
+    const channels = transports.channelsFor(req);
     const channel = answering(req, channels);
     if (channel === undefined) return next();
     const proceed: Next =
@@ -275,9 +251,7 @@ export function session(options: SessionOptions = {}): Sessions {
             urlTokens.exchange(req, res, () => exchange.session, text).catch(next);
           };
     const exchange = new Exchange(env, { req, res, next: proceed }, channels, channel);
-    req[EXCHANGE] = exchange;
-    Object.defineProperty(req, "session", SESSION);
-    Object.defineProperty(req, "sessionID", SESSION_ID);
+    giveSession(req, exchange);
     exchange.begin();
   }
 
@@ -295,8 +269,7 @@ export function session(options: SessionOptions = {}): Sessions {
       },
       async authenticateUpgrade(req: IncomingMessage, { origins }: UpgradeOptions = {}) {
         if (!isAllowedOrigin(req, origins)) return undefined;
-        const channels = transports.channelsFor(req).filter(({ path }) => pathMatches(pathOf(req), path));
-        const carried = channels.map((channel) => ({ channel, texts: channel.read(req) }));
+        const carried = transports.channelsFor(req).map((channel) => ({ channel, texts: channel.read(req) }));
         const opened = await openDetached(manager, carried);
         return opened === undefined ? undefined : upgradeSession(opened, watch);
       },

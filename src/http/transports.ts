@@ -1,7 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import type { Channel, Transport } from "./channel.ts";
 import { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
+import { pathMatches } from "./cookies.ts";
 import { HeaderTransport } from "./header-transport.ts";
+import { pathOf } from "./request-path.ts";
 
 export type { Channel, Transport } from "./channel.ts";
 export { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
@@ -121,8 +123,14 @@ export class Transports {
     this.held = held;
   }
 
+  /** Those whose path covers the request's. */
   channelsFor(req: IncomingMessage): Channel[] {
-    return this.#transports.map((transport) => transport.channelFor(req));
+    const channels: Channel[] = [];
+    for (const transport of this.#transports) {
+      const channel = transport.channelFor(req);
+      if (channel.path === "/" || pathMatches(pathOf(req), channel.path)) channels.push(channel);
+    }
+    return channels;
   }
 }
 

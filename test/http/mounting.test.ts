@@ -4,7 +4,7 @@ import http, { createServer, IncomingMessage, ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import { Socket } from "node:net";
 import { describe, test } from "node:test";
-import express, { type Express } from "express";
+import express, { type ErrorRequestHandler, type Express } from "express";
 import { type SessionOptions, type Sessions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
@@ -138,15 +138,33 @@ describe("where the middleware stands", () => {
         Object.assign(req.session, { n: 1 });
         res.json({ path: req.path, url: req.originalUrl });
       });
+      sub.get("/fail", (req, _res, next) => {
+        Object.assign(req.session, { n: 2 });
+        next(new Error("of the handler"));
+      });
       app.use("/sub", sub);
       app.get("/outside", (req, res) => {
-        res.json("session" in req);
+        res.json([typeof req.session, typeof req.sessionID]);
       });
+      app.get("/another", (req, res) => {
+        // Another library's session, where ours is not: express-session assigns it, cookie-session defines it.
+        Object.assign(req, { session: { theirs: 1 }, sessionID: "theirs" });
+        res.json([req.session, req.sessionID]);
+      });
+      app.use(((_error, req, res, _next) => {
+        res.end(`above: ${JSON.stringify(req.session)}`);
+      }) satisfies ErrorRequestHandler);
       const { get } = await serve(t, app);
       const answer = await get("/sub/n");
       assert.equal(answer.headers["set-cookie"]?.length, 1);
       assert.equal(answer.text, '{"path":"/n","url":"/sub/n"}');
-      assert.equal((await get("/outside")).text, "false");
+      assert.equal((await get("/outside")).text, '["undefined","undefined"]');
+      assert.equal((await get("/another")).text, '[{"theirs":1},"theirs"]');
+      assert.equal(
+        (await get("/sub/fail")).text,
+        'above: {"n":2}',
+        "the application above sees it after the mounted one is done",
+      );
       await sessions.close();
     }
   });
