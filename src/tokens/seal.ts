@@ -1,6 +1,5 @@
-import { randomFillSync } from "node:crypto";
 import type { KeyRing } from "./key-ring.ts";
-import type { RandomFill } from "./token.ts";
+import { type RandomFill, RandomPool } from "./random.ts";
 import { NONCE_BYTES, TAG_BYTES, Xaes } from "./xaes.ts";
 
 /**
@@ -15,13 +14,13 @@ import { NONCE_BYTES, TAG_BYTES, Xaes } from "./xaes.ts";
  */
 const VERSION = 1;
 const KEY_ID_BYTES = 4;
-const HEAD_BYTES = 1 + KEY_ID_BYTES + NONCE_BYTES;
+const NONCE_AT = 1 + KEY_ID_BYTES;
+const HEAD_BYTES = NONCE_AT + NONCE_BYTES;
 const LENGTH_BYTES = 4;
 const BUCKET = 32;
 /** For bodies that may be compressed: their length tells of what they say, too (CRIME, BREACH). */
 export const COARSE_BUCKET = 128;
 const MAGIC = Buffer.from("sojourn\0", "latin1");
-const ALPHABET = /^[A-Za-z0-9_-]+$/;
 
 /** What a seal is for. The seal of one purpose, name or namespace never opens as another's. */
 export interface SealUse {
@@ -37,21 +36,25 @@ export interface Unsealed {
 }
 
 interface SealKey {
-  id: Buffer;
+  id: number;
   cipher: Xaes;
+  /** What every seal of this key and use has beside its text. */
+  additional: Buffer;
 }
 
 /** Seals and opens, for one use, with all keys of a ring: the first seals, any of them opens. */
 export class Sealer {
   readonly #keys: readonly SealKey[];
-  readonly #use: Buffer;
-  readonly #random: RandomFill;
+  readonly #random: RandomPool;
 
-  constructor(ring: KeyRing, { purpose, name, namespace = "" }: SealUse, random: RandomFill = randomFillSync) {
-    const keys = ring.keysFor(`seal|${purpose}`);
-    this.#keys = keys.map((key, position) => ({ id: ring.keyId(position), cipher: new Xaes(key) }));
-    this.#use = Buffer.concat([purpose, name, namespace].map(counted));
-    this.#random = random;
+  constructor(ring: KeyRing, { purpose, name, namespace = "" }: SealUse, random?: RandomFill) {
+    const use = [purpose, name, namespace].map(counted);
+    this.#keys = ring.keysFor(`seal|${purpose}`).map((key, position) => {
+      const id = ring.keyId(position);
+      const additional = Buffer.concat([MAGIC, Buffer.of(VERSION), id, ...use]);
+      return { id: id.readUInt32BE(), cipher: new Xaes(key), additional };
+    });
+    this.#random = new RandomPool(random);
   }
 
   /**
@@ -61,16 +64,16 @@ export class Sealer {
   seal(body: Buffer, bindings: readonly string[] = [], bucket: number = BUCKET): string {
     const key = this.#keys[0];
     if (key === undefined) throw new TypeError("a key ring has at least one key");
-    const head = Buffer.alloc(HEAD_BYTES);
-    head[0] = VERSION;
-    key.id.copy(head, 1);
-    const nonce = head.subarray(1 + KEY_ID_BYTES);
-    // A generator that fails throws, and nothing is sealed (CVE-2025-66565).
-    this.#random(nonce);
     const plaintext = Buffer.alloc(padded(LENGTH_BYTES + body.length, bucket));
     plaintext.writeUInt32BE(body.length);
     body.copy(plaintext, LENGTH_BYTES);
-    const sealed = key.cipher.encrypt(nonce, plaintext, this.#additional(head, bindings));
+    const head = Buffer.alloc(HEAD_BYTES);
+    head[0] = VERSION;
+    head.writeUInt32BE(key.id, 1);
+    const nonce = head.subarray(NONCE_AT);
+    // A generator that fails throws, and nothing is sealed (CVE-2025-66565).
+    this.#random.fill(nonce);
+    const sealed = key.cipher.encrypt(nonce, plaintext, bound(key, bindings));
     return Buffer.concat([head, sealed]).toString("base64url");
   }
 
@@ -79,9 +82,9 @@ export class Sealer {
    * the text's length alone.
    */
   open(text: string, bindings: readonly string[] = []): Unsealed | undefined {
-    if (!ALPHABET.test(text)) return undefined;
     const bytes = Buffer.from(text, "base64url");
-    // Node's decoder takes texts that differ in unused bits for the same: only the one that it would write is a seal.
+    // Node's decoder skips what is not of the alphabet, and takes texts that differ in unused bits for the same: only the one that
+    // it would write is a seal.
     if (
       bytes.length < HEAD_BYTES + BUCKET + TAG_BYTES ||
       bytes[0] !== VERSION ||
@@ -89,26 +92,29 @@ export class Sealer {
     ) {
       return undefined;
     }
-    const head = bytes.subarray(0, HEAD_BYTES);
-    const nonce = head.subarray(1 + KEY_ID_BYTES);
-    const additional = this.#additional(head, bindings);
-    for (const position of this.#candidates(head.subarray(1, 1 + KEY_ID_BYTES))) {
-      const plaintext = this.#keys[position]?.cipher.decrypt(nonce, bytes.subarray(HEAD_BYTES), additional);
-      const body = plaintext === undefined ? undefined : unpadded(plaintext);
+    const id = bytes.readUInt32BE(1);
+    const nonce = bytes.subarray(NONCE_AT, HEAD_BYTES);
+    const sealed = bytes.subarray(HEAD_BYTES);
+    let isKnown = false;
+    for (let position = 0; position < this.#keys.length; position += 1) {
+      const key = this.#keys[position];
+      if (key === undefined || key.id !== id) continue;
+      isKnown = true;
+      const body = unpadded(key.cipher.decrypt(nonce, sealed, bound(key, bindings)));
       if (body !== undefined) return { body, outdated: position > 0 };
     }
+    // An unknown key costs as much as a wrong tag.
+    const [first] = this.#keys;
+    if (!isKnown && first !== undefined) first.cipher.decrypt(nonce, sealed, ANOTHER_USE);
     return undefined;
   }
+}
 
-  /** The keys of this ID; for an unknown one the first key, which fails, so that both cost the same. */
-  #candidates(id: Buffer): number[] {
-    const found = this.#keys.flatMap((key, position) => (key.id.equals(id) ? [position] : []));
-    return found.length === 0 ? [0] : found;
-  }
+/** No use is this one, so that what is tried with it fails whatever it is. */
+const ANOTHER_USE = Buffer.from("unknown key", "latin1");
 
-  #additional(head: Buffer, bindings: readonly string[]): Buffer {
-    return Buffer.concat([MAGIC, head.subarray(0, 1 + KEY_ID_BYTES), this.#use, ...bindings.map(counted)]);
-  }
+function bound({ additional }: SealKey, bindings: readonly string[]): Buffer {
+  return bindings.length === 0 ? additional : Buffer.concat([additional, ...bindings.map(counted)]);
 }
 
 /** How long a seal's text is for a body of so many bytes. */
@@ -127,11 +133,12 @@ function padded(bytes: number, bucket: number): number {
 }
 
 /** Only what `seal` would have written: exactly the padding that is needed, and all of it zero. */
-function unpadded(plaintext: Buffer): Buffer | undefined {
-  const length = plaintext.readUInt32BE();
-  const end = LENGTH_BYTES + length;
-  const isPadded = [BUCKET, COARSE_BUCKET].some((bucket) => padded(end, bucket) === plaintext.length);
-  if (!isPadded || plaintext.subarray(end).some((byte) => byte !== 0)) return undefined;
+function unpadded(plaintext: Buffer | undefined): Buffer | undefined {
+  if (plaintext === undefined) return undefined;
+  const end = LENGTH_BYTES + plaintext.readUInt32BE();
+  const { length } = plaintext;
+  if (padded(end, BUCKET) !== length && padded(end, COARSE_BUCKET) !== length) return undefined;
+  for (let at = end; at < length; at += 1) if (plaintext[at] !== 0) return undefined;
   return plaintext.subarray(LENGTH_BYTES, end);
 }
 

@@ -1,5 +1,6 @@
-import { hash, randomFillSync, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import { hmac, type KeyRing } from "./key-ring.ts";
+import { type RandomFill, RandomPool } from "./random.ts";
 
 /**
  * Tokens: `handle.secret`, plus `.mac` where the application configured a key.
@@ -25,40 +26,20 @@ export function isHandle(text: string): boolean {
   return HANDLE.test(text);
 }
 
-/** Fills a buffer with bytes that nobody can predict. */
-export type RandomFill = (buffer: Buffer) => unknown;
-
-const POOL_BYTES = 4096;
-
-/** A source of handles and secrets. Draws from the system's generator in blocks, because each call costs microseconds. */
+/** A source of handles and secrets. */
 export class TokenSource {
-  readonly #fill: RandomFill;
-  readonly #pool = Buffer.alloc(POOL_BYTES);
-  #used = POOL_BYTES;
+  readonly #random: RandomPool;
 
-  constructor(fill: RandomFill = randomFillSync) {
-    this.#fill = fill;
+  constructor(fill?: RandomFill) {
+    this.#random = new RandomPool(fill);
   }
 
   handle(): string {
-    return this.#draw(HANDLE_BYTES);
+    return this.#random.text(HANDLE_BYTES);
   }
 
   secret(): string {
-    return this.#draw(SECRET_BYTES);
-  }
-
-  #draw(bytes: number): string {
-    if (this.#used + bytes > POOL_BYTES) {
-      // If the generator fails, this throws and nothing of the old pool is used again (CVE-2025-66565).
-      this.#fill(this.#pool);
-      this.#used = 0;
-    }
-    const start = this.#used;
-    this.#used += bytes;
-    const text = this.#pool.toString("base64url", start, this.#used);
-    this.#pool.fill(0, start, this.#used);
-    return text;
+    return this.#random.text(SECRET_BYTES);
   }
 }
 

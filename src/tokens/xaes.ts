@@ -16,13 +16,20 @@ const LABEL = 0x58;
 export class Xaes {
   /** ECB of whole blocks keeps no state, so that one cipher serves every message: making one costs more than using it. */
   readonly #blocks: Cipheriv;
-  /** CMAC's first subkey (RFC 4493 2.3), which depends on the key alone. */
-  readonly #subkey: Buffer;
+  /** What each derivation begins with: counter, label and zeros, and CMAC's first subkey (RFC 4493 2.3), which depends on the key alone. */
+  readonly #template: Buffer;
+  readonly #input = Buffer.alloc(2 * BLOCK);
 
   /** @param key of exactly 32 bytes */
   constructor(key: KeyObject) {
     this.#blocks = createCipheriv("aes-256-ecb", key, null).setAutoPadding(false);
-    this.#subkey = doubled(this.#blocks.update(Buffer.alloc(BLOCK)));
+    const subkey = doubled(this.#blocks.update(Buffer.alloc(BLOCK)));
+    this.#template = Buffer.concat([subkey, subkey]);
+    for (const half of [0, 1]) {
+      const at = half * BLOCK;
+      this.#template[at + 1] = (subkey[1] ?? 0) ^ (half + 1);
+      this.#template[at + 2] = (subkey[2] ?? 0) ^ LABEL;
+    }
   }
 
   /** Ciphertext and tag. The nonce must come from a generator that nobody can predict, and be used once. */
@@ -55,13 +62,14 @@ export class Xaes {
 
   /** A `KeyObject`, because Node takes a Buffer several times slower. */
   #messageKey(nonce: Buffer): KeyObject {
-    const input = Buffer.alloc(2 * BLOCK);
-    for (let half = 0; half < 2; half += 1) {
-      const at = half * BLOCK;
-      input[at + 1] = half + 1;
-      input[at + 2] = LABEL;
-      nonce.copy(input, at + BLOCK - DERIVED_HALF, 0, DERIVED_HALF);
-      for (let i = 0; i < BLOCK; i += 1) input[at + i] = (input[at + i] ?? 0) ^ (this.#subkey[i] ?? 0);
+    const input = this.#input;
+    const template = this.#template;
+    template.copy(input);
+    for (let i = 0; i < DERIVED_HALF; i += 1) {
+      const at = BLOCK - DERIVED_HALF + i;
+      const byte = nonce[i] ?? 0;
+      input[at] = (template[at] ?? 0) ^ byte;
+      input[at + BLOCK] = (template[at + BLOCK] ?? 0) ^ byte;
     }
     const bytes = this.#blocks.update(input);
     const key = createSecretKey(bytes);

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { MemoryStore } from "../../src/compat/express-session.ts";
 import { cookieSession, expressSession } from "../../src/compat/legacy.ts";
 import { type SessionOptions, session } from "../../src/index.ts";
+import { SealedStore } from "../../src/stores/sealed.ts";
 import { type Cleanup, hasSession, load, pairOf, recorded, serve } from "./world.ts";
 
 const SECRET = "keyboard cat";
@@ -167,6 +168,27 @@ test("a request with the cookie of a stricter reader is not left to a weaker one
   });
   assert.equal((await get("/", { cookie: `connect.sid=s%3Aforged.x; ${weak}` })).text, "{}");
   assert.equal((await get("/", { cookie: weak })).text, '{"user":"eve"}');
+});
+
+test("without a reader nobody's session is read, and each reader reads its own format only", async (t) => {
+  const { cookie, store } = await expressVisitor(t, { user: "ada" });
+  const plain = await cookieVisitor(t, { user: "eve" });
+  const own = { secret: "0123456789abcdefghijklmnopqrstuvwxyzABCDEF" };
+  const readers = [expressSession({ secret: SECRET, store }), cookieSession({ keys: ["a"] })] as const;
+  const sites: [SessionOptions, string[]][] = [
+    [own, [cookie, plain]],
+    [{ store: new SealedStore(own) }, [cookie, plain]],
+    [{ accept: [readers[0]] }, [plain]],
+    [{ accept: [readers[1]] }, [cookie]],
+  ];
+  for (const [options, cookies] of sites) {
+    const { get } = await site(t, options);
+    for (const one of cookies) {
+      const value = one.slice(one.indexOf("=") + 1);
+      // Under its own name, and in the place of our cookie.
+      for (const sent of [one, `sid=${value}`]) assert.equal((await get("/", { cookie: sent })).text, "{}", sent);
+    }
+  }
 });
 
 test("readers that can't work are refused at once", () => {

@@ -396,6 +396,7 @@ describe("the comparison", () => {
     assert.ok(text.includes(`id="session-bytes">${`sid=${token}`.length} bytes<`));
     assert.ok(text.includes(`id="plain-bytes">${`demo_cart=${plain}`.length} bytes<`));
     assert.match(text, /\[&#34;mug&#34;\]/);
+    assert.match(text, /whoever steals the database can read it/);
     assert.match(text, /<dt>Secret hash<\/dt>\s*<dd><code[^>]*>[\w-]{43}</);
     assert.match(text, /<dt>Version<\/dt>\s*<dd><strong>\d+</);
     assert.doesNotMatch(text, /Not what you put in it/);

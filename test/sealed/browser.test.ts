@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type Browser, type BrowserContext, chromium } from "playwright-core";
 import { systemClock } from "../../src/core/clock.ts";
-import { SealedStore } from "../../src/stores/sealed.ts";
+import { MemoryStore } from "../../src/stores/memory.ts";
+import { SealedStore, type SealedStoreOptions } from "../../src/stores/sealed.ts";
 import { SharedCleanup } from "../examples/site.ts";
 import { type Handler, type Site, site } from "../http/site.ts";
 
@@ -36,7 +37,7 @@ const app: Handler = async (req, res) => {
     return;
   }
   if (pathname === "/login") await req.session.login("alice");
-  if (pathname === "/draft") Reflect.set(req.session, "draft", PROSE.slice(0, size));
+  if (pathname === "/draft") Reflect.set(req.session, "draft", PROSE.repeat(3).slice(0, size));
   if (pathname === "/logout") await req.session.logout();
   const { session } = req;
   const draft: unknown = Reflect.get(session, "draft");
@@ -60,11 +61,17 @@ describe("a sealed session in a browser", {
   let browser: Browser;
   let shop: Site;
 
+  let overflowing: Site;
+
   before(async () => {
-    // The browser's own clock decides which cookies it keeps.
-    const store = new SealedStore({ secret, chunks: 3, compress: true });
-    shop = await site(shared, { store }, app);
-    shop.clock.advance(systemClock.now() - shop.clock.now());
+    const open = async (options: SealedStoreOptions): Promise<Site> => {
+      const one = await site(shared, { store: new SealedStore({ secret, ...options }) }, app);
+      // The browser's own clock decides which cookies it keeps.
+      one.clock.advance(systemClock.now() - one.clock.now());
+      return one;
+    };
+    shop = await open({ chunks: 3, compress: true });
+    overflowing = await open({ overflow: new MemoryStore() });
     browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
   });
   after(async () => {
@@ -112,5 +119,26 @@ describe("a sealed session in a browser", {
     assert.deepEqual(await visit("/"), { user: null, draft: null, count: 0 });
     await context.close();
     assert.deepEqual(shop.errors, []);
+  });
+
+  it("survives with 60 KB in one cookie and a store, shrinks back into the cookie, and ends at logout", async () => {
+    const context = await browser.newContext({ baseURL: `http://127.0.0.1:${overflowing.port}` });
+    context.setDefaultTimeout(15_000);
+    const page = await context.newPage();
+    const visit = async (path: string): Promise<unknown> => (await page.goto(path))?.json();
+    const long = PROSE.repeat(3).slice(0, 60_000);
+    await visit("/login");
+    await visit("/draft?size=60000");
+    for (let count = 1; count <= 2; count += 1) {
+      assert.deepEqual(await visit("/count"), { user: "alice", draft: digest(long), count });
+    }
+    const [cookie, ...more] = await context.cookies();
+    assert.ok(cookie !== undefined && cookie.value.length < 300 && more.length === 0);
+    await visit("/draft?size=100");
+    assert.deepEqual(await visit("/"), { user: "alice", draft: digest(long.slice(0, 100)), count: 2 });
+    assert.deepEqual(await visit("/logout"), { user: null, draft: null, count: 0 });
+    assert.deepEqual(await jar(context), []);
+    await context.close();
+    assert.deepEqual(overflowing.errors, []);
   });
 });

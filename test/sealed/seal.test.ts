@@ -93,7 +93,7 @@ describe("a seal", () => {
         const mutated = text.slice(0, at) + put + text.slice(at + 1);
         assert.equal(opens(mutated), mutated === text ? body.toString() : undefined);
       }),
-      { numRuns: 1_000 },
+      { numRuns: 10_000 },
     );
   });
 

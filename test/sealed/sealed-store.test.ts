@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { inspect } from "node:util";
-import { type SessionOptions, session } from "../../src/index.ts";
+import { type SessionOptions, type Sessions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
@@ -31,6 +31,10 @@ const app: Handler = async (req, res) => {
     case "/regenerate":
       await session.regenerate({ keep: true });
       break;
+    case "/change-password":
+      await session.regenerate({ keep: true });
+      await sessionsOf(req).revokeAll("alice", { except: req.session });
+      break;
     case "/static":
       res.end("nobody read the session");
       return;
@@ -55,6 +59,11 @@ const app: Handler = async (req, res) => {
   }
   res.end(JSON.stringify({ user: req.session.userId, ...req.session }));
 };
+
+/** The application's own, for those of its pages that end sessions. */
+const managers = new Map<number | undefined, Sessions>();
+const sessionsOf = (req: { socket: { localPort?: number | undefined } }): Sessions =>
+  managers.get(req.socket.localPort) ?? assert.fail();
 
 const shop = (t: TestContext, options: SiteOptions = {}): Promise<Site> =>
   site(t, { store: new SealedStore({ secret: A }), ...options }, app);
@@ -311,6 +320,7 @@ describe("with a list of endings", () => {
     const clock = new ManualClock();
     const revocations = new MemoryStore({ clock });
     const one = await shop(t, { clock, store: new SealedStore({ secret: A, revocations }), ...options });
+    managers.set(one.port, one.sessions);
     return { one, clock, revocations };
   }
 
@@ -414,6 +424,21 @@ describe("with a list of endings", () => {
     await laptop.get("/regenerate");
     assert.equal((await read(laptop))["user"], "alice");
     assert.equal((await read(before))["user"], null);
+  });
+
+  test("a password change: regenerate, and end all others; then copies of every cookie are dead, of one's own, too", async (t) => {
+    const { one, clock } = await listed(t);
+    const [phone, laptop] = [one.visitor(), one.visitor()];
+    await phone.get("/login");
+    await laptop.get("/login");
+    const copies = [phone.clone(), laptop.clone()];
+    clock.advance(1_000);
+    const { status } = await laptop.get("/change-password");
+    assert.equal(status, 200);
+    for (const copy of [...copies, phone]) assert.equal((await read(copy))["user"], null);
+    assert.equal((await read(laptop))["user"], "alice");
+    await phone.get("/login");
+    assert.equal((await read(phone))["user"], "alice", "with the new password");
   });
 
   test("its records go when the last copy has died", async (t) => {
