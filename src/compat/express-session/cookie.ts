@@ -91,3 +91,7 @@ export class Cookie {
     return this.data;
   }
 }
+
+// `express-session/session/cookie` is the class itself.
+// biome-ignore lint/style/noDefaultExport: it is how the original is imported.
+export { Cookie as default, Cookie as "module.exports" };
