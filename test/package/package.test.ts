@@ -120,6 +120,7 @@ describe("an application with our packages under the originals' names, and store
         "@types/connect-pg-simple": "^7.0.3",
         "@types/express": "^5.0.6",
         "@types/node": "^24.19.2",
+        "better-sqlite3": "^13.2.0",
         "better-sqlite3-session-store": "^0.1.0",
         "connect-pg-simple": "^10.0.0",
         "connect-redis": "^9.0.0",

@@ -5,11 +5,12 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import BetterSqlite3 from "better-sqlite3";
 import { RedisStore } from "connect-redis";
 import session, { MemoryStore, Store } from "express-session";
 import original from "original";
 import { createClient } from "redis";
-import sqlite from "./sqlite-clients.cjs";
+import openSqlite3 from "./sqlite3-shaped.cjs";
 
 const require = createRequire(import.meta.url);
 const [folder, redisUrl, postgresUrl, own] = process.argv.slice(2);
@@ -39,10 +40,10 @@ const makers = {
       logFn() {},
     }),
   "connect-sqlite3": (library) =>
-    new (require("connect-sqlite3")(library))({ db: sqlite.openSqlite3(join(folder, "sqlite3.db")) }),
+    new (require("connect-sqlite3")(library))({ db: openSqlite3(join(folder, "sqlite3.db")) }),
   "better-sqlite3-session-store": (library) =>
     new (require("better-sqlite3-session-store")(library))({
-      client: sqlite.openBetterSqlite3(join(folder, "better.db")),
+      client: new BetterSqlite3(join(folder, "better.db")),
     }),
 };
 const closing = [];

@@ -1,13 +1,10 @@
 const { DatabaseSync } = require("node:sqlite");
 
 /**
- * Node's own SQLite in the shape of two packages that have to be compiled, as far as the session stores written for them go.
- * `better-sqlite3`'s shape is Node's.
+ * Node's own SQLite in the shape of the package `sqlite3`, which has to be compiled, as far as `connect-sqlite3` goes: it answers by
+ * callback, on a later turn.
  */
-exports.openBetterSqlite3 = (file) => new DatabaseSync(file);
-
-/** `sqlite3`: answers by callback, on a later turn. */
-exports.openSqlite3 = (file) => {
+module.exports = function openSqlite3(file) {
   const database = new DatabaseSync(file);
   const answer = (work, callback) => {
     let error = null;
