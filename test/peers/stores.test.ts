@@ -10,7 +10,7 @@ import { type Any, load, type Middleware, recorded } from "../compat/world.ts";
 import { dropTables, sharedPostgres } from "../servers/postgres.ts";
 import { tableName } from "../servers/private-process.ts";
 import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
-import { Browser, frameworks } from "./browser.ts";
+import { Browser, express5, frameworks } from "./browser.ts";
 
 /**
  * One program (cookie-parser, sessions, connect-flash, Passport, Socket.IO) on stores from npm and their servers: with express-session
@@ -172,13 +172,14 @@ async function visit(
 
 for (const [name, { skip }] of Object.entries(kinds)) {
   describe(name, { skip: skip ?? false }, () => {
-    for (const [on, framework] of Object.entries(frameworks)) {
-      test(`on ${on}: with the original, with ours, and with both in turn`, async () => {
+    // Each framework once; what a store is asked does not depend on them.
+    const on = name === "connect-redis" ? frameworks : { "Express 5": express5 };
+    for (const [title, framework] of Object.entries(on)) {
+      test(`on ${title}: with the original, with ours, and with both in turn`, async () => {
         const expected = await visit(name, framework, "theirs", () => "theirs");
         assert.match(expected.join("\n"), /ada.*\n.*ada.*lamp/);
         assert.deepEqual(await visit(name, framework, "ours", () => "ours"), expected);
         assert.deepEqual(await visit(name, framework, "ours", (at) => (at % 2 === 0 ? "theirs" : "ours")), expected);
-        assert.deepEqual(await visit(name, framework, "theirs", (at) => (at % 2 === 0 ? "ours" : "theirs")), expected);
       });
     }
   });
