@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { runtime, tool } from "./cached-tools.ts";
 import { createEmptyApp } from "./empty-app.ts";
 import { entryPoints } from "./package.ts";
@@ -45,6 +47,17 @@ try {
         const skipLibCheck = file === "types/express.ts";
         app.compile(tsc, [file], { module, moduleResolution, esModuleInterop: true, skipLibCheck });
       });
+  // What most programs with express-session are compiled by: `import session = require()` and `import * as session` too.
+  const program = readFileSync(join(app.folder, "types/drop-in.cts"), "utf8");
+  for (const [kind, text] of [
+    ["import = require()", program],
+    ["import *", program.replaceAll(/import (\w+) = require\((.+)\)/g, "import * as $1 from $2")],
+  ] as const)
+    step(`TypeScript ${COMPILER}, node10: sojourn/express-session by ${kind}`, () => {
+      const file = "types/drop-in-commonjs.ts";
+      writeFileSync(join(app.folder, file), text.replaceAll('"express-session"', '"sojourn/express-session"'));
+      app.compile(tsc, [file], { module: "commonjs", moduleResolution: "node10", skipLibCheck: true });
+    });
   step(`TypeScript ${COMPILER}, nodenext: types/commonjs.cts`, () =>
     app.compile(tsc, ["types/commonjs.cts"], { module: "nodenext", skipLibCheck: false }),
   );

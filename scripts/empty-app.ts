@@ -18,16 +18,58 @@ export interface EmptyApp {
   remove(): void;
 }
 
-/** Packs (which builds), installs without a network, and copies the programs of `test/package/apps/`. */
-export function createEmptyApp(): EmptyApp {
+/** Built by an earlier application of this process. */
+let isBuilt = false;
+
+interface AppOptions {
+  /** Install the packages that bear the originals' names, too, in the place of the originals everywhere. */
+  aliases?: boolean;
+  /** What else to install, from the registry: names and versions. */
+  dependencies?: Record<string, string>;
+}
+
+/** What an installation says on success, and what it may run, is of no interest here. */
+const QUIETLY = [
+  "--no-audit",
+  "--no-fund",
+  "--no-package-lock",
+  "--ignore-scripts",
+  "--omit=optional",
+  "--loglevel=error",
+];
+
+/**
+ * Packs (which builds), installs, without a network if there is nothing to have from there, and copies the programs of
+ * `test/package/apps/`.
+ */
+export function createEmptyApp({ aliases = false, dependencies = {} }: AppOptions = {}): EmptyApp {
   const folder = mkdtempSync(join(tmpdir(), "sojourn-app-"));
   const run = (command: string, ...args: string[]) => runIn(folder, command, ...args);
   try {
-    runIn(root, "npm", "pack", "--pack-destination", folder);
-    const [tarball = ""] = readdirSync(folder);
-    const files = run("tar", "-tzf", tarball).trim().split("\n");
-    writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
-    run("npm", "install", "--offline", "--no-audit", "--no-fund", "--no-save", `./${tarball}`);
+    const pack = (source: string) => {
+      const known = new Set(readdirSync(folder));
+      runIn(source, "npm", "pack", "--pack-destination", folder, ...(isBuilt ? ["--ignore-scripts"] : []));
+      return `file:./${readdirSync(folder).find((file) => !known.has(file))}`;
+    };
+    const sojourn = pack(root);
+    isBuilt = true;
+    const files = run("tar", "-tzf", sojourn.slice("file:".length)).trim().split("\n");
+    const names = aliases ? readdirSync(join(root, "packages")) : [];
+    const renamed = names.map((name) => [name, pack(join(root, "packages", name))]);
+    const manifest = {
+      private: true,
+      type: "module",
+      dependencies: { sojourn, ...Object.fromEntries(renamed), ...dependencies },
+      // Some stores' types bring the originals' types.
+      overrides: Object.fromEntries(
+        names.flatMap((name) => [
+          [name, `$${name}`],
+          [`@types/${name}`, `$${name}`],
+        ]),
+      ),
+    };
+    writeFileSync(join(folder, "package.json"), JSON.stringify(manifest));
+    run("npm", "install", Object.keys(dependencies).length === 0 ? "--offline" : "--prefer-offline", ...QUIETLY);
     cpSync(join(root, "test/package/apps"), folder, { recursive: true });
     return {
       folder,

@@ -5,6 +5,7 @@ import { type HoldHooks, holdResponse } from "../http/held-response.ts";
 import { isResponse } from "../http/is-response.ts";
 import { keygripSigner, type SignatureKey, type Signer } from "../tokens/signature.ts";
 import { type CookieSettings, Jar, UnsendableCookie } from "./cookie-session/jar.ts";
+import { Sealing } from "./cookie-session/sealing.ts";
 import { CookieSession, deserialize, type Holder, serialize } from "./cookie-session/session.ts";
 
 /** Sojourn's drop-in for cookie-session: the same options and cookies. `docs/MIGRATING.md` names what differs, and why. */
@@ -16,6 +17,11 @@ export interface CookieSessionOptions extends CookieSettings {
   keys?: readonly SignatureKey[] | Signer | undefined;
   /** The same as `keys` with this one. */
   secret?: SignatureKey | undefined;
+  /**
+   * Encrypt the session instead of signing it: nobody reads it without a key. Keys have to be strings or Buffers of 32 random bytes.
+   * Sessions that were only signed are not read any more. Default `false`.
+   */
+  encrypt?: boolean | undefined;
 }
 
 /** What the middleware gives a request. */
@@ -55,7 +61,7 @@ type Next = (error?: unknown) => void;
  * app.use(cookieSession({ keys: [process.env.SESSION_KEY], maxAge: 24 * 60 * 60 * 1000 }));
  * ```
  *
- * @throws Error for missing keys
+ * @throws Error for missing keys; TypeError for keys that can't encrypt
  */
 function cookieSession(
   options: CookieSessionOptions = {},
@@ -65,15 +71,18 @@ function cookieSession(
   // On the object that was given, as applications change it later.
   options.overwrite ??= true;
   options.httpOnly ??= true;
+  // A seal is as good as a signature.
+  if (options.encrypt) options.signed = false;
   options.signed ??= true;
-  if (!keys && options.signed) throw new Error(".keys required.");
+  if (!keys && (options.signed || options.encrypt)) throw new Error(".keys required.");
+  const sealing = keys && options.encrypt ? new Sealing(name, keys, warnOnce) : undefined;
   let signer: Signer | undefined;
 
   return function cookieSession(req, res, next) {
-    if (keys) signer ??= "sign" in keys ? keys : keygripSigner(keys);
+    if (keys && !sealing) signer ??= "sign" in keys ? keys : keygripSigner(keys);
     const settings: CookieSettings = Object.create(options);
     const given = Object.assign(req, { sessionOptions: settings });
-    const exchange = new Exchange(name, given, res, next, new Jar(req, res, signer));
+    const exchange = new Exchange(name, given, res, next, new Jar(req, res, signer), sealing);
     Object.defineProperty(req, "session", {
       configurable: true,
       enumerable: true,
@@ -95,19 +104,30 @@ class Exchange implements HoldHooks, Holder {
   readonly #res: ServerResponse;
   readonly #next: Next;
   readonly #jar: Jar;
+  readonly #sealing: Sealing | undefined;
   /** `undefined`: not asked for yet. `null`: taken away. */
   #session: CookieSession | null | undefined = undefined;
   /** The client has a cookie that `regenerate` put out of use. */
   #replaces = false;
+  /** The cookie is good, and is to be sealed anew with the newest key. */
+  #isOutdated = false;
   #isBroken = false;
   #value: string | undefined = undefined;
 
-  constructor(name: string, req: CookieSessionRequest, res: ServerResponse, next: Next, jar: Jar) {
+  constructor(
+    name: string,
+    req: CookieSessionRequest,
+    res: ServerResponse,
+    next: Next,
+    jar: Jar,
+    sealing: Sealing | undefined,
+  ) {
     this.#name = name;
     this.#req = req;
     this.#res = res;
     this.#next = next;
     this.#jar = jar;
+    this.#sealing = sealing;
   }
 
   get session(): CookieSession | null {
@@ -128,7 +148,7 @@ class Exchange implements HoldHooks, Holder {
   }
 
   reload(): void {
-    const value = this.#jar.get(this.#name, this.#req.sessionOptions);
+    const value = this.#sealing ? this.#unsealed(this.#sealing) : this.#jar.get(this.#name, this.#req.sessionOptions);
     this.#session = (value ? this.#read(value) : undefined) ?? this.#create();
   }
 
@@ -147,14 +167,15 @@ class Exchange implements HoldHooks, Holder {
 
   writeHeaders(): void {
     if (this.#value === undefined) return;
+    const value = this.#sealing && this.#value !== "" ? this.#sealing.seal(this.#value) : this.#value;
     try {
-      this.#jar.set(this.#name, this.#value, this.#req.sessionOptions);
+      this.#jar.set(this.#name, value, this.#req.sessionOptions);
     } catch (error) {
       if (!(error instanceof UnsendableCookie)) throw error;
       warnOnce(`the cookie ${JSON.stringify(this.#name)} was not sent: ${error.message}`);
       return;
     }
-    if (this.#value.length > LONGEST) {
+    if (value.length > LONGEST) {
       warnOnce(
         `the cookie ${JSON.stringify(this.#name)} is longer than ${LONGEST} bytes: browsers drop it, and the session with it. Keep less in it, or keep sessions in a store`,
       );
@@ -174,7 +195,13 @@ class Exchange implements HoldHooks, Holder {
     if (session === undefined) return undefined;
     if (session === null) return "";
     if (session.isNew && !session.isPopulated) return this.#replaces ? "" : undefined;
-    return session.isChanged ? serialize(session) : undefined;
+    return session.isChanged || this.#isOutdated ? serialize(session) : undefined;
+  }
+
+  #unsealed(sealing: Sealing): string | undefined {
+    const opened = sealing.open(this.#req.headers.cookie);
+    this.#isOutdated = opened?.outdated === true;
+    return opened?.value;
   }
 
   #create(data?: object): CookieSession {

@@ -55,7 +55,7 @@ declare global {
       "express-session": { session: Session & Partial<session.SessionData> };
     }
     interface Request {
-      readonly sessionID: string;
+      sessionID: string;
       sessionStore: SessionStore;
     }
     type SessionStore = Store & SessionStoreLike;

@@ -4,6 +4,7 @@ import type { LegacyReader, LegacySession } from "../http/legacy.ts";
 import { keygripSigner, type SignatureKey, type Signer } from "../tokens/signature.ts";
 import { once } from "./callbacks.ts";
 import { checkedCookie } from "./cookie-session/jar.ts";
+import { Sealing } from "./cookie-session/sealing.ts";
 import { deserialize } from "./cookie-session/session.ts";
 import { decoded, idOf } from "./express-session/request.ts";
 import { type CookieAttributes, serializeCookie } from "./express-session/serialize.ts";
@@ -77,10 +78,12 @@ export interface LegacyCookieSessionOptions extends LegacyOptions {
   keys: readonly SignatureKey[] | Signer;
   /** Its cookie's name. Default `"session"`. */
   name?: string | undefined;
+  /** Read those that our drop-in encrypted, and no signed ones. Default `false`. */
+  encrypt?: boolean | undefined;
 }
 
 /**
- * Reads the sessions that cookie-session left in its cookies. Only signed ones. A copy of such a cookie can be moved again and again, as
+ * Reads the sessions that cookie-session left in its cookies. Only signed ones, or only encrypted ones. A copy of such a cookie can be moved again and again, as
  * nothing but its signature was ever checked: give `until`.
  *
  * @throws TypeError for missing keys
@@ -89,18 +92,33 @@ export function cookieSession(options: LegacyCookieSessionOptions): LegacyReader
   const { keys, name = "session" } = options;
   if (!keys || (!("sign" in keys) && keys.length === 0))
     throw new TypeError("cookieSession: keys must be the keys of the old sessions");
-  const signer = "sign" in keys ? keys : keygripSigner(keys);
+  const open = options.encrypt ? sealed(name, keys) : signed(name, keys);
   const isOver = end(options);
   const clearing = [cleared(name, options), cleared(`${name}.sig`, options)];
   return {
     name,
     read(req) {
       if (isOver()) return undefined;
-      const checked = checkedCookie(req.headers.cookie, name, () => signer);
-      if (checked === undefined || checked.position < 0) return undefined;
-      return moved(parsed(checked.value), options, clearing, () => {});
+      const value = open(req.headers.cookie);
+      return value === undefined ? undefined : moved(parsed(value), options, clearing, () => {});
     },
   };
+}
+
+type Keys = LegacyCookieSessionOptions["keys"];
+type Opener = (header: string | undefined) => string | undefined;
+
+function signed(name: string, keys: Keys): Opener {
+  const signer = "sign" in keys ? keys : keygripSigner(keys);
+  return (header) => {
+    const checked = checkedCookie(header, name, () => signer);
+    return checked !== undefined && checked.position >= 0 ? checked.value : undefined;
+  };
+}
+
+function sealed(name: string, keys: Keys): Opener {
+  const sealing = new Sealing(name, keys, (message) => process.emitWarning(message, { code: "SOJOURN_COMPAT" }));
+  return (header) => sealing.open(header)?.value;
 }
 
 function moved(

@@ -116,8 +116,9 @@ declare global {
       sojourn: { session: LiveSession };
     }
     interface Request {
+      // Not `readonly`, though it can't be assigned to: modifiers have to be those of other declarations, as express-session's.
       /** The session's handle, the same as `req.session.id`. */
-      readonly sessionID: string;
+      sessionID: string;
     }
   }
 }

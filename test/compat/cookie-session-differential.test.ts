@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, request } from "node:https";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { selfSigned } from "../http/certificate.ts";
 import { type Cleanup, load, type Middleware, pairOf, serve } from "./world.ts";
 
 /** One script of requests, run against cookie-session itself and against ours: status, body and Set-Cookie byte for byte are the same. */
@@ -61,6 +65,18 @@ const actions: Record<string, (req: Request, res: ServerResponse) => unknown> = 
     req.session["other"] = Number(req.session["other"] ?? 0) + 1;
     res.writeHead(200, { "Content-Type": "text/plain" });
     res.end("others");
+  },
+  "/accessor": (req, res) => {
+    const { get, set, ...flags } = Object.getOwnPropertyDescriptor(req, "session") ?? {};
+    res.end(
+      JSON.stringify([typeof get, typeof set, flags, Object.keys(req.sessionOptions), req.sessionOptions["httpOnly"]]),
+    );
+  },
+  "/after-the-headers": (req, res) => {
+    req.session["before"] = true;
+    res.write("a");
+    req.session["after"] = true;
+    res.end("b");
   },
   "/keys": (req, res) => res.end(Object.keys(req.session).join() + ("isNew" in req.session)),
 };
@@ -155,4 +171,35 @@ test("both refuse to begin without keys", () => {
       assert.throws(() => cookieSession(options), /\.keys required\./);
     }
   }
+});
+
+for (const options of [{}, { secure: true }, { secure: false }, { sameSite: "none" }]) {
+  test(`as cookie-session over TLS with ${JSON.stringify(options)}`, async (t) => {
+    const seen: unknown[] = [];
+    for (const cookieSession of [theirs, ours.cookieSession as CookieSession]) {
+      const middleware = cookieSession({ keys: ["a"], ...options });
+      const server = createServer(selfSigned(), (req, res) =>
+        middleware(req, res, () => actions["/write"]?.(req as Request, res)),
+      );
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      t.after(() => server.close());
+      const { port } = server.address() as AddressInfo;
+      const sent = request({ port, host: "127.0.0.1", agent: false, rejectUnauthorized: false }).end();
+      const [response] = await once(sent, "response");
+      response.resume();
+      seen.push(response.headers["set-cookie"]);
+      await once(response, "end");
+    }
+    assert.ok(Array.isArray(seen[0]));
+    assert.deepEqual(seen[1], seen[0]);
+  });
+}
+
+test("both complete the options that they are given", () => {
+  const [first, second]: Options[] = [{ keys: ["a"] }, { keys: ["a"] }];
+  theirs(first ?? {});
+  (ours.cookieSession as CookieSession)(second ?? {});
+  assert.deepEqual(second, first);
+  assert.equal(first?.["overwrite"], true);
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { createHmac } from "node:crypto";
+import { describe, mock, test } from "node:test";
 import cookieSession, { type CookieSessionOptions } from "../../src/compat/cookie-session.ts";
 import { type Cleanup, load, type Middleware, pairOf, serve } from "./world.ts";
 
@@ -155,6 +156,21 @@ test("a cookie that is too long for browsers is told of, once", async (t) => {
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", /"long" is longer than 4096 bytes/);
   assert.doesNotMatch(warnings[0] ?? "", /xxx|eHh4/);
+});
+
+test("a cookie that can't be sent is told of", async (t) => {
+  const warned = mock.method(process, "emitWarning", () => {});
+  t.after(() => warned.mock.restore());
+  const { get } = await site(t, { name: "insecure", secure: true }, write);
+  assert.deepEqual((await get("/")).setCookies, []);
+  assert.match(String(warned.mock.calls[0]?.arguments[0]), /"insecure" was not sent: Cannot send secure cookie/);
+});
+
+test("a payload that is a text and no object is an empty session", async (t) => {
+  const { get } = await site(t, {}, (req, res) => res.end(JSON.stringify(req.session)));
+  const value = `session=${Buffer.from('"text"').toString("base64")}`;
+  const cookie = `${value}; session.sig=${createHmac("sha1", "a").update(value).digest("base64url")}`;
+  assert.equal((await get("/", { cookie })).text, "{}");
 });
 
 test("a session that is first read after the headers left is a session all the same", async (t) => {

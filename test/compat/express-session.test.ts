@@ -645,6 +645,40 @@ describe("a session that was destroyed stays so", () => {
   });
 });
 
+test("what reload finds of another request is not written again", async (t) => {
+  const { store, operations } = recorded(new MemoryStore());
+  const { get } = await site(t, { store, genid: () => "id" }, async (req, res) => {
+    hasSession(req);
+    if (req.url === "/") return void write(req, res);
+    const other = JSON.parse(store.sessions["id"] ?? "");
+    store.sessions["id"] = JSON.stringify({ ...other, other: true });
+    await Object(req.session).reload();
+    res.end(JSON.stringify(Object(req.session).other));
+  });
+  const cookie = pairOf((await get("/")).setCookies[0]);
+  operations.length = 0;
+  assert.equal((await get("/reload", { cookie })).text, "true");
+  assert.deepEqual(operations, ["get id", "get id", "touch id"]);
+});
+
+test("what the session is when the response is asked to end counts, not what a listener on its headers makes of it", async (t) => {
+  const { store } = recorded(new MemoryStore());
+  const { get } = await site(t, { store, genid: () => "id" }, (req, res) => {
+    hasSession(req);
+    const { session: current } = req;
+    current["before"] = true;
+    const { writeHead } = res;
+    // As the package on-headers does it.
+    Reflect.set(res, "writeHead", (...args: Parameters<typeof writeHead>) => {
+      current["late"] = true;
+      return Reflect.apply(writeHead, res, args);
+    });
+    res.end();
+  });
+  await get("/");
+  assert.deepEqual(Object.keys(JSON.parse(store.sessions["id"] ?? "")), ["cookie", "before"]);
+});
+
 describe("methods without a callback", () => {
   test("return promises; with one, the session", async (t) => {
     const { get } = await site(t, {}, async (req, res) => {
@@ -767,7 +801,8 @@ describe("as the unreleased version 2", () => {
 describe("beside a server", () => {
   test("a request with half a response, or none, has a session that save() writes", async () => {
     const store = new MemoryStore();
-    for (const res of [undefined, {}, { end() {} }, { writeHead() {} }]) {
+    // The last one is like Socket.IO's for a WebSocket handshake, which has no status.
+    for (const res of [undefined, {}, { end() {} }, { writeHead() {} }, { end() {}, writeHead() {}, setHeader() {} }]) {
       const req = new IncomingMessage(new Socket());
       req.url = "/";
       Reflect.apply(session({ ...QUIET, store }), undefined, [req, res, () => {}]);
@@ -830,5 +865,18 @@ describe("beside a server", () => {
       "DeprecationWarning: express-session: undefined resave option; provide resave option",
       "DeprecationWarning: express-session: undefined saveUninitialized option; provide saveUninitialized option",
     ]);
+  });
+
+  test("deprecations are silenced as those of the original are", async (t) => {
+    const { NO_DEPRECATION } = process.env;
+    const warned = mock.method(process, "emitWarning", () => {});
+    t.after(() => {
+      warned.mock.restore();
+      if (NO_DEPRECATION === undefined) delete process.env["NO_DEPRECATION"];
+      else process.env["NO_DEPRECATION"] = NO_DEPRECATION;
+    });
+    process.env["NO_DEPRECATION"] = "other,express-session";
+    Object.assign(new Cookie(), { maxAge: new Date(5) });
+    assert.equal(warned.mock.callCount(), 0);
   });
 });

@@ -15,6 +15,9 @@ export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next)
 /** The packages themselves, to be compared with; untyped, as most of their users have them. */
 export const load = createRequire(import.meta.url);
 
+/** A library, its requests and its stores, untyped. */
+export type Any = ReturnType<typeof load>;
+
 /** A session as a handler in a test has it. */
 export interface AnySession {
   [name: string]: unknown;

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import { rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createEmptyApp, type EmptyApp } from "../../scripts/empty-app.ts";
 import { entryPoints, readManifest, root } from "../../scripts/package.ts";
+import { dropTables, sharedPostgres } from "../servers/postgres.ts";
+import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
 
 const node = process.execPath;
+const tsc = join(root, "node_modules/typescript/bin/tsc");
 const manifest = readManifest();
 const entries = entryPoints(manifest);
 
@@ -18,7 +21,12 @@ describe("package.json", () => {
   });
 
   test("compilers that don't read exports find the same types", () => {
-    const expected = entries.slice(1).map(({ name, types }) => [name.slice("sojourn/".length), [types]]);
+    // To such a compiler a drop-in is what require() gives: the function itself.
+    const dropIns = ["express-session", "cookie-session"];
+    const expected = entries.slice(1).map(({ name, types }) => {
+      const path = name.slice("sojourn/".length);
+      return [path, [dropIns.includes(path) ? `./types/${path}.d.ts` : types]];
+    });
     assert.deepEqual(manifest.typesVersions, { "*": Object.fromEntries(expected) });
     assert.deepEqual([manifest.main, manifest.types], [entries[0]?.module, entries[0]?.types]);
   });
@@ -34,7 +42,9 @@ describe("the packed tarball in an empty application", () => {
   after(() => app?.remove());
 
   test("holds what users need and nothing else", () => {
-    const outside = app.files.filter((file) => !/^(dist\/.+\.(js|d\.ts)|docs\/[^/]+\.md)$/.test(file));
+    const outside = app.files.filter(
+      (file) => !/^(dist\/.+\.(js|d\.ts)|types\/[^/]+\.d\.ts|docs\/[^/]+\.md)$/.test(file),
+    );
     const expected = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
     assert.deepEqual(
       outside.filter((file) => file !== "SECURITY.md"),
@@ -57,7 +67,6 @@ describe("the packed tarball in an empty application", () => {
     test(`${program} serves a visitor and exits`, () => void app.run(node, program));
 
   describe("types", () => {
-    const tsc = join(root, "node_modules/typescript/bin/tsc");
     const compile = (file: string, options: Record<string, unknown>) => app.compile(tsc, [file], options);
     before(() => {
       for (const name of ["@types/node", "undici-types"]) app.link(name);
@@ -88,6 +97,103 @@ describe("the packed tarball in an empty application", () => {
       for (const resolution of resolutions)
         test(`req.session has the declared data (${resolution.moduleResolution})`, () =>
           compile("types/express.ts", { ...resolution, skipLibCheck: true }));
+
+      test("@types/express-session beside ours takes nothing from req.session", () => {
+        app.link("@types/express-session");
+        compile("types/express.ts", { module: "nodenext", skipLibCheck: true, types: ["node", "express-session"] });
+      });
     });
+  });
+});
+
+/**
+ * An application as users have it: `express-session` is ours by name, by an alias and `overrides`, and everything else comes from the
+ * registry, the original under another name to be compared with.
+ */
+describe("an application with our packages under the originals' names, and stores from npm", () => {
+  let app: EmptyApp;
+  const own = keyPrefix();
+  before(() => {
+    app = createEmptyApp({
+      aliases: true,
+      dependencies: {
+        "@types/connect-pg-simple": "^7.0.3",
+        "@types/express": "^5.0.6",
+        "@types/node": "^24.19.2",
+        "better-sqlite3": "^13.2.0",
+        "better-sqlite3-session-store": "^0.1.0",
+        "connect-pg-simple": "^10.0.0",
+        "connect-redis": "^9.0.0",
+        "connect-sqlite3": "^0.9.18",
+        memorystore: "^1.6.8",
+        original: "npm:express-session@1.19",
+        redis: "^6.3.1",
+        express: "^5.3.0",
+        "session-file-store": "^1.5.0",
+      },
+    });
+  });
+  after(async () => {
+    app?.remove();
+    if (sharedRedis.skip === undefined) await removeKeys(sharedRedis.url);
+    if (sharedPostgres.skip === undefined) await dropTables(sharedPostgres.url, own.replace(/\W/g, "_"));
+  });
+
+  test("has one express-session, which is ours", () => {
+    const found = globSync("node_modules/**/{express,cookie}-session/package.json", { cwd: app.folder });
+    const names = found.map((file) => [
+      dirname(file).replace("node_modules/", ""),
+      readManifest(join(app.folder, dirname(file))).name,
+    ]);
+    assert.deepEqual(Object.fromEntries(names), {
+      "@types/express-session": "sojourn-express-session",
+      "cookie-session": "sojourn-cookie-session",
+      "express-session": "sojourn-express-session",
+    });
+  });
+
+  test("each store extends our Store, and the original and we read what the other has kept in it", (t) => {
+    const folder = join(app.folder, "data");
+    mkdirSync(folder);
+    const servers = [sharedRedis, sharedPostgres].map(({ url, skip }) => (skip === undefined ? url : ""));
+    const done = app
+      .run(process.execPath, "stores.mjs", folder, ...servers, own)
+      .trim()
+      .split("\n");
+    const skipped = [sharedRedis.skip, sharedPostgres.skip].filter((reason) => reason !== undefined);
+    assert.equal(done.length, 6 - skipped.length, done.join());
+    if (skipped.length > 0) t.skip(skipped.join(", "));
+  });
+
+  describe("types", () => {
+    // As compilers before TypeScript 6 load everybody's types.
+    const every = ["node", "express-session", "connect-pg-simple"];
+    const nodenext = { module: "nodenext", moduleResolution: "nodenext" };
+    const bundler = { module: "esnext", moduleResolution: "bundler" };
+    before(() => {
+      // The same programs, with the one line changed instead of the alias.
+      for (const file of ["drop-in.ts", "drop-in.cts", "cookie-session.ts"]) {
+        const program = readFileSync(join(app.folder, "types", file), "utf8");
+        const changed = program.replaceAll(/"((?:express|cookie)-session)"/g, '"sojourn/$1"');
+        writeFileSync(join(app.folder, "types", `renamed-${file}`), changed);
+      }
+    });
+
+    for (const [file, resolution] of [
+      ["drop-in.ts", nodenext],
+      ["drop-in.ts", bundler],
+      ["drop-in.cts", nodenext],
+      ["cookie-session.ts", nodenext],
+      ["cookie-session.ts", bundler],
+      ["stores.ts", nodenext],
+    ] as const) {
+      for (const name of file === "stores.ts" ? [file] : [file, `renamed-${file}`])
+        test(`of ${name} (${resolution.moduleResolution}), every library's checked too`, () =>
+          app.compile(tsc, [`types/${name}`], {
+            ...resolution,
+            types: file === "cookie-session.ts" ? ["node"] : every,
+            skipLibCheck: false,
+          }));
+    }
   });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,66 +10,16 @@ import cookieSession from "../../src/compat/cookie-session.ts";
 import session, { MemoryStore, toExpressStore } from "../../src/compat/express-session.ts";
 import { session as sojourn } from "../../src/index.ts";
 import { MemoryStore as OurMemoryStore } from "../../src/stores/memory.ts";
-import {
-  type Answer,
-  type Cleanup,
-  get,
-  hasSession,
-  load,
-  type Middleware,
-  type Next,
-  pairOf,
-} from "../compat/world.ts";
+import { hasSession, load, type Middleware, type Next } from "../compat/world.ts";
+import { Browser, express4, express5, frameworks, listen } from "./browser.ts";
 
 /**
  * Programs as their users write them, with the packages themselves, and sessions of ours. Those packages are no dependencies of the
  * types here: what they are called with is what their documentation shows.
  */
-const express5 = load("express");
-const express4 = load("express4");
-const connect = load("connect");
-
 const QUIET = { secret: "keyboard cat", resave: false, saveUninitialized: false };
 const stored = (options: object = {}): Middleware => session({ ...QUIET, ...options }) as Middleware;
 const inCookie = (): Middleware => cookieSession({ keys: ["a"] }) as Middleware;
-
-const frameworks: Record<string, () => RequestListener & { use(...handlers: unknown[]): void }> = {
-  "Express 5": express5,
-  "Express 4": express4,
-  Connect: connect,
-};
-
-/** A browser: it keeps what it is given. */
-class Browser {
-  readonly cookies = new Map<string, string>();
-  readonly #port: number;
-
-  constructor(port: number) {
-    this.#port = port;
-  }
-
-  async get(path: string): Promise<Answer> {
-    const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
-    const answer = await get(this.#port, path, cookie === "" ? {} : { cookie });
-    for (const line of answer.setCookies) {
-      const pair = pairOf(line);
-      const name = pair.slice(0, pair.indexOf("="));
-      if (line.includes("01 Jan 1970")) this.cookies.delete(name);
-      else this.cookies.set(name, pair.slice(name.length + 1));
-    }
-    return answer;
-  }
-}
-
-async function listen(t: Cleanup, listener: RequestListener): Promise<Browser> {
-  const server = createServer(listener).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return new Browser((server.address() as AddressInfo).port);
-}
 
 type Login = IncomingMessage & {
   user?: { name: string };

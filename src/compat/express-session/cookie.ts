@@ -45,7 +45,7 @@ export class Cookie {
       // Inherited options too. `expires` and `maxAge` are setters: of the two, the last one given wins.
       for (const name in options) if (name !== "data") Reflect.set(this, name, Reflect.get(options, name));
     }
-    this.originalMaxAge ??= this.maxAge ?? null;
+    if (this.originalMaxAge == null) keepMaxAge(this);
   }
 
   get expires(): Date | null | undefined {
@@ -53,7 +53,7 @@ export class Cookie {
   }
   set expires(date: Date | null | undefined) {
     this._expires = date;
-    this.originalMaxAge = this.maxAge ?? null;
+    keepMaxAge(this);
   }
 
   /** Milliseconds that are left. */
@@ -91,3 +91,12 @@ export class Cookie {
     return this.data;
   }
 }
+
+/** `undefined` too, where the application said so: its record has no `originalMaxAge` then. */
+function keepMaxAge(cookie: Cookie): void {
+  Reflect.set(cookie, "originalMaxAge", cookie.maxAge);
+}
+
+// `express-session/session/cookie` is the class itself.
+// biome-ignore lint/style/noDefaultExport: it is how the original is imported.
+export { Cookie as default, Cookie as "module.exports" };

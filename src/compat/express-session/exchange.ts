@@ -138,20 +138,21 @@ export class Exchange implements HoldHooks {
 
   #generate(): void {
     this.#env.store.generate(this.#req);
-    this.#begun();
+    this.#begun(this.#req.session);
   }
 
   #inflate(data: SessionData): void {
     const { store, lives } = this.#env;
     store.createSession(this.#req, data);
-    this.#begun();
+    // Not the session: where names of its methods are stored, it has dropped them, and the record is written anew without.
+    this.#begun(data);
     if (!this.#env.resave) this.#savedText = this.#originalText;
     this.#life = lives.of(this.#presented ?? "");
   }
 
-  #begun(): void {
+  #begun(data: unknown): void {
     this.#originalId = this.#req.sessionID;
-    this.#originalText = dataText(this.#req.session);
+    this.#originalText = dataText(data);
     if (this.#req.session) this.#bind(this.#req.session);
     this.#isOpen = true;
   }

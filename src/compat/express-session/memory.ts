@@ -79,3 +79,7 @@ export const MemoryStore = callable(SessionsInMemory, (self) => {
   Reflect.apply(EventEmitter, self, []);
   Reflect.set(self, "sessions", Object.create(null));
 });
+
+// `express-session/session/memory` is the class itself.
+// biome-ignore lint/style/noDefaultExport: it is how the original is imported.
+export { MemoryStore as default, MemoryStore as "module.exports" };

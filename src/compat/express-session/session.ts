@@ -94,3 +94,7 @@ export class Session {
     return promised(this, callback, (done) => this.req.sessionStore.regenerate(this.req, done));
   }
 }
+
+// `express-session/session/session` is the class itself.
+// biome-ignore lint/style/noDefaultExport: it is how the original is imported.
+export { Session as default, Session as "module.exports" };

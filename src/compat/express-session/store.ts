@@ -60,3 +60,7 @@ function assertHolds<D>(_session: Session, _data: D): asserts _session is Sessio
 
 export type Store = BaseStore;
 export const Store = callable(BaseStore, (self) => Reflect.apply(EventEmitter, self, []));
+
+// `express-session/session/store` is the class itself.
+// biome-ignore lint/style/noDefaultExport: it is how the original is imported.
+export { Store as default, Store as "module.exports" };

@@ -1,0 +1,2 @@
+import cookieSession = require("sojourn/cookie-session");
+export = cookieSession;

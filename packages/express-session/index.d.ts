@@ -1,0 +1,2 @@
+import session = require("sojourn/express-session");
+export = session;

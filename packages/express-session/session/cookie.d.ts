@@ -1,0 +1,2 @@
+import { Cookie } from "sojourn/express-session";
+export = Cookie;

@@ -1,0 +1,2 @@
+import { MemoryStore } from "sojourn/express-session";
+export = MemoryStore;

@@ -1,0 +1,1 @@
+module.exports = require("sojourn/express-session/session/memory");

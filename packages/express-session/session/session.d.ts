@@ -1,0 +1,2 @@
+import { Session } from "sojourn/express-session";
+export = Session;

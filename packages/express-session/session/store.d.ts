@@ -1,0 +1,2 @@
+import { Store } from "sojourn/express-session";
+export = Store;
