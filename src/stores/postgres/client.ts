@@ -72,5 +72,7 @@ export async function openPool({ url, maxConnections, timeoutMs, limitStatements
   });
   // An idle connection that ends is no event: the pool has forgotten it already.
   pool.on("error", () => {});
+  // One that ends in the very chunk that made it ready says so before anybody could listen: without this, Node ends the process.
+  pool.on("connect", (client) => client.on("error", () => {}));
   return { pool, end: () => pool.end() };
 }
