@@ -5,6 +5,7 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { parseArgs } from "node:util";
 import { allowedSkips } from "./allowed-skips.ts";
+import { startMissingServers } from "./test-servers.ts";
 
 /**
  * Runs the tests: `npm test [-- <path or part of one>…] [--name <pattern>] [--coverage]`.
@@ -55,6 +56,7 @@ const durations: { file: string; ms: number }[] = [];
 const problems: string[] = [];
 let finished = false;
 
+const stopServers = await startMissingServers();
 const results = run({
   files,
   concurrency,
@@ -109,6 +111,7 @@ results.on("test:summary", ({ file, success }) => {
 results.compose(spec).pipe(process.stdout);
 results.on("end", () => {
   if (!finished) problems.push("the run did not come to its end");
+  void stopServers();
 });
 
 process.on("exit", () => {

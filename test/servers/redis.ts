@@ -17,9 +17,7 @@ async function lookForServer(): Promise<{ url: string; skip: string | undefined 
     await ask(url, "PING");
     return { url, skip: undefined };
   } catch {
-    if (noPrivateRedis !== undefined || process.env.REDIS_URL !== undefined)
-      return { url, skip: "no Redis server: set REDIS_URL" };
-    return { url: (await PrivateRedis.start()).url, skip: undefined };
+    return { url, skip: "no Redis server: set REDIS_URL" };
   }
 }
 
