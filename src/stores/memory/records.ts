@@ -1,0 +1,147 @@
+import type { SessionRecord } from "../store.ts";
+import { type Arena, contentOf } from "./arena.ts";
+import { NONE, Texts } from "./columns.ts";
+import { Directory } from "./directory.ts";
+import { KIND_BITS, Name, storedBytes, storedText, storedWords } from "./name.ts";
+import { bytesOf, isWide, readText, writeText } from "./text.ts";
+
+/**
+ * Payloads of more bytes stay on V8's heap, as they came. Reading one then costs nothing, where a copy would cost a microsecond
+ * for every 4 kB, most of it for properties that nobody asked for; and there are never many of them in a bounded store.
+ */
+export const LARGEST_COPIED = 4_096;
+
+/** Of a block's tag, from the lowest bit: the handle's kind, the hash's kind, then these two. */
+const KIND = (1 << KIND_BITS) - 1;
+const WIDE = 1 << (2 * KIND_BITS);
+const KEPT = WIDE << 1;
+
+/** The texts of sessions. A session is a block of the arena: handle, hash, payload. */
+export class Records {
+  readonly #arena: Arena;
+  readonly #directory: Directory;
+  readonly #kept = new Texts();
+  readonly #handle = new Name();
+  readonly #hash = new Name();
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+    this.#directory = new Directory(arena);
+  }
+
+  get size(): number {
+    return this.#directory.size;
+  }
+
+  find(handle: string): number {
+    return this.#handle.set(handle) ? this.#directory.find(this.#handle) : NONE;
+  }
+
+  /** @param handle one that there is no session of; it and the hash must be names (`areNames`) */
+  insert(handle: string, { secretHash, payload }: SessionRecord): number {
+    if (!this.#handle.set(handle) || !this.#hash.set(secretHash)) throw new RangeError("too long for a name");
+    const tag = this.#tagFor(this.#handle.kind, payload);
+    const place = this.#arena.allocate(this.#bytesFor(this.#handle.length, tag, payload), tag);
+    this.#handle.writeTo(this.#arena.chunk(place), contentOf(place));
+    const slot = this.#directory.add(this.#handle, place);
+    this.#write(slot, place, contentOf(place) + this.#handle.length, payload);
+    return slot;
+  }
+
+  replace(slot: number, { secretHash, payload }: SessionRecord): void {
+    if (!this.#hash.set(secretHash)) throw new RangeError("too long for a name");
+    const arena = this.#arena;
+    const old = this.#directory.place(slot);
+    const oldTag = arena.tag(old);
+    const chunk = arena.chunk(old);
+    const at = contentOf(old);
+    const nameWords = storedWords(chunk, at, oldTag & KIND);
+    const tag = this.#tagFor(oldTag & KIND, payload);
+    const bytes = this.#bytesFor(nameWords, tag, payload);
+    if (arena.refit(old, bytes, tag)) {
+      this.#write(slot, old, at + nameWords, payload);
+      return;
+    }
+    const place = arena.allocate(bytes, tag);
+    const { words } = arena.chunk(place);
+    for (let word = 0; word < nameWords; word++) words[contentOf(place) + word] = chunk.words[at + word] ?? 0;
+    this.#directory.move(slot, place);
+    arena.release(old);
+    this.#write(slot, place, contentOf(place) + nameWords, payload);
+  }
+
+  handle(slot: number): string {
+    return this.#directory.text(slot);
+  }
+
+  secretHash(slot: number): string {
+    const place = this.#directory.place(slot);
+    const chunk = this.#arena.chunk(place);
+    const tag = this.#arena.tag(place);
+    const at = contentOf(place);
+    return storedText(chunk, at + storedWords(chunk, at, tag & KIND), (tag >>> KIND_BITS) & KIND);
+  }
+
+  payload(slot: number): string {
+    const place = this.#directory.place(slot);
+    const tag = this.#arena.tag(place);
+    if ((tag & KEPT) !== 0) return this.#kept.get(slot) ?? "";
+    const end = contentOf(place) * 4 + this.#arena.bytes(place);
+    return readText(this.#arena.chunk(place).bytes, (tag & WIDE) !== 0, this.#payloadAt(place), end);
+  }
+
+  /** How many bytes handle, hash and payload count for. */
+  bytes(slot: number): number {
+    const place = this.#directory.place(slot);
+    const chunk = this.#arena.chunk(place);
+    const tag = this.#arena.tag(place);
+    const at = contentOf(place);
+    const hashAt = at + storedWords(chunk, at, tag & KIND);
+    const names = storedBytes(chunk, at, tag & KIND) + storedBytes(chunk, hashAt, (tag >>> KIND_BITS) & KIND);
+    if ((tag & KEPT) !== 0) return names + bytesOf(this.#kept.get(slot) ?? "");
+    return names + at * 4 + this.#arena.bytes(place) - this.#payloadAt(place);
+  }
+
+  remove(slot: number): void {
+    if ((this.#arena.tag(this.#directory.place(slot)) & KEPT) !== 0) this.#kept.set(slot, undefined);
+    this.#directory.remove(slot);
+  }
+
+  /** Forgets all; what the arena holds is the arena's to clear. */
+  clear(): void {
+    this.#directory.clear();
+    this.#kept.clear();
+  }
+
+  #tagFor(handleKind: number, payload: string): number {
+    const wide = isWide(payload);
+    const bytes = wide ? 2 * payload.length : payload.length;
+    const names = handleKind | (this.#hash.kind << KIND_BITS);
+    return names | (wide ? WIDE : 0) | (bytes > LARGEST_COPIED ? KEPT : 0);
+  }
+
+  #bytesFor(nameWords: number, tag: number, payload: string): number {
+    const names = (nameWords + this.#hash.length) * 4;
+    if ((tag & KEPT) !== 0) return names;
+    return names + ((tag & WIDE) !== 0 ? 2 * payload.length : payload.length);
+  }
+
+  /** What follows the handle. */
+  #write(slot: number, place: number, at: number, payload: string): void {
+    const chunk = this.#arena.chunk(place);
+    const tag = this.#arena.tag(place);
+    this.#hash.writeTo(chunk, at);
+    const isKept = (tag & KEPT) !== 0;
+    this.#kept.set(slot, isKept ? payload : undefined);
+    if (!isKept) writeText(chunk.bytes, (tag & WIDE) !== 0, payload, (at + this.#hash.length) * 4);
+  }
+
+  /** In bytes of the chunk. */
+  #payloadAt(place: number): number {
+    const chunk = this.#arena.chunk(place);
+    const tag = this.#arena.tag(place);
+    const at = contentOf(place);
+    const hashAt = at + storedWords(chunk, at, tag & KIND);
+    return (hashAt + storedWords(chunk, hashAt, (tag >>> KIND_BITS) & KIND)) * 4;
+  }
+}
