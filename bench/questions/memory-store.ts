@@ -216,11 +216,21 @@ function sketch(sessions: number): Contender {
   };
 }
 
+/** Makes what the others store, and forgets it: the garbage that is the question's own. */
+function nothing(): Contender {
+  const length = (n: number) => {
+    const payload = payloadOf(n, 1);
+    return () => payload.length;
+  };
+  return { create: length, read: length, write: length, whole: {} };
+}
+
 const contenders: Record<string, (sessions: number) => Contender> = {
   sojourn: (sessions) => ours(sessions, false),
   "sojourn, two sessions a user": (sessions) => ours(sessions, true),
   "express-session": expressSessions,
   "Map of buffers": sketch,
+  "nothing stored": nothing,
 };
 
 interface Pause {
@@ -232,6 +242,8 @@ interface Pause {
 
 /** Calls, a few in a turn of the event loop, and the longest of each kind. */
 class Pauses {
+  /** Of each kind, how many calls took so many hundredths of a millisecond. */
+  readonly #all = new Map<string, Uint32Array>();
   readonly #longest = new Map<string, Pause[]>();
   #collections: { at: number; ms: number; kind: number }[] = [];
   readonly #observer = new PerformanceObserver((list) => {
@@ -265,6 +277,13 @@ class Pauses {
         const at = performance.now();
         call();
         const ms = performance.now() - at;
+        let all = this.#all.get(kind);
+        if (all === undefined) {
+          all = new Uint32Array(100_000);
+          this.#all.set(kind, all);
+        }
+        const hundredths = Math.min(Math.floor(ms * 100), 99_999);
+        all[hundredths] = (all[hundredths] ?? 0) + 1;
         if (ms > 0.05) this.#note(kind, { at, ms, collecting: 0 });
       }
       await nextTurn();
@@ -288,6 +307,18 @@ class Pauses {
   }
 
   report(): void {
+    for (const [kind, all] of this.#all) {
+      const shares = [0.5, 0.99, 0.9999].map((share) => {
+        const wanted = share * all.reduce((sum, calls) => sum + calls, 0);
+        let seen = 0;
+        const within = all.findIndex((calls) => {
+          seen += calls;
+          return seen >= wanted;
+        });
+        return (within + 1) / 100;
+      });
+      this.#keep(`${kind}: half, 99 %, 99.99 % of calls within ms`, shares);
+    }
     for (const [kind, pauses] of this.#longest) {
       this.#keep(
         `${kind}: longest calls, ms`,
@@ -343,8 +374,8 @@ async function run(contender: string, sessions: number): Promise<Row[]> {
 
   const subject = make(sessions);
   const pauses = new Pauses(keep);
-  const nothing = () => {};
-  await pauses.run("machine", (n) => (n < 200_000 ? { kind: "machine", call: nothing } : undefined));
+  const call = () => {};
+  await pauses.run("machine", (n) => (n < 200_000 ? { kind: "machine", call } : undefined));
   gc();
   gc();
   const before = memoryUsage();

@@ -10,7 +10,7 @@ class Checked {
   #mark = 0;
 
   allocate(bytes: number): number {
-    const mark = ++this.#mark & 0xff;
+    const mark = ++this.#mark & 63;
     const place = this.arena.allocate(bytes, mark);
     ok(!this.blocks.has(place), "the place is taken");
     this.blocks.set(place, { bytes, mark });

@@ -7,6 +7,7 @@ import { Integers, NONE, Numbers, Rings, Texts } from "../../src/stores/memory/c
 import { Directory } from "../../src/stores/memory/directory.ts";
 import { areNames, Name } from "../../src/stores/memory/name.ts";
 import { Order } from "../../src/stores/memory/order.ts";
+import { Recent } from "../../src/stores/memory/recent.ts";
 
 test("columns keep what was set, across pages", () => {
   const numbers = new Numbers(2);
@@ -198,4 +199,18 @@ test("a directory tells all names apart, and gives each back as it was", () => {
   equal(name.set("x".repeat(4_097)), false);
   equal(areNames("x".repeat(4_097)), false);
   equal(areNames("x".repeat(4_096), null), true);
+});
+
+test("what was read last is remembered, within its room, and never after it was written or removed", () => {
+  const recent = new Recent();
+  const texts = (payload: string) => ({ payload, secretHash: "" });
+  for (let slot = 0; slot < 100; slot++) recent.set(slot, texts(`${slot}`.padEnd(8_192)));
+  for (let slot = 0; slot < 100; slot++) equal(recent.get(slot)?.payload.trim(), slot < 36 ? undefined : String(slot));
+  recent.replace(99, texts("written"));
+  recent.replace(0, texts("written"));
+  recent.delete(98);
+  deepEqual([recent.get(99)?.payload, recent.get(0), recent.get(98)], ["written", undefined, undefined]);
+  recent.set(1, texts("x".repeat(2 ** 20)));
+  equal(recent.get(1), undefined);
+  ok(recent.get(97), "what is too large pushes nothing out");
 });

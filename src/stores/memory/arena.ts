@@ -16,20 +16,20 @@ import { NONE, outsideHeap } from "./columns.ts";
  */
 
 const WORD_BYTES = 4;
-/** 256 KiB. */
-const CHUNK_BITS = 16;
+/** 1 MiB, of which an operating system gives what is written to. */
+const CHUNK_BITS = 18;
 const CHUNK_WORDS = 1 << CHUNK_BITS;
 const WITHIN = CHUNK_WORDS - 1;
 /** A free block needs four. */
 const LEAST_WORDS = 4;
 
 /** Of a header: the words of the block; how many of its bytes are beyond the content; flags; and what the owner notes. */
-const WORDS = 0x1ffff;
-const SPARE_SHIFT = 17;
+const WORDS = 0x7ffff;
+const SPARE_SHIFT = 19;
 const SPARE = 31 << SPARE_SHIFT;
-const FREE = 1 << 22;
-const AFTER_FREE = 1 << 23;
-const TAG_SHIFT = 24;
+const FREE = 1 << 24;
+const AFTER_FREE = 1 << 25;
+const TAG_SHIFT = 26;
 
 /** How many classes each power of two is cut into: a block is at most a 32nd larger than the least of its class. */
 const SUB_BITS = 5;
@@ -61,7 +61,7 @@ export class Arena {
   /**
    * A new block; its content is whatever was there before.
    * @param bytes of content, at most `LARGEST`
-   * @param tag 8 bits, for the owner
+   * @param tag 6 bits, for the owner
    */
   allocate(bytes: number, tag: number): number {
     const size = sizeFor(bytes);

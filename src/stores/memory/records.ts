@@ -1,15 +1,15 @@
-import type { SessionRecord } from "../store.ts";
 import { type Arena, contentOf } from "./arena.ts";
 import { NONE, Texts } from "./columns.ts";
 import { Directory } from "./directory.ts";
 import { KIND_BITS, Name, storedBytes, storedText, storedWords } from "./name.ts";
+import { Recent, type RecordTexts } from "./recent.ts";
 import { bytesOf, isWide, readText, writeText } from "./text.ts";
 
 /**
- * Payloads of more bytes stay on V8's heap, as they came. Reading one then costs nothing, where a copy would cost a microsecond
- * for every 4 kB, most of it for properties that nobody asked for; and there are never many of them in a bounded store.
+ * Payloads of more bytes stay on V8's heap, as they came. Those are large objects there, which the garbage collector does not move; smaller
+ * ones it would: with many of 2 to 64 kB its pauses are 20 ms and more.
  */
-export const LARGEST_COPIED = 4_096;
+const LARGEST_COPIED = 128 * 1_024;
 
 /** Of a block's tag, from the lowest bit: the handle's kind, the hash's kind, then these two. */
 const KIND = (1 << KIND_BITS) - 1;
@@ -21,6 +21,7 @@ export class Records {
   readonly #arena: Arena;
   readonly #directory: Directory;
   readonly #kept = new Texts();
+  readonly #recent = new Recent();
   readonly #handle = new Name();
   readonly #hash = new Name();
 
@@ -38,17 +39,19 @@ export class Records {
   }
 
   /** @param handle one that there is no session of; it and the hash must be names (`areNames`) */
-  insert(handle: string, { secretHash, payload }: SessionRecord): number {
+  insert(handle: string, texts: RecordTexts): number {
+    const { secretHash, payload } = texts;
     if (!this.#handle.set(handle) || !this.#hash.set(secretHash)) throw new RangeError("too long for a name");
     const tag = this.#tagFor(this.#handle.kind, payload);
     const place = this.#arena.allocate(this.#bytesFor(this.#handle.length, tag, payload), tag);
     this.#handle.writeTo(this.#arena.chunk(place), contentOf(place));
     const slot = this.#directory.add(this.#handle, place);
-    this.#write(slot, place, contentOf(place) + this.#handle.length, payload);
+    this.#write(slot, place, contentOf(place) + this.#handle.length, texts);
     return slot;
   }
 
-  replace(slot: number, { secretHash, payload }: SessionRecord): void {
+  replace(slot: number, texts: RecordTexts): void {
+    const { secretHash, payload } = texts;
     if (!this.#hash.set(secretHash)) throw new RangeError("too long for a name");
     const arena = this.#arena;
     const old = this.#directory.place(slot);
@@ -59,7 +62,7 @@ export class Records {
     const tag = this.#tagFor(oldTag & KIND, payload);
     const bytes = this.#bytesFor(nameWords, tag, payload);
     if (arena.refit(old, bytes, tag)) {
-      this.#write(slot, old, at + nameWords, payload);
+      this.#write(slot, old, at + nameWords, texts);
       return;
     }
     const place = arena.allocate(bytes, tag);
@@ -67,27 +70,30 @@ export class Records {
     for (let word = 0; word < nameWords; word++) words[contentOf(place) + word] = chunk.words[at + word] ?? 0;
     this.#directory.move(slot, place);
     arena.release(old);
-    this.#write(slot, place, contentOf(place) + nameWords, payload);
+    this.#write(slot, place, contentOf(place) + nameWords, texts);
   }
 
   handle(slot: number): string {
     return this.#directory.text(slot);
   }
 
-  secretHash(slot: number): string {
+  /** Hash and payload. */
+  texts(slot: number): RecordTexts {
+    const recent = this.#recent.get(slot);
+    if (recent !== undefined) return recent;
     const place = this.#directory.place(slot);
     const chunk = this.#arena.chunk(place);
     const tag = this.#arena.tag(place);
     const at = contentOf(place);
-    return storedText(chunk, at + storedWords(chunk, at, tag & KIND), (tag >>> KIND_BITS) & KIND);
-  }
-
-  payload(slot: number): string {
-    const place = this.#directory.place(slot);
-    const tag = this.#arena.tag(place);
-    if ((tag & KEPT) !== 0) return this.#kept.get(slot) ?? "";
-    const end = contentOf(place) * 4 + this.#arena.bytes(place);
-    return readText(this.#arena.chunk(place).bytes, (tag & WIDE) !== 0, this.#payloadAt(place), end);
+    const secretHash = storedText(chunk, at + storedWords(chunk, at, tag & KIND), (tag >>> KIND_BITS) & KIND);
+    const end = at * 4 + this.#arena.bytes(place);
+    const payload =
+      (tag & KEPT) === 0
+        ? readText(chunk.bytes, (tag & WIDE) !== 0, this.#payloadAt(place), end)
+        : (this.#kept.get(slot) ?? "");
+    const texts = { payload, secretHash };
+    this.#recent.set(slot, texts);
+    return texts;
   }
 
   /** How many bytes handle, hash and payload count for. */
@@ -104,6 +110,7 @@ export class Records {
 
   remove(slot: number): void {
     if ((this.#arena.tag(this.#directory.place(slot)) & KEPT) !== 0) this.#kept.set(slot, undefined);
+    this.#recent.delete(slot);
     this.#directory.remove(slot);
   }
 
@@ -111,6 +118,7 @@ export class Records {
   clear(): void {
     this.#directory.clear();
     this.#kept.clear();
+    this.#recent.clear();
   }
 
   #tagFor(handleKind: number, payload: string): number {
@@ -127,13 +135,14 @@ export class Records {
   }
 
   /** What follows the handle. */
-  #write(slot: number, place: number, at: number, payload: string): void {
+  #write(slot: number, place: number, at: number, { payload, secretHash }: RecordTexts): void {
     const chunk = this.#arena.chunk(place);
     const tag = this.#arena.tag(place);
     this.#hash.writeTo(chunk, at);
     const isKept = (tag & KEPT) !== 0;
     this.#kept.set(slot, isKept ? payload : undefined);
     if (!isKept) writeText(chunk.bytes, (tag & WIDE) !== 0, payload, (at + this.#hash.length) * 4);
+    this.#recent.replace(slot, { payload, secretHash });
   }
 
   /** In bytes of the chunk. */

@@ -69,10 +69,11 @@ export class Table {
   }
 
   record(slot: number): SessionRecord {
+    const { payload, secretHash } = this.#records.texts(slot);
     return {
-      payload: this.#records.payload(slot),
+      payload,
       version: this.#numbers.get(slot, VERSION),
-      secretHash: this.#records.secretHash(slot),
+      secretHash,
       userId: this.#users.userId(slot),
       createdAt: this.#numbers.get(slot, CREATED_AT),
       touchedAt: this.#numbers.get(slot, TOUCHED_AT),
