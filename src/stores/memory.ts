@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
-import { NONE } from "./memory/columns.ts";
 import { areNames } from "./memory/name.ts";
+import { NONE } from "./memory/rows.ts";
 import { bytesFor, Table } from "./memory/table.ts";
 import { checkedLimit, decodeCursor, encodeCursor, Newest, nextPage } from "./paging.ts";
 import type { IndexedStore, SessionPage, SessionRecord, StoreCapabilities, UpdateResult } from "./store.ts";

@@ -3,35 +3,34 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Arena, contentOf } from "../../src/stores/memory/arena.ts";
 import { Chains } from "../../src/stores/memory/chains.ts";
-import { Integers, NONE, Numbers, Rings, Texts } from "../../src/stores/memory/columns.ts";
 import { Directory } from "../../src/stores/memory/directory.ts";
 import { areNames, Name } from "../../src/stores/memory/name.ts";
 import { Order } from "../../src/stores/memory/order.ts";
 import { Recent } from "../../src/stores/memory/recent.ts";
+import { NONE, Rings, Rows, Texts } from "../../src/stores/memory/rows.ts";
 
-test("columns keep what was set, across pages", () => {
-  const numbers = new Numbers(2);
-  const integers = new Integers(2);
+test("rows keep what was set, across pages", () => {
+  const rows = new Rows(6);
   const texts = new Texts();
   const slots = [0, 1, 4_095, 4_096, 20_000];
   for (const slot of slots) {
-    numbers.set(slot, 1, slot + 0.5);
-    integers.set(slot, 1, slot);
+    rows.setNumber(slot, 2, slot + 0.5);
+    rows.setInteger(slot, 4, slot);
     texts.set(slot, `slot ${slot}`);
   }
   for (const slot of slots) {
-    deepEqual([numbers.get(slot, 0), numbers.get(slot, 1)], [0, slot + 0.5]);
-    deepEqual([integers.get(slot, 0), integers.get(slot, 1)], [NONE, slot]);
+    deepEqual([rows.number(slot, 0), rows.number(slot, 2)], [0, slot + 0.5]);
+    deepEqual([rows.integer(slot, 4), rows.integer(slot, 5)], [slot, NONE]);
     equal(texts.get(slot), `slot ${slot}`);
   }
-  deepEqual([numbers.get(100_000, 0), integers.get(100_000, 0), texts.get(100_000)], [0, NONE, undefined]);
+  deepEqual([rows.number(100_000, 0), rows.integer(100_000, 4), texts.get(100_000)], [0, NONE, undefined]);
 });
 
 test("rings are lists", () => {
   const slots = fc.integer({ min: 0, max: 30 });
   fc.assert(
     fc.property(fc.array(fc.record({ append: fc.boolean(), slot: slots }), { maxLength: 60 }), (operations) => {
-      const rings = new Rings();
+      const rings = new Rings(new Rows(2), 0);
       let first = NONE;
       const model: number[] = [];
       for (const { append, slot } of operations) {
@@ -59,14 +58,14 @@ test("rings are lists", () => {
 
 /** Slots in the order of their times, kept as simply as can be. */
 function checkedOrder() {
-  const times = new Numbers(1);
-  const order = new Order(new Rings(), times, 0);
+  const rows = new Rows(4);
+  const order = new Order(new Rings(rows, 2), rows, 0);
   const model: { slot: number; time: number }[] = [];
   return {
     order,
     model,
     add(slot: number, time: number) {
-      times.set(slot, 0, time);
+      rows.setNumber(slot, 0, time);
       order.add(slot);
       const later = model.findIndex((entry) => entry.time > time);
       model.splice(later === -1 ? model.length : later, 0, { slot, time });
@@ -135,7 +134,7 @@ test("an order keeps its leaves small and few, for any sequence of times", () =>
 
 test("chains find what was added, and move two handfuls of slots at most in one call, however many there are", () => {
   const hashOf = (slot: number) => Math.imul(slot, 0x9e3779b1);
-  const chains = new Chains(hashOf);
+  const chains = new Chains(new Rows(1), 0, hashOf);
   const find = (slot: number) => {
     let at = chains.first(hashOf(slot));
     while (at !== NONE && at !== slot) at = chains.after(at);
@@ -159,7 +158,7 @@ test("chains find what was added, and move two handfuls of slots at most in one 
 
 test("a directory tells all names apart, and gives each back as it was", () => {
   const arena = new Arena();
-  const directory = new Directory(arena);
+  const directory = new Directory(arena, new Rows(2), 0);
   const name = new Name();
   const handle = "AAAAAAAAAAAAAAAAAAAAAA";
   const odd = ["", "a", "ab", "abc", "abcd", "abcde", "abc\0", "é", "Ā", "\u0000é", "\ud800", "x\udfff", "__proto__"];
@@ -201,16 +200,20 @@ test("a directory tells all names apart, and gives each back as it was", () => {
   equal(areNames("x".repeat(4_096), null), true);
 });
 
-test("what was read last is remembered, within its room, and never after it was written or removed", () => {
+test("what was read lately is remembered, and never after it was written or removed", () => {
   const recent = new Recent();
   const texts = (payload: string) => ({ payload, secretHash: "" });
-  for (let slot = 0; slot < 100; slot++) recent.set(slot, texts(`${slot}`.padEnd(8_192)));
-  for (let slot = 0; slot < 100; slot++) equal(recent.get(slot)?.payload.trim(), slot < 36 ? undefined : String(slot));
-  recent.replace(99, texts("written"));
+  const remembered = () => Array.from({ length: 3_000 }, (_, slot) => slot).filter((slot) => recent.get(slot));
+  for (let slot = 0; slot < 3_000; slot++) recent.set(slot, texts(`${slot}`));
+  equal(remembered().length, 1_024);
+  for (const slot of remembered()) equal(recent.get(slot)?.payload, `${slot}`);
+  for (let slot = 0; slot < 3_000; slot++) recent.set(slot, texts(`${slot}`.padEnd(10_000)));
+  equal(remembered().length, 16);
+  recent.replace(2_999, texts("written"));
   recent.replace(0, texts("written"));
-  recent.delete(98);
-  deepEqual([recent.get(99)?.payload, recent.get(0), recent.get(98)], ["written", undefined, undefined]);
-  recent.set(1, texts("x".repeat(2 ** 20)));
-  equal(recent.get(1), undefined);
-  ok(recent.get(97), "what is too large pushes nothing out");
+  recent.delete(2_998);
+  deepEqual([recent.get(2_999)?.payload, recent.get(0), recent.get(2_998)], ["written", undefined, undefined]);
+  recent.replace(2_999, texts("written".repeat(1_000)));
+  recent.delete(2_999);
+  equal(recent.get(2_999), undefined);
 });

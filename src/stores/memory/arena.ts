@@ -1,4 +1,4 @@
-import { NONE, outsideHeap } from "./columns.ts";
+import { NONE, outsideHeap } from "./rows.ts";
 
 /*
  * Where the bytes of sessions lie: blocks of any size, outside V8's heap. The garbage collector neither visits nor moves

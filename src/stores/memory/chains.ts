@@ -1,4 +1,4 @@
-import { Integers, NONE } from "./columns.ts";
+import { NONE, Rows } from "./rows.ts";
 
 const LEAST_BUCKETS = 16;
 
@@ -9,26 +9,33 @@ const LEAST_BUCKETS = 16;
  * is ever rehashed as a whole, and no operation pauses for the size of the table.
  */
 export class Chains {
-  readonly #heads = new Integers(1);
-  readonly #next = new Integers(1);
+  readonly #heads = new Rows(1);
+  readonly #rows: Rows;
+  /** The word of a row that links a slot to the next of its chain. */
+  readonly #next: number;
   readonly #hashOf: (slot: number) => number;
   #buckets = LEAST_BUCKETS;
   #size = 0;
   /** How many slots were moved from one bucket to another so far. */
   moved = 0;
 
-  /** @param hashOf the hash that a slot was added with */
-  constructor(hashOf: (slot: number) => number) {
+  /**
+   * @param word the word of a row that is the chain's
+   * @param hashOf the hash that a slot was added with
+   */
+  constructor(rows: Rows, word: number, hashOf: (slot: number) => number) {
+    this.#rows = rows;
+    this.#next = word;
     this.#hashOf = hashOf;
   }
 
   /** The first slot that may be meant; then ask for what is `after` it. */
   first(hash: number): number {
-    return this.#heads.get(this.#bucketOf(hash), 0);
+    return this.#heads.integer(this.#bucketOf(hash), 0);
   }
 
   after(slot: number): number {
-    return this.#next.get(slot, 0);
+    return this.#rows.integer(slot, this.#next);
   }
 
   add(slot: number, hash: number): void {
@@ -40,20 +47,20 @@ export class Chains {
   /** @param hash the one that the slot was added with */
   remove(slot: number, hash: number): void {
     const bucket = this.#bucketOf(hash);
-    let at = this.#heads.get(bucket, 0);
-    const next = this.#next.get(slot, 0);
+    let at = this.#heads.integer(bucket, 0);
+    const next = this.#rows.integer(slot, this.#next);
     this.#size--;
     if (at === slot) {
-      this.#heads.set(bucket, 0, next);
+      this.#heads.setInteger(bucket, 0, next);
       return;
     }
-    while (this.#next.get(at, 0) !== slot) at = this.#next.get(at, 0);
-    this.#next.set(at, 0, next);
+    while (this.#rows.integer(at, this.#next) !== slot) at = this.#rows.integer(at, this.#next);
+    this.#rows.setInteger(at, this.#next, next);
   }
 
   /** Forgets all slots, a bucket at a time as they come into use again. */
   clear(): void {
-    for (let bucket = 0; bucket < LEAST_BUCKETS; bucket++) this.#heads.set(bucket, 0, NONE);
+    for (let bucket = 0; bucket < LEAST_BUCKETS; bucket++) this.#heads.setInteger(bucket, 0, NONE);
     this.#buckets = LEAST_BUCKETS;
     this.#size = 0;
   }
@@ -66,18 +73,18 @@ export class Chains {
   }
 
   #push(bucket: number, slot: number): void {
-    this.#next.set(slot, 0, this.#heads.get(bucket, 0));
-    this.#heads.set(bucket, 0, slot);
+    this.#rows.setInteger(slot, this.#next, this.#heads.integer(bucket, 0));
+    this.#heads.setInteger(bucket, 0, slot);
   }
 
   #split(): void {
     const added = this.#buckets++;
     const bucket = added - (1 << (31 - Math.clz32(added)));
-    let slot = this.#heads.get(bucket, 0);
-    this.#heads.set(bucket, 0, NONE);
-    this.#heads.set(added, 0, NONE);
+    let slot = this.#heads.integer(bucket, 0);
+    this.#heads.setInteger(bucket, 0, NONE);
+    this.#heads.setInteger(added, 0, NONE);
     while (slot !== NONE) {
-      const next = this.#next.get(slot, 0);
+      const next = this.#rows.integer(slot, this.#next);
       const to = this.#bucketOf(this.#hashOf(slot));
       if (to !== bucket) this.moved++;
       this.#push(to, slot);

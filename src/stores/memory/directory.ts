@@ -1,7 +1,7 @@
 import { type Arena, contentOf } from "./arena.ts";
 import { Chains } from "./chains.ts";
-import { Integers, NONE } from "./columns.ts";
 import { KIND_BITS, type Name, storedBytes, storedHash, storedText } from "./name.ts";
+import { NONE, type Rows } from "./rows.ts";
 
 const KIND = (1 << KIND_BITS) - 1;
 
@@ -13,15 +13,19 @@ export class Directory {
   readonly #arena: Arena;
   readonly #seed = (Math.random() * 2 ** 32) | 0;
   readonly #chains: Chains;
-  /** Of a free slot: the next free one. */
-  readonly #places = new Integers(1);
+  readonly #rows: Rows;
+  /** Of a row: where the block is; of a free slot: the next free one. */
+  readonly #placeWord: number;
   #free = NONE;
   #used = 0;
   #size = 0;
 
-  constructor(arena: Arena) {
+  /** @param word the first of two words of a row that are the directory's */
+  constructor(arena: Arena, rows: Rows, word: number) {
     this.#arena = arena;
-    this.#chains = new Chains((slot) => this.#hashOf(slot));
+    this.#rows = rows;
+    this.#placeWord = word;
+    this.#chains = new Chains(rows, word + 1, (slot) => this.#hashOf(slot));
   }
 
   get size(): number {
@@ -43,38 +47,38 @@ export class Directory {
   add(name: Name, place: number): number {
     let slot = this.#free;
     if (slot === NONE) slot = this.#used++;
-    else this.#free = this.#places.get(slot, 0);
+    else this.#free = this.#rows.integer(slot, this.#placeWord);
     this.#size++;
-    this.#places.set(slot, 0, place);
+    this.#rows.setInteger(slot, this.#placeWord, place);
     this.#chains.add(slot, name.hash(this.#seed));
     return slot;
   }
 
   place(slot: number): number {
-    return this.#places.get(slot, 0);
+    return this.#rows.integer(slot, this.#placeWord);
   }
 
   /** The name is in another block from now on. */
   move(slot: number, place: number): void {
-    this.#places.set(slot, 0, place);
+    this.#rows.setInteger(slot, this.#placeWord, place);
   }
 
   text(slot: number): string {
-    const place = this.#places.get(slot, 0);
+    const place = this.#rows.integer(slot, this.#placeWord);
     return storedText(this.#arena.chunk(place), contentOf(place), this.#arena.tag(place) & KIND);
   }
 
   /** How many bytes the name's text counts for. */
   bytes(slot: number): number {
-    const place = this.#places.get(slot, 0);
+    const place = this.#rows.integer(slot, this.#placeWord);
     return storedBytes(this.#arena.chunk(place), contentOf(place), this.#arena.tag(place) & KIND);
   }
 
   /** Forgets a name, and gives its block back. */
   remove(slot: number): void {
     this.#chains.remove(slot, this.#hashOf(slot));
-    this.#arena.release(this.#places.get(slot, 0));
-    this.#places.set(slot, 0, this.#free);
+    this.#arena.release(this.#rows.integer(slot, this.#placeWord));
+    this.#rows.setInteger(slot, this.#placeWord, this.#free);
     this.#free = slot;
     this.#size--;
   }
@@ -88,12 +92,12 @@ export class Directory {
   }
 
   #is(name: Name, slot: number): boolean {
-    const place = this.#places.get(slot, 0);
+    const place = this.#rows.integer(slot, this.#placeWord);
     return (this.#arena.tag(place) & KIND) === name.kind && name.isAt(this.#arena.chunk(place), contentOf(place));
   }
 
   #hashOf(slot: number): number {
-    const place = this.#places.get(slot, 0);
+    const place = this.#rows.integer(slot, this.#placeWord);
     return storedHash(this.#arena.chunk(place), contentOf(place), this.#arena.tag(place) & KIND, this.#seed);
   }
 }

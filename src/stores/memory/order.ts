@@ -1,4 +1,4 @@
-import { NONE, type Numbers, type Rings } from "./columns.ts";
+import { NONE, type Rings, type Rows } from "./rows.ts";
 
 /** How many slots a leaf holds; more only where all have the same time. */
 const FULL = 64;
@@ -14,8 +14,8 @@ const SPARSE = 16;
  */
 export class Order {
   readonly #rings: Rings;
-  readonly #times: Numbers;
-  readonly #column: number;
+  readonly #rows: Rows;
+  readonly #timeWord: number;
   /** Of each leaf, oldest first: its start, its first slot, how many it has. What is before the first start is in the first leaf too. */
   readonly #starts: number[] = [];
   readonly #firsts: number[] = [];
@@ -24,12 +24,12 @@ export class Order {
   longestWalk = 0;
 
   /**
-   * @param times where the time of a slot is, in this `column`. It must not change while the slot is in here.
+   * @param timeWord where the time of a slot is in its row. It must not change while the slot is in here.
    */
-  constructor(rings: Rings, times: Numbers, column: number) {
+  constructor(rings: Rings, rows: Rows, timeWord: number) {
     this.#rings = rings;
-    this.#times = times;
-    this.#column = column;
+    this.#rows = rows;
+    this.#timeWord = timeWord;
   }
 
   get leaves(): number {
@@ -111,7 +111,7 @@ export class Order {
   }
 
   #time(slot: number): number {
-    return this.#times.get(slot, this.#column);
+    return this.#rows.number(slot, this.#timeWord);
   }
 
   /** The first slot of a leaf whose time is later, searched for from its last one. */

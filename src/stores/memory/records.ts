@@ -1,8 +1,8 @@
 import { type Arena, contentOf } from "./arena.ts";
-import { NONE, Texts } from "./columns.ts";
 import { Directory } from "./directory.ts";
 import { KIND_BITS, Name, storedBytes, storedText, storedWords } from "./name.ts";
 import { Recent, type RecordTexts } from "./recent.ts";
+import { NONE, type Rows, Texts } from "./rows.ts";
 import { bytesOf, isWide, readText, writeText } from "./text.ts";
 
 /**
@@ -25,9 +25,10 @@ export class Records {
   readonly #handle = new Name();
   readonly #hash = new Name();
 
-  constructor(arena: Arena) {
+  /** @param word the first of two words of a row that are theirs */
+  constructor(arena: Arena, rows: Rows, word: number) {
     this.#arena = arena;
-    this.#directory = new Directory(arena);
+    this.#directory = new Directory(arena, rows, word);
   }
 
   get size(): number {
@@ -87,10 +88,8 @@ export class Records {
     const at = contentOf(place);
     const secretHash = storedText(chunk, at + storedWords(chunk, at, tag & KIND), (tag >>> KIND_BITS) & KIND);
     const end = at * 4 + this.#arena.bytes(place);
-    const payload =
-      (tag & KEPT) === 0
-        ? readText(chunk.bytes, (tag & WIDE) !== 0, this.#payloadAt(place), end)
-        : (this.#kept.get(slot) ?? "");
+    if ((tag & KEPT) !== 0) return { payload: this.#kept.get(slot) ?? "", secretHash };
+    const payload = readText(chunk.bytes, (tag & WIDE) !== 0, this.#payloadAt(place), end);
     const texts = { payload, secretHash };
     this.#recent.set(slot, texts);
     return texts;
@@ -142,7 +141,8 @@ export class Records {
     const isKept = (tag & KEPT) !== 0;
     this.#kept.set(slot, isKept ? payload : undefined);
     if (!isKept) writeText(chunk.bytes, (tag & WIDE) !== 0, payload, (at + this.#hash.length) * 4);
-    this.#recent.replace(slot, { payload, secretHash });
+    if (isKept) this.#recent.delete(slot);
+    else this.#recent.replace(slot, { payload, secretHash });
   }
 
   /** In bytes of the chunk. */

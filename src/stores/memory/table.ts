@@ -1,16 +1,20 @@
 import type { SessionRecord, StoredSession } from "../store.ts";
 import { Arena } from "./arena.ts";
-import { NONE, Numbers, Rings } from "./columns.ts";
 import { Order } from "./order.ts";
 import { Records } from "./records.ts";
+import { NONE, Rings, Rows } from "./rows.ts";
 import { bytesOf } from "./text.ts";
 import { Users } from "./users.ts";
 
-/** Columns of numbers. */
+/** Words of a row. */
 const VERSION = 0;
-const CREATED_AT = 1;
-const TOUCHED_AT = 2;
-const EXPIRES_AT = 3;
+const CREATED_AT = 2;
+const TOUCHED_AT = 4;
+const EXPIRES_AT = 6;
+const HANDLE = 8;
+const USES = 10;
+const EXPIRIES = 12;
+const ROW_WORDS = 14;
 
 /**
  * The records in memory and every order they are asked for in: by handle, by user, by last use (those without a user
@@ -20,19 +24,19 @@ const EXPIRES_AT = 3;
  */
 export class Table {
   readonly #arena = new Arena();
-  readonly #records = new Records(this.#arena);
+  readonly #rows = new Rows(ROW_WORDS);
+  readonly #records = new Records(this.#arena, this.#rows, HANDLE);
   readonly #users = new Users(this.#arena);
-  readonly #numbers = new Numbers(4);
-  readonly #expiries = new Order(new Rings(), this.#numbers, EXPIRES_AT);
+  readonly #expiries = new Order(new Rings(this.#rows, EXPIRIES), this.#rows, EXPIRES_AT);
   /** A session is in one of the two for life: its user never changes. */
   readonly #anonymousUses: Order;
   readonly #userUses: Order;
   #bytes = 0;
 
   constructor() {
-    const rings = new Rings();
-    this.#anonymousUses = new Order(rings, this.#numbers, TOUCHED_AT);
-    this.#userUses = new Order(rings, this.#numbers, TOUCHED_AT);
+    const rings = new Rings(this.#rows, USES);
+    this.#anonymousUses = new Order(rings, this.#rows, TOUCHED_AT);
+    this.#userUses = new Order(rings, this.#rows, TOUCHED_AT);
   }
 
   get size(): number {
@@ -49,15 +53,15 @@ export class Table {
   }
 
   expiresAt(slot: number): number {
-    return this.#numbers.get(slot, EXPIRES_AT);
+    return this.#rows.number(slot, EXPIRES_AT);
   }
 
   touchedAt(slot: number): number {
-    return this.#numbers.get(slot, TOUCHED_AT);
+    return this.#rows.number(slot, TOUCHED_AT);
   }
 
   version(slot: number): number {
-    return this.#numbers.get(slot, VERSION);
+    return this.#rows.number(slot, VERSION);
   }
 
   handle(slot: number): string {
@@ -72,12 +76,12 @@ export class Table {
     const { payload, secretHash } = this.#records.texts(slot);
     return {
       payload,
-      version: this.#numbers.get(slot, VERSION),
+      version: this.#rows.number(slot, VERSION),
       secretHash,
       userId: this.#users.userId(slot),
-      createdAt: this.#numbers.get(slot, CREATED_AT),
-      touchedAt: this.#numbers.get(slot, TOUCHED_AT),
-      expiresAt: this.#numbers.get(slot, EXPIRES_AT),
+      createdAt: this.#rows.number(slot, CREATED_AT),
+      touchedAt: this.#rows.number(slot, TOUCHED_AT),
+      expiresAt: this.#rows.number(slot, EXPIRES_AT),
     };
   }
 
@@ -89,10 +93,10 @@ export class Table {
   insert(handle: string, record: SessionRecord): void {
     const slot = this.#records.insert(handle, record);
     this.#users.set(slot, record.userId);
-    this.#numbers.set(slot, VERSION, record.version);
-    this.#numbers.set(slot, CREATED_AT, record.createdAt);
-    this.#numbers.set(slot, TOUCHED_AT, record.touchedAt);
-    this.#numbers.set(slot, EXPIRES_AT, record.expiresAt);
+    this.#rows.setNumber(slot, VERSION, record.version);
+    this.#rows.setNumber(slot, CREATED_AT, record.createdAt);
+    this.#rows.setNumber(slot, TOUCHED_AT, record.touchedAt);
+    this.#rows.setNumber(slot, EXPIRES_AT, record.expiresAt);
     this.#expiries.add(slot);
     this.#uses(slot).add(slot);
     this.#bytes += this.sessionBytes(slot);
@@ -103,19 +107,19 @@ export class Table {
     this.#bytes -= this.#records.bytes(slot);
     this.#records.replace(slot, record);
     this.#bytes += this.#records.bytes(slot);
-    this.#numbers.set(slot, VERSION, record.version);
-    this.#numbers.set(slot, CREATED_AT, record.createdAt);
+    this.#rows.setNumber(slot, VERSION, record.version);
+    this.#rows.setNumber(slot, CREATED_AT, record.createdAt);
     this.move(slot, record.touchedAt, record.expiresAt);
   }
 
   move(slot: number, touchedAt: number, expiresAt: number): void {
     const uses = this.#uses(slot);
     uses.remove(slot);
-    this.#numbers.set(slot, TOUCHED_AT, touchedAt);
+    this.#rows.setNumber(slot, TOUCHED_AT, touchedAt);
     uses.add(slot);
-    if (expiresAt === this.#numbers.get(slot, EXPIRES_AT)) return;
+    if (expiresAt === this.#rows.number(slot, EXPIRES_AT)) return;
     this.#expiries.remove(slot);
-    this.#numbers.set(slot, EXPIRES_AT, expiresAt);
+    this.#rows.setNumber(slot, EXPIRES_AT, expiresAt);
     this.#expiries.add(slot);
   }
 

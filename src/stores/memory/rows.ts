@@ -1,7 +1,7 @@
 /**
- * Columns of a table whose rows are numbered slots: numbers in memory that the garbage collector never looks at.
+ * The rows of a table, one for each slot: numbers in memory that the garbage collector never looks at.
  *
- * A column grows page by page. Nothing is ever copied, so no operation pauses for the size of the store; and a page
+ * A table grows page by page. Nothing is ever copied, so no operation pauses for the size of the store; and a page
  * is not given back, but used again.
  */
 
@@ -20,50 +20,49 @@ export function outsideHeap(bytes: number): SharedArrayBuffer {
   return new SharedArrayBuffer(bytes);
 }
 
-/** A few numbers for each slot, side by side, 0 until set. */
-export class Numbers {
-  readonly #width: number;
-  readonly #pages: Float64Array[] = [];
+/**
+ * What is known of each slot, side by side, because one of it is seldom asked for alone: with a million slots each other place is a
+ * wait for the memory. A row has so many 32-bit words; a number takes two, from an even one on.
+ */
+export class Rows {
+  readonly #words: number;
+  readonly #integers: Int32Array[] = [];
+  /** The same memory. */
+  readonly #numbers: Float64Array[] = [];
 
-  constructor(width: number) {
-    this.#width = width;
+  /** @param words even where numbers are kept */
+  constructor(words: number) {
+    this.#words = words;
   }
 
-  get(slot: number, column: number): number {
-    return this.#pages[slot >>> PAGE_BITS]?.[(slot & WITHIN) * this.#width + column] ?? 0;
+  /** A small whole number, such as another slot; `NONE` until set. */
+  integer(slot: number, word: number): number {
+    // The complement is stored, so that zeros mean `NONE`.
+    return ~(this.#integers[slot >>> PAGE_BITS]?.[(slot & WITHIN) * this.#words + word] ?? 0);
   }
 
-  set(slot: number, column: number, value: number): void {
-    let page = this.#pages[slot >>> PAGE_BITS];
-    if (page === undefined) {
-      page = new Float64Array(outsideHeap(PAGE * this.#width * 8));
-      this.#pages[slot >>> PAGE_BITS] = page;
-    }
-    page[(slot & WITHIN) * this.#width + column] = value;
-  }
-}
-
-/** A few small whole numbers, such as other slots, for each slot, side by side, `NONE` until set. */
-export class Integers {
-  readonly #width: number;
-  /** The complement of each, so that zeros mean `NONE`. */
-  readonly #pages: Int32Array[] = [];
-
-  constructor(width: number) {
-    this.#width = width;
+  setInteger(slot: number, word: number, value: number): void {
+    const page = this.#integers[slot >>> PAGE_BITS] ?? this.#addPage(slot);
+    page[(slot & WITHIN) * this.#words + word] = ~value;
   }
 
-  get(slot: number, column: number): number {
-    return ~(this.#pages[slot >>> PAGE_BITS]?.[(slot & WITHIN) * this.#width + column] ?? 0);
+  /** Any number; 0 until set. */
+  number(slot: number, word: number): number {
+    return this.#numbers[slot >>> PAGE_BITS]?.[((slot & WITHIN) * this.#words + word) >>> 1] ?? 0;
   }
 
-  set(slot: number, column: number, value: number): void {
-    let page = this.#pages[slot >>> PAGE_BITS];
-    if (page === undefined) {
-      page = new Int32Array(outsideHeap(PAGE * this.#width * 4));
-      this.#pages[slot >>> PAGE_BITS] = page;
-    }
-    page[(slot & WITHIN) * this.#width + column] = ~value;
+  setNumber(slot: number, word: number, value: number): void {
+    if (this.#numbers[slot >>> PAGE_BITS] === undefined) this.#addPage(slot);
+    const page = this.#numbers[slot >>> PAGE_BITS];
+    if (page !== undefined) page[((slot & WITHIN) * this.#words + word) >>> 1] = value;
+  }
+
+  #addPage(slot: number): Int32Array {
+    const memory = outsideHeap(PAGE * this.#words * 4);
+    const page = new Int32Array(memory);
+    this.#integers[slot >>> PAGE_BITS] = page;
+    this.#numbers[slot >>> PAGE_BITS] = new Float64Array(memory);
+    return page;
   }
 }
 
@@ -90,27 +89,33 @@ export class Texts {
   }
 }
 
-const NEXT = 0;
-const PREVIOUS = 1;
-
 /**
  * Circular lists of slots, each slot in one list at most. A list is known by its first slot, `NONE` when empty;
  * both ends are one step away.
  */
 export class Rings {
-  readonly #links = new Integers(2);
+  readonly #rows: Rows;
+  readonly #next: number;
+  readonly #previous: number;
+
+  /** @param word the first of two words of a row that are the list's */
+  constructor(rows: Rows, word: number) {
+    this.#rows = rows;
+    this.#next = word;
+    this.#previous = word + 1;
+  }
 
   next(slot: number): number {
-    return this.#links.get(slot, NEXT);
+    return this.#rows.integer(slot, this.#next);
   }
 
   previous(slot: number): number {
-    return this.#links.get(slot, PREVIOUS);
+    return this.#rows.integer(slot, this.#previous);
   }
 
   #join(slot: number, next: number): void {
-    this.#links.set(slot, NEXT, next);
-    this.#links.set(next, PREVIOUS, slot);
+    this.#rows.setInteger(slot, this.#next, next);
+    this.#rows.setInteger(next, this.#previous, slot);
   }
 
   /** Puts a slot at the end; returns the first slot of the list. */
