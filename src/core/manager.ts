@@ -62,7 +62,8 @@ export interface ManagerOptions {
 
 /** Expired records are swept about once a minute, at a random moment so that processes don't do it at once. */
 const SWEEP_MS = 60_000;
-const SWEEP_BATCH = 1_000;
+/** So few that a store in this process stops nobody for longer than a request would. */
+const SWEEP_BATCH = 250;
 const LIST_PAGE = 1_000;
 
 /** Opens sessions, ends them from outside, and answers for a user's devices: the place where the parts meet. */

@@ -1,8 +1,9 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
-import { NONE } from "./memory/columns.ts";
-import { Table } from "./memory/table.ts";
-import { checkedLimit, decodeCursor, Newest, nextPage, type PageStart } from "./paging.ts";
+import { areNames } from "./memory/name.ts";
+import { NONE } from "./memory/rows.ts";
+import { bytesFor, Table } from "./memory/table.ts";
+import { checkedLimit, decodeCursor, encodeCursor, Newest, nextPage } from "./paging.ts";
 import type {
   IndexedStore,
   ReplaceResult,
@@ -16,7 +17,10 @@ import type {
 export interface MemoryStoreOptions {
   /** How many sessions there is room for. Default 100,000. */
   maxEntries?: number;
-  /** How many characters of text, payloads nearly all of it. Default 256 Mi; most text takes a byte a character. */
+  /**
+   * How many bytes of text, payloads nearly all of it: one a character, or two in a text with characters beyond Latin-1.
+   * Default 256 MiB. A session takes about 110 bytes besides.
+   */
   maxBytes?: number;
   /** Called after a session that had not expired was given up for want of room. */
   onEvict?: (evicted: { handle: string; userId: string | null }) => void;
@@ -28,6 +32,9 @@ export interface MemoryStoreOptions {
 
 /** How many expired sessions each write takes along: more than the one that it can add, so they never pile up. */
 const SWEPT_PER_WRITE = 4;
+
+/** How many sessions `list` of everyone looks at for a page; where most of them have expired, the page is shorter. */
+const SEEN_PER_PAGE = 5_000;
 
 let warned = false;
 
@@ -56,15 +63,15 @@ export class MemoryStore implements IndexedStore {
 
   readonly #clock: Clock;
   readonly #maxEntries: number;
-  readonly #maxCharacters: number;
+  readonly #maxBytes: number;
   readonly #onEvict: MemoryStoreOptions["onEvict"];
-  #table = new Table();
+  readonly #table = new Table();
   #closed = false;
 
   constructor(options: MemoryStoreOptions = {}) {
     this.#clock = options.clock ?? systemClock;
     this.#maxEntries = checkedBound("maxEntries", options.maxEntries ?? 100_000);
-    this.#maxCharacters = checkedBound("maxBytes", options.maxBytes ?? 256 * 1024 * 1024);
+    this.#maxBytes = checkedBound("maxBytes", options.maxBytes ?? 256 * 1024 * 1024);
     this.#onEvict = options.onEvict;
     if (process.env.NODE_ENV === "production" && options.acceptLossOnRestart !== true) warnOnce();
   }
@@ -75,12 +82,15 @@ export class MemoryStore implements IndexedStore {
   }
 
   create(handle: string, record: SessionRecord): boolean {
-    if (this.#live(handle) !== NONE) return false;
-    const expired = this.#table.find(handle);
-    if (expired !== NONE) this.#table.remove(expired);
+    const table = this.#open();
+    const known = table.find(handle);
+    if (known !== NONE) {
+      if (table.expiresAt(known) > this.#clock.now()) return false;
+      table.remove(known);
+    }
     this.#sweep(SWEPT_PER_WRITE);
-    this.#makeRoom(1, this.#checkedCharacters(handle, record), NONE);
-    this.#table.insert(handle, record);
+    this.#makeRoom(1, this.#checkedBytes(handle, record), NONE);
+    table.insert(handle, record);
     return true;
   }
 
@@ -89,13 +99,10 @@ export class MemoryStore implements IndexedStore {
     if (slot === NONE) return "gone";
     const table = this.#table;
     if (table.version(slot) !== expectedVersion) return "conflict";
-    const growth = charactersOf(record) - table.recordCharacters(slot);
-    if (growth > 0) {
-      if (handle.length + charactersOf(record) + (table.userId(slot)?.length ?? 0) > this.#maxCharacters) {
-        throw tooLarge();
-      }
-      this.#makeRoom(0, growth, slot);
-    }
+    const bytes = bytesFor(handle, record, table.userId(slot));
+    if (bytes > this.#maxBytes || !areNames(record.secretHash)) throw tooLarge();
+    const growth = bytes - table.sessionBytes(slot);
+    if (growth > 0) this.#makeRoom(0, growth, slot);
     table.replace(slot, record);
     this.#sweep(SWEPT_PER_WRITE);
     return "ok";
@@ -122,37 +129,43 @@ export class MemoryStore implements IndexedStore {
     if (slot === NONE) return "gone";
     if (this.#table.version(slot) !== expectedVersion) return "conflict";
     if (this.#live(newHandle) !== NONE) return "taken";
-    this.#checkedCharacters(newHandle, record);
+    this.#checkedBytes(newHandle, record);
     this.#table.remove(slot);
     this.create(newHandle, record);
     return "ok";
   }
 
   /**
-   * One page. Of a user: the cost is the user's sessions. Of everyone: those of the half minutes that the page
-   * reaches into, never all.
+   * One page. Of a user: the cost is the user's sessions. Of everyone: those of the page, those used in the same millisecond as its
+   * last one, and expired ones in between; so many of these may be there that the page is shorter than `limit`.
    */
   list(query: { userId?: string; cursor?: string; limit?: number }): SessionPage {
     const table = this.#open();
     const limit = checkedLimit(query.limit ?? 100, "list");
     const start = decodeCursor(query.cursor);
     const now = this.#clock.now();
-    const found: PageStart[] = [];
-    const groups =
-      query.userId === undefined
-        ? table.byNewestGrain(start?.touchedAt ?? Number.POSITIVE_INFINITY)
-        : [table.ofUser(query.userId)];
-    for (const slots of groups) {
-      // One more than the page holds tells whether there is another.
-      const newest = new Newest(limit + 1 - found.length, start);
-      for (const slot of slots) {
-        if (table.expiresAt(slot) > now) newest.offer({ touchedAt: table.touchedAt(slot), handle: table.handle(slot) });
+    // One more than the page holds tells whether there is another.
+    const newest = new Newest(limit + 1, start);
+    const { places } = newest;
+    let touchedAt = Number.POSITIVE_INFINITY;
+    let left = SEEN_PER_PAGE + limit;
+    let rest: { cursor: string } | undefined;
+    const { userId } = query;
+    const slots = userId === undefined ? table.byNewestUse(start?.touchedAt ?? touchedAt) : table.ofUser(userId);
+    for (const slot of slots) {
+      if (userId === undefined && table.touchedAt(slot) < touchedAt) {
+        touchedAt = table.touchedAt(slot);
+        if (places.length > limit) break;
+        if (left < 0) {
+          rest = { cursor: encodeCursor({ touchedAt, handle: "" }) };
+          break;
+        }
       }
-      for (const place of newest.places) found.push(place);
-      if (found.length > limit) break;
+      left--;
+      if (table.expiresAt(slot) > now) newest.offer({ touchedAt: table.touchedAt(slot), handle: table.handle(slot) });
     }
-    const sessions = found.slice(0, limit).map(({ handle }) => table.stored(table.find(handle)));
-    return { sessions, ...nextPage(found, limit) };
+    const sessions = places.slice(0, limit).map(({ handle }) => table.stored(table.find(handle)));
+    return { sessions, ...(rest ?? nextPage(places, limit)) };
   }
 
   deleteAll(query: { userId?: string; except?: string }): number {
@@ -160,10 +173,10 @@ export class MemoryStore implements IndexedStore {
     const now = this.#clock.now();
     const spared = query.except === undefined ? NONE : this.#live(query.except);
     if (query.userId === undefined) {
-      // A new table instead of a million removals.
       const live = table.size - table.countExpired(now) - (spared === NONE ? 0 : 1);
-      this.#table = new Table();
-      if (spared !== NONE) this.#table.insert(table.handle(spared), table.record(spared));
+      const kept = spared === NONE ? undefined : table.stored(spared);
+      table.clear();
+      if (kept !== undefined) table.insert(kept.handle, kept);
       return live;
     }
     let deleted = 0;
@@ -185,7 +198,7 @@ export class MemoryStore implements IndexedStore {
     return live;
   }
 
-  /** Seldom needed: every write takes expired sessions along. Sees those that expired half a minute ago or more. */
+  /** Seldom needed: every write takes expired sessions along. */
   prune(limit = 1_000): number {
     this.#open();
     return this.#sweep(checkedLimit(limit, "prune"));
@@ -194,14 +207,14 @@ export class MemoryStore implements IndexedStore {
   /** Forgets every session. */
   close(): void {
     this.#closed = true;
-    this.#table = new Table();
+    this.#table.clear();
   }
 
   /** What a new record takes. @throws SojournError TOO_LARGE where there would never be room for it */
-  #checkedCharacters(handle: string, record: SessionRecord): number {
-    const characters = handle.length + charactersOf(record) + (record.userId?.length ?? 0);
-    if (characters > this.#maxCharacters) throw tooLarge();
-    return characters;
+  #checkedBytes(handle: string, record: SessionRecord): number {
+    const bytes = bytesFor(handle, record, record.userId);
+    if (bytes > this.#maxBytes || !areNames(handle, record.secretHash, record.userId)) throw tooLarge();
+    return bytes;
   }
 
   #open(): Table {
@@ -218,25 +231,24 @@ export class MemoryStore implements IndexedStore {
   #sweep(limit: number): number {
     const now = this.#clock.now();
     let removed = 0;
-    while (removed < limit) {
-      const slot = this.#table.longExpired(now);
-      if (slot === NONE) break;
+    for (; removed < limit; removed++) {
+      const slot = this.#table.firstToExpire();
+      if (slot === NONE || this.#table.expiresAt(slot) > now) break;
       this.#table.remove(slot);
-      removed++;
     }
     return removed;
   }
 
   /** @param writing the slot that the room is for, which must not be given up itself */
-  #makeRoom(entries: number, characters: number, writing: number): void {
+  #makeRoom(entries: number, bytes: number, writing: number): void {
     const table = this.#table;
     const now = this.#clock.now();
-    while (table.size + entries > this.#maxEntries || table.characters + characters > this.#maxCharacters) {
-      const expired = table.longExpired(now);
-      const victim = expired === NONE ? table.leastRecentlyUsed(writing) : expired;
+    while (table.size + entries > this.#maxEntries || table.bytes + bytes > this.#maxBytes) {
+      const first = table.firstToExpire();
+      const unexpired = first === NONE || table.expiresAt(first) > now;
+      const victim = unexpired ? table.leastRecentlyUsed(writing) : first;
       if (victim === NONE) return;
       const evicted = { handle: table.handle(victim), userId: table.userId(victim) };
-      const unexpired = table.expiresAt(victim) > now;
       table.remove(victim);
       if (unexpired && this.#onEvict !== undefined) tell(this.#onEvict, evicted);
     }
@@ -255,17 +267,16 @@ function tell<T>(listener: (event: T) => void, event: T): void {
   });
 }
 
-function charactersOf(record: SessionRecord): number {
-  return record.payload.length + record.secretHash.length;
-}
-
 function checkedBound(option: string, value: number): number {
   if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${option} must be a whole number from 1`);
   return value;
 }
 
 function tooLarge(): SojournError {
-  return new SojournError("TOO_LARGE", "The session is larger than the memory store's maxBytes.");
+  return new SojournError(
+    "TOO_LARGE",
+    "The session is larger than the memory store's maxBytes, or its handle, hash or user ID is longer than 4,096 characters.",
+  );
 }
 
 function warnOnce(): void {

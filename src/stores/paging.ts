@@ -42,13 +42,16 @@ export class Newest {
 }
 
 /**
- * The cursor of the page that follows, where one more was found than a page holds. A cursor names the last session of
- * its page, and nothing that the page did not show.
+ * The cursor of the page that follows, where one more was found than a page holds. It names the last session of its
+ * page, and nothing that the page did not show.
  */
 export function nextPage(found: readonly PageStart[], limit: number): { cursor?: string } {
   const last = found[limit - 1];
-  if (found.length <= limit || last === undefined) return {};
-  return { cursor: Buffer.from(JSON.stringify([last.touchedAt, last.handle])).toString("base64url") };
+  return found.length <= limit || last === undefined ? {} : { cursor: encodeCursor(last) };
+}
+
+export function encodeCursor({ touchedAt, handle }: PageStart): string {
+  return Buffer.from(JSON.stringify([touchedAt, handle])).toString("base64url");
 }
 
 /** @throws TypeError for text that no `list` returned. */

@@ -214,6 +214,65 @@ test("reuses the places of removed sessions without mixing them up", () => {
   equal(ofUsers, 5 * 500);
 });
 
+test("payloads of all lengths and alphabets come back as they were, read again, written again and after others took their place", () => {
+  const { store, record } = opened();
+  const alphabets = ["x", "é", "\u0100", "\ud800", "\udfff\ud83d", "\u0000\u00ff"];
+  const lengths = [0, 1, 2, 3, 511, 512, 4_096, 65_535, 65_536, 131_072, 131_073, 300_000];
+  const texts = alphabets.flatMap((letters) => lengths.map((length) => letters.repeat(length).slice(0, length)));
+  for (let round = 0; round < 3; round++) {
+    for (const [n, text] of texts.entries()) {
+      const payload = texts[(n + round) % texts.length] ?? "";
+      if (round === 0) store.create(`handle${n}`, record({ payload: text }));
+      else equal(store.update(`handle${n}`, record({ payload, version: round + 1 }), round), "ok");
+      equal(store.load(`handle${n}`)?.payload, payload);
+      equal(store.load(`handle${n}`)?.payload, payload);
+    }
+    for (const n of texts.keys()) equal(store.load(`handle${n}`)?.payload, texts[(n + round) % texts.length]);
+  }
+  for (const n of texts.keys()) store.delete(`handle${n}`);
+  for (const n of texts.keys()) store.create(`another${n}`, record({ payload: `${n}` }));
+  for (const n of texts.keys()) equal(store.load(`another${n}`)?.payload, `${n}`);
+});
+
+test("text beyond Latin-1 counts twice", () => {
+  const { store, record } = opened({ maxBytes: 1_000 });
+  throws(() => store.create("wide", record({ payload: "\u0100".repeat(500) })), { code: "TOO_LARGE" });
+  equal(store.create("narrow", record({ payload: "é".repeat(900) })), true);
+});
+
+test("a handle, a hash or a user's ID of more than 4,096 characters is refused, and nothing is under it", () => {
+  const { store, record } = opened();
+  const long = "x".repeat(4_097);
+  throws(() => store.create(long, record()), { code: "TOO_LARGE" });
+  throws(() => store.create("handle", record({ userId: long })), { code: "TOO_LARGE" });
+  throws(() => store.create("handle", record({ secretHash: long })), { code: "TOO_LARGE" });
+  store.create("handle", record());
+  throws(() => store.update("handle", record({ secretHash: long, version: 2 }), 1), { code: "TOO_LARGE" });
+  equal(store.load(long), undefined);
+  equal(store.delete(long), false);
+  equal(store.count({ userId: long }), 0);
+  equal(store.load("handle")?.version, 1);
+});
+
+test("a page of everyone's ends where too many expired sessions are in between, and the next one goes on", () => {
+  const { store, record, clock } = opened();
+  store.create("old", record({ userId: "user", expiresAt: clock.now() + 1_000_000 }));
+  for (let n = 0; n < 12_000; n++) {
+    if (n % 4 === 0) clock.advance(1);
+    store.create(`expiring${n}`, record({ expiresAt: clock.now() + 60_000 }));
+  }
+  clock.advance(70_000);
+  store.create("new", record());
+  const pages: string[][] = [];
+  let cursor: string | undefined;
+  do {
+    const page = store.list({ limit: 10, ...(cursor !== undefined && { cursor }) });
+    pages.push(page.sessions.map(({ handle }) => handle));
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  deepEqual(pages, [["new"], [], ["old"]]);
+});
+
 test("impossible options and queries are refused by name", () => {
   for (const option of ["maxEntries", "maxBytes"]) {
     for (const value of [0, -1, 1.5, Number.NaN]) {

@@ -1,90 +1,87 @@
 import type { SessionRecord, StoredSession } from "../store.ts";
-import { NONE, Numbers, Rings, Texts } from "./columns.ts";
-import { SlotMap } from "./slot-map.ts";
-import { grainOf, Timeline } from "./timeline.ts";
+import { Arena } from "./arena.ts";
+import { Order } from "./order.ts";
+import { Records } from "./records.ts";
+import { NONE, Rings, Rows } from "./rows.ts";
+import { bytesOf } from "./text.ts";
+import { Users } from "./users.ts";
 
-/** Columns of texts. */
-const HANDLE = 0;
-const PAYLOAD = 1;
-const SECRET_HASH = 2;
-const USER_ID = 3;
-/** Columns of numbers. The version of a free slot is the next free one. */
+/** Words of a row. */
 const VERSION = 0;
-const CREATED_AT = 1;
-const TOUCHED_AT = 2;
-const EXPIRES_AT = 3;
+const CREATED_AT = 2;
+const TOUCHED_AT = 4;
+const EXPIRES_AT = 6;
+const HANDLE = 8;
+const USES = 10;
+const EXPIRIES = 12;
+const ROW_WORDS = 14;
 
 /**
  * The records in memory and every order they are asked for in: by handle, by user, by last use (those without a user
  * apart from the others), by expiry. Knows no clock and no limit.
  *
- * Fields are copied in and out, so that nobody outside holds an object that is also the store's.
+ * Nothing in here is copied or searched as a whole, ever. All but large payloads lies outside V8's heap.
  */
 export class Table {
-  readonly #slots = new SlotMap();
-  readonly #texts = new Texts(4);
-  readonly #numbers = new Numbers(4);
-
-  readonly #byUser = new SlotMap();
-  readonly #userRings = new Rings();
-  readonly #expiries = new Timeline(new Rings());
+  readonly #arena = new Arena();
+  readonly #rows = new Rows(ROW_WORDS);
+  readonly #records = new Records(this.#arena, this.#rows, HANDLE);
+  readonly #users = new Users(this.#arena);
+  readonly #expiries = new Order(new Rings(this.#rows, EXPIRIES), this.#rows, EXPIRES_AT);
   /** A session is in one of the two for life: its user never changes. */
-  readonly #anonymousUses: Timeline;
-  readonly #userUses: Timeline;
-
-  #free = NONE;
-  #used = 0;
-  #size = 0;
-  #characters = 0;
+  readonly #anonymousUses: Order;
+  readonly #userUses: Order;
+  #bytes = 0;
 
   constructor() {
-    const rings = new Rings();
-    this.#anonymousUses = new Timeline(rings);
-    this.#userUses = new Timeline(rings);
+    const rings = new Rings(this.#rows, USES);
+    this.#anonymousUses = new Order(rings, this.#rows, TOUCHED_AT);
+    this.#userUses = new Order(rings, this.#rows, TOUCHED_AT);
   }
 
   get size(): number {
-    return this.#size;
+    return this.#records.size;
   }
 
-  /** The length of all texts together. */
-  get characters(): number {
-    return this.#characters;
+  /** How many bytes all texts together count for. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   find(handle: string): number {
-    return this.#slots.get(handle) ?? NONE;
+    return this.#records.find(handle);
   }
 
   expiresAt(slot: number): number {
-    return this.#numbers.get(slot, EXPIRES_AT);
+    return this.#rows.number(slot, EXPIRES_AT);
   }
 
   touchedAt(slot: number): number {
-    return this.#numbers.get(slot, TOUCHED_AT);
+    return this.#rows.number(slot, TOUCHED_AT);
   }
 
   version(slot: number): number {
-    return this.#numbers.get(slot, VERSION);
+    return this.#rows.number(slot, VERSION);
   }
 
   handle(slot: number): string {
-    return this.#texts.get(slot, HANDLE) ?? "";
+    return this.#records.handle(slot);
   }
 
   userId(slot: number): string | null {
-    return this.#texts.get(slot, USER_ID);
+    return this.#users.userId(slot);
   }
 
   record(slot: number): SessionRecord {
+    const { payload, secretHash } = this.#records.texts(slot);
     return {
-      payload: this.#texts.get(slot, PAYLOAD) ?? "",
-      version: this.#numbers.get(slot, VERSION),
-      secretHash: this.#texts.get(slot, SECRET_HASH) ?? "",
-      userId: this.#texts.get(slot, USER_ID),
-      createdAt: this.#numbers.get(slot, CREATED_AT),
-      touchedAt: this.#numbers.get(slot, TOUCHED_AT),
-      expiresAt: this.#numbers.get(slot, EXPIRES_AT),
+      payload,
+      version: this.#rows.number(slot, VERSION),
+      secretHash,
+      userId: this.#users.userId(slot),
+      createdAt: this.#rows.number(slot, CREATED_AT),
+      touchedAt: this.#rows.number(slot, TOUCHED_AT),
+      expiresAt: this.#rows.number(slot, EXPIRES_AT),
     };
   }
 
@@ -93,100 +90,88 @@ export class Table {
   }
 
   /** @param handle one that is not in the table */
-  insert(handle: string, record: SessionRecord): number {
-    const slot = this.#take();
-    const { userId } = record;
-    this.#slots.set(handle, slot);
-    this.#texts.set(slot, HANDLE, handle);
-    this.#fill(slot, record);
-    this.#numbers.set(slot, CREATED_AT, record.createdAt);
-    this.#numbers.set(slot, TOUCHED_AT, record.touchedAt);
-    this.#numbers.set(slot, EXPIRES_AT, record.expiresAt);
-    this.#characters += handle.length;
-    this.#expiries.add(slot, record.expiresAt);
-    if (userId === null) {
-      this.#anonymousUses.add(slot, record.touchedAt);
-    } else {
-      const first = this.#byUser.get(userId) ?? NONE;
-      // One text for all sessions of a user.
-      this.#texts.set(slot, USER_ID, first === NONE ? userId : this.#texts.get(first, USER_ID));
-      this.#characters += userId.length;
-      this.#userUses.add(slot, record.touchedAt);
-      const newFirst = this.#userRings.append(first, slot);
-      if (newFirst !== first) this.#byUser.set(userId, newFirst);
-    }
-    return slot;
+  insert(handle: string, record: SessionRecord): void {
+    const slot = this.#records.insert(handle, record);
+    this.#users.set(slot, record.userId);
+    this.#rows.setNumber(slot, VERSION, record.version);
+    this.#rows.setNumber(slot, CREATED_AT, record.createdAt);
+    this.#rows.setNumber(slot, TOUCHED_AT, record.touchedAt);
+    this.#rows.setNumber(slot, EXPIRES_AT, record.expiresAt);
+    this.#expiries.add(slot);
+    this.#uses(slot).add(slot);
+    this.#bytes += this.sessionBytes(slot);
   }
 
   /** Everything but the user, which never changes. */
   replace(slot: number, record: SessionRecord): void {
-    this.#characters -= this.recordCharacters(slot);
-    this.#fill(slot, record);
-    this.#numbers.set(slot, CREATED_AT, record.createdAt);
+    this.#bytes -= this.#records.bytes(slot);
+    this.#records.replace(slot, record);
+    this.#bytes += this.#records.bytes(slot);
+    this.#rows.setNumber(slot, VERSION, record.version);
+    this.#rows.setNumber(slot, CREATED_AT, record.createdAt);
     this.move(slot, record.touchedAt, record.expiresAt);
   }
 
   move(slot: number, touchedAt: number, expiresAt: number): void {
     const uses = this.#uses(slot);
-    uses.remove(slot, this.#numbers.get(slot, TOUCHED_AT));
-    uses.add(slot, touchedAt);
-    this.#numbers.set(slot, TOUCHED_AT, touchedAt);
-    const previous = this.#numbers.get(slot, EXPIRES_AT);
-    this.#numbers.set(slot, EXPIRES_AT, expiresAt);
-    if (grainOf(previous) === grainOf(expiresAt)) return;
-    this.#expiries.remove(slot, previous);
-    this.#expiries.add(slot, expiresAt);
+    uses.remove(slot);
+    this.#rows.setNumber(slot, TOUCHED_AT, touchedAt);
+    uses.add(slot);
+    if (expiresAt === this.#rows.number(slot, EXPIRES_AT)) return;
+    this.#expiries.remove(slot);
+    this.#rows.setNumber(slot, EXPIRES_AT, expiresAt);
+    this.#expiries.add(slot);
   }
 
   remove(slot: number): void {
-    const handle = this.handle(slot);
-    const userId = this.#texts.get(slot, USER_ID);
-    this.#uses(slot).remove(slot, this.#numbers.get(slot, TOUCHED_AT));
-    this.#expiries.remove(slot, this.#numbers.get(slot, EXPIRES_AT));
-    this.#characters -= handle.length + this.recordCharacters(slot);
-    if (userId !== null) {
-      this.#characters -= userId.length;
-      const first = this.#byUser.get(userId) ?? NONE;
-      const left = this.#userRings.remove(first, slot);
-      if (left === NONE) this.#byUser.delete(userId);
-      else if (left !== first) this.#byUser.set(userId, left);
+    this.#bytes -= this.sessionBytes(slot);
+    this.#uses(slot).remove(slot);
+    this.#expiries.remove(slot);
+    this.#users.remove(slot);
+    this.#records.remove(slot);
+  }
+
+  /** At once, however many there are. */
+  clear(): void {
+    this.#records.clear();
+    this.#users.clear();
+    this.#expiries.clear();
+    this.#anonymousUses.clear();
+    this.#userUses.clear();
+    this.#arena.clear();
+    this.#bytes = 0;
+  }
+
+  /** Every session of a user, expired ones too. The table must not change meanwhile. */
+  ofUser(userId: string): Iterable<number> {
+    return this.#users.sessions(userId);
+  }
+
+  /** Every session, the newest use first, beginning with those of `touchedAt`. The table must not change meanwhile. */
+  *byNewestUse(touchedAt: number): Generator<number> {
+    const anonymous = this.#anonymousUses.newestFrom(touchedAt);
+    const users = this.#userUses.newestFrom(touchedAt);
+    let one = anonymous.next();
+    let other = users.next();
+    while (!one.done || !other.done) {
+      if (other.done || (!one.done && this.touchedAt(one.value) >= this.touchedAt(other.value))) {
+        if (!one.done) yield one.value;
+        one = anonymous.next();
+      } else {
+        yield other.value;
+        other = users.next();
+      }
     }
-    this.#slots.delete(handle);
-    this.#texts.set(slot, HANDLE, null);
-    this.#texts.set(slot, PAYLOAD, null);
-    this.#texts.set(slot, SECRET_HASH, null);
-    this.#texts.set(slot, USER_ID, null);
-    this.#numbers.set(slot, VERSION, this.#free);
-    this.#free = slot;
-    this.#size--;
   }
 
-  /** Every session of a user, expired ones too. */
-  *ofUser(userId: string): Generator<number> {
-    yield* this.#userRings.slots(this.#byUser.get(userId) ?? NONE);
-  }
-
-  /** Every session, grain by grain, the newest use's first; from `touchedAt` down. Unordered within a grain. */
-  *byNewestGrain(touchedAt: number): Generator<number[]> {
-    let grain = grainOf(touchedAt) + 1;
-    for (;;) {
-      grain = Math.max(this.#anonymousUses.newestBelow(grain), this.#userUses.newestBelow(grain));
-      if (grain === Number.NEGATIVE_INFINITY) return;
-      const slots = [...this.#anonymousUses.slots(grain), ...this.#userUses.slots(grain)];
-      yield slots;
-    }
-  }
-
-  /** How many have expired; looks at those and at the rest of the last half minute. */
+  /** How many have expired. */
   countExpired(now: number): number {
-    let expired = 0;
-    for (const slot of this.#expiries.slotsUpTo(now)) if (!(this.#numbers.get(slot, EXPIRES_AT) > now)) expired++;
-    return expired;
+    return this.#expiries.countUpTo(now);
   }
 
-  /** One that expired half a minute ago or more, or `NONE`. */
-  longExpired(now: number): number {
-    return this.#expiries.oldestBefore(now);
+  /** Who expires first, or has. `NONE` where nobody is. */
+  firstToExpire(): number {
+    return this.#expiries.oldest();
   }
 
   /** Whom to give up first: who has no session to lose but an anonymous one, and has not been seen for longest. */
@@ -195,27 +180,18 @@ export class Table {
     return anonymous === NONE ? this.#userUses.oldest(except) : anonymous;
   }
 
-  #uses(slot: number): Timeline {
-    return this.#texts.get(slot, USER_ID) === null ? this.#anonymousUses : this.#userUses;
+  #uses(slot: number): Order {
+    return this.#users.has(slot) ? this.#userUses : this.#anonymousUses;
   }
 
-  #fill(slot: number, record: SessionRecord): void {
-    this.#texts.set(slot, PAYLOAD, record.payload);
-    this.#texts.set(slot, SECRET_HASH, record.secretHash);
-    this.#numbers.set(slot, VERSION, record.version);
-    this.#characters += record.payload.length + record.secretHash.length;
+  /** How many bytes a session's texts count for. */
+  sessionBytes(slot: number): number {
+    return this.#records.bytes(slot) + this.#users.bytes(slot);
   }
+}
 
-  /** What `replace` would exchange. */
-  recordCharacters(slot: number): number {
-    return (this.#texts.get(slot, PAYLOAD)?.length ?? 0) + (this.#texts.get(slot, SECRET_HASH)?.length ?? 0);
-  }
-
-  #take(): number {
-    this.#size++;
-    if (this.#free === NONE) return this.#used++;
-    const slot = this.#free;
-    this.#free = this.#numbers.get(slot, VERSION);
-    return slot;
-  }
+/** How many bytes the texts of a record count for, once it is in a table. */
+export function bytesFor(handle: string, record: SessionRecord, userId: string | null): number {
+  const user = userId === null ? 0 : bytesOf(userId);
+  return bytesOf(handle) + bytesOf(record.secretHash) + bytesOf(record.payload) + user;
 }

@@ -1,0 +1,496 @@
+/**
+ * What do sessions in memory cost, from a thousand to a million: how many bytes is one, how long does an operation stop the
+ * process, and does a request cost more when more are stored?
+ *
+ *     node --conditions=sojourn-source bench/questions/memory-store.ts
+ *
+ * Contenders: our store, express-session's, and a sketch: a `Map` of buffers, which is what can be had without any order or index.
+ * Each runs in a process of its own, in turn. All hold the same application data. A pause is what one call took, with whatever the
+ * garbage collector did meanwhile; "machine" is what the same loop sees around an empty call: nothing can be told apart below it.
+ */
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { createRequire } from "node:module";
+import { monitorEventLoopDelay, PerformanceObserver, performance } from "node:perf_hooks";
+import { argv, execPath, memoryUsage } from "node:process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { MemoryStore } from "../../src/stores/memory.ts";
+import type { SessionRecord } from "../../src/stores/store.ts";
+
+/** One line of the answer. */
+export interface Row {
+  contender: string;
+  question: string;
+  sessions: number;
+  /** Bytes, or milliseconds (the longest first), or nanoseconds. */
+  values: number[];
+}
+
+type Keep = (question: string, values: number[]) => void;
+
+/** A call to be timed; what it needs is made beforehand. */
+type Call = () => unknown;
+
+/** What every contender is asked to do with session `n`; what it can't, it leaves out. */
+interface Contender {
+  create(n: number): Call;
+  read(n: number): Call;
+  touch?(n: number): Call;
+  write(n: number): Call;
+  /** Operations on the whole, by name. */
+  whole: Record<string, Call>;
+  /** Then everything expires; each call does one step of removing it, and says whether there may be more. */
+  expire?(): Record<string, () => () => boolean>;
+  /** Then a store is filled to its bound, and creating more gives up others. */
+  fill?(): (n: number) => Call;
+}
+
+interface ExpressStore {
+  get(id: string, callback: () => void): void;
+  set(id: string, session: object, callback: () => void): void;
+  touch(id: string, session: object, callback: () => void): void;
+  length(callback: () => void): void;
+}
+/** Without its types, which would also be those of every `req.session` in here. */
+const { MemoryStore: TheirStore } = createRequire(import.meta.url)("express-session") as {
+  MemoryStore: new () => ExpressStore;
+};
+
+const HOUR = 3_600_000;
+/** The application's data of one session: with express-session's cookie it is a text of 513 bytes. */
+const PADDING = "x".repeat(313);
+const dataOf = (n: number, views: number) => ({
+  user: `user-${String(n).padStart(9, "0")}`,
+  csrf: "tGGpWkXkBfQ2eYd8bQxV0w",
+  cart: ["book", "lamp"],
+  views,
+  note: PADDING,
+});
+/** What our engine makes of it. */
+function payloadOf(n: number, views: number): string {
+  const index: (string | number)[] = [0];
+  let body = "";
+  for (const [name, value] of Object.entries(dataOf(n, views))) {
+    const text = JSON.stringify(value);
+    index.push(name, text.length);
+    body += text;
+  }
+  return `${JSON.stringify(index)}\n${body}`;
+}
+
+/** Random, yet known again: the name of session `n`. */
+class Handles {
+  readonly #bytes: Buffer;
+  constructor(sessions: number) {
+    this.#bytes = randomBytes(sessions * 16);
+  }
+  at(n: number): string {
+    return this.#bytes.toString("base64url", n * 16, n * 16 + 16);
+  }
+}
+
+const hashes = new Handles(4_096 * 2);
+const secretHash = (n: number) => hashes.at(n & 4_095) + hashes.at((n * 7) & 4_095).slice(0, 21);
+
+function ours(sessions: number, withUsers: boolean): Contender {
+  let offset = 0;
+  const clock = { now: () => Date.now() + offset, after: () => () => {} };
+  const handles = new Handles(sessions + 200_000);
+  const users = Math.ceil(sessions / 2);
+  const versions = new Int32Array(sessions).fill(1);
+  const recordOf = (n: number, version = 1): SessionRecord => {
+    const now = clock.now();
+    return {
+      payload: payloadOf(n, version),
+      version,
+      // The last character of a hash holds four bits.
+      secretHash: `${secretHash(n).slice(0, 42)}A`,
+      userId: withUsers ? `user-${n % users}` : null,
+      createdAt: now,
+      touchedAt: now,
+      expiresAt: now + HOUR,
+    };
+  };
+  const options = { clock, maxBytes: 2 ** 40 };
+  let store = new MemoryStore({ ...options, maxEntries: 2 * sessions });
+  const create = (n: number) => {
+    const handle = handles.at(n);
+    const record = recordOf(n);
+    return () => store.create(handle, record);
+  };
+  const whole: Contender["whole"] = {
+    count: () => store.count(),
+    "list of everyone": () => store.list({}),
+    "prune, nothing to do": () => store.prune(),
+  };
+  if (withUsers) whole["list of a user"] = () => store.list({ userId: "user-7" });
+  return {
+    create,
+    read(n) {
+      const handle = handles.at(n);
+      return () => store.load(handle);
+    },
+    touch(n) {
+      const handle = handles.at(n);
+      const now = clock.now();
+      return () => store.touch(handle, now, now + HOUR);
+    },
+    write(n) {
+      const handle = handles.at(n);
+      const record = recordOf(n);
+      return () => {
+        const version = versions[n] ?? 0;
+        versions[n] = version + 1;
+        record.version = version + 1;
+        if (store.update(handle, record, version) !== "ok") throw new Error("not written");
+      };
+    },
+    whole,
+    expire() {
+      offset += 2 * HOUR;
+      let n = sessions;
+      return {
+        "create, four expired ones removed": () => {
+          const call = create(n++);
+          return () => call() === true && n < sessions + Math.min(sessions / 10, 100_000);
+        },
+        "prune of 1,000": () => () => store.prune() === 1_000,
+      };
+    },
+    fill() {
+      store = new MemoryStore({ ...options, maxEntries: sessions });
+      return create;
+    },
+  };
+}
+
+function expressSessions(sessions: number): Contender {
+  const store = new TheirStore();
+  const handles = new Handles(sessions);
+  // What `cookie: { maxAge: HOUR }` makes of it; without one its sessions would never end.
+  const cookie = { originalMaxAge: HOUR, expires: new Date(Date.now() + HOUR), httpOnly: true, path: "/" };
+  const sessionOf = (n: number, views: number) => ({ cookie, ...dataOf(n, views) });
+  // Its own names are 32 characters.
+  const name = (n: number) => handles.at(n) + handles.at(sessions - 1 - n).slice(0, 10);
+  const done = () => {};
+  const set = (n: number, views: number): Call => {
+    const id = name(n);
+    const session = sessionOf(n, views);
+    return () => store.set(id, session, done);
+  };
+  return {
+    create: (n) => set(n, 1),
+    read(n) {
+      const id = name(n);
+      return () => store.get(id, done);
+    },
+    touch(n) {
+      const id = name(n);
+      const session = sessionOf(n, 1);
+      return () => store.touch(id, session, done);
+    },
+    write: (n) => set(n, 2),
+    whole: { count: () => store.length(done) },
+  };
+}
+
+function sketch(sessions: number): Contender {
+  const map = new Map<string, Buffer>();
+  const handles = new Handles(sessions);
+  const set = (n: number, views: number): Call => {
+    const handle = handles.at(n);
+    const payload = payloadOf(n, views);
+    return () => map.set(handle, Buffer.from(payload, "latin1"));
+  };
+  return {
+    create: (n) => set(n, 1),
+    read(n) {
+      const handle = handles.at(n);
+      return () => map.get(handle)?.toString("latin1");
+    },
+    write: (n) => set(n, 2),
+    whole: { count: () => map.size },
+  };
+}
+
+/** Makes what the others store, and forgets it: the garbage that is the question's own. */
+function nothing(): Contender {
+  const length = (n: number) => {
+    const payload = payloadOf(n, 1);
+    return () => payload.length;
+  };
+  return { create: length, read: length, write: length, whole: {} };
+}
+
+const contenders: Record<string, (sessions: number) => Contender> = {
+  sojourn: (sessions) => ours(sessions, false),
+  "sojourn, two sessions a user": (sessions) => ours(sessions, true),
+  "express-session": expressSessions,
+  "Map of buffers": sketch,
+  "nothing stored": nothing,
+};
+
+interface Pause {
+  at: number;
+  ms: number;
+  /** How much of it was garbage collection. */
+  collecting: number;
+}
+
+/** Calls, a few in a turn of the event loop, and the longest of each kind. */
+class Pauses {
+  /** Of each kind, how many calls took so many hundredths of a millisecond. */
+  readonly #all = new Map<string, Uint32Array>();
+  readonly #longest = new Map<string, Pause[]>();
+  #collections: { at: number; ms: number; kind: number }[] = [];
+  readonly #observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const kind = "detail" in entry ? (entry.detail as { kind: number }).kind : 0;
+      this.#collections.push({ at: entry.startTime, ms: entry.duration, kind });
+    }
+  });
+  readonly #delay = monitorEventLoopDelay({ resolution: 1 });
+  readonly #keep: Keep;
+
+  constructor(keep: Keep) {
+    this.#keep = keep;
+    this.#observer.observe({ entryTypes: ["gc"] });
+  }
+
+  /** @param next makes the next call, and says of what kind it is; `undefined` when there is none */
+  async run(phase: string, next: (call: number) => { kind: string; call: Call } | undefined): Promise<void> {
+    this.#collections = [];
+    this.#delay.reset();
+    this.#delay.enable();
+    for (let n = 0, more = true; more; ) {
+      const calls: { kind: string; call: Call }[] = [];
+      while (calls.length < 16) {
+        const one = next(n++);
+        if (one === undefined) break;
+        calls.push(one);
+      }
+      more = calls.length === 16;
+      for (const { kind, call } of calls) {
+        const at = performance.now();
+        call();
+        const ms = performance.now() - at;
+        let all = this.#all.get(kind);
+        if (all === undefined) {
+          all = new Uint32Array(100_000);
+          this.#all.set(kind, all);
+        }
+        const hundredths = Math.min(Math.floor(ms * 100), 99_999);
+        all[hundredths] = (all[hundredths] ?? 0) + 1;
+        if (ms > 0.05) this.#note(kind, { at, ms, collecting: 0 });
+      }
+      await nextTurn();
+    }
+    this.#delay.disable();
+    await nextTurn();
+    await nextTurn();
+    for (const pauses of this.#longest.values()) for (const pause of pauses) this.#attribute(pause);
+    for (const [name, kind] of [
+      ["scavenge", 1],
+      ["mark-compact", 4],
+      ["incremental marking", 8],
+    ] as const) {
+      const of = this.#collections.filter((gc) => gc.kind === kind).map(({ ms }) => ms);
+      if (of.length > 0) this.#keep(`${phase}: ${of.length} collections, ${name}, ms`, longestOf(of));
+    }
+    this.#keep(
+      `${phase}: event loop late by, ms (longest, p99.9)`,
+      [this.#delay.max, this.#delay.percentile(99.9)].map((ns) => ns / 1e6),
+    );
+  }
+
+  report(): void {
+    for (const [kind, all] of this.#all) {
+      const shares = [0.5, 0.99, 0.9999].map((share) => {
+        const wanted = share * all.reduce((sum, calls) => sum + calls, 0);
+        let seen = 0;
+        const within = all.findIndex((calls) => {
+          seen += calls;
+          return seen >= wanted;
+        });
+        return (within + 1) / 100;
+      });
+      this.#keep(`${kind}: half, 99 %, 99.99 % of calls within ms`, shares);
+    }
+    for (const [kind, pauses] of this.#longest) {
+      this.#keep(
+        `${kind}: longest calls, ms`,
+        pauses.map(({ ms }) => ms),
+      );
+      this.#keep(
+        `${kind}:   collecting garbage meanwhile`,
+        pauses.map(({ collecting }) => collecting),
+      );
+    }
+  }
+
+  #note(kind: string, pause: Pause): void {
+    const longest = this.#longest.get(kind) ?? [];
+    this.#longest.set(kind, longest);
+    if (longest.length === 4 && pause.ms <= (longest[3]?.ms ?? 0)) return;
+    longest.push(pause);
+    longest.sort((a, b) => b.ms - a.ms);
+    longest.length = Math.min(longest.length, 4);
+  }
+
+  #attribute(pause: Pause): void {
+    for (const { at, ms } of this.#collections) {
+      pause.collecting += Math.max(0, Math.min(pause.at + pause.ms, at + ms) - Math.max(pause.at, at));
+    }
+  }
+}
+
+const longestOf = (values: number[]) => values.sort((a, b) => b - a).slice(0, 4);
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** One contender, in this process. */
+async function run(contender: string, sessions: number): Promise<Row[]> {
+  const rows: Row[] = [];
+  const keep: Keep = (question, values) => rows.push({ contender, question, sessions, values });
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("gc") as () => void;
+  const make = contenders[contender];
+  if (make === undefined) throw new Error(`no contender ${contender}`);
+
+  // Compiled before anything is timed.
+  const rehearsal = make(2_000);
+  for (let n = 0; n < 2_000; n++) rehearsal.create(n)();
+  for (let n = 0; n < 20_000; n++) {
+    rehearsal.read(n % 2_000)();
+    rehearsal.touch?.(n % 2_000)();
+    rehearsal.write(n % 2_000)();
+    if (n % 2_000 === 0) await nextTurn();
+  }
+  for (const [kind, step] of Object.entries(rehearsal.expire?.() ?? {}))
+    while (kind !== "" && step()()) await nextTurn();
+  await nextTurn();
+
+  const subject = make(sessions);
+  const pauses = new Pauses(keep);
+  const call = () => {};
+  await pauses.run("machine", (n) => (n < 200_000 ? { kind: "machine", call } : undefined));
+  gc();
+  gc();
+  const before = memoryUsage();
+  await pauses.run("filling", (n) => (n < sessions ? { kind: "create", call: subject.create(n) } : undefined));
+  gc();
+  gc();
+  const after = memoryUsage();
+  const outside = outsideHeap(after) - outsideHeap(before);
+  const taken = [
+    after.heapUsed - before.heapUsed + outside,
+    after.heapUsed - before.heapUsed,
+    outside,
+    after.rss - before.rss,
+  ];
+  keep(
+    "bytes a session (all, heap, outside; resident)",
+    taken.map((all) => all / sessions),
+  );
+
+  const random = () => Math.floor(Math.random() * sessions);
+  const { read, touch, write } = subject;
+  const kinds = [
+    { kind: "read", make: read },
+    { kind: "write", make: write },
+  ];
+  if (touch !== undefined) kinds.push({ kind: "touch", make: touch });
+  const calls = Math.min(300_000, sessions * 20);
+  await pauses.run("using", (n) => {
+    const one = n < calls ? kinds[n % kinds.length] : undefined;
+    return one && { kind: one.kind, call: one.make(random()) };
+  });
+  for (const { kind, make: call } of kinds) {
+    for (const [which, pick] of [
+      ["any", random],
+      ["of the same thousand", (n: number) => (n * 7) % 1_000],
+    ] as const) {
+      const rounds: number[] = [];
+      for (let round = 0; round < 9; round++) {
+        const prepared = Array.from({ length: 1_000 }, (_, n) => call(pick(n)));
+        const began = performance.now();
+        for (const one of prepared) if (kind !== "write" || which !== "any") one();
+        rounds.push(((performance.now() - began) * 1e6) / 1_000);
+        await nextTurn();
+      }
+      if (kind !== "write" || which !== "any") keep(`${kind}, ${which}: ns`, [rounds.sort((a, b) => a - b)[4] ?? 0]);
+    }
+  }
+  for (const [kind, call] of Object.entries(subject.whole)) {
+    const often = contender === "express-session" ? 1 : 2_000;
+    await pauses.run(kind, (n) => (n < often ? { kind, call } : undefined));
+  }
+  for (const [kind, step] of Object.entries(subject.expire?.() ?? {})) {
+    let more = true;
+    await pauses.run(kind, () => {
+      if (!more) return undefined;
+      const one = step();
+      return {
+        kind,
+        call: () => {
+          more = one();
+        },
+      };
+    });
+  }
+  const create = subject.fill?.();
+  if (create !== undefined) {
+    const kind = "create, another evicted";
+    for (let n = 0; n < sessions; n++) create(n)();
+    const beyond = Math.min(100_000, sessions);
+    await pauses.run(kind, (n) => (n < beyond ? { kind, call: create(sessions + n) } : undefined));
+  }
+  pauses.report();
+  return rows;
+}
+
+/** Buffers; shared ones are not in `external`. */
+function outsideHeap({ arrayBuffers, external }: NodeJS.MemoryUsage): number {
+  return Math.max(arrayBuffers, external);
+}
+
+/** All contenders, each in processes of its own. */
+export async function measure({ sizes = [1_000, 1_000_000], only = "" } = {}): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const sessions of sizes) {
+    for (const contender of Object.keys(contenders)) {
+      if (!contender.includes(only)) continue;
+      const { stdout } = await promisify(execFile)(
+        execPath,
+        [
+          "--conditions=sojourn-source",
+          "--max-old-space-size=4096",
+          fileURLToPath(import.meta.url),
+          "run",
+          contender,
+          String(sessions),
+        ],
+        { maxBuffer: 1 << 24 },
+      );
+      rows.push(...(JSON.parse(stdout) as Row[]));
+    }
+  }
+  return rows;
+}
+
+if (import.meta.main) {
+  const [mode, contender, sessions] = argv.slice(2);
+  if (mode === "run") {
+    console.log(JSON.stringify(await run(contender ?? "", Number(sessions))));
+  } else {
+    const sizes = mode === undefined ? [1_000, 1_000_000] : mode.split(",").map(Number);
+    for (const row of await measure({ sizes, only: contender ?? "" })) {
+      const values = row.values.map((value) => (value >= 100 ? value.toFixed(0) : value.toFixed(2))).join("  ");
+      console.log(
+        `${String(row.sessions).padStart(8)}  ${row.contender.padEnd(29)} ${row.question.padEnd(56)} ${values}`,
+      );
+    }
+  }
+}
