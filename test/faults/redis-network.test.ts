@@ -92,6 +92,13 @@ describe("a network that fails between the store and Redis", { skip: noPrivateRe
         equal(await direct.update("overtaken", { ...next, version: 3 }, 2), "ok");
       });
       await refuses(overtaken, "STORE_UNAVAILABLE");
+
+      // Nothing is left that could tell who ended it.
+      proxy.fault = { kind: "drop", from: "server" };
+      const ended = lost(store.update("updated", { ...next, version: 3, expiresAt: 0 }, 2), async () =>
+        equal(await direct.load("updated"), undefined),
+      );
+      await refuses(ended, "STORE_UNAVAILABLE");
     });
 
     test(`slow: served within the deadline, refused after it, and served again (${client})`, async (t) => {
