@@ -43,7 +43,8 @@ const LOOKS_PER_REMOVAL = 10;
  * The names of files hold hashes and numbers only. Folders have mode 0700, files 0600, and a symbolic link below the folder is an
  * error. The folder must be on a local file system; network file systems do not keep its promises.
  *
- * @param folder created where it is missing, also when it vanishes later
+ * @param folder created by the first session where it is missing. Where it vanishes later, everything fails with `STORE_UNAVAILABLE`,
+ * since that doesn't mean that nobody is logged in, until it is back, or the next new session has made it anew
  * @throws TypeError for an impossible argument, or on Windows. A `SojournError` from every method: `STORE_UNAVAILABLE`
  * (unreadable, removed, too many open files), `STORE_FULL`, `STORE_CORRUPT` (a symbolic link), `STORE_CLOSED`.
  * @example
@@ -257,6 +258,7 @@ export class FileStore implements IndexedStore {
   prune(limit = 1_000): Promise<number> {
     return this.#run(async () => {
       checkedLimit(limit, "prune");
+      await this.#sessions.present();
       const now = this.#clock.now();
       let pruned = 0;
       let looks = limit * LOOKS_PER_REMOVAL;
@@ -414,7 +416,11 @@ export class FileStore implements IndexedStore {
 
   async *#namesOf(userId: string | undefined): AsyncGenerator<string[]> {
     if (userId === undefined) yield* this.#sessions.shards();
-    else yield await this.#markers.ofUser(nameOfUser(userId));
+    else {
+      const names = await this.#markers.ofUser(nameOfUser(userId));
+      await this.#sessions.present();
+      yield names;
+    }
   }
 }
 

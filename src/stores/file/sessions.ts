@@ -16,7 +16,7 @@ import {
   syncNames,
   writeNew,
 } from "./disk.ts";
-import { unless } from "./failures.ts";
+import { unless, vanishedError } from "./failures.ts";
 import { isPayloadName, isSessionName, nameOfHandle, newName, parseState, type State } from "./names.ts";
 
 /** What a session's folder holds. */
@@ -41,6 +41,8 @@ const ABANDONED_MS = 3_600_000;
 export class Sessions {
   readonly #sessions: string;
   readonly #tmp: string;
+  /** Whether the folder of all sessions was ever there. */
+  #wasThere = false;
 
   constructor(root: string) {
     this.#sessions = join(root, "sessions");
@@ -49,6 +51,16 @@ export class Sessions {
 
   get folders(): readonly string[] {
     return [this.#sessions, this.#tmp];
+  }
+
+  /**
+   * A folder that was removed, or a disk that is not mounted any more, does not mean that there are no sessions.
+   *
+   * @throws what `storeError` makes STORE_UNAVAILABLE of, unless there never was a folder, as before the first session
+   */
+  async present(): Promise<void> {
+    if (await refuseLink(this.#sessions)) this.#wasThere = true;
+    else if (this.#wasThere) throw vanishedError(this.#sessions);
   }
 
   /**
@@ -166,6 +178,7 @@ export class Sessions {
         yield ((await namesIn(join(this.#sessions, shard))) ?? []).filter(isSessionName);
       }
     }
+    await this.present();
   }
 
   /** Removes what writers that were killed have left. By the machine's own time, as files have it. */
@@ -180,11 +193,7 @@ export class Sessions {
   }
 
   async #list(name: string): Promise<Look | undefined> {
-    const [names] = await Promise.all([
-      namesIn(this.#folder(name)),
-      refuseLink(this.#shard(name)),
-      refuseLink(this.#sessions),
-    ]);
+    const [names] = await Promise.all([namesIn(this.#folder(name)), refuseLink(this.#shard(name)), this.present()]);
     if (names === undefined) return undefined;
     const states = names.flatMap((file) => parseState(file) ?? []);
     // There is one; a backup that was unpacked over a living session may have brought others.
