@@ -262,7 +262,10 @@ export class FileStore implements IndexedStore {
       const now = this.#clock.now();
       let pruned = 0;
       let looks = limit * LOOKS_PER_REMOVAL;
-      await this.#sessions.sweep(limit);
+      for (const path of await this.#sessions.abandoned(limit)) {
+        await this.#dropStrays({ path });
+        await this.#sessions.discard(path);
+      }
       for (const bucket of await this.#markers.bucketsBefore(now)) {
         const names = await this.#markers.inBucket(bucket);
         while (names.length > 0 && pruned < limit && looks > 0) {
@@ -355,7 +358,7 @@ export class FileStore implements IndexedStore {
   async #makeWay(name: string): Promise<boolean> {
     const { state, payloads } = await this.#sessions.look(name);
     if (state === undefined) {
-      await this.#sessions.tidy(name, payloads);
+      await this.#clear(name, payloads);
       return true;
     }
     if (state.expiresAt > this.#clock.now() && (await this.#read(name)) !== undefined) return false;
@@ -383,22 +386,38 @@ export class FileStore implements IndexedStore {
     return true;
   }
 
-  /** What is left of a session that has ended. */
+  /**
+   * What is left of a session that has ended. In this order, and the marker by which a sweep comes here last, so that it finds what this
+   * process does not come to do.
+   */
   async #clearAway(name: string, state: State, payloads: readonly string[]): Promise<void> {
-    await this.#markers.drop(name, state);
-    if (!(await this.#sessions.tidy(name, payloads))) await this.#mendMarker(name);
+    await this.#markers.dropUser(name, state.userName);
+    await this.#sessions.tidy(name, payloads);
+    await this.#markers.dropDue(name, state);
+    await this.#mendMarkers(name);
+  }
+
+  /** What a process left that was killed while it ended a session. */
+  async #clear(name: string, payloads: readonly string[]): Promise<void> {
+    await this.#dropStrays({ name });
+    await this.#sessions.tidy(name, payloads);
+  }
+
+  /** Users' markers of sessions of which only the payload is left: it alone still tells whose they were. */
+  async #dropStrays(left: { name: string } | { path: string }): Promise<void> {
+    for (const { name, userName } of await this.#sessions.owners(left)) await this.#dropStray(name, userName);
   }
 
   /** Takes away a user's marker of a session that has ended. */
   async #dropStray(name: string, userName: string): Promise<void> {
     await this.#markers.dropUser(name, userName);
-    await this.#mendMarker(name);
+    await this.#mendMarkers(name);
   }
 
-  /** Of a session that began while the marker of the one before it was taken away. */
-  async #mendMarker(name: string): Promise<void> {
+  /** Of a session that began while the markers of the one before it were taken away. */
+  async #mendMarkers(name: string): Promise<void> {
     const { state } = await this.#sessions.look(name);
-    await this.#markers.addUser(name, state?.userName);
+    if (state !== undefined) await this.#markers.add(name, state);
   }
 
   async #pruneOne(bucket: number, name: string): Promise<boolean> {
@@ -408,7 +427,7 @@ export class FileStore implements IndexedStore {
       await this.#markers.postpone(name, bucket, state.expiresAt);
       return false;
     }
-    if (state === undefined) await this.#sessions.tidy(name, payloads);
+    if (state === undefined) await this.#clear(name, payloads);
     else if (!(await this.#end(name, state, payloads))) return false;
     await this.#markers.dropFrom(bucket, name);
     return state !== undefined;

@@ -2,7 +2,7 @@ import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../../core/clock.ts";
 import type { SessionRecord, StoredSession } from "../store.ts";
-import { decodeContent, encodeContent } from "./content.ts";
+import { decodeContent, decodeOwner, encodeContent } from "./content.ts";
 import {
   makeFolder,
   mark,
@@ -17,7 +17,7 @@ import {
   writeNew,
 } from "./disk.ts";
 import { unless, vanishedError } from "./failures.ts";
-import { isPayloadName, isSessionName, nameOfHandle, newName, parseState, type State } from "./names.ts";
+import { isPayloadName, isSessionName, nameOfHandle, nameOfUser, newName, parseState, type State } from "./names.ts";
 
 /** What a session's folder holds. */
 export interface Look {
@@ -82,6 +82,18 @@ export class Sessions {
     const session = decodeContent(file, state);
     // A file that was moved here from another session's folder is nobody's.
     return session !== undefined && nameOfHandle(session.handle) === name ? session : undefined;
+  }
+
+  /** Which users' sessions the payloads under a name are of, or in a folder that a writer has left. */
+  async owners(left: { name: string } | { path: string }): Promise<{ name: string; userName: string }[]> {
+    const folder = "path" in left ? left.path : this.#folder(left.name);
+    const owners: { name: string; userName: string }[] = [];
+    for (const payload of ((await namesIn(folder)) ?? []).filter(isPayloadName)) {
+      const file = await read(join(folder, payload));
+      const owner = file === undefined ? undefined : decodeOwner(file);
+      if (owner !== undefined) owners.push({ name: nameOfHandle(owner.handle), userName: nameOfUser(owner.userId) });
+    }
+    return owners;
   }
 
   /** Makes a session's folder out of sight; without its state where another session's is going to become it. Returns its path. */
@@ -181,15 +193,15 @@ export class Sessions {
     await this.present();
   }
 
-  /** Removes what writers that were killed have left. By the machine's own time, as files have it. */
-  async sweep(limit: number): Promise<void> {
-    const names = ((await namesIn(this.#tmp)) ?? []).slice(0, limit);
-    for (const name of names) {
+  /** Folders that writers that were killed have left, which `discard` removes. By the machine's own time, as files have it. */
+  async abandoned(most: number): Promise<string[]> {
+    const paths: string[] = [];
+    for (const name of ((await namesIn(this.#tmp)) ?? []).slice(0, most)) {
       const path = join(this.#tmp, name);
       const stats = await unless(["ENOENT"], undefined, () => stat(path));
-      if (stats === undefined || stats.mtimeMs > systemClock.now() - ABANDONED_MS) continue;
-      await this.discard(path);
+      if (stats !== undefined && stats.mtimeMs <= systemClock.now() - ABANDONED_MS) paths.push(path);
     }
+    return paths;
   }
 
   async #list(name: string): Promise<Look | undefined> {
