@@ -220,11 +220,13 @@ export class MysqlStore implements IndexedStore {
     return ended;
   }
 
-  /** Of everyone: counts expired sessions that no prune has met yet, and reads an index, a second for some millions of them. */
+  /** Of everyone: reads an index, a second for some millions of sessions. */
   async count(query: { userId?: string } = {}): Promise<number> {
     const { userId } = query;
     const [row] = await this.#rows(
-      userId === undefined ? this.#statements.countAll([]) : this.#statements.countUser([bytesOf(userId), this.#now()]),
+      userId === undefined
+        ? this.#statements.countAll([this.#now()])
+        : this.#statements.countUser([bytesOf(userId), this.#now()]),
     );
     return Number(row?.[0]);
   }

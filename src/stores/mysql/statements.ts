@@ -40,7 +40,7 @@ export function statements(table: string) {
 
     listAll: listing(""),
     listUser: listing("user_id = ? AND"),
-    countAll: statement(`SELECT COUNT(*) FROM ${table}`),
+    countAll: statement(`SELECT COUNT(*) FROM ${table} WHERE expires_at > ?`),
     countUser: statement(`SELECT COUNT(*) FROM ${table} WHERE user_id = ? AND expires_at > ?`),
 
     deleteSome: (ofUser: boolean, unexpired: boolean, limit: number) =>
