@@ -146,6 +146,20 @@ describe("a network that fails between the store and Redis", { skip: noPrivateRe
       });
     }
 
+    test(`silent while so much waits that no more is let through: given up all the same (${client})`, async (t) => {
+      const clock = new ManualClock();
+      const { proxy, store } = await scene(t, { client, clock });
+      await store.load("connects");
+      proxy.fault = { kind: "drop" };
+      const waiting = Array.from({ length: 1_100 }, () => refuses(store.load("handle"), "STORE_UNAVAILABLE"));
+      await new Promise(setImmediate);
+      clock.advance(2_001);
+      await refuses(store.load("handle"), "STORE_UNAVAILABLE");
+      await Promise.all(waiting);
+      proxy.fault = { kind: "pass" };
+      await eventually("another connection", async () => equal(await store.load("nobody"), undefined));
+    });
+
     test(`ended by one side only: opened anew (${client})`, async (t) => {
       const { proxy, store } = await scene(t, { client });
       const session = record();

@@ -83,6 +83,9 @@ function mistakes(store: IndexedStore): Record<Breakage, Partial<IndexedStore>> 
       async update(handle, record, expectedVersion) {
         return record.expiresAt === 0 ? "ok" : store.update(handle, record, expectedVersion);
       },
+      async replace(_handle, _expectedVersion, newHandle, record) {
+        return (await store.create(newHandle, record)) ? "ok" : "taken";
+      },
     },
     forgets: {
       async load(handle) {

@@ -147,7 +147,9 @@ export class Clients {
         issued = answer.token;
         operation.issued = handleOf(answer.token);
       }
-      answered = [answer.status, answer.body["code"]].filter((part) => part !== undefined).join(" ");
+      answered = [answer.status, answer.body["code"], answer.body["reason"]]
+        .filter((part) => part !== undefined)
+        .join(" ");
     } catch (error) {
       if (error instanceof NotSent) operation.outcome = "refused";
       answered = error instanceof Error ? error.message : String(error);

@@ -81,7 +81,8 @@ export async function startSite(store: IndexedStore, clock: Clock): Promise<{ se
     res.json({});
   });
   app.use((error: Error & { status?: number; code?: string }, _req: Request, res: Response, _next: NextFunction) => {
-    res.status(error.status ?? 500).json({ code: error.code ?? `${error.name}: ${error.message}` });
+    const reason = error.cause instanceof Error ? `${error.message} ${error.cause.message}` : error.message;
+    res.status(error.status ?? 500).json({ code: error.code ?? error.name, reason });
   });
 
   const server = createServer(app).listen(0, "127.0.0.1");
