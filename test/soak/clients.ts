@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { handleOf } from "../races/client.ts";
+import { generator } from "../races/random.ts";
 import { Browser, NotSent } from "./browser.ts";
 import type { Kind, Operation, Outcome, Seen } from "./history.ts";
 
@@ -9,7 +10,10 @@ export interface Plan {
   ports(): (number | undefined)[];
   /** When the next request may be sent. */
   turn(): Promise<void>;
-  random: () => number;
+  /** Of what each of them does; it depends on nobody else. */
+  seed: number;
+  /** How often each of them does something, if not until all are stopped. */
+  acts?: number;
   patienceMs?: number;
 }
 
@@ -38,14 +42,20 @@ export class Clients {
   constructor(plan: Plan) {
     this.#plan = plan;
     this.#browser = new Browser(plan.patienceMs ?? 5_000);
-    this.#users = Array.from({ length: plan.clients }, (_, n) => ({ name: `user${n + 1}`, lives: 0, past: [] }));
+    this.#users = Array.from({ length: plan.clients }, (_, n) => ({
+      name: `user${n + 1}`,
+      random: generator(plan.seed + n * 1_000_003),
+      lives: 0,
+      past: [],
+    }));
   }
 
-  /** Resolves once {@link stop} was called and every answer is there. */
+  /** Resolves once everyone has done enough, or {@link stop} was called, and every answer is there. */
   async run(): Promise<void> {
     await Promise.all(
       this.#users.map(async (user) => {
-        while (!this.#isOver) await this.#act(user);
+        const { acts = Number.POSITIVE_INFINITY } = this.#plan;
+        for (let act = 0; act < acts && !this.#isOver; act++) await this.#act(user);
       }),
     );
   }
@@ -75,8 +85,7 @@ export class Clients {
   }
 
   async #act(user: User): Promise<void> {
-    const { random } = this.#plan;
-    const { current } = user;
+    const { random, current } = user;
     if (current === undefined) {
       const life = `${user.name}.${++user.lives}`;
       const { issued } = await this.#do(user, { kind: "login", life, token: undefined, query: { life } });
@@ -119,7 +128,7 @@ export class Clients {
   async #do(user: User, { kind, life, token, value, query = {} }: Request): Promise<Done> {
     await this.#plan.turn();
     const ports = this.#plan.ports();
-    const at = Math.floor(this.#plan.random() * ports.length);
+    const at = Math.floor(user.random() * ports.length);
     const parameters = new URLSearchParams({ user: user.name, ...query, ...(value !== undefined && { value }) });
     const operation: Operation = {
       id: this.operations.length,
@@ -173,6 +182,7 @@ interface Life {
 
 interface User {
   name: string;
+  random: () => number;
   lives: number;
   current?: Life;
   past: Life[];

@@ -3,7 +3,6 @@ import { type TestContext, test } from "node:test";
 import { systemClock } from "../../src/core/clock.ts";
 import { MemoryStore } from "../../src/index.ts";
 import { asynchronous } from "../races/asynchronous.ts";
-import { generator } from "../races/random.ts";
 import { type Breakage, breakages, broken } from "./broken-stores.ts";
 import { check } from "./checker.ts";
 import { Clients } from "./clients.ts";
@@ -17,13 +16,12 @@ async function run(t: TestContext, breakage?: Breakage): Promise<{ history: Hist
   const distant = asynchronous(memory);
   const store = breakage === undefined ? distant : broken(distant, breakage);
   const sites = await Promise.all([startSite(store, systemClock), startSite(store, systemClock)]);
-  const clients: Clients = new Clients({
+  const clients = new Clients({
     clients: 6,
+    acts: 35,
+    seed: 7,
     ports: () => sites.map(({ server }) => portOf(server)),
-    turn: async () => {
-      if (clients.operations.length >= 400) clients.stop();
-    },
-    random: generator(7),
+    turn: async () => undefined,
   });
   t.after(async () => {
     clients.close();

@@ -42,7 +42,7 @@ export async function soak({ store: name, seconds, seed, turn, breakage, progres
     clients: CLIENTS,
     ports: () => application.ports,
     turn,
-    random: generator(seed),
+    seed,
   });
   const nemesis = new Nemesis([...ground.troubles, ...troubleOfProcesses(application)], generator(seed + 1));
   const problems: string[] = [];
