@@ -43,7 +43,8 @@ const LOOKS_PER_REMOVAL = 10;
  * The names of files hold hashes and numbers only. Folders have mode 0700, files 0600, and a symbolic link below the folder is an
  * error. The folder must be on a local file system; network file systems do not keep its promises.
  *
- * @param folder created where it is missing, also when it vanishes later
+ * @param folder created by the first session where it is missing. Where it vanishes later, everything fails with `STORE_UNAVAILABLE`,
+ * since that doesn't mean that nobody is logged in, until it is back, or the next new session has made it anew
  * @throws TypeError for an impossible argument, or on Windows. A `SojournError` from every method: `STORE_UNAVAILABLE`
  * (unreadable, removed, too many open files), `STORE_FULL`, `STORE_CORRUPT` (a symbolic link), `STORE_CLOSED`.
  * @example
@@ -257,10 +258,14 @@ export class FileStore implements IndexedStore {
   prune(limit = 1_000): Promise<number> {
     return this.#run(async () => {
       checkedLimit(limit, "prune");
+      await this.#sessions.present();
       const now = this.#clock.now();
       let pruned = 0;
       let looks = limit * LOOKS_PER_REMOVAL;
-      await this.#sessions.sweep(limit);
+      for (const path of await this.#sessions.abandoned(limit)) {
+        await this.#dropStrays({ path });
+        await this.#sessions.discard(path);
+      }
       for (const bucket of await this.#markers.bucketsBefore(now)) {
         const names = await this.#markers.inBucket(bucket);
         while (names.length > 0 && pruned < limit && looks > 0) {
@@ -353,7 +358,7 @@ export class FileStore implements IndexedStore {
   async #makeWay(name: string): Promise<boolean> {
     const { state, payloads } = await this.#sessions.look(name);
     if (state === undefined) {
-      await this.#sessions.tidy(name, payloads);
+      await this.#clear(name, payloads);
       return true;
     }
     if (state.expiresAt > this.#clock.now() && (await this.#read(name)) !== undefined) return false;
@@ -381,22 +386,38 @@ export class FileStore implements IndexedStore {
     return true;
   }
 
-  /** What is left of a session that has ended. */
+  /**
+   * What is left of a session that has ended. In this order, and the marker by which a sweep comes here last, so that it finds what this
+   * process does not come to do.
+   */
   async #clearAway(name: string, state: State, payloads: readonly string[]): Promise<void> {
-    await this.#markers.drop(name, state);
-    if (!(await this.#sessions.tidy(name, payloads))) await this.#mendMarker(name);
+    await this.#markers.dropUser(name, state.userName);
+    await this.#sessions.tidy(name, payloads);
+    await this.#markers.dropDue(name, state);
+    await this.#mendMarkers(name);
+  }
+
+  /** What a process left that was killed while it ended a session. */
+  async #clear(name: string, payloads: readonly string[]): Promise<void> {
+    await this.#dropStrays({ name });
+    await this.#sessions.tidy(name, payloads);
+  }
+
+  /** Users' markers of sessions of which only the payload is left: it alone still tells whose they were. */
+  async #dropStrays(left: { name: string } | { path: string }): Promise<void> {
+    for (const { name, userName } of await this.#sessions.owners(left)) await this.#dropStray(name, userName);
   }
 
   /** Takes away a user's marker of a session that has ended. */
   async #dropStray(name: string, userName: string): Promise<void> {
     await this.#markers.dropUser(name, userName);
-    await this.#mendMarker(name);
+    await this.#mendMarkers(name);
   }
 
-  /** Of a session that began while the marker of the one before it was taken away. */
-  async #mendMarker(name: string): Promise<void> {
+  /** Of a session that began while the markers of the one before it were taken away. */
+  async #mendMarkers(name: string): Promise<void> {
     const { state } = await this.#sessions.look(name);
-    await this.#markers.addUser(name, state?.userName);
+    if (state !== undefined) await this.#markers.add(name, state);
   }
 
   async #pruneOne(bucket: number, name: string): Promise<boolean> {
@@ -406,7 +427,7 @@ export class FileStore implements IndexedStore {
       await this.#markers.postpone(name, bucket, state.expiresAt);
       return false;
     }
-    if (state === undefined) await this.#sessions.tidy(name, payloads);
+    if (state === undefined) await this.#clear(name, payloads);
     else if (!(await this.#end(name, state, payloads))) return false;
     await this.#markers.dropFrom(bucket, name);
     return state !== undefined;
@@ -414,7 +435,11 @@ export class FileStore implements IndexedStore {
 
   async *#namesOf(userId: string | undefined): AsyncGenerator<string[]> {
     if (userId === undefined) yield* this.#sessions.shards();
-    else yield await this.#markers.ofUser(nameOfUser(userId));
+    else {
+      const names = await this.#markers.ofUser(nameOfUser(userId));
+      await this.#sessions.present();
+      yield names;
+    }
   }
 }
 

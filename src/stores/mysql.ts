@@ -17,6 +17,7 @@ import { Connections, type Driver } from "./sql/connections.ts";
 import { checkedName, checkedNumber } from "./sql/names.ts";
 import { givenPool, ownPool, type PoolSource } from "./sql/pools.ts";
 import { checkLengths, wholeMs } from "./sql/records.ts";
+import { writeIds } from "./sql/write-ids.ts";
 import type {
   IndexedStore,
   ReplaceResult,
@@ -66,6 +67,7 @@ export class MysqlStore implements IndexedStore {
   readonly #clock: Clock;
   readonly #connections: Connections<MysqlConnection>;
   readonly #statements: ReturnType<typeof statements>;
+  readonly #nextWriteId = writeIds();
   #durable: StoreCapabilities["durable"] = "power-loss";
 
   constructor(poolOrUrl: string | MysqlPool | MysqlCallbackPool, options: MysqlStoreOptions = {}) {
@@ -97,9 +99,11 @@ export class MysqlStore implements IndexedStore {
   }
 
   async create(handle: string, record: SessionRecord): Promise<boolean> {
-    const { key, values } = newRow(handle, record);
+    const writeId = this.#nextWriteId();
+    const { key, values: columns } = newRow(handle, record);
+    const values = [...columns, writeId];
     const insert = this.#statements.insert([key, ...values]);
-    const replace = this.#statements.replaceExpired([...values, key, this.#now()]);
+    const replace = this.#statements.replaceExpired([...values, key, this.#now(), writeId]);
     return this.#connections.run(
       async (connection) => {
         try {
@@ -111,7 +115,7 @@ export class MysqlStore implements IndexedStore {
           return affectedBy(result) > 0;
         }
       },
-      // A second try that finds the handle taken may have found the first one's record.
+      // Where somebody else has the handle now, the first try may have come before, and been ended.
       (created) => created,
     );
   }
@@ -122,19 +126,21 @@ export class MysqlStore implements IndexedStore {
     checkLengths({ secretHash: secretHash.length });
     const now = this.#now();
     const which = [key, expectedVersion, now];
+    const writeId = this.#nextWriteId();
     const query =
       record.expiresAt <= now
         ? this.#statements.end(which)
-        : this.#statements.update([...numbersOf(record), secretHash, bytesOf(record.payload), ...which]);
-    const version = this.#statements.version([key, now]);
+        : this.#statements.update([...numbersOf(record), secretHash, bytesOf(record.payload), writeId, ...which]);
+    const found = this.#statements.found([key, now]);
     return this.#connections.run<UpdateResult>(
       async (connection) => {
         const [result] = await connection.execute(query);
         if (affectedBy(result) > 0) return "ok";
-        const [found] = await connection.execute(version);
-        return rowsOf(found).length > 0 ? "conflict" : "gone";
+        const [row] = rowsOf((await connection.execute(found))[0]);
+        if (row === undefined) return "gone";
+        return Number(row[0]) === writeId ? "ok" : "conflict";
       },
-      // Any other answer to a second try may be about the first one's own write.
+      // Otherwise the first try may have been done, and somebody else come after it, or it has ended the session itself.
       (outcome) => outcome === "ok",
     );
   }
@@ -143,13 +149,12 @@ export class MysqlStore implements IndexedStore {
     const now = this.#now();
     const key = bytesOf(handle);
     const query = this.#statements.touch([wholeMs(touchedAt), wholeMs(expiresAt), key, now]);
-    const version = this.#statements.version([key, now]);
+    const found = this.#statements.found([key, now]);
     return this.#connections.run(async (connection) => {
       const [result] = await connection.execute(query);
       if (affectedBy(result) > 0) return true;
       // A pool may have been told to count what changed instead of what was found.
-      const [found] = await connection.execute(version);
-      return rowsOf(found).length > 0;
+      return rowsOf((await connection.execute(found))[0]).length > 0;
     });
   }
 
@@ -175,7 +180,7 @@ export class MysqlStore implements IndexedStore {
     const key = bytesOf(handle);
     const { key: newKey, values } = newRow(newHandle, record);
     const query = this.#statements.replace([newKey, ...values, key, expectedVersion, now]);
-    const version = this.#statements.version([key, now]);
+    const found = this.#statements.found([key, now]);
     const isOwn = this.#statements.isOwn([newKey, bytesOf(record.secretHash)]);
     return this.#connections.run<ReplaceResult>(async (connection) => {
       try {
@@ -185,8 +190,7 @@ export class MysqlStore implements IndexedStore {
         if (isDuplicate(error)) return "taken";
         throw error;
       }
-      const [found] = await connection.execute(version);
-      if (rowsOf(found).length > 0) return "conflict";
+      if (rowsOf((await connection.execute(found))[0]).length > 0) return "conflict";
       // Done by this call before, whose reply was lost?
       const [own] = await connection.execute(isOwn);
       return rowsOf(own).length > 0 ? "ok" : "gone";
@@ -216,11 +220,13 @@ export class MysqlStore implements IndexedStore {
     return ended;
   }
 
-  /** Of everyone: counts expired sessions that no prune has met yet, and reads an index, a second for some millions of them. */
+  /** Of everyone: reads an index, a second for some millions of sessions. */
   async count(query: { userId?: string } = {}): Promise<number> {
     const { userId } = query;
     const [row] = await this.#rows(
-      userId === undefined ? this.#statements.countAll([]) : this.#statements.countUser([bytesOf(userId), this.#now()]),
+      userId === undefined
+        ? this.#statements.countAll([this.#now()])
+        : this.#statements.countUser([bytesOf(userId), this.#now()]),
     );
     return Number(row?.[0]);
   }

@@ -10,6 +10,7 @@ import { Connections, type Driver } from "./sql/connections.ts";
 import { checkedName, checkedNumber } from "./sql/names.ts";
 import { givenPool, ownPool, type PoolSource } from "./sql/pools.ts";
 import { checkLengths, wholeMs } from "./sql/records.ts";
+import { writeIds } from "./sql/write-ids.ts";
 import type {
   IndexedStore,
   ReplaceResult,
@@ -66,6 +67,7 @@ export class PostgresStore implements IndexedStore {
   readonly #clock: Clock;
   readonly #connections: Connections<PostgresClient>;
   readonly #statements: ReturnType<typeof statements>;
+  readonly #nextWriteId = writeIds();
   #durable: StoreCapabilities["durable"] = "power-loss";
 
   constructor(poolOrUrl: string | PostgresPool, options: PostgresStoreOptions = {}) {
@@ -101,8 +103,8 @@ export class PostgresStore implements IndexedStore {
   }
 
   async create(handle: string, record: SessionRecord): Promise<boolean> {
-    const query = this.#statements.create([...newRow(handle, record), this.#now()]);
-    // A second try that finds the handle taken may have found the first one's record.
+    const query = this.#statements.create([...newRow(handle, record), this.#now(), this.#nextWriteId()]);
+    // Where somebody else has the handle now, the first try may have come before, and been ended.
     return this.#connections.run(
       async (client) => (await client.query(query)).rows.length > 0,
       (created) => created,
@@ -117,14 +119,20 @@ export class PostgresStore implements IndexedStore {
     const query =
       record.expiresAt <= now
         ? this.#statements.end(which)
-        : this.#statements.update([...which, ...numbersOf(record), secretHash, storable(record.payload)]);
+        : this.#statements.update([
+            ...which,
+            ...numbersOf(record),
+            secretHash,
+            storable(record.payload),
+            this.#nextWriteId(),
+          ]);
     return this.#connections.run(
       async (client) => {
         const outcome = outcomeOf((await client.query(query)).rows, expectedVersion);
         // The row was as expected when the statement began, and changed before it could be locked: a second look tells how.
         return outcome ?? outcomeOf((await client.query(query)).rows, expectedVersion) ?? "conflict";
       },
-      // Any other answer to a second try may be about the first one's own write.
+      // Otherwise the first try may have been done, and somebody else come after it, or it has ended the session itself.
       (outcome) => outcome === "ok",
     );
   }
@@ -198,12 +206,12 @@ export class PostgresStore implements IndexedStore {
     }
   }
 
-  /** Of everyone: counts expired sessions that no prune has met yet, and reads an index, a second for some millions of them. */
+  /** Of everyone: reads an index, a second for some millions of sessions. */
   async count(query: { userId?: string } = {}): Promise<number> {
     const { userId } = query;
     const [row = []] = await this.#query(
       userId === undefined
-        ? this.#statements.countAll([])
+        ? this.#statements.countAll([this.#now()])
         : this.#statements.countUser([this.#now(), storable(userId)]),
     );
     return Number(row[0]);
@@ -260,8 +268,8 @@ export class PostgresStore implements IndexedStore {
 
 /** `undefined` where the statement's own two halves saw different things. */
 function outcomeOf(rows: unknown[][], expectedVersion: number): UpdateResult | undefined {
-  const [changed, version] = rows[0] ?? [];
-  if (isTrue(changed)) return "ok";
+  const [isDone, version] = rows[0] ?? [];
+  if (isTrue(isDone)) return "ok";
   if (version === null) return "gone";
   return Number(version) === expectedVersion ? undefined : "conflict";
 }

@@ -30,13 +30,13 @@ function start(task: string, folder: string): Other & { tell(): void } {
   };
 }
 
-test("kill -9 of a process that writes, 20 times: all that was acknowledged is there, and nothing is torn", async (t) => {
+test("kill -9 of a process that writes, ten times: all that was acknowledged is there, and nothing is torn", async (t) => {
   const { folder, remove } = temporaryFolder();
   t.after(remove);
   const handles = Array.from({ length: 6 }, (_, n) => `handle${n}`);
   const known = new Map(handles.map((handle) => [handle, 0]));
   let acknowledged = 0;
-  for (let kill = 0; kill < 20; kill++) {
+  for (let kill = 0; kill < 10; kill++) {
     const writer = start("writeUntilKilled", folder);
     let isFirst = true;
     for (let line = await writer.lines.next(); line.done !== true; line = await writer.lines.next()) {

@@ -225,18 +225,49 @@ test("a session costs no look at a sweep before its time, and a writer's remains
   equal(existsSync(young), true);
 });
 
-test("a folder that vanishes: nobody is signed in, and the next session makes it anew, private", async (t) => {
-  const { root, clock, store } = place(t);
-  await store.create("before", recordFor(clock));
-  rmSync(root, { recursive: true });
-  equal(await store.load("before"), undefined);
-  equal(await store.update("before", recordFor(clock, { version: 2 }), 1), "gone");
-  equal(await store.delete("before"), false);
+test("a folder that vanishes is no answer: everything fails until it is back", async (t) => {
+  const { outside, root, clock, store } = place(t);
+  equal(await store.load("before"), undefined, "it was never made");
   deepEqual(await store.list({}), { sessions: [] });
-  equal(await store.prune(), 0);
+  await store.create("before", recordFor(clock));
+  for (const gone of [root, join(root, "sessions")]) {
+    renameSync(gone, join(outside, "elsewhere"));
+    for (const call of [
+      () => store.load("before"),
+      () => store.load("another"),
+      () => store.update("before", recordFor(clock, { version: 2 }), 1),
+      () => store.touch("before", clock.now(), clock.now() + 1),
+      () => store.delete("before"),
+      () => store.list({}),
+      () => store.list({ userId: "user" }),
+      () => store.count(),
+      () => store.count({ userId: "user" }),
+      () => store.deleteAll({ userId: "user" }),
+      () => store.prune(),
+    ]) {
+      await rejects(call, (error) => isFailure("STORE_UNAVAILABLE")(error) && /was removed/.test(String(error)));
+    }
+    renameSync(join(outside, "elsewhere"), gone);
+    deepEqual(await store.load("before"), recordFor(clock));
+  }
+});
+
+test("a folder that has vanished is made anew by the next session, private, for every process", async (t) => {
+  const { root, clock, store } = place(t);
+  const other = new FileStore(root, { clock });
+  await store.create("before", recordFor(clock));
+  deepEqual(await other.load("before"), recordFor(clock));
+  rmSync(root, { recursive: true });
   equal(await store.create("after", recordFor(clock)), true);
-  deepEqual(await store.load("after"), recordFor(clock));
-  equal(lstatSync(root).mode & 0o777, 0o700);
+  for (const one of [store, other]) {
+    deepEqual(await one.load("after"), recordFor(clock));
+    equal(await one.load("before"), undefined);
+    equal(await one.delete("before"), false);
+  }
+  for (const folder of [root, ...everythingIn(root)]) {
+    if (lstatSync(folder).isDirectory()) equal(lstatSync(folder).mode & 0o777, 0o700);
+  }
+  await other.close();
 });
 
 test("a file where the folder should be, and a folder that may not be entered, are errors that say so", async (t) => {

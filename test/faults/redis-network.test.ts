@@ -92,6 +92,13 @@ describe("a network that fails between the store and Redis", { skip: noPrivateRe
         equal(await direct.update("overtaken", { ...next, version: 3 }, 2), "ok");
       });
       await refuses(overtaken, "STORE_UNAVAILABLE");
+
+      // Nothing is left that could tell who ended it.
+      proxy.fault = { kind: "drop", from: "server" };
+      const ended = lost(store.update("updated", { ...next, version: 3, expiresAt: 0 }, 2), async () =>
+        equal(await direct.load("updated"), undefined),
+      );
+      await refuses(ended, "STORE_UNAVAILABLE");
     });
 
     test(`slow: served within the deadline, refused after it, and served again (${client})`, async (t) => {
@@ -138,6 +145,20 @@ describe("a network that fails between the store and Redis", { skip: noPrivateRe
         await hanging;
       });
     }
+
+    test(`silent while so much waits that no more is let through: given up all the same (${client})`, async (t) => {
+      const clock = new ManualClock();
+      const { proxy, store } = await scene(t, { client, clock });
+      await store.load("connects");
+      proxy.fault = { kind: "drop" };
+      const waiting = Array.from({ length: 1_100 }, () => refuses(store.load("handle"), "STORE_UNAVAILABLE"));
+      await new Promise(setImmediate);
+      clock.advance(2_001);
+      await refuses(store.load("handle"), "STORE_UNAVAILABLE");
+      await Promise.all(waiting);
+      proxy.fault = { kind: "pass" };
+      await eventually("another connection", async () => equal(await store.load("nobody"), undefined));
+    });
 
     test(`ended by one side only: opened anew (${client})`, async (t) => {
       const { proxy, store } = await scene(t, { client });

@@ -119,65 +119,68 @@ export function networkFaults(subject: NetworkSubject): void {
       equal(await version("handle"), undefined);
     });
 
-    test("a write whose reply was lost is never called a conflict, a double or a success that it was not", async () => {
-      const { proxy, store } = await start({ timeoutMs: 10_000, maxConnections: 1 });
-      const lostReply = async (write: () => unknown, isDone: () => Promise<boolean>) => {
-        // Statements are prepared by now, so that the reply that is lost is the write's own.
-        await store.create("other", record);
-        await store.update("other", { ...record, version: 2 }, 1);
-        await store.update("other", { ...record, version: 3, expiresAt: 0 }, 2);
-        await store.create("other", record);
-        await store.replace?.("other", 1, "another", record);
-        await store.delete("another");
-        proxy.fault = { kind: "drop", from: "server" };
-        const writing = Promise.resolve(write()).then(String, (error: unknown) => {
-          ok(error instanceof SojournError, inspect(error));
-          return error.code;
-        });
-        await eventually("the write", async () => ok(await isDone()));
-        proxy.fault = { kind: "pass" };
-        proxy.resetAll();
-        return writing;
-      };
-      equal(
-        await lostReply(
-          () => store.create("handle", record),
-          async () => (await version("handle")) === 1,
-        ),
-        "STORE_UNAVAILABLE",
-      );
-      equal(
-        await lostReply(
-          () => store.update("handle", { ...record, version: 2 }, 1),
-          async () => (await version("handle")) === 2,
-        ),
-        "STORE_UNAVAILABLE",
-      );
-      equal(
-        await lostReply(
-          () => store.update("handle", { ...record, version: 3, expiresAt: 0 }, 2),
-          async () => (await version("handle")) === undefined,
-        ),
-        "STORE_UNAVAILABLE",
-      );
+    /** What a write says whose reply is lost. `meanwhile` is called once it is done. */
+    async function lostReply(
+      { proxy, store }: Awaited<ReturnType<typeof start>>,
+      write: () => unknown,
+      done: number | undefined,
+      meanwhile: () => unknown = () => undefined,
+    ): Promise<string> {
+      // Statements are prepared by now, so that the reply that is lost is the write's own.
+      await store.create("other", record);
+      await store.update("other", { ...record, version: 2 }, 1);
+      await store.update("other", { ...record, version: 3, expiresAt: 0 }, 2);
+      await store.create("other", record);
+      await store.replace?.("other", 1, "another", record);
+      await store.delete("another");
+      proxy.fault = { kind: "drop", from: "server" };
+      const writing = Promise.resolve(write()).then(String, (error: unknown) => {
+        ok(error instanceof SojournError, inspect(error));
+        return error.code;
+      });
+      await eventually("the write", async () => equal(await version("handle"), done));
+      await meanwhile();
+      proxy.fault = { kind: "pass" };
+      proxy.resetAll();
+      return writing;
+    }
+
+    test("a write whose reply was lost knows its own work again, and does it once", async () => {
+      const place = await start({ timeoutMs: 10_000, maxConnections: 1 });
+      const { store } = place;
+      equal(await lostReply(place, () => store.create("handle", record), 1), "true");
+      equal(await lostReply(place, () => store.update("handle", { ...record, version: 2 }, 1), 2), "ok");
+      deepEqual(await store.load("handle"), { ...record, version: 2 });
       // A replacement knows its own work by the new secret's hash.
-      await store.create("old", record);
-      equal(
-        await lostReply(
-          () => store.replace?.("old", 1, "handle", { ...record, secretHash: "fresh" }),
-          async () => (await version("old")) === undefined,
-        ),
-        "ok",
-      );
-      equal((await store.load("handle"))?.secretHash, "fresh");
+      const fresh = { ...record, secretHash: "fresh" };
+      equal(await lostReply(place, () => store.replace?.("handle", 2, "new", fresh), undefined), "ok");
+      equal((await store.load("new"))?.secretHash, "fresh");
       // Done twice, a delete is still done; that the session was there is all that gets lost.
+      await store.create("handle", record);
+      equal(await lostReply(place, () => store.delete("handle"), undefined), "false");
+    });
+
+    test("a write whose reply was lost and that can't be known again is called neither done nor a conflict", async () => {
+      const place = await start({ timeoutMs: 10_000, maxConnections: 1 });
+      const { store } = place;
+      const other = subject.open(subject.port, { table, timeoutMs: 10_000 });
+      stores.push(other);
+      await store.create("handle", record);
+      const followed = () => other.update("handle", { ...record, version: 3 }, 2);
       equal(
-        await lostReply(
-          () => store.delete("handle"),
-          async () => (await version("handle")) === undefined,
-        ),
-        "false",
+        await lostReply(place, () => store.update("handle", { ...record, version: 2 }, 1), 2, followed),
+        "STORE_UNAVAILABLE",
       );
+      // It was not done; somebody else has written the same, as two requests do that count from 5 to 6.
+      place.proxy.fault = { kind: "stall", afterBytes: 0 };
+      const writing = failureOf(store.update("handle", { ...record, version: 4 }, 3));
+      await new Promise(setImmediate);
+      equal(await other.update("handle", { ...record, version: 4 }, 3), "ok");
+      place.proxy.fault = { kind: "pass" };
+      place.proxy.resetAll();
+      equal((await writing).code, "STORE_UNAVAILABLE");
+      const end = () => store.update("handle", { ...record, version: 5, expiresAt: 0 }, 4);
+      equal(await lostReply(place, end, undefined), "STORE_UNAVAILABLE");
     });
 
     test("resets, one in ten: what is acknowledged is so, and nothing is done twice", async () => {

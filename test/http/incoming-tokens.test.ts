@@ -377,6 +377,9 @@ describe("rotating the key", () => {
     assert.match(answer.text, /"data":\{\}/);
     assert.deepEqual(answer.setCookies, []);
     assert.match((await ahead.visitor().get("/", { cookie: `sid=${visitor.token}` })).text, /"n":1/);
+    // It has the key now.
+    const restarted = await site(t, { clock, store, secret: [SECRET, OTHER_SECRET] }, handler);
+    assert.match((await restarted.visitor().get("/", { cookie: `sid=${visitor.token}` })).text, /"n":1/);
   });
 
   test("renewing a remembered session's token keeps its lifetime", async (t) => {

@@ -7,9 +7,9 @@ export type Fault =
   | { kind: "pass" }
   /** Everything arrives this late, in both directions. */
   | { kind: "delay"; ms: number }
-  /** From the client no more than these bytes get through; the rest is kept back. */
+  /** From the client no more than these bytes get through; the rest, and what would follow, is lost. */
   | { kind: "stall"; afterBytes: number }
-  /** Nothing gets through in the direction named, or in both, and nobody is told. */
+  /** Nothing gets through in the direction named, or in both, and nobody is told. A connection that lost something stays silent. */
   | { kind: "drop"; from?: "client" | "server" }
   /** What a client sends, once it has sent so many bytes, ends its connection with a reset instead, this often out of one. */
   | { kind: "reset"; share: number; afterBytes: number }
@@ -91,9 +91,8 @@ export class FaultProxy {
 
   #pipe(from: "client" | "server", client: Socket, to: Socket): (chunk: Buffer) => void {
     let bytes = 0;
-    let busyUntil = 0;
     let { fault } = this;
-    const write = (chunk: Buffer) => to.writable && to.write(chunk);
+    const line = new Line(to);
     return (chunk) => {
       if (fault !== this.fault) bytes = 0;
       ({ fault } = this);
@@ -101,31 +100,28 @@ export class FaultProxy {
       bytes += chunk.length;
       switch (fault.kind) {
         case "pass":
-          return void write(chunk);
+          return line.pass(chunk);
         case "delay":
-          return void setTimeout(write, fault.ms, chunk);
+          return line.pass(chunk, fault.ms);
         case "stall":
-          if (from === "server") return void write(chunk);
-          return void (before < fault.afterBytes && write(chunk.subarray(0, fault.afterBytes - before)));
+          if (from === "server" || bytes <= fault.afterBytes) return line.pass(chunk);
+          line.pass(chunk.subarray(0, Math.max(0, fault.afterBytes - before)));
+          return line.cut();
         case "drop":
-          return void (fault.from !== undefined && fault.from !== from && write(chunk));
+          return fault.from === undefined || fault.from === from ? line.cut() : line.pass(chunk);
         case "reset":
           if (from === "client" && before >= fault.afterBytes && this.#random() < fault.share) return reset(client);
-          return void write(chunk);
+          return line.pass(chunk);
         case "half-close":
-          return void (from === "client" ? client.end() : write(chunk));
+          return void (from === "client" ? client.end() : line.pass(chunk));
         case "corrupt":
           if (from === "server") this.#damage(chunk, before);
-          return void write(chunk);
-        case "bandwidth": {
-          const now = performance.now();
-          busyUntil = Math.max(busyUntil, now);
+          return line.pass(chunk);
+        case "bandwidth":
           for (let i = 0; i < chunk.length; i += 50) {
             const piece = chunk.subarray(i, i + 50);
-            busyUntil += (piece.length / fault.bytesPerSecond) * 1_000;
-            setTimeout(write, busyUntil - now, piece).unref();
+            line.pass(piece, 0, (piece.length / fault.bytesPerSecond) * 1_000);
           }
-        }
       }
     };
   }
@@ -134,6 +130,44 @@ export class FaultProxy {
     for (let kilobyte = Math.ceil(before / 1024); kilobyte * 1024 < before + chunk.length; kilobyte++) {
       const at = kilobyte * 1024 - before + Math.floor(this.#random() * 1024);
       if (at < chunk.length) chunk.writeUInt8(chunk.readUInt8(at) ^ (1 << Math.floor(this.#random() * 8)), at);
+    }
+  }
+}
+
+/**
+ * One direction of a connection. Bytes arrive in the order in which they were sent, and none after one that was lost: that is all that TCP
+ * promises, and a client that pipelines takes the answer to one question for another's where it is broken.
+ */
+class Line {
+  readonly #to: Socket;
+  readonly #waiting: { chunk: Buffer; at: number }[] = [];
+  #isCut = false;
+  #busyUntil = 0;
+
+  constructor(to: Socket) {
+    this.#to = to;
+  }
+
+  /** @param takesMs how long the line is busy with it */
+  pass(chunk: Buffer, lateMs = 0, takesMs = 0): void {
+    if (this.#isCut || chunk.length === 0) return;
+    const now = performance.now();
+    this.#busyUntil = Math.max(this.#busyUntil, now) + takesMs;
+    this.#waiting.push({ chunk, at: this.#busyUntil + lateMs });
+    if (this.#waiting.length === 1) this.#next();
+  }
+
+  /** Nothing more gets through. */
+  cut(): void {
+    this.#isCut = true;
+  }
+
+  #next(): void {
+    for (let [first] = this.#waiting; first !== undefined; [first] = this.#waiting) {
+      const ms = first.at - performance.now();
+      if (ms > 0) return void setTimeout(() => this.#next(), Math.ceil(ms)).unref();
+      if (this.#to.writable) this.#to.write(first.chunk);
+      this.#waiting.shift();
     }
   }
 }

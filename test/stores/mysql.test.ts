@@ -56,7 +56,7 @@ describe("MysqlStore alone", { skip }, () => {
     for (const connection of connections) connection.release();
     deepEqual(await mysqlQuery(url, `SELECT version, label FROM ${table}`), [{ version: 1, label: null }]);
     const [status] = await mysqlQuery(url, `SHOW TABLE STATUS LIKE '${table}'`);
-    equal(status?.["Comment"], "Sojourn sessions, schema 2");
+    equal(status?.["Comment"], "Sojourn sessions, schema 3");
 
     // What is running goes on; what starts says that it is too old.
     equal((await store.load("handle"))?.version, 1);
@@ -64,9 +64,28 @@ describe("MysqlStore alone", { skip }, () => {
     const old = new MysqlStore(url, { table, clock });
     await rejects(old.load("handle"), {
       code: "STORE_UNAVAILABLE",
-      message: /has schema 2, and this version of sojourn knows 1/,
+      message: /has schema 3, and this version of sojourn knows 2/,
     });
     await old.close();
+  });
+
+  test("a table of schema 1 goes on with its rows", async () => {
+    const table = newTable();
+    const connection = await newPool().getConnection();
+    await migrate(connection, { schema: undefined, name: table }, steps.slice(0, 1));
+    connection.release();
+    const now = clock.now();
+    await mysqlQuery(
+      url,
+      `INSERT INTO ${table} (handle, version, created_at, touched_at, expires_at, secret_hash, payload)
+        VALUES ('handle', 1, ${now}, ${now}, ${now + 60_000}, 'hash', 'payload')`,
+    );
+    const store = new MysqlStore(url, { table, clock });
+    const record = await store.load("handle");
+    ok(record !== undefined && record.payload === "payload");
+    equal(await store.update("handle", { ...record, version: 2 }, 1), "ok");
+    equal(await store.update("handle", { ...record, version: 2 }, 1), "conflict");
+    await store.close();
   });
 
   test("a migration that fails lets the next one begin", async () => {

@@ -8,6 +8,8 @@ import { tableName } from "../servers/private-process.ts";
 const { url, skip } = sharedPostgres;
 /** One table for all checks, emptied after each: making one takes a server longer than a check does. */
 const table = tableName();
+/** No deadline is what these checks are about, and a busy machine must not fail them. */
+const timeoutMs = 60_000;
 after(async () => {
   if (skip === undefined) await dropTables(url, table);
 });
@@ -16,7 +18,7 @@ storeConformance({
   name: "PostgresStore, two pools of its own",
   skip,
   async open(clock) {
-    return [new PostgresStore(url, { table, clock }), new PostgresStore(url, { table, clock })];
+    return [new PostgresStore(url, { table, clock, timeoutMs }), new PostgresStore(url, { table, clock, timeoutMs })];
   },
   remove: () => emptied(),
 });
@@ -27,7 +29,7 @@ storeConformance({
   name: "PostgresStore, an application's pool, without prepared statements",
   skip,
   async open(clock) {
-    const options = { table, clock, prepare: false };
+    const options = { table, clock, timeoutMs, prepare: false };
     return [new PostgresStore(pool, options), new PostgresStore(pool, options)];
   },
   remove: () => emptied(),

@@ -62,7 +62,7 @@ describe("PostgresStore alone", { skip }, () => {
       url,
       `SELECT version::int, label, obj_description('${table}'::regclass) FROM ${table}`,
     );
-    deepEqual(row, { version: 1, label: null, obj_description: "Sojourn sessions, schema 2" });
+    deepEqual(row, { version: 1, label: null, obj_description: "Sojourn sessions, schema 3" });
 
     // What is running goes on; what starts says that it is too old.
     equal((await store.load("handle"))?.version, 1);
@@ -70,9 +70,28 @@ describe("PostgresStore alone", { skip }, () => {
     const old = new PostgresStore(url, { table, clock });
     await rejects(old.load("handle"), {
       code: "STORE_UNAVAILABLE",
-      message: /has schema 2, and this version of sojourn knows 1/,
+      message: /has schema 3, and this version of sojourn knows 2/,
     });
     await old.close();
+  });
+
+  test("a table of schema 1 goes on with its rows", async () => {
+    const table = newTable();
+    const client = await newPool({ max: 1 }).connect();
+    await migrate(client, `"${table}"`, steps.slice(0, 1));
+    client.release();
+    const now = clock.now();
+    await postgresQuery(
+      url,
+      `INSERT INTO ${table} (handle, version, created_at, touched_at, expires_at, sweep_at, secret_hash, payload)
+        VALUES ('handle', 1, ${now}, ${now}, ${now + 60_000}, ${now + 60_000}, 'hash', 'payload')`,
+    );
+    const store = new PostgresStore(url, { table, clock });
+    const record = await store.load("handle");
+    ok(record !== undefined && record.payload === "payload");
+    equal(await store.update("handle", { ...record, version: 2 }, 1), "ok");
+    equal(await store.update("handle", { ...record, version: 2 }, 1), "conflict");
+    await store.close();
   });
 
   test("a migration that fails leaves nothing behind, and the next one starts over", async () => {

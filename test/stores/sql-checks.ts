@@ -2,7 +2,7 @@ import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { after, describe, test } from "node:test";
 import { inspect, promisify } from "node:util";
-import type { Clock } from "../../src/core/clock.ts";
+import { type Clock, systemClock } from "../../src/core/clock.ts";
 import { SojournError } from "../../src/core/errors.ts";
 import type { IndexedStore } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/index.ts";
@@ -168,7 +168,7 @@ export function sqlChecks(subject: SqlSubject): void {
         ),
       );
       deepEqual(new Set(results.map(({ stdout }) => stdout.trim())), new Set(["true"]));
-      await withStore({ table }, async (store) => equal(await store.count(), 10));
+      await withStore({ table, clock: systemClock }, async (store) => equal(await store.count(), 10));
     });
 
     test("another application's table is left alone", async () => {

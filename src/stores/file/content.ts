@@ -14,23 +14,31 @@ export function encodeContent(handle: string, record: SessionRecord): Buffer {
 
 /** `undefined` for a file that is damaged, cut off, or of another session. */
 export function decodeContent(file: Buffer, state: State): StoredSession | undefined {
-  const text = file.toString();
-  const end = text.indexOf("\n");
-  const line = text.slice(end + 1);
-  if (end === -1 || text.slice(0, end) !== sumOf(line)) return undefined;
-  let fields: unknown;
-  try {
-    fields = JSON.parse(line);
-  } catch {
-    return undefined;
-  }
-  if (!Array.isArray(fields)) return undefined;
-  const [handle, version, secretHash, userId, createdAt, payload]: unknown[] = fields;
+  const [handle, version, secretHash, userId, createdAt, payload] = fieldsOf(file);
   if (typeof handle !== "string" || version !== state.version || typeof secretHash !== "string") return undefined;
   if ((typeof userId !== "string" && userId !== null) || typeof createdAt !== "number") return undefined;
   if (typeof payload !== "string") return undefined;
   const { touchedAt, expiresAt } = state;
   return { handle, payload, version: state.version, secretHash, userId, createdAt, touchedAt, expiresAt };
+}
+
+/** Which session a payload is of, or was, and whose; `undefined` for nobody's, and for a damaged one. */
+export function decodeOwner(file: Buffer): { handle: string; userId: string } | undefined {
+  const [handle, , , userId] = fieldsOf(file);
+  return typeof handle === "string" && typeof userId === "string" ? { handle, userId } : undefined;
+}
+
+function fieldsOf(file: Buffer): unknown[] {
+  const text = file.toString();
+  const end = text.indexOf("\n");
+  const line = text.slice(end + 1);
+  if (end === -1 || text.slice(0, end) !== sumOf(line)) return [];
+  try {
+    const fields: unknown = JSON.parse(line);
+    return Array.isArray(fields) ? fields : [];
+  } catch {
+    return [];
+  }
 }
 
 function sumOf(line: string): string {

@@ -83,9 +83,11 @@ export async function makeRoot(folder: string): Promise<void> {
   await make();
 }
 
-export async function refuseLink(path: string): Promise<void> {
+/** Whether there is something, which is no link. */
+export async function refuseLink(path: string): Promise<boolean> {
   const stats = await unless(["ENOENT"], undefined, () => lstat(path));
   if (stats?.isSymbolicLink()) throw linkError(path);
+  return stats !== undefined;
 }
 
 /** `false` if there is no `from`. */

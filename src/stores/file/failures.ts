@@ -40,6 +40,12 @@ export function storeError(error: unknown, folder: string): unknown {
   return new SojournError(ours, `The session folder ${folder} ${what}.`, error);
 }
 
+/** What `stat` would say of a folder that was there before. */
+export function vanishedError(path: string): Error {
+  const message = `ENOENT: the folder of all sessions is gone, '${path}'`;
+  return Object.assign(new Error(message), { code: "ENOENT", syscall: "lstat", path });
+}
+
 export function linkError(path: string): Error {
   const message = `ELOOP: a symbolic link where a folder should be, '${path}'`;
   return Object.assign(new Error(message), { code: "ELOOP", syscall: "lstat", path });

@@ -47,9 +47,8 @@ export class Markers {
     await markIn([this.#bucketFolder(bucket)], name);
   }
 
-  /** A marker of `due` that was made before a touch may be somewhere else; `prune` meets it there. */
-  async drop(name: string, state: State): Promise<void> {
-    await this.dropUser(name, state.userName);
+  /** A marker that was made before a touch may be somewhere else; `prune` meets it there. */
+  async dropDue(name: string, state: State): Promise<void> {
     await remove(join(this.#bucketFolder(bucketOf(state.expiresAt)), name));
   }
 

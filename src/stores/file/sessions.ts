@@ -2,7 +2,7 @@ import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../../core/clock.ts";
 import type { SessionRecord, StoredSession } from "../store.ts";
-import { decodeContent, encodeContent } from "./content.ts";
+import { decodeContent, decodeOwner, encodeContent } from "./content.ts";
 import {
   makeFolder,
   mark,
@@ -16,8 +16,8 @@ import {
   syncNames,
   writeNew,
 } from "./disk.ts";
-import { unless } from "./failures.ts";
-import { isPayloadName, isSessionName, nameOfHandle, newName, parseState, type State } from "./names.ts";
+import { unless, vanishedError } from "./failures.ts";
+import { isPayloadName, isSessionName, nameOfHandle, nameOfUser, newName, parseState, type State } from "./names.ts";
 
 /** What a session's folder holds. */
 export interface Look {
@@ -41,6 +41,8 @@ const ABANDONED_MS = 3_600_000;
 export class Sessions {
   readonly #sessions: string;
   readonly #tmp: string;
+  /** Whether the folder of all sessions was ever there. */
+  #wasThere = false;
 
   constructor(root: string) {
     this.#sessions = join(root, "sessions");
@@ -49,6 +51,16 @@ export class Sessions {
 
   get folders(): readonly string[] {
     return [this.#sessions, this.#tmp];
+  }
+
+  /**
+   * A folder that was removed, or a disk that is not mounted any more, does not mean that there are no sessions.
+   *
+   * @throws what `storeError` makes STORE_UNAVAILABLE of, unless there never was a folder, as before the first session
+   */
+  async present(): Promise<void> {
+    if (await refuseLink(this.#sessions)) this.#wasThere = true;
+    else if (this.#wasThere) throw vanishedError(this.#sessions);
   }
 
   /**
@@ -70,6 +82,18 @@ export class Sessions {
     const session = decodeContent(file, state);
     // A file that was moved here from another session's folder is nobody's.
     return session !== undefined && nameOfHandle(session.handle) === name ? session : undefined;
+  }
+
+  /** Which users' sessions the payloads under a name are of, or in a folder that a writer has left. */
+  async owners(left: { name: string } | { path: string }): Promise<{ name: string; userName: string }[]> {
+    const folder = "path" in left ? left.path : this.#folder(left.name);
+    const owners: { name: string; userName: string }[] = [];
+    for (const payload of ((await namesIn(folder)) ?? []).filter(isPayloadName)) {
+      const file = await read(join(folder, payload));
+      const owner = file === undefined ? undefined : decodeOwner(file);
+      if (owner !== undefined) owners.push({ name: nameOfHandle(owner.handle), userName: nameOfUser(owner.userId) });
+    }
+    return owners;
   }
 
   /** Makes a session's folder out of sight; without its state where another session's is going to become it. Returns its path. */
@@ -166,25 +190,22 @@ export class Sessions {
         yield ((await namesIn(join(this.#sessions, shard))) ?? []).filter(isSessionName);
       }
     }
+    await this.present();
   }
 
-  /** Removes what writers that were killed have left. By the machine's own time, as files have it. */
-  async sweep(limit: number): Promise<void> {
-    const names = ((await namesIn(this.#tmp)) ?? []).slice(0, limit);
-    for (const name of names) {
+  /** Folders that writers that were killed have left, which `discard` removes. By the machine's own time, as files have it. */
+  async abandoned(most: number): Promise<string[]> {
+    const paths: string[] = [];
+    for (const name of ((await namesIn(this.#tmp)) ?? []).slice(0, most)) {
       const path = join(this.#tmp, name);
       const stats = await unless(["ENOENT"], undefined, () => stat(path));
-      if (stats === undefined || stats.mtimeMs > systemClock.now() - ABANDONED_MS) continue;
-      await this.discard(path);
+      if (stats !== undefined && stats.mtimeMs <= systemClock.now() - ABANDONED_MS) paths.push(path);
     }
+    return paths;
   }
 
   async #list(name: string): Promise<Look | undefined> {
-    const [names] = await Promise.all([
-      namesIn(this.#folder(name)),
-      refuseLink(this.#shard(name)),
-      refuseLink(this.#sessions),
-    ]);
+    const [names] = await Promise.all([namesIn(this.#folder(name)), refuseLink(this.#shard(name)), this.present()]);
     if (names === undefined) return undefined;
     const states = names.flatMap((file) => parseState(file) ?? []);
     // There is one; a backup that was unpacked over a living session may have brought others.

@@ -31,6 +31,8 @@ export const steps: readonly SchemaStep[] = [
       KEY by_user (user_id)
     ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC COMMENT='${comment}'`,
   ],
+  // By which a write whose reply was lost is known again, see `writeIds`.
+  (table, comment) => [`ALTER TABLE ${table} ADD COLUMN write_id BIGINT NOT NULL DEFAULT 0, COMMENT='${comment}'`],
 ];
 
 /** A quoted table name, with its database where one was given. */

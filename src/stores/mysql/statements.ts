@@ -15,18 +15,20 @@ export function statements(table: string) {
     load: statement(`SELECT ${RECORD} FROM ${table} WHERE handle = ? AND expires_at > ?`),
 
     insert: statement(`INSERT INTO ${table}
-      (handle, version, created_at, touched_at, expires_at, secret_hash, user_id, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`),
-    /** An expired record that nobody has pruned yet is no obstacle. */
+      (handle, version, created_at, touched_at, expires_at, secret_hash, user_id, payload, write_id)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+    /** An expired record that nobody has pruned yet is no obstacle, nor is what an earlier try has stored. */
     replaceExpired: statement(`UPDATE ${table} SET version = ?, created_at = ?, touched_at = ?, expires_at = ?,
-      secret_hash = ?, user_id = ?, payload = ? WHERE handle = ? AND expires_at <= ?`),
+      secret_hash = ?, user_id = ?, payload = ?, write_id = ? WHERE handle = ? AND (expires_at <= ? OR write_id = ?)`),
 
     update: statement(`UPDATE ${table} SET version = ?, created_at = ?, touched_at = ?, expires_at = ?, secret_hash = ?,
-      payload = ? ${comparing}`),
+      payload = ?, write_id = ? ${comparing}`),
     /** The row gets another name and other contents: one row at every instant. */
     replace: statement(`UPDATE ${table} SET handle = ?, version = ?, created_at = ?, touched_at = ?, expires_at = ?,
       secret_hash = ?, user_id = ?, payload = ? ${comparing}`),
     end: statement(`DELETE FROM ${table} ${comparing}`),
-    version: statement(`SELECT version FROM ${table} WHERE handle = ? AND expires_at > ?`),
+    /** What kept a change from being made; whether it is the one that an earlier try has made. */
+    found: statement(`SELECT write_id FROM ${table} WHERE handle = ? AND expires_at > ?`),
     isOwn: statement(`SELECT 1 FROM ${table} WHERE handle = ? AND secret_hash = ?`),
 
     touch: statement(`UPDATE ${table} SET touched_at = GREATEST(touched_at, ?), expires_at = GREATEST(expires_at, ?)
@@ -38,7 +40,7 @@ export function statements(table: string) {
 
     listAll: listing(""),
     listUser: listing("user_id = ? AND"),
-    countAll: statement(`SELECT COUNT(*) FROM ${table}`),
+    countAll: statement(`SELECT COUNT(*) FROM ${table} WHERE expires_at > ?`),
     countUser: statement(`SELECT COUNT(*) FROM ${table} WHERE user_id = ? AND expires_at > ?`),
 
     deleteSome: (ofUser: boolean, unexpired: boolean, limit: number) =>

@@ -31,6 +31,8 @@ export const steps: readonly SchemaStep[] = [
     `CREATE INDEX ON ${table} (used_period)`,
     `CREATE INDEX ON ${table} (user_id) WHERE user_id IS NOT NULL`,
   ],
+  // By which a write whose reply was lost is known again, see `writeIds`.
+  (table) => [`ALTER TABLE ${table} ADD COLUMN write_id bigint NOT NULL DEFAULT 0`],
 ];
 
 /** A quoted table name, with its schema where one was given. */

@@ -5,11 +5,15 @@ type Value = PostgresQuery["values"][number];
 
 /** Every statement on one table. Each is one round trip; what varies is bound. */
 export function statements(table: string, prepare: boolean) {
-  /** What an update does, or else why it did nothing: the row's version, none where there is no unexpired one. */
-  const comparing = (change: string) => `
-    WITH changed AS (${change} WHERE handle = $1 AND version = $2 AND expires_at > $3 RETURNING 1)
-    SELECT EXISTS (SELECT FROM changed), CASE WHEN NOT EXISTS (SELECT FROM changed)
-      THEN (SELECT version FROM ${table} WHERE handle = $1 AND expires_at > $3) END`;
+  /**
+   * Whether an update is done, by this try or by an earlier one; else why not: the row's version, none where there is no unexpired
+   * one.
+   */
+  const comparing = (change: string, isDone: string) => `
+    WITH changed AS (${change} WHERE handle = $1 AND version = $2 AND expires_at > $3 RETURNING 1),
+    found AS (SELECT version, write_id FROM ${table}
+      WHERE NOT EXISTS (SELECT FROM changed) AND handle = $1 AND expires_at > $3)
+    SELECT EXISTS (SELECT FROM changed) OR EXISTS (SELECT FROM found WHERE ${isDone}), (SELECT version FROM found)`;
 
   /** Newest use first. Within a period the last uses are sorted, so a page costs the periods that it reaches into. */
   const listing = (whose: string) => `
@@ -33,24 +37,27 @@ export function statements(table: string, prepare: boolean) {
   return {
     load: define("load", `SELECT ${RECORD} FROM ${table} WHERE handle = $1 AND expires_at > $2`),
 
-    /** An expired record that nobody has pruned yet is no obstacle; an unexpired one is left as it is. */
+    /** An expired record that nobody has pruned yet is no obstacle, nor is what an earlier try has stored; any other is left as it is. */
     create: define(
       "create",
       `INSERT INTO ${table} AS old
-        (handle, version, created_at, touched_at, expires_at, sweep_at, secret_hash, user_id, payload)
-      VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)
+        (handle, version, created_at, touched_at, expires_at, sweep_at, secret_hash, user_id, payload, write_id)
+      VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, $10)
       ON CONFLICT (handle) DO UPDATE SET version = $2, created_at = $3, touched_at = $4, expires_at = $5, sweep_at = $5,
-        secret_hash = $6, user_id = $7, payload = $8
-      WHERE old.expires_at <= $9 RETURNING 1`,
+        secret_hash = $6, user_id = $7, payload = $8, write_id = $10
+      WHERE old.expires_at <= $9 OR old.write_id = $10 RETURNING 1`,
     ),
 
     update: define(
       "update",
-      comparing(`UPDATE ${table} SET version = $4, created_at = $5, touched_at = $6, expires_at = $7,
-        sweep_at = LEAST(sweep_at, $7), secret_hash = $8, payload = $9`),
+      comparing(
+        `UPDATE ${table} SET version = $4, created_at = $5, touched_at = $6, expires_at = $7,
+        sweep_at = LEAST(sweep_at, $7), secret_hash = $8, payload = $9, write_id = $10`,
+        "write_id = $10",
+      ),
     ),
 
-    end: define("end", comparing(`DELETE FROM ${table}`)),
+    end: define("end", comparing(`DELETE FROM ${table}`, "false")),
 
     /**
      * The row gets another name and other contents: one row at every instant. Where it is not to be found, its new name may already be
@@ -58,8 +65,11 @@ export function statements(table: string, prepare: boolean) {
      */
     replace: define(
       "replace",
-      `${comparing(`UPDATE ${table} SET handle = $4, version = $5, created_at = $6, touched_at = $7, expires_at = $8,
-        sweep_at = $8, secret_hash = $9, user_id = $10, payload = $11`)},
+      `${comparing(
+        `UPDATE ${table} SET handle = $4, version = $5, created_at = $6, touched_at = $7, expires_at = $8,
+        sweep_at = $8, secret_hash = $9, user_id = $10, payload = $11`,
+        "false",
+      )},
       EXISTS (SELECT FROM ${table} WHERE handle = $4 AND secret_hash = $9)`,
     ),
 
@@ -74,7 +84,12 @@ export function statements(table: string, prepare: boolean) {
     listAll: define("list-all", listing("used_period <= $2")),
     listUser: define("list-user", listing("user_id = $2")),
 
-    countAll: define("count-all", `SELECT count(*) FROM ${table}`),
+    /** What is not due for a look is unexpired, as an index alone tells; the few others are looked at. */
+    countAll: define(
+      "count-all",
+      `SELECT (SELECT count(*) FROM ${table} WHERE sweep_at > $1) +
+        (SELECT count(*) FROM ${table} WHERE sweep_at <= $1 AND expires_at > $1)`,
+    ),
     countUser: define("count-user", `SELECT count(*) FROM ${table} WHERE user_id = $2 AND expires_at > $1`),
 
     deleteAll: define("delete-all", deleting("true")),

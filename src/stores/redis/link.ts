@@ -18,9 +18,10 @@ export class Link {
   #isConnected = false;
   #why: unknown;
   #waiters: ((isReady: boolean) => void)[] = [];
-  /** Commands without a reply, and when the first of them was sent or the last reply came. */
+  /** Commands without a reply, and how many have had one. */
   #pending = 0;
-  #quietSince = 0;
+  #heard = 0;
+  #stopListening: (() => void) | undefined;
 
   constructor({ connect }: Package, url: string, clock: Clock) {
     this.#clock = clock;
@@ -41,13 +42,34 @@ export class Link {
     });
   }
 
-  /** Whether a new link is needed: this one was ended, or has been silent for too long, and is ended now. */
+  /** Whether a new link is needed: this one was ended, or takes too long to connect, and is ended now. */
   get isSpent(): boolean {
-    const now = this.#clock.now();
-    const isStuck = this.#state === "opening" && now - this.#openingSince > CONNECT_TIMEOUT_MS;
-    const isSilent = this.#pending > 0 && now - this.#quietSince > STALLED_MS;
-    if (isStuck || isSilent) this.end();
+    if (this.#state === "opening" && this.#clock.now() - this.#openingSince > CONNECT_TIMEOUT_MS) this.end();
     return this.#state === "ended";
+  }
+
+  /**
+   * Gives a silent connection up, whether or not anybody sends anything more: so much may be waiting for it that nothing more is let
+   * through. By a timer, because the time of day may be set back.
+   */
+  #listen(): void {
+    if (this.#stopListening !== undefined) return;
+    const heard = this.#heard;
+    const cancel = this.#clock.after(STALLED_MS, () =>
+      // A turn later: after a stall of the event loop the timer comes before answers that are already in the socket.
+      setImmediate(() => {
+        if (this.#stopListening !== stop) return;
+        this.#stopListening = undefined;
+        if (this.#pending === 0 || this.#state === "ended") return;
+        if (this.#heard === heard) this.end();
+        else this.#listen();
+      }),
+    );
+    const stop = () => {
+      this.#stopListening = undefined;
+      cancel();
+    };
+    this.#stopListening = stop;
   }
 
   /** Whether it is connected: known at once, unless the first attempt since it was last connected is under way. */
@@ -64,8 +86,8 @@ export class Link {
   }
 
   async watch<T>(send: () => Promise<T>): Promise<T> {
-    if (this.#pending === 0) this.#quietSince = this.#clock.now();
     this.#pending++;
+    this.#listen();
     try {
       return await send();
     } catch (error) {
@@ -74,7 +96,8 @@ export class Link {
       throw error;
     } finally {
       this.#pending--;
-      this.#quietSince = this.#clock.now();
+      this.#heard++;
+      if (this.#pending === 0) this.#stopListening?.();
     }
   }
 
@@ -82,6 +105,7 @@ export class Link {
   end(): void {
     if (this.#state === "ended") return;
     this.#enter("ended");
+    this.#stopListening?.();
     this.client.destroy();
   }
 

@@ -53,15 +53,18 @@ export class Records {
   }
 
   async update(handle: string, record: SessionRecord, expectedVersion: number, now: number): Promise<UpdateResult> {
-    const forMs = record.expiresAt > now ? lifetime(record.expiresAt, now) : "0";
+    const isEnd = record.expiresAt <= now;
+    const forMs = isEnd ? "0" : lifetime(record.expiresAt, now);
     const args = [...this.#values(handle, record, now, forMs), timeField(expectedVersion)];
     let isRepeated = false;
     const reply = await this.#commands.run(UPDATE, this.#keysOf(handle), args, () => {
       isRepeated = true;
     });
     const result = RESULTS[numberOf(reply)];
-    // The first try may have been done, and somebody else may have come after it: a caller who merged would do it twice.
-    if (result === undefined || (result === "conflict" && isRepeated)) {
+    // The first try may have been done, and somebody else may have come after it: a caller who merged would do it twice. Or it may
+    // have ended the session itself, which is not the end that a caller takes for somebody's logout.
+    const isOwnPerhaps = isRepeated && (result === "conflict" || (result === "gone" && isEnd));
+    if (result === undefined || isOwnPerhaps) {
       throw new SojournError("STORE_UNAVAILABLE", "The connection to Redis was lost: the session may have been saved.");
     }
     return result;

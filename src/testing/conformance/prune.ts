@@ -36,10 +36,14 @@ export const prune: readonly Check[] = [
       const record = bench.record();
       await Promise.all(Array.from({ length: 25 }, (_, n) => bench.first.create(`handle${n}`, record)));
       bench.clock.advance(60_000 + LONG_EXPIRED_MS);
+      // A store may count what has expired until it is pruned, and one that does shows that no more than that went.
+      const before = await bench.second.count();
+      ok(before <= 25);
       ok((await bench.first.prune(10)) <= 10);
-      ok((await bench.second.count()) >= 15);
+      ok((await bench.second.count()) >= before - 10);
       ok((await bench.second.prune(1)) <= 1);
-      await pruneAll(bench.first);
+      ok((await bench.second.count()) >= before - 11);
+      ok((await pruneAll(bench.first)) <= 25);
       equal(await bench.second.count(), 0);
     },
   },
