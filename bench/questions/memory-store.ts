@@ -19,6 +19,9 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import type { SessionRecord } from "../../src/stores/store.ts";
+import type { Verdict } from "../lib/budget.ts";
+import type { Question } from "../lib/question.ts";
+import { digits, type Table } from "../lib/table.ts";
 
 /** One line of the answer. */
 export interface Row {
@@ -478,6 +481,37 @@ export async function measure({ sizes = [1_000, 1_000_000], only = "" } = {}): P
     }
   }
   return rows;
+}
+
+/** The contenders of the other questions are sites; these are stores, and all of them are always asked. */
+export const question: Question = {
+  title: "Bytes and pauses of sessions in memory, from a thousand to a million",
+  async ask({ quick, progress }) {
+    progress("stores in memory");
+    const rows = await measure({ sizes: quick ? [1_000] : [1_000, 1_000_000] });
+    const tables = new Map<string, Table & { rows: string[][] }>();
+    for (const { contender, sessions, question: asked, values } of rows) {
+      const title = `${contender}: ${sessions.toLocaleString("en")} sessions in memory`;
+      const table = tables.get(title) ?? { title, head: ["", "", "", "", ""], rows: [] };
+      tables.set(title, table);
+      table.rows.push([asked, ...values.map(digits)]);
+    }
+    return { tables: [...tables.values()], verdicts: quick ? [] : [bytesVerdict(rows)], plots: {}, data: rows };
+  },
+};
+
+function bytesVerdict(rows: readonly Row[]): Verdict {
+  const bytes = (contender: string) =>
+    rows.find((row) => row.contender === contender && row.sessions === 1_000_000 && row.question.startsWith("bytes"))
+      ?.values[0] ?? Number.NaN;
+  const ratio = bytes("sojourn") / bytes("express-session");
+  return {
+    what: "bytes a session, of a million",
+    against: "express-session's MemoryStore",
+    ratio: { low: ratio, median: ratio, high: ratio },
+    budget: "at most 0.85",
+    isMet: ratio <= 0.85,
+  };
 }
 
 if (import.meta.main) {
