@@ -6,16 +6,25 @@ import type { SessionRecord } from "../../src/stores/store.ts";
 /** All sessions end this long after the run; none expires in it. */
 const LIFETIME_MS = 86_400_000;
 
-/** The n-th session's handle: 22 characters in no order, as real ones are. */
+/** The n-th session's handle: random to look at, as real ones are, and the same in every process. */
 export function handleOf(n: number): string {
-  return hash("sha256", `session ${n}`, "base64url").slice(0, 22);
+  return hash("sha256", `session ${n}`, "buffer").toString("base64url", 0, 16);
 }
 
-/** 500 characters each. */
-const payloads = Array.from({ length: 256 }, (_, n) =>
-  `[[1767225600000],"views",3,"cart",120]\n${n.toString().padStart(8, "0").repeat(56)}`.padEnd(500, "."),
-);
-const secretHash = hash("sha256", "secret", "base64url");
+/** Of every session. */
+const secret = "s".repeat(32);
+const secretHash = hash("sha256", secret, "base64url");
+
+/** What opens the n-th session where no key is configured. */
+export function tokenOf(n: number): string {
+  return `${handleOf(n)}.${secret}`;
+}
+
+/** Some 500 characters each: two small properties, and a large one that requests leave alone. */
+const payloads = Array.from({ length: 256 }, (_, n) => {
+  const [views, cart] = [String(100 + n), JSON.stringify(n.toString().padStart(8, "0").repeat(56))];
+  return `[0,"views",${views.length},"cart",${cart.length}]\n${views}${cart}`;
+});
 
 /** Made in nanoseconds. Each version has another payload: SQLite logs only what changes. */
 export function recordOf(n: number, version: number): SessionRecord {
