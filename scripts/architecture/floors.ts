@@ -76,6 +76,7 @@ export const floors: readonly Floor[] = [
       "node:tls",
       "node:url",
       "node:util",
+      "node:worker_threads",
       "node:zlib",
       "node:crypto",
     ],

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
+import { CheckpointThread } from "./sqlite/checkpoint-thread.ts";
 import { Commits, type Footprint } from "./sqlite/commits.ts";
 import {
   configure,
@@ -15,6 +16,7 @@ import { isBusy, storeError } from "./sqlite/failures.ts";
 import { Records } from "./sqlite/records.ts";
 import { checkedTable, migrate } from "./sqlite/schema.ts";
 import { Upkeep } from "./sqlite/upkeep.ts";
+import { WriteLock } from "./sqlite/write-lock.ts";
 import type {
   IndexedStore,
   ReplaceResult,
@@ -107,8 +109,13 @@ export class SqliteStore implements IndexedStore {
       const durable = patiently(patienceMs, () => configure(database, durability));
       patiently(patienceMs, () => migrate(database, table));
       this.capabilities = { durable, shared: durable !== "no", atomicUpdate: true, indexed: true };
-      this.#upkeep = new Upkeep(database, fileOf(database), clock);
-      this.#commits = new Commits({ database, upkeep: this.#upkeep, clock, place, patienceMs });
+      const file = fileOf(database);
+      const lock = new WriteLock(database, clock);
+      // Only for a connection of our own: the thread has this SQLite, and two of them must not open one file in one process
+      // (https://www.sqlite.org/howtocorrupt.html, 2.2.1). Nor may an application's statements come into a lock that is held.
+      const thread = this.#ownsDatabase && file !== "" ? new CheckpointThread(file) : undefined;
+      this.#upkeep = new Upkeep({ database, file, clock, lock, thread });
+      this.#commits = new Commits({ database, lock, upkeep: this.#upkeep, clock, place, patienceMs });
       this.#records = new Records(database, table, place);
     } catch (error) {
       if (this.#ownsDatabase) database.close();
@@ -209,11 +216,14 @@ export class SqliteStore implements IndexedStore {
 
   /** Writes what waits, checkpoints the log, and closes the database unless it was handed over. */
   close(): Promise<void> {
-    this.#closing ??= this.#commits.drain().then(() => {
-      this.#upkeep.close();
-      if (this.#ownsDatabase) this.#database.close();
-    });
+    this.#closing ??= this.#end();
     return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    await this.#commits.drain();
+    await this.#upkeep.close();
+    if (this.#ownsDatabase) this.#database.close();
   }
 
   async #scan(newest: Newest): Promise<Newest> {

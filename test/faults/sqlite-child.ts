@@ -1,9 +1,10 @@
 import { writeSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { DatabaseSync } from "node:sqlite";
+import { CheckpointThread } from "../../src/stores/sqlite/checkpoint-thread.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import type { SessionRecord } from "../../src/stores/store.ts";
-import { nextVersion, recordOf } from "./sqlite-history.ts";
+import { largeRecordOf, nextVersion, recordOf } from "./sqlite-history.ts";
 
 /** What another process does to a database: `node sqlite-child.ts <task> <path>`. One line says that a step is done. */
 
@@ -39,6 +40,22 @@ async function writeUntilKilled(): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: 12 }, (_, n) => write(`handle${n}`)));
+}
+
+/** Writes so much that a thread checkpoints beside it, and says so before each time; in between, every acknowledged version. */
+async function writeLargeUntilKilled(): Promise<void> {
+  const { checkpoint } = CheckpointThread.prototype;
+  CheckpointThread.prototype.checkpoint = function () {
+    say("checkpoint");
+    return checkpoint.call(this);
+  };
+  const store = new SqliteStore(path);
+  for (let version = store.load("large")?.version ?? 0; ; version++) {
+    const next = largeRecordOf(version + 1);
+    const done = version === 0 ? await store.create("large", next) : await store.update("large", next, version);
+    if (done !== true && done !== "ok") throw new Error("another writer?");
+    say(`${version + 1}`);
+  }
 }
 
 /** Adds 1 to the payload 200 times, by compare and set. */
@@ -96,6 +113,7 @@ async function waitAlone(): Promise<void> {
 
 const tasks: Readonly<Record<string, () => Promise<unknown>>> = {
   writeUntilKilled,
+  writeLargeUntilKilled,
   increment,
   openAtOnce,
   lock,

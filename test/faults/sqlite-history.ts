@@ -18,3 +18,8 @@ export function recordOf(handle: string, version: number): SessionRecord {
     expiresAt: 4_000_000_000_000 + version,
   };
 }
+
+/** 16 pages, all of which change with each version. */
+export function largeRecordOf(version: number): SessionRecord {
+  return { ...recordOf("large", 1), payload: `${version}`.padEnd(8).repeat(8_000), version };
+}

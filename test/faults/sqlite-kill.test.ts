@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { temporaryFolder } from "../stores/temporary-folder.ts";
-import { nextVersion, recordOf } from "./sqlite-history.ts";
+import { largeRecordOf, nextVersion, recordOf } from "./sqlite-history.ts";
 import { start } from "./sqlite-processes.ts";
 
 const handles = Array.from({ length: 12 }, (_, n) => `handle${n}`);
@@ -51,4 +51,31 @@ describe("kill -9 of a process that writes", { concurrency: true }, () => {
       t.diagnostic(`${acknowledged} acknowledged writes`);
     });
   }
+});
+
+test("kill -9 while a thread checkpoints: all that was acknowledged is there, and nothing is torn", async (t) => {
+  const { folder, remove } = temporaryFolder();
+  t.after(remove);
+  const path = join(folder, "sessions.db");
+  for (let kill = 0; kill < 12; kill++) {
+    const writer = start("writeLargeUntilKilled", path);
+    let acknowledged = 0;
+    let checkpoints = 0;
+    for (let line = await writer.lines.next(); line.done !== true; line = await writer.lines.next()) {
+      if (line.value !== "checkpoint") acknowledged = Number(line.value);
+      // Anywhere in the first rounds of one.
+      else if (++checkpoints === 1) setTimeout(() => writer.process.kill("SIGKILL"), Math.random() * 60);
+    }
+    equal(await writer.ended, null, "the writer was killed, and did not fail");
+    ok(checkpoints > 0);
+    const store = new SqliteStore(path);
+    const record = store.load("large");
+    const version = record?.version ?? 0;
+    ok(version === acknowledged || version === acknowledged + 1, `${version} after ${acknowledged} was acknowledged`);
+    deepEqual(record, largeRecordOf(version));
+    await store.close();
+  }
+  const raw = new DatabaseSync(path);
+  deepEqual({ ...raw.prepare("PRAGMA integrity_check").get() }, { integrity_check: "ok" });
+  raw.close();
 });
