@@ -13,6 +13,8 @@ export interface Contender {
   over?: "bare-express" | "bare-fastify";
   /** The session is the cookie: a server remembers nothing. */
   stateless?: true;
+  /** It keeps its sessions in a server, which it starts for itself. */
+  server?: "Redis" | "PostgreSQL" | "MariaDB";
   /** What a reader of the table has to know. */
   note?: string;
   /** Why it can't run on this machine, such as a server that isn't there. A failure of any other kind fails the run. */
@@ -24,6 +26,8 @@ export interface Contender {
 /** An application that is open. */
 export interface Site {
   listener: RequestListener;
+  /** How many commands its store has sent to its server since the first call, by the server's own account. */
+  commands?: () => Promise<number>;
   close(): Awaitable<unknown>;
 }
 
