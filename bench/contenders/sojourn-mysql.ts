@@ -1,3 +1,4 @@
+import { systemClock } from "../../src/core/clock.ts";
 import { MysqlStore } from "../../src/stores/mysql.ts";
 import type { Contender } from "../lib/contender.ts";
 import { missing, startMysql } from "../lib/servers.ts";
@@ -9,9 +10,9 @@ export const contender: Contender = {
   over: "bare-express",
   server: "MariaDB",
   missing: missing.mysql,
-  async open(data) {
+  async open(data, clock = systemClock) {
     const server = await startMysql();
     const store = new MysqlStore(server.url);
-    return { ...sojournSite(data, { store }, server.stop), commands: server.commands };
+    return { ...sojournSite(data, { store, clock }, server.stop), commands: server.commands };
   },
 };

@@ -1,3 +1,4 @@
+import { systemClock } from "../../src/core/clock.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import type { Contender } from "../lib/contender.ts";
 import { missing, startPostgres } from "../lib/servers.ts";
@@ -9,9 +10,9 @@ export const contender: Contender = {
   over: "bare-express",
   server: "PostgreSQL",
   missing: missing.postgres,
-  async open(data) {
+  async open(data, clock = systemClock) {
     const server = await startPostgres();
     const store = new PostgresStore(server.url);
-    return { ...sojournSite(data, { store }, server.stop), commands: server.commands };
+    return { ...sojournSite(data, { store, clock }, server.stop), commands: server.commands };
   },
 };

@@ -1,3 +1,4 @@
+import { systemClock } from "../../src/core/clock.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
 import type { Contender } from "../lib/contender.ts";
 import { missing, startRedis } from "../lib/servers.ts";
@@ -9,9 +10,9 @@ export const contender: Contender = {
   over: "bare-express",
   server: "Redis",
   missing: missing.redis,
-  async open(data) {
+  async open(data, clock = systemClock) {
     const server = await startRedis();
     const store = new RedisStore(server.url);
-    return { ...sojournSite(data, { store }, server.stop), commands: server.commands };
+    return { ...sojournSite(data, { store, clock }, server.stop), commands: server.commands };
   },
 };

@@ -1,4 +1,5 @@
 import type { RequestListener } from "node:http";
+import type { Clock } from "../../src/core/clock.ts";
 import type { SessionData } from "./session-data.ts";
 
 export type Awaitable<T> = T | Promise<T>;
@@ -19,8 +20,8 @@ export interface Contender {
   note?: string;
   /** Why it can't run on this machine, such as a server that isn't there. A failure of any other kind fails the run. */
   missing?(): Awaitable<string | undefined>;
-  /** A fresh application, with the routes of {@link Uses}; `fill` puts `data` into a session. */
-  open(data: SessionData): Awaitable<Site>;
+  /** A fresh application, with the routes of {@link Uses}; `fill` puts `data` into a session. Its sessions go by the clock, where it can be told. */
+  open(data: SessionData, clock?: Clock): Awaitable<Site>;
 }
 
 /** An application that is open. */

@@ -61,12 +61,14 @@ export async function startPostgres(): Promise<Server> {
 /** MariaDB, as it comes: every commit is synced to the disk. */
 export async function startMysql(): Promise<Server> {
   const mysql = await PrivateMariadb.start();
-  let own = 0;
+  const ends = ["begin", "commit", "rollback"].map((name) => `'Com_${name}'`);
   return {
     url: mysql.url(),
     async commands() {
-      const [row] = await mysql.query("SHOW GLOBAL STATUS LIKE 'Questions'");
-      return Number(row?.["Value"]) - ++own;
+      const rows = await mysql.query(
+        `SHOW GLOBAL STATUS WHERE Variable_name IN ('Com_stmt_execute', ${ends.join(", ")})`,
+      );
+      return rows.reduce((sum, row) => sum + Number(row["Value"]), 0);
     },
     stop: () => mysql.stop(),
   };
