@@ -50,6 +50,8 @@ export interface Uses<Req, Res> {
   logout(req: Req, res: Res): unknown;
   /** Who is logged in. */
   who(req: Req, res: Res): unknown;
+  /** Counts `views` up by one whatever others do meanwhile, where the library can do that. */
+  increment?: (req: Req) => unknown;
 }
 
 /** The routes, in the order in which they are declared. */

@@ -23,6 +23,11 @@ export function keylessSite(
       ...propertyUses(data),
       login: (req) => live(req).login("alice"),
       logout: (req) => live(req).logout(),
+      increment: (req) =>
+        live(req).update((session) => {
+          const properties = session as unknown as Record<string, unknown>;
+          properties["views"] = Number(properties["views"]) + 1;
+        }),
     },
     async () => {
       await sessions.close();
