@@ -113,11 +113,18 @@ async function answer(call: Call): Promise<Reply> {
     case "close":
       return await close();
     case "serve":
-      serving = await serve(contender, call.bytes, call.sessions);
+      serving = await serve(contender, call.settings);
       return serving.served;
+    case "cpu":
+      return cpuMicroseconds();
     case "stopServing":
       return await serving?.close(call.writes);
   }
+}
+
+function cpuMicroseconds(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
 }
 
 process.on("message", (call: Call) => {

@@ -22,6 +22,8 @@ export type Kind = keyof typeof KINDS;
 const ROUND_SECONDS = 1;
 const ROUNDS = 5;
 const WARM_UP_ROUNDS = 1;
+/** In process, for each contender, all kinds. */
+const WARM_UP_MS = 3_500;
 const BYTES = 200;
 /** So many that no two requests under way write to one session. */
 const SESSIONS = 512;
@@ -49,7 +51,12 @@ interface Runner {
   file: string;
   about: Described;
   /** Round by round, all kinds. */
-  loads: Map<Kind, Load[]>;
+  loads: Map<Kind, MeasuredLoad[]>;
+}
+
+interface MeasuredLoad extends Load {
+  /** Of the application's process, a request. */
+  cpuMicroseconds: number;
 }
 
 export async function race(about: Race, options: AskOptions): Promise<Findings> {
@@ -73,11 +80,13 @@ async function run(files: readonly string[], kinds: readonly Kind[], options: As
   const whole = async (members: Parameters<Parameters<typeof withFleet>[1]>[0]): Promise<Runner[]> => {
     const runners = members.map((member) => {
       const { file, about } = member;
-      return { member, file, about, loads: new Map<Kind, Load[]>(), origin: "", cookies: "", writes: 0 };
+      return { member, file, about, loads: new Map<Kind, MeasuredLoad[]>(), origin: "", cookies: "", writes: 0 };
     });
     const ready = runners.filter(({ about }) => about.missing === undefined);
+    const warmUp = kinds.map((kind) => ({ ...KINDS[kind], ms: options.quick ? 0 : WARM_UP_MS / kinds.length }));
     for (const runner of ready) {
-      const { port, cookies } = await runner.member.serve(BYTES, SESSIONS);
+      options.progress(`End to end: ${runner.about.name} starts`);
+      const { port, cookies } = await runner.member.serve({ bytes: BYTES, sessions: SESSIONS, warmUp });
       runner.member.move(CORES.application);
       runner.origin = `http://127.0.0.1:${port}`;
       runner.cookies = cookieFile(folder.path, runner.file, cookies);
@@ -88,9 +97,11 @@ async function run(files: readonly string[], kinds: readonly Kind[], options: As
       for (let round = -warmUps; round < rounds; round++) {
         for (const runner of inTurn(ready, round + warmUps)) {
           const loads = runner.loads.get(kind) ?? [];
+          const before = await runner.member.cpuMicroseconds();
           const result = await load(runner.origin + path, cookie ? runner.cookies : anonymous, ROUND_SECONDS);
+          const cpuMicroseconds = ((await runner.member.cpuMicroseconds()) - before) / result.requests;
           if (kind === "write") runner.writes += result.requests;
-          runner.loads.set(kind, round < 0 ? loads : [...loads, result]);
+          runner.loads.set(kind, round < 0 ? loads : [...loads, { ...result, cpuMicroseconds }]);
         }
       }
     }
@@ -135,6 +146,11 @@ class Results {
           },
         ),
         this.#table(
+          "Processor time of the application for one request: what else runs on the machine changes it least",
+          "microseconds",
+          (loads) => digits(median(loads, "cpuMicroseconds")),
+        ),
+        this.#table(
           "Time to answer, p50 / p99",
           "milliseconds",
           (loads) => `${digits(median(loads, "p50Ms"))} / ${digits(median(loads, "p99Ms"))}`,
@@ -150,7 +166,7 @@ class Results {
   #table(
     title: string,
     unit: string,
-    cell: (loads: Load[], file: string, kind: Kind) => string,
+    cell: (loads: MeasuredLoad[], file: string, kind: Kind) => string,
     notes: string[] = [],
   ): Table {
     return {
@@ -204,6 +220,6 @@ class Results {
   }
 }
 
-function median(loads: readonly Load[], what: "rate" | "p50Ms" | "p99Ms"): number {
+function median(loads: readonly MeasuredLoad[], what: keyof MeasuredLoad): number {
   return spread(loads.map((load) => load[what])).median;
 }

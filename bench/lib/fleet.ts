@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, fork } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Batch, Call, Described, Prepared, Served, Work } from "./messages.ts";
+import type { Batch, Call, Described, Prepared, Served, ServeSettings, Work } from "./messages.ts";
 
 const folder = join(import.meta.dirname, "../contenders");
 
@@ -58,8 +58,13 @@ export class Member {
     return this.#call<void>({ method: "close" });
   }
 
-  serve(bytes: number, sessions: number): Promise<Served> {
-    return this.#call<Served>({ method: "serve", bytes, sessions });
+  serve(settings: ServeSettings): Promise<Served> {
+    return this.#call<Served>({ method: "serve", settings });
+  }
+
+  /** Of all its threads, since it started. */
+  cpuMicroseconds(): Promise<number> {
+    return this.#call<number>({ method: "cpu" });
   }
 
   stopServing(writes: number): Promise<void> {

@@ -6,9 +6,10 @@ export type Call =
   | { method: "prepare"; work: Work }
   | { method: "batch"; requests: number }
   | { method: "close" }
-  | { method: "serve"; bytes: number; sessions: number }
+  | { method: "serve"; settings: ServeSettings }
+  | { method: "cpu" }
   | { method: "stopServing"; writes: number };
-export type Reply = Described | Prepared | Batch | Served | undefined | void;
+export type Reply = number | Described | Prepared | Batch | Served | undefined | void;
 
 export interface Described extends Pick<Contender, "name" | "kind"> {
   over: Contender["over"] | undefined;
@@ -38,6 +39,14 @@ export interface Batch {
   requests: number;
   /** User and system time of the process with all its threads: collecting garbage and compiling too. */
   cpuMicroseconds: number;
+}
+
+export interface ServeSettings {
+  /** How much each session holds. */
+  bytes: number;
+  sessions: number;
+  /** In process, before it listens: compiling goes on for some 30,000 requests. */
+  warmUp: readonly { path: string; cookie: boolean; ms: number }[];
 }
 
 /** Where an application listens, and the header of each session's client. */
