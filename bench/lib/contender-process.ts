@@ -3,6 +3,7 @@ import { check, filled } from "./check.ts";
 import { Connection } from "./connection.ts";
 import type { Contender, Site } from "./contender.ts";
 import type { Batch, Call, Described, Prepared, Reply, Work } from "./messages.ts";
+import { type Serving, serve } from "./serving.ts";
 import { SessionData } from "./session-data.ts";
 
 /**
@@ -28,10 +29,11 @@ interface Open {
   failed: number;
 }
 let open: Open | undefined;
+let serving: Serving | undefined;
 
 async function describe(): Promise<Described> {
-  const { name, kind, over, stateless = false, note } = contender;
-  return { name, kind, over, stateless, note, missing: await contender.missing?.() };
+  const { name, kind, over, stateless = false, server, note } = contender;
+  return { name, kind, over, stateless, server, note, missing: await contender.missing?.() };
 }
 
 /** Opens a fresh application, checks it, fills its sessions, and warms it up. */
@@ -110,7 +112,19 @@ async function answer(call: Call): Promise<Reply> {
       return await batch(call.requests);
     case "close":
       return await close();
+    case "serve":
+      serving = await serve(contender, call.settings);
+      return serving.served;
+    case "cpu":
+      return cpuMicroseconds();
+    case "stopServing":
+      return await serving?.close(call.writes);
   }
+}
+
+function cpuMicroseconds(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
 }
 
 process.on("message", (call: Call) => {
@@ -121,3 +135,5 @@ process.on("message", (call: Call) => {
   );
 });
 process.on("disconnect", () => process.exit());
+// With its servers, if it has started any.
+process.on("SIGTERM", () => process.exit());

@@ -1,4 +1,5 @@
 import type { RequestListener } from "node:http";
+import type { Clock } from "../../src/core/clock.ts";
 import type { SessionData } from "./session-data.ts";
 
 export type Awaitable<T> = T | Promise<T>;
@@ -13,17 +14,21 @@ export interface Contender {
   over?: "bare-express" | "bare-fastify";
   /** The session is the cookie: a server remembers nothing. */
   stateless?: true;
+  /** It keeps its sessions in a server, which it starts for itself. */
+  server?: "Redis" | "PostgreSQL" | "MariaDB";
   /** What a reader of the table has to know. */
   note?: string;
   /** Why it can't run on this machine, such as a server that isn't there. A failure of any other kind fails the run. */
   missing?(): Awaitable<string | undefined>;
-  /** A fresh application, with the routes of {@link Uses}; `fill` puts `data` into a session. */
-  open(data: SessionData): Awaitable<Site>;
+  /** A fresh application, with the routes of {@link Uses}; `fill` puts `data` into a session. Its sessions go by the clock, where it can be told. */
+  open(data: SessionData, clock?: Clock): Awaitable<Site>;
 }
 
 /** An application that is open. */
 export interface Site {
   listener: RequestListener;
+  /** How many commands its store has sent to its server since the first call, by the server's own account. */
+  commands?: () => Promise<number>;
   close(): Awaitable<unknown>;
 }
 
@@ -45,6 +50,8 @@ export interface Uses<Req, Res> {
   logout(req: Req, res: Res): unknown;
   /** Who is logged in. */
   who(req: Req, res: Res): unknown;
+  /** Counts `views` up by one whatever others do meanwhile, where the library can do that. */
+  increment?: (req: Req) => unknown;
 }
 
 /** The routes, in the order in which they are declared. */

@@ -38,7 +38,9 @@ export async function measureCpu(cases: readonly Case[], options: AskOptions): P
     ? { warmUpMs: 0, batchMs: 1, rounds: 2 }
     : { warmUpMs: WARM_UP_OF_CASE_MS, batchMs: BATCH_MS, rounds: ROUNDS };
   const bare = contenderFiles.filter((file) => file.startsWith("bare-"));
-  return await withFleet([...new Set([...bare, ...contenders])], async (members) => {
+  return await withFleet([...new Set([...bare, ...contenders])], async (started) => {
+    // Servers' work would not be seen.
+    const members = started.filter(({ about }) => about.server === undefined);
     const running = members.filter(({ about }) => about.missing === undefined);
     const costs = new CpuCosts(members);
     if (!quick) {

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import express, { type Request, type RequestHandler, type Response } from "express";
 import { type Awaitable, isPromise, ROUTES, type Site, type Uses } from "./contender.ts";
 import type { SessionData } from "./session-data.ts";
@@ -18,6 +19,32 @@ export function expressSite(
       return isPromise(value) ? value.then((settled) => answer(res, settled)) : answer(res, value);
     });
   }
+  const { increment } = uses;
+  if (increment !== undefined)
+    app.get("/increment", async (req, res) => {
+      await setTimeout(Number(req.query["ms"]));
+      answer(res, await increment(req));
+    });
+  // Handlers that take their time between reading a session and writing to it, as those that ask a database do.
+  app.get("/late/put", async (req, res) => {
+    const session = sessionOf(req);
+    const before = session["views"];
+    await setTimeout(Number(req.query["ms"]));
+    session[String(req.query["name"])] = true;
+    answer(res, before);
+  });
+  app.get("/late/write", async (req, res) => {
+    const session = sessionOf(req);
+    const views = Number(session["views"]) + 1;
+    await setTimeout(Number(req.query["ms"]));
+    session["views"] = views;
+    answer(res, views);
+  });
+  app.get("/put", (req, res) => {
+    sessionOf(req)[String(req.query["name"])] = true;
+    answer(res, "done");
+  });
+  app.get("/names", (req, res) => answer(res, JSON.stringify(Object.keys(sessionOf(req)))));
   return { listener: app, close };
 }
 

@@ -1,8 +1,8 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, execFileSync, fork } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Batch, Call, Described, Prepared, Work } from "./messages.ts";
+import type { Batch, Call, Described, Prepared, Served, ServeSettings, Work } from "./messages.ts";
 
 const folder = join(import.meta.dirname, "../contenders");
 
@@ -19,10 +19,13 @@ export class Member {
   #errors = "";
   #described: Described | undefined;
 
-  private constructor(file: string) {
+  private constructor(file: string, core: number | undefined) {
     this.file = file;
+    const flags = ["--disable-warning=ExperimentalWarning"];
     this.#child = fork(join(import.meta.dirname, "contender-process.ts"), [file], {
-      execArgv: ["--disable-warning=ExperimentalWarning"],
+      ...(core === undefined
+        ? { execArgv: flags }
+        : { execPath: "taskset", execArgv: ["-c", String(core), process.execPath, ...flags] }),
       env: { ...process.env, NODE_ENV: "production" },
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
@@ -31,8 +34,9 @@ export class Member {
     });
   }
 
-  static async start(file: string): Promise<Member> {
-    const member = new Member(file);
+  /** @param core where it and what it starts run, until it is moved */
+  static async start(file: string, core?: number): Promise<Member> {
+    const member = new Member(file, core);
     member.#described = await member.#call<Described>({ method: "describe" });
     return member;
   }
@@ -52,6 +56,24 @@ export class Member {
 
   close(): Promise<void> {
     return this.#call<void>({ method: "close" });
+  }
+
+  serve(settings: ServeSettings): Promise<Served> {
+    return this.#call<Served>({ method: "serve", settings });
+  }
+
+  /** Of all its threads, since it started. */
+  cpuMicroseconds(): Promise<number> {
+    return this.#call<number>({ method: "cpu" });
+  }
+
+  stopServing(writes: number): Promise<void> {
+    return this.#call<void>({ method: "stopServing", writes });
+  }
+
+  /** All of its threads, and not what it has started. */
+  move(core: number): void {
+    execFileSync("taskset", ["-acp", String(core), String(this.#child.pid)], { stdio: "ignore" });
   }
 
   async stop(): Promise<void> {
@@ -79,8 +101,12 @@ export class Member {
 }
 
 /** Starts these contenders, does the work, and ends their processes whatever happens. */
-export async function withFleet<T>(files: readonly string[], work: (members: Member[]) => Promise<T>): Promise<T> {
-  const starting = files.map((file) => Member.start(file));
+export async function withFleet<T>(
+  files: readonly string[],
+  work: (members: Member[]) => Promise<T>,
+  core?: number,
+): Promise<T> {
+  const starting = files.map((file) => Member.start(file, core));
   try {
     return await work(await Promise.all(starting));
   } finally {

@@ -5,12 +5,16 @@ export type Call =
   | { method: "describe" }
   | { method: "prepare"; work: Work }
   | { method: "batch"; requests: number }
-  | { method: "close" };
-export type Reply = Described | Prepared | Batch | undefined | void;
+  | { method: "close" }
+  | { method: "serve"; settings: ServeSettings }
+  | { method: "cpu" }
+  | { method: "stopServing"; writes: number };
+export type Reply = number | Described | Prepared | Batch | Served | undefined | void;
 
 export interface Described extends Pick<Contender, "name" | "kind"> {
   over: Contender["over"] | undefined;
   stateless: boolean;
+  server: Contender["server"] | undefined;
   note: string | undefined;
   missing: string | undefined;
 }
@@ -35,4 +39,18 @@ export interface Batch {
   requests: number;
   /** User and system time of the process with all its threads: collecting garbage and compiling too. */
   cpuMicroseconds: number;
+}
+
+export interface ServeSettings {
+  /** How much each session holds. */
+  bytes: number;
+  sessions: number;
+  /** In process, before it listens: compiling goes on for some 30,000 requests. */
+  warmUp: readonly { path: string; cookie: boolean; ms: number }[];
+}
+
+/** Where an application listens, and the header of each session's client. */
+export interface Served {
+  port: number;
+  cookies: string[];
 }

@@ -1,12 +1,21 @@
 import { randomBytes } from "node:crypto";
 import { type LiveSession, type SessionOptions, session } from "../../src/index.ts";
-import type { Site } from "./contender.ts";
+import type { Awaitable, Site } from "./contender.ts";
 import { expressSite, propertyUses } from "./express-site.ts";
 import type { SessionData } from "./session-data.ts";
 
 /** Sojourn as its README has it, with a key. */
-export function sojournSite(data: SessionData, options: SessionOptions, cleanUp: () => void = () => undefined): Site {
-  const sessions = session({ secret: randomBytes(32).toString("base64url"), ...options });
+export function sojournSite(data: SessionData, options: SessionOptions, cleanUp?: () => Awaitable<unknown>): Site {
+  return keylessSite(data, { secret: randomBytes(32).toString("base64url"), ...options }, cleanUp);
+}
+
+/** Without a key, if none is given: tokens have no MAC. */
+export function keylessSite(
+  data: SessionData,
+  options: SessionOptions,
+  cleanUp: () => Awaitable<unknown> = () => undefined,
+): Site {
+  const sessions = session(options);
   const live = (req: object) => (req as { session: LiveSession }).session;
   return expressSite(
     [sessions],
@@ -14,10 +23,15 @@ export function sojournSite(data: SessionData, options: SessionOptions, cleanUp:
       ...propertyUses(data),
       login: (req) => live(req).login("alice"),
       logout: (req) => live(req).logout(),
+      increment: (req) =>
+        live(req).update((session) => {
+          const properties = session as unknown as Record<string, unknown>;
+          properties["views"] = Number(properties["views"]) + 1;
+        }),
     },
     async () => {
       await sessions.close();
-      cleanUp();
+      await cleanUp();
     },
   );
 }
