@@ -7,7 +7,9 @@ import { Writable } from "node:stream";
 import express, { type Request } from "express";
 import { type LiveSession, session } from "../../src/index.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
+import type { Question } from "../lib/question.ts";
 import { fillFile, handleOf, recordOf, tokenOf } from "../lib/sqlite-file.ts";
+import { digits } from "../lib/table.ts";
 
 /**
  * What the store's calls cost with 1,000 sessions stored and with 1,000,000, of 500 characters, asked for in no order. In one process and in turns; writes
@@ -66,6 +68,32 @@ export async function measure(options: { rounds?: number; small?: number; large?
     rmSync(folder, { recursive: true });
   }
 }
+
+/** Of a request. */
+const MOST = 1.5;
+
+export const question: Question = {
+  title,
+  async ask({ quick, progress }) {
+    progress("a million sessions in SQLite");
+    const rows = await measure(quick ? { rounds: 1, small: 100, large: 1_000 } : {});
+    const table = {
+      title,
+      head: ["microseconds", "a thousand", "a million", "ratio"],
+      rows: rows.map(({ operation, small, large, ratio }) => [operation, ...[small, large, ratio].map(digits)]),
+    };
+    const verdicts = rows
+      .filter(({ operation }) => operation.startsWith("request"))
+      .map(({ operation, ratio }) => ({
+        what: `SQLite, a million: ${operation}`,
+        against: "a thousand",
+        ratio: { low: ratio, median: ratio, high: ratio },
+        budget: `at most ${MOST}`,
+        isMet: ratio <= MOST,
+      }));
+    return { tables: [table], verdicts: quick ? [] : verdicts, plots: {}, data: rows };
+  },
+};
 
 /** A store of so many sessions; each operation tells the microseconds that a call took. */
 async function opened(path: string, count: number) {

@@ -6,7 +6,10 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { DatabaseSync } from "node:sqlite";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
+import type { Verdict } from "../lib/budget.ts";
+import type { Question } from "../lib/question.ts";
 import { fillFile, handleOf, recordOf } from "../lib/sqlite-file.ts";
+import { digits } from "../lib/table.ts";
 
 /**
  * Updates of 500-character sessions a second, each acknowledged after its commit, and how long each waited: by writers in a process,
@@ -238,6 +241,51 @@ function overBareLoop(share: Share) {
     }
   };
   return { close: () => database.close(), writeFor };
+}
+
+export const question: Question = {
+  title,
+  async ask({ quick, progress }) {
+    progress("writers of SQLite");
+    const rows = await measure(quick ? { rounds: 1, seconds: 0.05, sessions: 1_000, only: "64 1" } : {});
+    const table = {
+      title,
+      head: ["", "writers", "processes", "durability", "a second", "p50 ms", "p99 ms", "longest ms", "loop stood ms"],
+      rows: rows.map((row) => [
+        row.name,
+        String(row.writers),
+        String(row.processes),
+        row.durability,
+        Math.round(row.perSecond).toLocaleString("en"),
+        ...[row.p50, row.p99, row.longestWait, row.longestPause].map(digits),
+      ]),
+    };
+    return { tables: [table], verdicts: quick ? [] : verdicts(rows), plots: {}, data: rows };
+  },
+};
+
+function verdicts(rows: readonly Row[]): Verdict[] {
+  const find = (contender: Contender, writers: number, durability: Durability) =>
+    rows.find((row) => [contender, writers, 1, durability].join() === shapeOf(row));
+  const shapeOf = ({ contender, writers, processes, durability }: Row) =>
+    [contender, writers, processes, durability].join();
+  const ratio = (a: Row | undefined, b: Row | undefined) => (a?.perSecond ?? Number.NaN) / (b?.perSecond ?? Number.NaN);
+  const one = (value: number) => ({ low: value, median: value, high: value });
+  const store = find("store", 64, "process-crash");
+  const bare = ratio(store, find("bare", 64, "process-crash"));
+  const synced = ratio(find("store", 64, "full"), find("bareEach", 1, "full"));
+  const p99 = store?.p99 ?? Number.NaN;
+  return [
+    { what: "64 writers", against: contenders.bare, ratio: one(bare), budget: "at least 0.75", isMet: bare >= 0.75 },
+    {
+      what: "64 writers, synced",
+      against: contenders.bareEach,
+      ratio: one(synced),
+      budget: "at least 7",
+      isMet: synced >= 7,
+    },
+    { what: "64 writers, p99 in ms", against: "5 ms", ratio: one(p99), budget: "at most 5", isMet: p99 <= 5 },
+  ];
 }
 
 if (process.send !== undefined) {
