@@ -1,4 +1,5 @@
 import type { SessionRecord } from "../stores/store.ts";
+import type { TokenSource } from "../tokens/token.ts";
 import { type Changes, type Content, type FlashStep, mergeFlash, textOf } from "./changes.ts";
 
 /** `blank`: no store has heard of it. `ending`: destroyed, not yet confirmed by the store. `ended`: nothing of it is written any more. */
@@ -6,8 +7,9 @@ export type Standing = "blank" | "stored" | "ending" | "ended";
 
 export interface StateBegin {
   standing: Standing;
-  handle: string;
-  secret: string;
+  /** Absent in a session that nobody has heard of: they are drawn when they are needed, which they mostly never are. */
+  handle?: string;
+  secret?: string;
   record: SessionRecord;
   content: Content;
 }
@@ -19,14 +21,15 @@ export class SessionState {
   standing: Standing;
   /** Whether this request began it. */
   readonly isNew: boolean;
-  handle: string;
   /** As last seen in the store; while `blank`, what it would begin with. */
   record: SessionRecord;
   content: Content;
   /** Why this object takes no more writes, once `regenerate` or `destroy` put another in its place. */
   retired: string | undefined = undefined;
 
-  readonly #secret: string;
+  readonly #tokens: TokenSource;
+  #handle: string | undefined;
+  #secret: string | undefined;
   /** Deleted properties, and how often changes had been collected by then. */
   #removed: Map<string, number> | undefined = undefined;
   #collections = 0;
@@ -35,19 +38,35 @@ export class SessionState {
   #from: number | undefined = undefined;
   readonly #onDamage: (state: SessionState) => void;
 
-  constructor(values: Record<string, unknown>, begin: StateBegin, onDamage: (state: SessionState) => void) {
+  constructor(
+    values: Record<string, unknown>,
+    begin: StateBegin,
+    tokens: TokenSource,
+    onDamage: (state: SessionState) => void,
+  ) {
+    this.#tokens = tokens;
     this.values = values;
     this.standing = begin.standing;
     this.isNew = begin.standing === "blank";
-    this.handle = begin.handle;
+    this.#handle = begin.handle;
     this.#secret = begin.secret;
     this.record = begin.record;
     this.content = begin.content;
     this.#onDamage = onDamage;
   }
 
+  get handle(): string {
+    this.#handle ??= this.#tokens.handle();
+    return this.#handle;
+  }
+
+  set handle(handle: string) {
+    this.#handle = handle;
+  }
+
   /** What only the client keeps. */
   get secret(): string {
+    this.#secret ??= this.#tokens.secret();
     return this.#secret;
   }
 

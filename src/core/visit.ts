@@ -483,14 +483,12 @@ export class Visit implements SessionOperations, CommitListener {
   }
 
   #blank(owner?: Owner): { session: LiveSession; state: SessionState } {
-    const { tokens, clock } = this.#env;
+    const { clock } = this.#env;
     const now = clock.now();
     const { userId = null, createdAt = now } = owner ?? {};
     const record = { payload: "", version: 0, secretHash: "", userId, createdAt, touchedAt: now, expiresAt: 0 };
     return this.#make({
       standing: "blank",
-      handle: tokens.handle(),
-      secret: tokens.secret(),
       record,
       content: this.#stamped(EMPTY),
     });
@@ -507,7 +505,7 @@ export class Visit implements SessionOperations, CommitListener {
   }
 
   #make(begin: StateBegin): { session: LiveSession; state: SessionState } {
-    return createSession((values) => new SessionState(values, begin, this.#onDamage), this);
+    return createSession((values) => new SessionState(values, begin, this.#env.tokens, this.#onDamage), this);
   }
 
   readonly #onDamage = (state: SessionState): void => {

@@ -1,23 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Clock, systemClock } from "../core/clock.ts";
-import { encrypted } from "../core/encrypted-store.ts";
-import { Events } from "../core/events.ts";
-import { type ExpressSessionStore, fromExpressStore, isExpressStore } from "../core/express-store.ts";
-import type { SessionKeeper } from "../core/keeper.ts";
-import { SessionManager } from "../core/manager.ts";
-import { type ClientSideStore, SealedManager } from "../core/sealed-manager.ts";
+import type { Events } from "../core/events.ts";
 import type { LiveSession } from "../core/session.ts";
-import { type Duration, parseDuration, timeouts } from "../core/timeouts.ts";
-import { MemoryStore } from "../stores/memory.ts";
-import type { SessionStore } from "../stores/store.ts";
-import { KeyRing, type Secret } from "../tokens/key-ring.ts";
-import { TokenSource } from "../tokens/token.ts";
-import type { CookieOptions } from "./cookies.ts";
+import { type Duration, parseDuration } from "../core/timeouts.ts";
+import { type ManagerMembers, openApplication } from "./application.ts";
 import { Exchange, type Next } from "./exchange.ts";
 import "./express-request.ts";
-import { acceptOf, type LegacyReader } from "./legacy.ts";
+import type { SessionOptions } from "./options.ts";
 import { giveSession, hasSession } from "./request-session.ts";
-import { answering, cookie, type TransportChoice, Transports } from "./transports.ts";
+import { answering } from "./transports.ts";
 import {
   isAllowedOrigin,
   openDetached,
@@ -26,63 +16,11 @@ import {
   upgradeSession,
   Watch,
 } from "./upgrade.ts";
-import { UrlTokens } from "./url-tokens.ts";
-
-export interface SessionOptions {
-  /**
-   * Where sessions live: a store, or a `SealedStore`, which has them travel in their cookies, or a store written for express-session, which
-   * promises less (see `capabilities`). Default: `new MemoryStore()`, which forgets everything when the process ends.
-   */
-  store?: SessionStore | ClientSideStore | ExpressSessionStore;
-  /**
-   * The key ring: at least 32 random bytes, or several such, of which the first writes and all read. Tokens then carry a MAC, so that
-   * junk never reaches the store and nobody can mint a session, not even with write access to the store.
-   */
-  secret?: Secret;
-  /**
-   * Seals every payload at rest with the key ring (XAES-256-GCM), bound to its record: a stolen database shows no data, and what it holds
-   * can't be changed or moved. Sessions that were stored in plain text are not read any more. Default `false`; needs `secret`.
-   */
-  encrypt?: boolean;
-  /** How tokens travel: `cookie()` (the default), `bearer()`, `header(name)`, or several in order of preference. */
-  transport?: TransportChoice | readonly TransportChoice[];
-  /** The cookie's name. Default: `__Host-sid`; `sid` where the cookie is not Secure, or has a domain or another path. */
-  name?: string;
-  /** The cookie's attributes, or a function of the request. Default `{ httpOnly: true, sameSite: "lax", secure: "auto", path: "/" }`. */
-  cookie?: CookieOptions | ((req: IncomingMessage) => CookieOptions);
-  /** Ends a session this long after its last use. Default `"30m"`; `false` for none. */
-  idleTimeout?: Duration | false;
-  /** Ends a session this long after it began, whatever happens. Default `"12h"`; `false` for none. */
-  absoluteTimeout?: Duration | false;
-  /** The last use of an unchanged session is written down at most this often. Default: a tenth of the idle timeout, at most a minute. */
-  touchAfter?: Duration;
-  /** Whether the nearest proxy's `X-Forwarded-Proto` decides that a request is secure. Default: Express's setting "trust proxy". */
-  trustProxy?: boolean;
-  /** No request waits longer for the store. Default `{ read: "1s", commit: "2s" }`. */
-  storeTimeout?: { read?: Duration; commit?: Duration };
-  /**
-   * When a session can't be loaded: `"error"` (the default) answers with status 503 through the error handler; `"anonymous"` goes on with an
-   * empty session that is never saved. An outage never deletes a cookie.
-   */
-  onStoreError?: "error" | "anonymous";
-  /** The largest session, in bytes as stored. Default: 64 KiB of data, and 512 bytes for names. */
-  maxBytes?: number;
-  /**
-   * Readers of another library's sessions: a visitor who has one, and none of ours, keeps it as ours. See `sojourn/legacy`.
-   * Default: none.
-   */
-  accept?: readonly LegacyReader[];
-  /** What the time is. For tests: `sojourn/testing` has one that stands still. */
-  clock?: Clock;
-}
-
-type ManagerMembers = Pick<
-  SessionManager,
-  "list" | "revoke" | "revokeAll" | "get" | "count" | "prune" | "close" | "capabilities"
-> & { on: Events["on"] };
 
 /** A connect-style middleware that is also the manager of its sessions. */
 export interface Sessions extends ManagerMembers {
+  /** Adds a listener; returns how to remove it. */
+  on: Events["on"];
   (req: IncomingMessage, res: ServerResponse, next: Next): void;
   /**
    * The session of a WebSocket's upgrade request, or of one whose answer is a stream of events: to be read, and to be told of its end.
@@ -123,27 +61,8 @@ declare global {
   }
 }
 
-const OPTIONS = new Set([
-  "store",
-  "secret",
-  "encrypt",
-  "transport",
-  "name",
-  "cookie",
-  "idleTimeout",
-  "absoluteTimeout",
-  "touchAfter",
-  "trustProxy",
-  "storeTimeout",
-  "onStoreError",
-  "maxBytes",
-  "accept",
-  "clock",
-]);
 /** How long a link may sign in. */
 const LONGEST_LINK_MS = 5 * 60_000;
-/** 64 KiB of data, and room for names and lengths. */
-const MAX_BYTES = 65_536 + 512;
 
 /**
  * Sessions for Express, Connect, or any `(req, res, next)`.
@@ -163,77 +82,8 @@ const MAX_BYTES = 65_536 + 512;
  * @throws TypeError for an option that can't work, naming it and the remedy
  */
 export function session(options: SessionOptions = {}): Sessions {
-  refuseUnknown(options);
-  const {
-    clock = systemClock,
-    store: given = new MemoryStore({ clock }),
-    onStoreError = "error",
-    maxBytes = MAX_BYTES,
-  } = options;
-  const store = isExpressStore(given) ? fromExpressStore(given, clock) : given;
-  const sealing = isClientSide(store) ? store.sealing() : undefined;
-  if (isClientSide(store)) {
-    if (options.encrypt === true) throw new TypeError("encrypt: a SealedStore encrypts all by itself; remove encrypt");
-  } else if (
-    typeof store?.load !== "function" ||
-    typeof store.create !== "function" ||
-    typeof store.update !== "function"
-  ) {
-    throw new TypeError("store must have load, create, update, touch, delete and close: see SessionStore");
-  }
-  if (onStoreError !== "error" && onStoreError !== "anonymous") {
-    throw new TypeError('onStoreError must be "error" or "anonymous"');
-  }
-  if (!Number.isInteger(maxBytes) || maxBytes < 1) throw new TypeError("maxBytes must be a positive number of bytes");
-  const secret = sealing?.secret ?? options.secret;
-  const ring =
-    secret === undefined
-      ? undefined
-      : new KeyRing(secret, { production: process.env["NODE_ENV"] === "production", warn });
-  if (options.encrypt !== undefined && typeof options.encrypt !== "boolean") {
-    throw new TypeError("encrypt must be true or false");
-  }
-  const transports = new Transports(options.transport ?? cookie(), {
-    cookie: options.cookie,
-    name: options.name,
-    trustProxy: options.trustProxy,
-    ring,
-    chunks: sealing?.chunks ?? 1,
-  });
-  const events = new Events();
-  warnOfUnsentCookies(events);
-  const common = {
-    clock,
-    events,
-    maxBytes,
-    limits: timeouts(options),
-    deadlines: {
-      readMs: parseDuration(options.storeTimeout?.read ?? "1s", "storeTimeout.read"),
-      commitMs: parseDuration(options.storeTimeout?.commit ?? "2s", "storeTimeout.commit"),
-    },
-    tokens: new TokenSource(),
-  };
-  const manager: SessionKeeper & Omit<ManagerMembers, "on"> = isClientSide(store)
-    ? new SealedManager({
-        ...common,
-        ring: keysToSeal(ring, "a SealedStore"),
-        revocations: sealing?.revocations,
-        compress: sealing?.compress === true,
-        overflow: sealing?.overflow,
-      })
-    : new SessionManager({
-        ...common,
-        store: options.encrypt === true ? encrypted(store, keysToSeal(ring, "encrypt")) : store,
-      });
-  const env = { manager, onStoreError, accept: acceptOf(options.accept ?? []) };
+  const { manager, transports, events, env, urlTokens } = openApplication(options);
   const watch = new Watch(manager, events);
-  const { link } = transports;
-  if (link !== undefined && isClientSide(store) && sealing?.revocations === undefined) {
-    throw new TypeError(
-      "query() needs a store that remembers which links were used: new SealedStore({ revocations: store })",
-    );
-  }
-  const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), manager);
 
   function middleware(req: IncomingMessage, res: ServerResponse, next: Next): void {
     // Mounted twice, or below another one: the first has the request.
@@ -302,45 +152,4 @@ export function session(options: SessionOptions = {}): Sessions {
       capabilities: { get: () => manager.capabilities },
     },
   );
-}
-
-function refuseUnknown(options: SessionOptions): void {
-  if (typeof options !== "object" || options === null)
-    throw new TypeError("session(options): options must be an object");
-  for (const name of Object.keys(options)) {
-    if (OPTIONS.has(name)) continue;
-    const hint = ["resave", "saveUninitialized", "rolling", "unset", "genid", "proxy"].includes(name)
-      ? "it belongs to express-session, and here needs no replacement"
-      : `there are ${[...OPTIONS].join(", ")}`;
-    throw new TypeError(`session({ ${name} }) is no option: ${hint}`);
-  }
-}
-
-function isClientSide(store: SessionStore | ClientSideStore): store is ClientSideStore {
-  return typeof store === "object" && store !== null && "sealing" in store && typeof store.sealing === "function";
-}
-
-function keysToSeal(ring: KeyRing | undefined, what: string): KeyRing {
-  if (ring !== undefined) return ring;
-  throw new TypeError(`${what} needs a key: set secret to at least 32 random bytes, or to several such`);
-}
-
-function warn(message: string): void {
-  process.emitWarning(message, { code: "SOJOURN" });
-}
-
-/** Loud, but once: a cookie that can't arrive is the commonest reason why "the session doesn't work". */
-function warnOfUnsentCookies(events: Events): void {
-  const remedies = {
-    insecure:
-      'the session cookie is Secure, but this request did not come over HTTPS as far as the application can tell, so the cookie can\'t be sent and the session was not stored. Behind a proxy that ends TLS: app.set("trust proxy", 1), or trustProxy: true without Express. Without TLS: cookie: { secure: "auto" }',
-    "headers-sent":
-      "a session was begun after the response's headers had left, so its cookie can't be sent and it was not stored. Change the session before the response starts",
-  };
-  const told = new Set<string>();
-  events.on("cookie-not-sent", ({ reason }) => {
-    if (told.has(reason)) return;
-    told.add(reason);
-    warn(remedies[reason]);
-  });
 }

@@ -1,0 +1,140 @@
+import { systemClock } from "../core/clock.ts";
+import { encrypted } from "../core/encrypted-store.ts";
+import { Events } from "../core/events.ts";
+import { fromExpressStore, isExpressStore } from "../core/express-store.ts";
+import type { SessionKeeper } from "../core/keeper.ts";
+import { SessionManager } from "../core/manager.ts";
+import { type ClientSideStore, SealedManager } from "../core/sealed-manager.ts";
+import { parseDuration, timeouts } from "../core/timeouts.ts";
+import { MemoryStore } from "../stores/memory.ts";
+import type { SessionStore } from "../stores/store.ts";
+import { KeyRing } from "../tokens/key-ring.ts";
+import { TokenSource } from "../tokens/token.ts";
+import type { ExchangeEnvironment } from "./exchange.ts";
+import { acceptOf } from "./legacy.ts";
+import { refuseUnknown, type SessionOptions } from "./options.ts";
+import { cookie, Transports } from "./transports.ts";
+import { UrlTokens } from "./url-tokens.ts";
+
+/** What users call of a manager, whichever it is. */
+export type ManagerMembers = Pick<
+  SessionManager,
+  "list" | "revoke" | "revokeAll" | "get" | "count" | "prune" | "close" | "capabilities"
+>;
+
+/** The parts that all requests of one application share. */
+export interface Application {
+  readonly manager: SessionKeeper & ManagerMembers;
+  readonly transports: Transports;
+  readonly events: Events;
+  readonly env: ExchangeEnvironment;
+  /** Links that sign in, if there are any. */
+  readonly urlTokens: UrlTokens | undefined;
+}
+
+/** 64 KiB of data, and room for names and lengths. */
+const MAX_BYTES = 65_536 + 512;
+
+/** Checks the options and puts the parts together. @throws TypeError naming the option and the remedy */
+export function openApplication(options: SessionOptions): Application {
+  refuseUnknown(options);
+  const {
+    clock = systemClock,
+    store: given = new MemoryStore({ clock }),
+    onStoreError = "error",
+    maxBytes = MAX_BYTES,
+  } = options;
+  const store = isExpressStore(given) ? fromExpressStore(given, clock) : given;
+  const sealing = isClientSide(store) ? store.sealing() : undefined;
+  if (isClientSide(store)) {
+    if (options.encrypt === true) throw new TypeError("encrypt: a SealedStore encrypts all by itself; remove encrypt");
+  } else if (
+    typeof store?.load !== "function" ||
+    typeof store.create !== "function" ||
+    typeof store.update !== "function"
+  ) {
+    throw new TypeError("store must have load, create, update, touch, delete and close: see SessionStore");
+  }
+  if (onStoreError !== "error" && onStoreError !== "anonymous") {
+    throw new TypeError('onStoreError must be "error" or "anonymous"');
+  }
+  if (!Number.isInteger(maxBytes) || maxBytes < 1) throw new TypeError("maxBytes must be a positive number of bytes");
+  const secret = sealing?.secret ?? options.secret;
+  const ring =
+    secret === undefined
+      ? undefined
+      : new KeyRing(secret, { production: process.env["NODE_ENV"] === "production", warn });
+  if (options.encrypt !== undefined && typeof options.encrypt !== "boolean") {
+    throw new TypeError("encrypt must be true or false");
+  }
+  const transports = new Transports(options.transport ?? cookie(), {
+    cookie: options.cookie,
+    name: options.name,
+    trustProxy: options.trustProxy,
+    ring,
+    chunks: sealing?.chunks ?? 1,
+  });
+  const events = new Events();
+  warnOfUnsentCookies(events);
+  const common = {
+    clock,
+    events,
+    maxBytes,
+    limits: timeouts(options),
+    deadlines: {
+      readMs: parseDuration(options.storeTimeout?.read ?? "1s", "storeTimeout.read"),
+      commitMs: parseDuration(options.storeTimeout?.commit ?? "2s", "storeTimeout.commit"),
+    },
+    tokens: new TokenSource(),
+  };
+  const manager: SessionKeeper & ManagerMembers = isClientSide(store)
+    ? new SealedManager({
+        ...common,
+        ring: keysToSeal(ring, "a SealedStore"),
+        revocations: sealing?.revocations,
+        compress: sealing?.compress === true,
+        overflow: sealing?.overflow,
+      })
+    : new SessionManager({
+        ...common,
+        store: options.encrypt === true ? encrypted(store, keysToSeal(ring, "encrypt")) : store,
+      });
+  const env = { manager, onStoreError, accept: acceptOf(options.accept ?? []) };
+  const { link } = transports;
+  if (link !== undefined && isClientSide(store) && sealing?.revocations === undefined) {
+    throw new TypeError(
+      "query() needs a store that remembers which links were used: new SealedStore({ revocations: store })",
+    );
+  }
+  const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), manager);
+  return { manager, transports, events, env, urlTokens };
+}
+
+function isClientSide(store: SessionStore | ClientSideStore): store is ClientSideStore {
+  return typeof store === "object" && store !== null && "sealing" in store && typeof store.sealing === "function";
+}
+
+function keysToSeal(ring: KeyRing | undefined, what: string): KeyRing {
+  if (ring !== undefined) return ring;
+  throw new TypeError(`${what} needs a key: set secret to at least 32 random bytes, or to several such`);
+}
+
+function warn(message: string): void {
+  process.emitWarning(message, { code: "SOJOURN" });
+}
+
+/** Loud, but once: a cookie that can't arrive is the commonest reason why "the session doesn't work". */
+function warnOfUnsentCookies(events: Events): void {
+  const remedies = {
+    insecure:
+      'the session cookie is Secure, but this request did not come over HTTPS as far as the application can tell, so the cookie can\'t be sent and the session was not stored. Behind a proxy that ends TLS: app.set("trust proxy", 1), or trustProxy: true without Express. Without TLS: cookie: { secure: "auto" }',
+    "headers-sent":
+      "a session was begun after the response's headers had left, so its cookie can't be sent and it was not stored. Change the session before the response starts",
+  };
+  const told = new Set<string>();
+  events.on("cookie-not-sent", ({ reason }) => {
+    if (told.has(reason)) return;
+    told.add(reason);
+    warn(remedies[reason]);
+  });
+}

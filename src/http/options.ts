@@ -1,0 +1,90 @@
+import type { IncomingMessage } from "node:http";
+import type { Clock } from "../core/clock.ts";
+import type { ExpressSessionStore } from "../core/express-store.ts";
+import type { ClientSideStore } from "../core/sealed-manager.ts";
+import type { Duration } from "../core/timeouts.ts";
+import type { SessionStore } from "../stores/store.ts";
+import type { Secret } from "../tokens/key-ring.ts";
+import type { CookieOptions } from "./cookies.ts";
+import type { LegacyReader } from "./legacy.ts";
+import type { TransportChoice } from "./transports.ts";
+
+/** What `session()` can be told. */
+export interface SessionOptions {
+  /**
+   * Where sessions live: a store, or a `SealedStore`, which has them travel in their cookies, or a store written for express-session, which
+   * promises less (see `capabilities`). Default: `new MemoryStore()`, which forgets everything when the process ends.
+   */
+  store?: SessionStore | ClientSideStore | ExpressSessionStore;
+  /**
+   * The key ring: at least 32 random bytes, or several such, of which the first writes and all read. Tokens then carry a MAC, so that
+   * junk never reaches the store and nobody can mint a session, not even with write access to the store.
+   */
+  secret?: Secret;
+  /**
+   * Seals every payload at rest with the key ring (XAES-256-GCM), bound to its record: a stolen database shows no data, and what it holds
+   * can't be changed or moved. Sessions that were stored in plain text are not read any more. Default `false`; needs `secret`.
+   */
+  encrypt?: boolean;
+  /** How tokens travel: `cookie()` (the default), `bearer()`, `header(name)`, or several in order of preference. */
+  transport?: TransportChoice | readonly TransportChoice[];
+  /** The cookie's name. Default: `__Host-sid`; `sid` where the cookie is not Secure, or has a domain or another path. */
+  name?: string;
+  /** The cookie's attributes, or a function of the request. Default `{ httpOnly: true, sameSite: "lax", secure: "auto", path: "/" }`. */
+  cookie?: CookieOptions | ((req: IncomingMessage) => CookieOptions);
+  /** Ends a session this long after its last use. Default `"30m"`; `false` for none. */
+  idleTimeout?: Duration | false;
+  /** Ends a session this long after it began, whatever happens. Default `"12h"`; `false` for none. */
+  absoluteTimeout?: Duration | false;
+  /** The last use of an unchanged session is written down at most this often. Default: a tenth of the idle timeout, at most a minute. */
+  touchAfter?: Duration;
+  /** Whether the nearest proxy's `X-Forwarded-Proto` decides that a request is secure. Default: Express's setting "trust proxy". */
+  trustProxy?: boolean;
+  /** No request waits longer for the store. Default `{ read: "1s", commit: "2s" }`. */
+  storeTimeout?: { read?: Duration; commit?: Duration };
+  /**
+   * When a session can't be loaded: `"error"` (the default) answers with status 503 through the error handler; `"anonymous"` goes on with an
+   * empty session that is never saved. An outage never deletes a cookie.
+   */
+  onStoreError?: "error" | "anonymous";
+  /** The largest session, in bytes as stored. Default: 64 KiB of data, and 512 bytes for names. */
+  maxBytes?: number;
+  /**
+   * Readers of another library's sessions: a visitor who has one, and none of ours, keeps it as ours. See `sojourn/legacy`.
+   * Default: none.
+   */
+  accept?: readonly LegacyReader[];
+  /** What the time is. For tests: `sojourn/testing` has one that stands still. */
+  clock?: Clock;
+}
+
+const OPTIONS = new Set([
+  "store",
+  "secret",
+  "encrypt",
+  "transport",
+  "name",
+  "cookie",
+  "idleTimeout",
+  "absoluteTimeout",
+  "touchAfter",
+  "trustProxy",
+  "storeTimeout",
+  "onStoreError",
+  "maxBytes",
+  "accept",
+  "clock",
+]);
+
+/** @throws TypeError for what is no option, with what to do instead */
+export function refuseUnknown(options: SessionOptions): void {
+  if (typeof options !== "object" || options === null)
+    throw new TypeError("session(options): options must be an object");
+  for (const name of Object.keys(options)) {
+    if (OPTIONS.has(name)) continue;
+    const hint = ["resave", "saveUninitialized", "rolling", "unset", "genid", "proxy"].includes(name)
+      ? "it belongs to express-session, and here needs no replacement"
+      : `there are ${[...OPTIONS].join(", ")}`;
+    throw new TypeError(`session({ ${name} }) is no option: ${hint}`);
+  }
+}
