@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
 import type { TokenSource } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
@@ -16,6 +15,7 @@ import {
 } from "./committer.ts";
 import type { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
+import { carry, type Kept, keepOption } from "./keep.ts";
 import { type DeviceInfo, decodePayload } from "./record.ts";
 import { Replacement } from "./replacement.ts";
 import {
@@ -30,6 +30,8 @@ import {
 import { SessionState, type StateBegin } from "./state.ts";
 import type { Superseded } from "./superseded.ts";
 import { type Duration, expiryOf, parseDuration, type Timeouts } from "./timeouts.ts";
+import { Turns } from "./turns.ts";
+import { refuseWithinUpdate, runUpdate } from "./updating.ts";
 
 /** What all visits of one application share. */
 export interface VisitEnvironment {
@@ -66,9 +68,6 @@ interface Owner {
   createdAt: number;
 }
 
-/** Whose function, given to `update`, runs the code that asks; `isRunning` until that function has settled. */
-const updating = new AsyncLocalStorage<{ visit: Visit; isRunning: boolean }>();
-
 /** How often `update` runs its function again before it gives up with CONFLICT. */
 const UPDATES = 50;
 
@@ -95,8 +94,7 @@ export class Visit implements SessionOperations, CommitListener {
   #state: SessionState;
   /** Endings that the store has not confirmed, to be asked for again. */
   readonly #unconfirmed: (() => Awaitable<unknown>)[] = [];
-  #busy: Promise<unknown> | undefined = undefined;
-  #hasFailed = false;
+  readonly #turns = new Turns();
 
   constructor(env: VisitEnvironment, client: Client, opened?: OpenedSession) {
     this.#env = env;
@@ -133,12 +131,12 @@ export class Visit implements SessionOperations, CommitListener {
 
   /** Whether the last thing that was asked of the store failed, and the application was told. */
   get hasFailed(): boolean {
-    return this.#hasFailed;
+    return this.#turns.hasFailed;
   }
 
   /** For an answer that admits the failure: what was to be ended is asked for once more, what was to be saved is dropped. */
   giveUp(): Awaitable<void> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       this.takeBack();
       return this.#confirmEndings();
     });
@@ -161,7 +159,7 @@ export class Visit implements SessionOperations, CommitListener {
   commit(): Awaitable<void> {
     if (this.detached !== undefined) return this.giveUp();
     const delivery = this.#client.delivery();
-    return this.#inTurn(() =>
+    return this.#turns.take(() =>
       after(this.#confirmEndings(), () => after(this.#commit(this.#state, delivery), () => undefined)),
     );
   }
@@ -169,12 +167,12 @@ export class Visit implements SessionOperations, CommitListener {
   save(state: SessionState): Awaitable<void> {
     this.#refuseIfUnusable(state);
     const delivery = this.#client.delivery();
-    return this.#inTurn(() => after(this.#commit(state, delivery), (outcome) => this.#require(outcome, delivery)));
+    return this.#turns.take(() => after(this.#commit(state, delivery), (outcome) => this.#require(outcome, delivery)));
   }
 
   reload(state: SessionState): Awaitable<void> {
     this.#refuseIfUnusable(state);
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       if (state.standing === "blank") {
         state.reset(state.record, this.#stamped(EMPTY));
         return undefined;
@@ -235,7 +233,7 @@ export class Visit implements SessionOperations, CommitListener {
 
   touch(state: SessionState): Awaitable<void> {
     this.#refuseIfUnusable(state);
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       if (state.standing !== "stored") return undefined;
       if (this.#env.committer.carried !== undefined && this.#client.delivery() !== "possible")
         throw undeliverableError();
@@ -249,10 +247,10 @@ export class Visit implements SessionOperations, CommitListener {
     this.#refuseIfUnusable(state);
     const delivery = this.#client.delivery();
     const { committer } = this.#env;
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       const before = state.collect();
       const attempt = (tries: number): Awaitable<T> =>
-        after(this.#run(change), (result) => {
+        after(runUpdate(this, change), (result) => {
           const tried = state.collect();
           return after(this.#commit(state, delivery, { once: true }), (outcome) => {
             if (outcome !== "conflict" || tried === undefined) {
@@ -314,68 +312,15 @@ export class Visit implements SessionOperations, CommitListener {
     if (outcome === "refused" && delivery === "headers-sent") throw undeliverableError();
   }
 
-  /**
-   * Runs the operations of this visit one after the other; at once, and without a promise, where none is under way. A visit's turn
-   * comes before a process's turn on one session (`Committer.inTurn`), never the other way round.
-   */
-  #inTurn<T>(work: () => Awaitable<T>): Awaitable<T> {
-    let answer: Awaitable<T>;
-    try {
-      answer = this.#busy === undefined ? work() : this.#busy.then(work);
-    } catch (error) {
-      this.#hasFailed = true;
-      throw error;
-    }
-    if (!isPromise(answer)) {
-      this.#hasFailed = false;
-      return answer;
-    }
-    const settle = (hasFailed: boolean): void => {
-      this.#hasFailed = hasFailed;
-      if (this.#busy === settled) this.#busy = undefined;
-    };
-    const settled: Promise<unknown> = answer.then(
-      () => settle(false),
-      () => settle(true),
-    );
-    this.#busy = settled;
-    return answer;
-  }
-
   /** A session that only its client keeps can't be ended, or used longer, behind the client's back. */
   #requireDelivery(): void {
     if (this.#env.committer.carried?.revocable === false && this.#client.delivery() !== "possible")
       throw undeliverableError();
   }
 
-  /** Runs a function given to `update`, and knows that it runs. */
-  #run<T>(change: () => Awaitable<T>): Awaitable<T> {
-    const run = { visit: this, isRunning: true };
-    const settled = (): void => {
-      run.isRunning = false;
-    };
-    try {
-      const result = updating.run(run, change);
-      if (isPromise(result)) return result.finally(settled);
-      settled();
-      return result;
-    } catch (error) {
-      settled();
-      throw error;
-    }
-  }
-
-  #refuseWithinUpdate(): void {
-    const run = updating.getStore();
-    if (run?.visit !== this || !run.isRunning) return;
-    throw new TypeError(
-      "a function given to update() may only read and change the data: it may run again, and update() saves what it changed",
-    );
-  }
-
   #end(state: SessionState, also?: () => Awaitable<unknown>): Awaitable<void> {
     refuseIfRetired(state);
-    this.#refuseWithinUpdate();
+    refuseWithinUpdate(this);
     if (state.standing === "stored") this.#requireDelivery();
     state.retired = "this session was destroyed in this request; req.session is a new one";
     if (this.#state === state) this.#moveTo(this.#blank());
@@ -387,7 +332,7 @@ export class Visit implements SessionOperations, CommitListener {
       throw detached;
     }
     // In turn even if it was not stored until now: a save of it may be on its way.
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       if (state.standing === "stored") {
         state.standing = "ending";
         this.#unconfirmed.push(() => this.#delete(state));
@@ -424,7 +369,7 @@ export class Visit implements SessionOperations, CommitListener {
     const delivery = this.#client.delivery();
     if (delivery === "headers-sent") throw undeliverableError();
     const { committer, events, superseded } = this.#env;
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       // Again: another operation may have had its turn in between.
       refuseIfRetired(old);
       const fresh = this.#blank(owner);
@@ -514,23 +459,7 @@ export class Visit implements SessionOperations, CommitListener {
 
   #refuseIfUnusable(state: SessionState): void {
     refuseIfRetired(state);
-    this.#refuseWithinUpdate();
+    refuseWithinUpdate(this);
     if (this.detached !== undefined) throw this.detached;
   }
-}
-
-/** All, nothing, or these properties. */
-type Kept = boolean | ReadonlySet<string>;
-
-function keepOption(keep: unknown, method: string): Kept {
-  if (typeof keep === "boolean") return keep;
-  if (Array.isArray(keep) && keep.every((name) => typeof name === "string")) return new Set<string>(keep);
-  throw new TypeError(`${method}({ keep }): keep must be true, false or a list of property names`);
-}
-
-function carry(content: Content, keep: Kept): Content {
-  if (keep === true) return content;
-  if (keep === false) return EMPTY;
-  const { device: _, ...facts } = content.facts;
-  return { facts, texts: new Map([...content.texts].filter(([name]) => keep.has(name))) };
 }
