@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { budgetTable } from "./lib/budget.ts";
 import { contenderFiles } from "./lib/fleet.ts";
 import { machine } from "./lib/machine.ts";
+import { putIntoPage } from "./lib/page.ts";
 import { installPeers } from "./lib/peers.ts";
 import type { Question } from "./lib/question.ts";
 import { formatTable } from "./lib/table.ts";
@@ -61,15 +62,17 @@ for (const file of values.only ?? questionFiles) {
     contenders: values.contender,
     progress: (text) => console.error(`… ${text}`),
   });
-  console.log(`\n${tables.map(formatTable).join("\n")}`);
+  const judged = !values.quick && verdicts.length > 0 ? [budgetTable(verdicts)] : [];
+  const text = [...tables, ...judged].map(formatTable).join("\n");
+  console.log(`\n${text}`);
   if (values.quick) console.log("A quick run: these numbers mean nothing, and no budget is judged by them.\n");
-  else if (verdicts.length > 0) console.log(formatTable(budgetTable(verdicts)));
   const took = `${((performance.now() - started) / 1_000).toFixed(0)} s`;
   writeFileSync(
     join(results, `${file}.json`),
     `${JSON.stringify({ machine: about, took, verdicts, data }, undefined, 1)}\n`,
   );
   // Only a whole run's numbers are for readers.
+  if (isWhole) putIntoPage(join(root, "docs/PERFORMANCE.md"), file, text);
   const folder = isWhole ? join(root, "docs") : results;
   for (const [name, svg] of Object.entries(plots)) {
     writeFileSync(join(folder, name), svg);
