@@ -12,6 +12,9 @@ export const contenderFiles: readonly string[] = readdirSync(folder)
   .map((file) => file.replace(/\.ts$/, ""))
   .sort();
 
+/** The path of a program, and what it is told before the name of the script. */
+export type Program = readonly [string, ...string[]];
+
 /** A contender in a process of its own. */
 export class Member {
   readonly file: string;
@@ -19,10 +22,11 @@ export class Member {
   #errors = "";
   #described: Described | undefined;
 
-  private constructor(file: string) {
+  private constructor(file: string, [program, ...flags]: Program) {
     this.file = file;
     this.#child = fork(join(import.meta.dirname, "contender-process.ts"), [file], {
-      execArgv: ["--disable-warning=ExperimentalWarning"],
+      execPath: program,
+      execArgv: [...flags, "--disable-warning=ExperimentalWarning"],
       env: { ...process.env, NODE_ENV: "production" },
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
@@ -31,8 +35,9 @@ export class Member {
     });
   }
 
-  static async start(file: string): Promise<Member> {
-    const member = new Member(file);
+  /** @param program what runs it, such as a Node with flags of its own */
+  static async start(file: string, program: Program = [process.execPath]): Promise<Member> {
+    const member = new Member(file, program);
     member.#described = await member.#call<Described>({ method: "describe" });
     return member;
   }
@@ -40,6 +45,11 @@ export class Member {
   get about(): Described {
     if (this.#described === undefined) throw new Error(`${this.file} has not started`);
     return this.#described;
+  }
+
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error(`${this.file} has no process`);
+    return this.#child.pid;
   }
 
   prepare(work: Work): Promise<Prepared> {
