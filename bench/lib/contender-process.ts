@@ -2,7 +2,15 @@ import { setMaxListeners } from "node:events";
 import { check, filled } from "./check.ts";
 import { Connection } from "./connection.ts";
 import type { Contender, Site } from "./contender.ts";
-import type { Batch, Call, Described, Prepared, Reply, Work } from "./messages.ts";
+import {
+  type Batch,
+  type Call,
+  type Described,
+  MOST_AT_ONCE,
+  type Prepared,
+  type Reply,
+  type Work,
+} from "./messages.ts";
 import { type Serving, serve } from "./serving.ts";
 import { SessionData } from "./session-data.ts";
 
@@ -10,7 +18,6 @@ import { SessionData } from "./session-data.ts";
  * A process with one contender, so that none runs code that another's requests shaped, or pays for another's garbage. `fleet.ts` starts it
  * and tells it what to do: `node contender-process.ts <file's name>`.
  */
-const CONNECTIONS = 8;
 /** More than are under way at once, so that no two requests write to one session. */
 const SESSIONS = 96;
 /** How many requests a batch of the warm-up is, and the shortest batch that is timed. */
@@ -22,57 +29,75 @@ const { contender }: { contender: Contender } = await import(`../contenders/${na
 
 interface Open {
   site: Site;
-  work: Work;
+  bytes: number;
   connections: Connection[];
-  cookies: (string | undefined)[];
+  /** Of visitors who have a session. */
+  cookies: string[];
   sent: number;
+  written: number;
   failed: number;
 }
 let open: Open | undefined;
 let serving: Serving | undefined;
+let current: Work | undefined;
 
 async function describe(): Promise<Described> {
   const { name, kind, over, stateless = false, server, note } = contender;
   return { name, kind, over, stateless, server, note, missing: await contender.missing?.() };
 }
 
-/** Opens a fresh application, checks it, fills its sessions, and warms it up. */
+/** Opens the application and checks it, unless it is open, and warms this kind of request up. */
 async function prepare(work: Work): Promise<Prepared> {
-  const data = new SessionData(work.bytes);
-  const site = await contender.open(data);
-  const connections = Array.from({ length: CONNECTIONS }, () => new Connection(site.listener));
-  const [first] = connections;
-  if (first === undefined) throw new Error("no connection");
-  open = { site, work, connections, cookies: [undefined], sent: 0, failed: 0 };
-  try {
-    await check(contender, first, data);
-    if (work.cookie && contender.kind !== "bare") {
-      open.cookies = [];
-      for (let i = 0; i < SESSIONS; i++) open.cookies.push((await filled(contender, first, data)).header);
-    }
-  } catch (error) {
+  if (open?.bytes !== work.bytes) {
     await close();
-    if (error instanceof RangeError) return { tooLarge: error.message };
-    throw error;
+    try {
+      open = await opened(work.bytes);
+    } catch (error) {
+      if (error instanceof RangeError) return { tooLarge: error.message };
+      throw error;
+    }
   }
+  current = work;
   const deadline = performance.now() + work.warmUpMs;
   let last = await batch(FEWEST);
   while (performance.now() < deadline) last = await batch(FEWEST);
   return { requests: Math.max(FEWEST, Math.ceil((work.batchMs * 1_000 * last.requests) / last.cpuMicroseconds)) };
 }
 
-/** Requests from all connections at once, each of which sends its next one in a turn of the event loop after its last was answered. */
+/** A fresh application, checked, with its sessions. */
+async function opened(bytes: number): Promise<Open> {
+  const data = new SessionData(bytes);
+  const site = await contender.open(data);
+  const connections = Array.from({ length: MOST_AT_ONCE }, () => new Connection(site.listener));
+  const cookies: string[] = [];
+  try {
+    const [first] = connections;
+    if (first === undefined) throw new Error("no connection");
+    await check(contender, first, data);
+    if (contender.kind !== "bare") {
+      while (cookies.length < SESSIONS) cookies.push((await filled(contender, first, data)).header);
+    }
+  } catch (error) {
+    await site.close();
+    throw error;
+  }
+  return { site, bytes, connections, cookies, sent: 0, written: 0, failed: 0 };
+}
+
+/** Requests from some connections at once, each of which sends its next one in a turn of the event loop after its last was answered. */
 function batch(requests: number): Promise<Batch> {
   const { promise, resolve } = Promise.withResolvers<Batch>();
-  if (open === undefined) throw new Error("nothing is open");
-  const { connections, cookies, work } = open;
+  if (open === undefined || current === undefined) throw new Error("nothing is open");
+  const { cookies } = open;
+  const { path, cookie, atOnce } = current;
   const now = open;
   let started = 0;
   let finished = 0;
   const send = (connection: Connection): void => {
     if (started === requests) return;
     started++;
-    connection.send(work.path, cookies[now.sent++ % cookies.length], (res) => {
+    now.sent++;
+    connection.send(path, cookie ? cookies[now.sent % cookies.length] : undefined, (res) => {
       if (res.statusCode !== 200) now.failed++;
       if (++finished === requests) {
         const { user, system } = process.cpuUsage(before);
@@ -80,23 +105,25 @@ function batch(requests: number): Promise<Batch> {
       } else setImmediate(send, connection);
     });
   };
+  if (path === "/write") now.written += requests;
   const before = process.cpuUsage();
-  for (const connection of connections) send(connection);
+  for (const connection of now.connections.slice(0, atOnce)) send(connection);
   return promise;
 }
 
 /** Whether all that was timed was done. */
 async function close(): Promise<void> {
   if (open === undefined) return;
-  const { site, work, connections, cookies, sent, failed } = open;
+  const { site, connections, cookies, sent, written, failed } = open;
   open = undefined;
+  current = undefined;
   try {
     if (failed > 0) throw new Error(`${failed} of ${sent} requests failed`);
     const [connection] = connections;
-    if (work.path !== "/write" || sent === 0 || contender.stateless || contender.kind === "bare") return;
+    if (written === 0 || contender.stateless || contender.kind === "bare") return;
     let views = -cookies.length;
     for (const cookie of cookies) views += Number((await connection?.ask("/read", cookie))?.body);
-    if (views !== sent) throw new Error(`of ${sent} writes ${views} are there`);
+    if (views !== written) throw new Error(`of ${written} writes ${views} are there`);
   } finally {
     await site.close();
   }

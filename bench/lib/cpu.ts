@@ -11,57 +11,76 @@ import { digits, type Table } from "./table.ts";
  * sockets (`connection.ts`). Each contender has a process; batches alternate, and the framework's cost of a round is taken from the
  * contender's of the same round.
  */
-export interface Case extends Pick<Work, "path" | "cookie" | "bytes"> {
+export interface Case extends Pick<Work, "path" | "cookie" | "bytes" | "atOnce"> {
   name: string;
 }
 
 /** Long enough for a young collection to fall into each batch of whoever makes garbage, short enough for a round to meet one mood of the machine. */
 const BATCH_MS = 25;
-const ROUNDS = 13;
-/** For each contender, with all cases: the compiler goes on for some 30,000 requests. */
-const WARM_UP_MS = 2_500;
-const WARM_UP_OF_CASE_MS = 100;
+/** Processes of each contender, one after another: two compile the same code differently. */
+const PROCESSES = 3;
+/** In each process. */
+const ROUNDS = 3;
+/** Batches of each contender in a round, of which the least counts: what else runs on the machine only ever adds. */
+const PASSES = 2;
+/** The compiler goes on for some 30,000 requests, and starts anew where a case is news to it; so the cases take turns. */
+const WARM_UP_OF_CASE_MS = 300;
+const WARM_UP_PASSES = 8;
+/** Before a case is timed. */
+const READY_MS = 50;
 /** How many warm up at once. */
 const WARMING = 2;
 
 interface Effort extends Pick<Work, "warmUpMs" | "batchMs"> {
+  processes: number;
   rounds: number;
+  passes: number;
 }
+const FULL: Effort = { warmUpMs: READY_MS, batchMs: BATCH_MS, processes: PROCESSES, rounds: ROUNDS, passes: PASSES };
+const QUICK: Effort = { warmUpMs: 0, batchMs: 1, processes: 1, rounds: 2, passes: 1 };
 
 /** Microseconds of CPU a request, round by round, by contender. */
 type Rounds = Map<string, number[]>;
 
-/** Runs these cases one after another, on all contenders or those asked for. */
+/** Runs these cases one after another, on all contenders or those asked for; those with sessions of another size in other processes. */
 export async function measureCpu(cases: readonly Case[], options: AskOptions): Promise<CpuCosts> {
-  const { quick, contenders = contenderFiles, progress } = options;
-  const effort = quick
-    ? { warmUpMs: 0, batchMs: 1, rounds: 2 }
-    : { warmUpMs: WARM_UP_OF_CASE_MS, batchMs: BATCH_MS, rounds: ROUNDS };
+  const costs = new CpuCosts();
+  const sizes = [...new Set(cases.map(({ bytes }) => bytes))];
+  // To see that everything runs, one process will do.
+  const groups = options.quick ? [cases] : sizes.map((size) => cases.filter(({ bytes }) => bytes === size));
+  const { processes } = options.quick ? QUICK : FULL;
+  for (let process = 1; process <= processes; process++) {
+    for (const group of groups) {
+      const names = group.map(({ name }) => name).join("; ");
+      options.progress(`CPU, processes ${process} of ${processes} of each contender: ${names}`);
+      await measureApplication(group, costs, options);
+    }
+  }
+  return costs;
+}
+
+/** One application of each contender for all cases, as on a server. */
+async function measureApplication(cases: readonly Case[], costs: CpuCosts, options: AskOptions): Promise<void> {
+  const { quick, contenders = contenderFiles } = options;
   const bare = contenderFiles.filter((file) => file.startsWith("bare-"));
-  return await withFleet([...new Set([...bare, ...contenders])], async (started) => {
+  await withFleet([...new Set([...bare, ...contenders])], async (started) => {
     // Servers' work would not be seen.
     const members = started.filter(({ about }) => about.server === undefined);
+    costs.meet(members);
     const running = members.filter(({ about }) => about.missing === undefined);
-    const costs = new CpuCosts(members);
-    if (!quick) {
-      progress("CPU: warming up");
-      await warmUp(cases, running);
-    }
-    for (const current of cases) {
-      progress(`CPU: ${current.name}`);
-      await measure(current, running, costs, effort);
-    }
-    return costs;
+    if (!quick) await warmUp(cases, running);
+    for (const current of cases) await measure(current, running, costs, quick ? QUICK : FULL);
+    for (const member of running) await member.close();
   });
 }
 
 async function warmUp(cases: readonly Case[], members: readonly Member[]): Promise<void> {
   const waiting = [...members];
+  const warmUpMs = WARM_UP_OF_CASE_MS / WARM_UP_PASSES;
   const next = async () => {
     for (let member = waiting.shift(); member !== undefined; member = waiting.shift()) {
-      for (const current of cases) {
-        const work = { ...current, warmUpMs: WARM_UP_MS / cases.length, batchMs: BATCH_MS };
-        if ((await member.prepare(work)).tooLarge === undefined) await member.close();
+      for (let pass = 0; pass < WARM_UP_PASSES; pass++) {
+        for (const current of cases) await member.prepare({ ...current, warmUpMs, batchMs: BATCH_MS });
       }
     }
   };
@@ -77,28 +96,36 @@ async function measure(current: Case, members: readonly Member[], costs: CpuCost
     else ready.push({ member, requests: prepared.requests, rounds: costs.add(current.name, member.file) });
   }
   for (let round = 0; round < effort.rounds; round++) {
-    for (const { member, requests, rounds } of inTurn(ready, round)) {
-      const batch = await member.batch(requests);
-      rounds.push(batch.cpuMicroseconds / batch.requests);
+    const least = new Map<Member, number>();
+    for (let pass = 0; pass < effort.passes; pass++) {
+      for (const { member, requests } of inTurn(ready, round * effort.passes + pass)) {
+        const batch = await member.batch(requests);
+        least.set(
+          member,
+          Math.min(batch.cpuMicroseconds / batch.requests, least.get(member) ?? Number.POSITIVE_INFINITY),
+        );
+      }
     }
+    for (const { member, rounds } of ready) rounds.push(least.get(member) ?? Number.NaN);
   }
-  for (const { member } of ready) await member.close();
 }
 
 /** All that was measured, by case and contender. */
 export class CpuCosts {
   /** In the order of the tables. */
-  readonly contenders: readonly { file: string; about: Described }[];
+  contenders: readonly { file: string; about: Described }[] = [];
   readonly #cases = new Map<string, Rounds>();
   readonly #refused = new Set<string>();
 
-  constructor(members: readonly Member[]) {
+  meet(members: readonly Member[]): void {
     this.contenders = members.map(({ file, about }) => ({ file, about })).sort((a, b) => rank(a.about) - rank(b.about));
   }
 
+  /** Where to put what is measured of them. */
   add(name: string, file: string): number[] {
-    const rounds: number[] = [];
-    this.#cases.set(name, (this.#cases.get(name) ?? new Map<string, number[]>()).set(file, rounds));
+    const byContender = this.#cases.get(name) ?? new Map<string, number[]>();
+    const rounds = byContender.get(file) ?? [];
+    this.#cases.set(name, byContender.set(file, rounds));
     return rounds;
   }
 

@@ -12,6 +12,9 @@ export const contenderFiles: readonly string[] = readdirSync(folder)
   .map((file) => file.replace(/\.ts$/, ""))
   .sort();
 
+/** The path of a program, and what it is told before the name of the script. */
+export type Program = readonly [string, ...string[]];
+
 /** A contender in a process of its own. */
 export class Member {
   readonly file: string;
@@ -19,13 +22,11 @@ export class Member {
   #errors = "";
   #described: Described | undefined;
 
-  private constructor(file: string, core: number | undefined) {
+  private constructor(file: string, [program, ...flags]: Program) {
     this.file = file;
-    const flags = ["--disable-warning=ExperimentalWarning"];
     this.#child = fork(join(import.meta.dirname, "contender-process.ts"), [file], {
-      ...(core === undefined
-        ? { execArgv: flags }
-        : { execPath: "taskset", execArgv: ["-c", String(core), process.execPath, ...flags] }),
+      execPath: program,
+      execArgv: [...flags, "--disable-warning=ExperimentalWarning"],
       env: { ...process.env, NODE_ENV: "production" },
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
@@ -34,9 +35,9 @@ export class Member {
     });
   }
 
-  /** @param core where it and what it starts run, until it is moved */
-  static async start(file: string, core?: number): Promise<Member> {
-    const member = new Member(file, core);
+  /** @param program what runs it, such as a Node with flags of its own */
+  static async start(file: string, program: Program = [process.execPath]): Promise<Member> {
+    const member = new Member(file, program);
     member.#described = await member.#call<Described>({ method: "describe" });
     return member;
   }
@@ -44,6 +45,11 @@ export class Member {
   get about(): Described {
     if (this.#described === undefined) throw new Error(`${this.file} has not started`);
     return this.#described;
+  }
+
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error(`${this.file} has no process`);
+    return this.#child.pid;
   }
 
   prepare(work: Work): Promise<Prepared> {
@@ -106,7 +112,9 @@ export async function withFleet<T>(
   work: (members: Member[]) => Promise<T>,
   core?: number,
 ): Promise<T> {
-  const starting = files.map((file) => Member.start(file, core));
+  const starting = files.map((file) =>
+    Member.start(file, core === undefined ? undefined : ["taskset", "-c", String(core), process.execPath]),
+  );
   try {
     return await work(await Promise.all(starting));
   } finally {

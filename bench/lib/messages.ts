@@ -19,6 +19,9 @@ export interface Described extends Pick<Contender, "name" | "kind"> {
   missing: string | undefined;
 }
 
+/** How many clients there can be. */
+export const MOST_AT_ONCE = 8;
+
 /** One kind of request. */
 export interface Work {
   /** The route. */
@@ -27,6 +30,8 @@ export interface Work {
   cookie: boolean;
   /** How much it holds. */
   bytes: number;
+  /** How many clients send at the same time. */
+  atOnce: number;
   warmUpMs: number;
   /** How much CPU a batch should take. */
   batchMs: number;

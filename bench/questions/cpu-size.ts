@@ -1,4 +1,5 @@
 import { type Case, type CpuBudget, judge, judgeByLimit, measureCpu } from "../lib/cpu.ts";
+import { MOST_AT_ONCE } from "../lib/messages.ts";
 import { lines } from "../lib/plot.ts";
 import type { Question } from "../lib/question.ts";
 
@@ -6,7 +7,7 @@ import type { Question } from "../lib/question.ts";
 const SIZES = [200, 1_000, 4_000, 64_000];
 const nameOf = (route: string, bytes: number) => `${route} ${bytes < 1_000 ? `${bytes} B` : `${bytes / 1_000} kB`}`;
 const casesOf = (route: string): Case[] =>
-  SIZES.map((bytes) => ({ name: nameOf(route, bytes), path: `/${route}`, cookie: true, bytes }));
+  SIZES.map((bytes) => ({ name: nameOf(route, bytes), path: `/${route}`, cookie: true, bytes, atOnce: MOST_AT_ONCE }));
 
 const ONE = casesOf("read");
 const WHOLE = casesOf("whole");

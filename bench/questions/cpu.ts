@@ -1,25 +1,34 @@
 import { type Case, type CpuBudget, judge, judgeByLimit, measureCpu } from "../lib/cpu.ts";
+import { MOST_AT_ONCE } from "../lib/messages.ts";
 import { dots } from "../lib/plot.ts";
 import type { Question } from "../lib/question.ts";
 
-/** Each kind of request, with a small session. */
 const BYTES = 200;
-const CASES: Case[] = [
-  { name: "anonymous", path: "/none", cookie: false, bytes: BYTES },
-  { name: "untouched", path: "/none", cookie: true, bytes: BYTES },
-  { name: "read", path: "/read", cookie: true, bytes: BYTES },
-  { name: "write", path: "/write", cookie: true, bytes: BYTES },
-  { name: "login", path: "/login", cookie: false, bytes: BYTES },
-];
+/** Each kind of request, with a small session. */
+export const KINDS = [
+  { name: "anonymous", path: "/none", cookie: false },
+  { name: "untouched", path: "/none", cookie: true },
+  { name: "read", path: "/read", cookie: true },
+  { name: "write", path: "/write", cookie: true },
+  { name: "login", path: "/login", cookie: false },
+].map((kind) => ({ ...kind, bytes: BYTES }));
 
+/** A busy server, which meets several requests in a turn of the event loop. */
+const CASES: Case[] = KINDS.map((kind) => ({ ...kind, atOnce: MOST_AT_ONCE }));
+/** A quiet one, where whatever puts itself off to another turn pays for that turn alone. */
+const alone = (name: string) => `${name}, alone`;
+const ALONE: Case[] = KINDS.map((kind) => ({ ...kind, name: alone(kind.name), atOnce: 1 }));
+
+const AGAINST_MEMORY = [
+  { case: "anonymous", atMost: 1 / 15 },
+  { case: "untouched", atMost: 1 / 15 },
+  { case: "read", atMost: 1 / 8 },
+  { case: "write", atMost: 1 / 4 },
+  { case: "login", atMost: 1 / 5 },
+].map((budget) => ({ ours: "sojourn-memory", against: "express-session-memory", ...budget }));
 const BUDGETS: CpuBudget[] = [
-  ...[
-    { case: "anonymous", atMost: 1 / 15 },
-    { case: "untouched", atMost: 1 / 15 },
-    { case: "read", atMost: 1 / 8 },
-    { case: "write", atMost: 1 / 4 },
-    { case: "login", atMost: 1 / 5 },
-  ].map((budget) => ({ ours: "sojourn-memory", against: "express-session-memory", ...budget })),
+  ...AGAINST_MEMORY,
+  ...AGAINST_MEMORY.map((budget) => ({ ...budget, case: alone(budget.case) })),
   { ours: "sojourn-sqlite", against: "express-session-memory", case: "read", atMost: 1 / 2 },
   ...["read", "write"].flatMap((name) =>
     [
@@ -33,7 +42,7 @@ const BUDGETS: CpuBudget[] = [
 export const question: Question = {
   title: "CPU added to one request, in process",
   async ask(options) {
-    const costs = await measureCpu(CASES, options);
+    const costs = await measureCpu([...CASES, ...ALONE], options);
     return {
       tables: [
         costs.table(
@@ -42,6 +51,8 @@ export const question: Question = {
           costs.notes(),
         ),
         costs.spreads(CASES),
+        costs.table("The same, one request at a time", ALONE),
+        costs.spreads(ALONE),
       ],
       verdicts: [...judge(costs, BUDGETS), ...judgeByLimit(costs, CASES)],
       plots: {

@@ -1,0 +1,81 @@
+import { contenderFiles } from "../lib/fleet.ts";
+import { countInstructions, type Effort, missingValgrind } from "../lib/instructions.ts";
+import { MOST_AT_ONCE } from "../lib/messages.ts";
+import type { Question } from "../lib/question.ts";
+import { spread } from "../lib/statistics.ts";
+import { KINDS } from "./cpu.ts";
+
+const FULL: Effort = { warmUp: 500, turns: 8, requests: 300, batches: 5 };
+const QUICK: Effort = { warmUp: 24, turns: 1, requests: 24, batches: 1 };
+/** Valgrind takes ten cores' worth of a contender's time: those that a change of ours is judged by. */
+const COUNTED = [
+  "bare-express",
+  "sojourn-memory",
+  "sojourn-sqlite",
+  "sojourn-sealed",
+  "express-session-memory",
+  "limit-memory",
+  "limit-memory-split",
+  "limit-sealed",
+];
+const BARE = "bare-express";
+/** Counts do not depend on what else runs. */
+const AT_ONCE = 2;
+/** What a second run may differ by, in percent of all of a request's instructions. */
+const REPEATS_WITHIN = 1;
+
+export const question: Question = {
+  title: "instructions of one request, in process: shows a change on a noisy machine",
+  async ask({ quick, contenders, progress }) {
+    const missing = missingValgrind();
+    if (missing !== undefined) {
+      const table = { title: `Instructions of one request: not counted, ${missing}`, head: [], rows: [] };
+      return { tables: [table], verdicts: [], plots: {}, data: { missing } };
+    }
+    const asked = contenders === undefined ? COUNTED : [BARE, ...contenders.filter((file) => file !== BARE)];
+    const files = quick ? [BARE, "sojourn-memory"] : contenderFiles.filter((file) => asked.includes(file));
+    const kinds = KINDS.map((kind) => ({ ...kind, atOnce: MOST_AT_ONCE }));
+    const counts = new Map<string, number[][]>();
+    const waiting = [...files];
+    const next = async () => {
+      for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+        progress(`instructions: ${file}`);
+        const counted = await countInstructions(file, kinds, quick ? QUICK : FULL);
+        if (counted !== undefined) counts.set(file, counted);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, next));
+
+    const medians = (file: string) => (counts.get(file) ?? []).map((batches) => spread(batches).median);
+    const bare = medians(BARE);
+    const thousands = (count: number) => (count / 1_000).toFixed(1);
+    return {
+      tables: [
+        {
+          title: "Instructions that a request takes more than with bare Express (its own in the last line), thousands",
+          head: ["thousands of instructions", ...KINDS.map(({ name }) => name)],
+          rows: [...counts.keys()]
+            .sort((a, b) => rank(a) - rank(b))
+            .map((file) => [
+              file,
+              ...medians(file).map((count, kind) =>
+                thousands(file === BARE ? count : count - (bare[kind] ?? Number.NaN)),
+              ),
+            ]),
+          notes: [
+            "Compiled code, no garbage collection; valgrind offers fewer of the processor's instructions for cryptography.",
+            `A second run differs by less than ${REPEATS_WITHIN} % of the whole request.`,
+          ],
+        },
+      ],
+      verdicts: [],
+      plots: {},
+      data: { instructions: Object.fromEntries(counts) },
+    };
+  },
+};
+
+/** Bare Express last, as in the other tables. */
+function rank(file: string): number {
+  return file === BARE ? COUNTED.length : COUNTED.indexOf(file);
+}
