@@ -23,6 +23,7 @@ export const question: Question = {
           "sojourn-sealed",
           "express-session-memory",
           "cookie-session",
+          "limit-memory",
         ],
         kinds: ["anonymous", ...KINDS],
         quickKinds: ["read", "login"],

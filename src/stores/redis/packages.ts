@@ -52,6 +52,8 @@ function ofRedis({ createClient }: Pick<typeof import("redis"), "createClient">)
     createClient({
       url,
       disableOfflineQueue: true,
+      // Its own deadline is a timer for every command, five seconds long; a link that is silent is given up long before.
+      commandOptions: { timeout: 0 },
       socket: { connectTimeout: CONNECT_TIMEOUT_MS, reconnectStrategy: reconnectPauseMs },
     });
   return {
