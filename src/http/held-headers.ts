@@ -1,10 +1,13 @@
-import { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { Socket } from "node:net";
 
 /**
  * What a held response says in its head, and what Node would refuse. Refusals are Node's own: the call is made on a
  * response that leads nowhere, so that class, code and message are those of the running Node version.
  */
+
+// Not imported: an import gives every export a value, also those for which Node then loads an HTTP client, which takes as long as all the rest.
+const http = process.getBuiltinModule("node:http");
 
 /** Any method, whatever its overloads; called only through `Reflect.apply`. */
 export type Method = (...args: never[]) => unknown;
@@ -41,7 +44,7 @@ interface Emitter {
 
 /** The stream behind an HTTP/2 response. */
 export function http2Stream(response: Outgoing): Outgoing["stream"] {
-  return response instanceof ServerResponse ? undefined : response.stream;
+  return response instanceof http.ServerResponse ? undefined : response.stream;
 }
 
 /** The calls that send something. */
@@ -194,7 +197,7 @@ function copied(value: unknown): unknown {
 }
 
 function nowhere(): ServerResponse {
-  return new ServerResponse(new IncomingMessage(new Socket()));
+  return new http.ServerResponse(new http.IncomingMessage(new Socket()));
 }
 
 /** Arguments of `writeHead` that Node refuses, refused by Node. */
