@@ -65,8 +65,8 @@ const DELETE_BATCH: Footprint = { pages: BATCH, frees: true };
  * connection of `node:sqlite` or `better-sqlite3`. Hand over one that nothing else uses (its file may hold other
  * tables): it is switched to write-ahead logging, to no waiting for locks and to no automatic checkpoints, and is not closed by `close`.
  *
- * Beside the file stand SQLite's own `-wal` and `-shm`, and `-reserve`: up to 2 MiB of disk kept back so that
- * logging out works when the disk is full.
+ * Beside the file stand SQLite's own `-wal` (with one process 128 MiB at most) and `-shm`, and `-reserve`: up to 2 MiB of disk kept back so that
+ * logging out works when the disk is full. A file that is given by its path gets a thread, once thousands write every second.
  *
  * @throws TypeError for an impossible option, or where Node has no `node:sqlite`. {@link SojournError}, here and from
  * every method: `STORE_UNAVAILABLE` (locked for too long, unreadable, removed), `STORE_FULL`, `STORE_CORRUPT`,
@@ -214,7 +214,7 @@ export class SqliteStore implements IndexedStore {
     }
   }
 
-  /** Writes what waits, checkpoints the log, and closes the database unless it was handed over. */
+  /** Writes what waits, ends the thread, checkpoints the log, and closes the database unless it was handed over. */
   close(): Promise<void> {
     this.#closing ??= this.#end();
     return this.#closing;

@@ -57,7 +57,7 @@ test("kill -9 while a thread checkpoints: all that was acknowledged is there, an
   const { folder, remove } = temporaryFolder();
   t.after(remove);
   const path = join(folder, "sessions.db");
-  for (let kill = 0; kill < 12; kill++) {
+  for (let kill = 0; kill < 8; kill++) {
     const writer = start("writeLargeUntilKilled", path);
     let acknowledged = 0;
     let checkpoints = 0;
