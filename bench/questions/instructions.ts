@@ -5,7 +5,7 @@ import type { Question } from "../lib/question.ts";
 import { spread } from "../lib/statistics.ts";
 import { KINDS } from "./cpu.ts";
 
-const FULL: Effort = { warmUp: 500, turns: 8, requests: 300, batches: 5 };
+const FULL: Effort = { warmUp: 500, turns: 7, requests: 300, batches: 3 };
 const QUICK: Effort = { warmUp: 24, turns: 1, requests: 24, batches: 1 };
 /** Valgrind takes ten cores' worth of a contender's time: those that a change of ours is judged by. */
 const COUNTED = [
