@@ -38,7 +38,7 @@ export async function startRedis(): Promise<Server> {
   };
 }
 
-/** As it comes: every commit is synced to the disk. Counts statements by `pg_stat_statements`, which belongs to PostgreSQL. */
+/** With 16 MB of buffers, as the tests have it; every commit is synced to the disk. Counts statements by `pg_stat_statements`, which belongs to PostgreSQL. */
 export async function startPostgres(): Promise<Server> {
   const postgres = await PrivatePostgres.start({
     shared_preload_libraries: "pg_stat_statements",
@@ -58,7 +58,7 @@ export async function startPostgres(): Promise<Server> {
   };
 }
 
-/** MariaDB, as it comes: every commit is synced to the disk. */
+/** MariaDB, with 16 MB of buffers, as the tests have it; every commit is synced to the disk. */
 export async function startMysql(): Promise<Server> {
   const mysql = await PrivateMariadb.start();
   const ends = ["begin", "commit", "rollback"].map((name) => `'Com_${name}'`);
