@@ -38,9 +38,10 @@ export async function startRedis(): Promise<Server> {
   };
 }
 
-/** With 16 MB of buffers, as the tests have it; every commit is synced to the disk. Counts statements by `pg_stat_statements`, which belongs to PostgreSQL. */
+/** As it comes: every commit is synced to the disk; a private one has less memory than that. Counts statements by `pg_stat_statements`, which belongs to PostgreSQL. */
 export async function startPostgres(): Promise<Server> {
   const postgres = await PrivatePostgres.start({
+    shared_buffers: "128MB",
     shared_preload_libraries: "pg_stat_statements",
     "pg_stat_statements.save": "off",
   });
@@ -58,9 +59,11 @@ export async function startPostgres(): Promise<Server> {
   };
 }
 
-/** MariaDB, with 16 MB of buffers, as the tests have it; every commit is synced to the disk. */
+/** MariaDB, as it comes: every commit is synced to the disk. A private one has less memory than that. */
 export async function startMysql(): Promise<Server> {
   const mysql = await PrivateMariadb.start();
+  await mysql.stop();
+  await mysql.start("--innodb-buffer-pool-size=128M", "--innodb-log-file-size=96M");
   const ends = ["begin", "commit", "rollback"].map((name) => `'Com_${name}'`);
   return {
     url: mysql.url(),

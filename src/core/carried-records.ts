@@ -106,10 +106,13 @@ export class CarriedRecords implements SessionStore {
     });
   }
 
+  /** One after the other: were both asked at once, and both to fail, nobody would hear of the second. */
   #deleteElsewhere(handle: string): Awaitable<unknown> {
-    const names = new Set([this.#elsewhere.get(handle)]);
-    if (handle === this.#came?.handle) names.add(this.#came.elsewhere);
-    const work = [...names].map((name) => (name === undefined ? undefined : this.#overflow?.records.delete(name)));
-    return after(work[0], () => work[1]);
+    const records = this.#overflow?.records;
+    const own = this.#elsewhere.get(handle);
+    const brought = handle === this.#came?.handle ? this.#came.elsewhere : undefined;
+    return after(own === undefined ? undefined : records?.delete(own), () =>
+      brought === undefined || brought === own ? undefined : records?.delete(brought),
+    );
   }
 }

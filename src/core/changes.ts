@@ -28,6 +28,9 @@ export interface Content {
   texts: ReadonlyMap<string, string>;
 }
 
+export const NOTHING: Changes = { texts: new Map() };
+export const EMPTY: Content = Object.freeze({ facts: Object.freeze({}), texts: new Map<string, string>() });
+
 /**
  * The JSON text of a property; `undefined` for the value `undefined`, which deletes it.
  * @throws SojournError NOT_SERIALIZABLE for what JSON can't hold. The value itself never reaches the message.

@@ -1,7 +1,7 @@
 import type { Awaitable, SessionRecord, UpdateResult } from "../stores/store.ts";
 import { hashSecret, type TokenSource } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
-import { type Changes, type Content, merge } from "./changes.ts";
+import { type Changes, type Content, merge, NOTHING } from "./changes.ts";
 import type { Clock } from "./clock.ts";
 import { decideCommit } from "./commit.ts";
 import { SojournError } from "./errors.ts";
@@ -46,9 +46,6 @@ export interface CommitListener {
 const MERGES = 5;
 /** How often a new session tries another handle when its own is taken: 128 random bits collide never, a broken generator always. */
 const HANDLES = 3;
-
-export const NOTHING: Changes = { texts: new Map() };
-export const EMPTY: Content = Object.freeze({ facts: Object.freeze({}), texts: new Map<string, string>() });
 
 /** Brings what a request did to a session into the store: the decision, the compare-and-set, the merge after a conflict. */
 export class Committer {

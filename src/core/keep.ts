@@ -1,5 +1,4 @@
-import type { Content } from "./changes.ts";
-import { EMPTY } from "./committer.ts";
+import { type Content, EMPTY } from "./changes.ts";
 
 /** All, nothing, or these properties. */
 export type Kept = boolean | ReadonlySet<string>;

@@ -62,8 +62,9 @@ export interface ManagerOptions {
 
 /** Expired records are swept about once a minute, at a random moment so that processes don't do it at once. */
 const SWEEP_MS = 60_000;
+const SWEEP_BATCH = 1_000;
 /** So few that a store in this process stops nobody for longer than a request would. */
-const SWEEP_BATCH = 250;
+const SWEEP_BATCH_AT_ONCE = 250;
 const LIST_PAGE = 1_000;
 
 /** Opens sessions, ends them from outside, and answers for a user's devices: the place where the parts meet. */
@@ -337,9 +338,10 @@ export class SessionManager implements SessionKeeper {
 
   /** Batch after batch, with other work in between, until no full batch is left. */
   async #sweep(store: IndexedStore): Promise<void> {
+    const batch = store.synchronousLoad === true ? SWEEP_BATCH_AT_ONCE : SWEEP_BATCH;
     while (this.#closing === undefined) {
-      const removed = await this.#access.commit("prune", () => store.prune(SWEEP_BATCH));
-      if (removed < SWEEP_BATCH) return;
+      const removed = await this.#access.commit("prune", () => store.prune(batch));
+      if (removed < batch) return;
       await new Promise((resolve) => setImmediate(resolve));
     }
   }

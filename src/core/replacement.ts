@@ -1,7 +1,7 @@
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
 import { after } from "./awaitable.ts";
-import { type Content, merge } from "./changes.ts";
-import { type CommitListener, type Committer, conflictError, EMPTY, goneError, NOTHING } from "./committer.ts";
+import { type Content, EMPTY, merge, NOTHING } from "./changes.ts";
+import { type CommitListener, type Committer, conflictError, goneError } from "./committer.ts";
 import { decodePayload } from "./record.ts";
 import type { SessionState } from "./state.ts";
 

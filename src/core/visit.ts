@@ -1,14 +1,13 @@
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
 import type { TokenSource } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
-import type { Changes, Content } from "./changes.ts";
+import { type Changes, type Content, EMPTY } from "./changes.ts";
 import type { Clock } from "./clock.ts";
 import {
   type CommitListener,
   type Committer,
   conflictError,
   type Delivery,
-  EMPTY,
   goneError,
   type Outcome,
   undeliverableError,

@@ -73,7 +73,11 @@ function prepare(prototype: object): boolean {
     application = above;
   }
   if (application === undefined) return false;
-  if (!prepared.has(application)) define(application);
+  if (!prepared.has(application)) {
+    // Somebody has put their own there, perhaps another copy of this library, and relies on it.
+    if (Object.hasOwn(application, "session")) return false;
+    define(application);
+  }
   prepared.add(application);
   prepared.add(prototype);
   return true;

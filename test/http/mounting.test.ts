@@ -128,6 +128,25 @@ describe("where the middleware stands", () => {
     await second.close();
   });
 
+  test("where an application's requests have a session of somebody else's, only those of ours get ours", async (t) => {
+    const sessions = session({ clock: new ManualClock() });
+    const app = express();
+    Object.defineProperty(app.request, "session", { get: () => "theirs", configurable: true });
+    app.use("/ours", sessions, (req, res) => {
+      Object.assign(req.session, { n: 1 });
+      res.json(req.session);
+    });
+    app.use((req, res) => {
+      res.json(req.session);
+    });
+    const { get } = await serve(t, app);
+    for (let times = 0; times < 2; times += 1) {
+      assert.equal((await get("/ours")).text, '{"n":1}');
+      assert.equal((await get("/theirs")).text, '"theirs"');
+    }
+    await sessions.close();
+  });
+
   test("in a router, a sub-application, behind an error and with a session used before and after", async (t) => {
     for (const create of [express4, express]) {
       const sessions = session({ clock: new ManualClock() });

@@ -27,6 +27,11 @@ const app: Handler = async (req, res) => {
     case "/login":
       await req.session.login(searchParams.get("user") ?? "alice", { remember: searchParams.get("remember") ?? false });
       break;
+    case "/change-and-logout":
+      Reflect.set(req.session, "n", 7);
+      await req.session.save();
+      await req.session.logout();
+      break;
     case "/regenerate":
       await req.session.regenerate({ keep: true });
       break;
@@ -219,6 +224,24 @@ test("a record that was changed, moved, put back or taken away opens nothing, an
   one.store.create(name, record);
   assert.deepEqual(await shown(visitor), { user: null, fill: 5_000, n: 2 });
   assert.deepEqual(one.errors, []);
+});
+
+test("a logout that the store refuses both records of fails once, and leaves no rejection that nobody handles", async (t) => {
+  let deletes = 0;
+  class NeverDeletes extends Seen {
+    override delete(): never {
+      deletes += 1;
+      // As a promise, of which nobody has to hear at once.
+      return Promise.reject(new Error("down")) as never;
+    }
+  }
+  const clock = new ManualClock();
+  const one = await site(t, { clock, store: new SealedStore({ secret, overflow: new NeverDeletes({ clock }) }) }, app);
+  const visitor = one.visitor();
+  await visitor.get("/fill?size=9000");
+  assert.equal((await visitor.get("/change-and-logout")).status, 503);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(deletes > 0);
 });
 
 test("while the store is out, what fits goes on, and the rest is 503 with its cookie untouched", async (t) => {
