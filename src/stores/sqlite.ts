@@ -110,12 +110,13 @@ export class SqliteStore implements IndexedStore {
       patiently(patienceMs, () => migrate(database, table));
       this.capabilities = { durable, shared: durable !== "no", atomicUpdate: true, indexed: true };
       const file = fileOf(database);
-      const lock = new WriteLock(database, clock);
+      // Locks are of other connections, which go by the machine's time, whatever the application's clock says.
+      const lock = new WriteLock(database, systemClock);
       // Only for a connection of our own: the thread has this SQLite, and two of them must not open one file in one process
       // (https://www.sqlite.org/howtocorrupt.html, 2.2.1). Nor may an application's statements come into a lock that is held.
       const thread = this.#ownsDatabase && file !== "" ? new CheckpointThread(file) : undefined;
       this.#upkeep = new Upkeep({ database, file, clock, lock, thread });
-      this.#commits = new Commits({ database, lock, upkeep: this.#upkeep, clock, place, patienceMs });
+      this.#commits = new Commits({ database, lock, upkeep: this.#upkeep, clock: systemClock, place, patienceMs });
       this.#records = new Records(database, table, place);
     } catch (error) {
       if (this.#ownsDatabase) database.close();

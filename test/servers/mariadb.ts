@@ -9,7 +9,7 @@ export const sharedMysql: { url: string; skip: string | undefined } = await look
 async function lookForServer(): Promise<{ url: string; skip: string | undefined }> {
   const url = process.env.MYSQL_URL ?? "mysql://root@127.0.0.1:3306/test";
   try {
-    const connection = await mysql.createConnection({ uri: url, connectTimeout: 2_000 });
+    const connection = await mysql.createConnection({ uri: url, connectTimeout: 20_000 });
     await connection.end();
     return { url, skip: undefined };
   } catch {

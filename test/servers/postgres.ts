@@ -9,7 +9,7 @@ export const sharedPostgres: { url: string; skip: string | undefined } = await l
 
 async function lookForServer(): Promise<{ url: string; skip: string | undefined }> {
   const url = process.env.DATABASE_URL ?? "postgres://root@localhost:5432/test";
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 20_000 });
   try {
     await client.connect();
     return { url, skip: undefined };

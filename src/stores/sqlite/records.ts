@@ -86,19 +86,7 @@ export class Records {
   }
 
   create(handle: string, record: SessionRecord, now: number): boolean {
-    const { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt } = record;
-    const { changes } = this.#create.run(
-      stored(handle),
-      stored(payload),
-      version,
-      stored(secretHash),
-      userId === null ? null : stored(userId),
-      createdAt,
-      touchedAt,
-      expiresAt,
-      expiresAt,
-      now,
-    );
+    const { changes } = this.#create.run(...newRow(handle, record), now);
     return Number(changes) > 0;
   }
 
@@ -130,21 +118,7 @@ export class Records {
     record: SessionRecord,
     now: number,
   ): ReplaceResult {
-    const { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt } = record;
-    const { changes } = this.#replace.run(
-      stored(newHandle),
-      stored(payload),
-      version,
-      stored(secretHash),
-      userId === null ? null : stored(userId),
-      createdAt,
-      touchedAt,
-      expiresAt,
-      expiresAt,
-      stored(handle),
-      expectedVersion,
-      now,
-    );
+    const { changes } = this.#replace.run(...newRow(newHandle, record), stored(handle), expectedVersion, now);
     if (Number(changes) > 0) return "ok";
     const there = this.load(handle, now);
     if (there === undefined) return "gone";
@@ -240,6 +214,23 @@ export class Records {
       `The session database ${this.#place} holds a row that no session was stored as.`,
     );
   }
+}
+
+/** In the order of the columns, with when a sweep looks at it. */
+function newRow(handle: string, record: SessionRecord): SqliteValue[] {
+  const { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt } = record;
+  const user = userId === null ? null : stored(userId);
+  return [
+    stored(handle),
+    stored(payload),
+    version,
+    stored(secretHash),
+    user,
+    createdAt,
+    touchedAt,
+    expiresAt,
+    expiresAt,
+  ];
 }
 
 /** SQLite's text is UTF-8, which has no lone surrogates and would replace them: such text is kept as UTF-16 bytes. */
