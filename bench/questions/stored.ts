@@ -1,5 +1,6 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { type Clock, systemClock } from "../../src/core/clock.ts";
 import { FileStore } from "../../src/stores/file.ts";
 import { MysqlStore } from "../../src/stores/mysql.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
@@ -23,6 +24,14 @@ const AT_ONCE = 64;
 /** One session in so many is somebody's; each such user has this many. */
 const OF_USER = 24;
 const TIMES = 200;
+const MINUTE_MS = 60_000;
+
+/** The stores' clock. It is put forward past the end of sessions, so that nobody has to wait for it. */
+const clock: Clock & { aheadMs: number } = {
+  aheadMs: 0,
+  now: () => Date.now() + clock.aheadMs,
+  after: (ms, action) => systemClock.after(ms, action),
+};
 
 interface Place {
   name: string;
@@ -30,6 +39,8 @@ interface Place {
   store: IndexedStore;
   /** All that it takes, indexes included. */
   bytes(): Promise<number>;
+  /** What only this store's server can tell, asked after all else. */
+  more?(): Promise<string>;
   close(): Promise<unknown>;
 }
 
@@ -47,6 +58,7 @@ interface Row {
   bytes: number;
   /** Milliseconds. */
   costs: Record<string, number>;
+  more: string | undefined;
 }
 
 export const question: Question = {
@@ -72,7 +84,7 @@ export const question: Question = {
   },
 };
 
-async function measure({ name, sessions, store, bytes }: Place): Promise<Row> {
+async function measure({ name, sessions, store, bytes, more }: Place): Promise<Row> {
   const before = await bytes();
   for (let first = 0; first < sessions; first += AT_ONCE) {
     const some = Array.from({ length: Math.min(AT_ONCE, sessions - first) }, (_, i) => first + i);
@@ -81,19 +93,37 @@ async function measure({ name, sessions, store, bytes }: Place): Promise<Row> {
   const each = ((await bytes()) - before) / sessions;
   const touchedAt = Date.now();
   const some = () => Math.floor(Math.random() * sessions);
-  return {
-    name,
-    sessions,
-    bytes: each,
-    costs: {
-      load: await time(TIMES, () => store.load(handleOf(some()))),
-      touch: await time(TIMES, (n) => store.touch(handleOf(some()), touchedAt + n, touchedAt + 86_400_000 + n)),
-      "a user's 24": await time(20, () => store.list({ userId: "user 0", limit: OF_USER })),
-      "100 newest": await time(5, () => store.list({ limit: 100 })),
-      count: await time(5, () => store.count()),
-      "prune, none due": await time(5, () => store.prune()),
-    },
+  const costs = {
+    load: await time(TIMES, () => store.load(handleOf(some()))),
+    touch: await time(TIMES, (n) => store.touch(handleOf(some()), touchedAt + n, touchedAt + 86_400_000 + n)),
+    "a user's 24": await time(20, () => store.list({ userId: "user 0", limit: OF_USER })),
+    "100 newest": await time(5, () => store.list({ limit: 100 })),
+    count: await time(5, () => store.count()),
+    "prune, none due": await time(5, () => store.prune()),
+    "prune of 1,000": await pruneOf(store, 1_000),
   };
+  const told = await more?.();
+  const all = await time(1, () => store.deleteAll({}));
+  return { name, sessions, bytes: each, costs: { ...costs, "deleteAll({})": all }, more: told };
+}
+
+/** Of so many that have expired a while ago, in milliseconds. */
+async function pruneOf(store: IndexedStore, count: number): Promise<number> {
+  const expiresAt = clock.now() + MINUTE_MS;
+  for (let n = 0; n < count; n += AT_ONCE) {
+    const some = Array.from({ length: Math.min(AT_ONCE, count - n) }, (_, i) => `expired ${n + i}`);
+    await Promise.all(some.map((handle, i) => store.create(handle, { ...recordOfUser(n + i), expiresAt })));
+  }
+  clock.aheadMs = 4 * MINUTE_MS;
+  try {
+    const started = performance.now();
+    const pruned = await store.prune(count);
+    const tookMs = performance.now() - started;
+    if (pruned !== count) throw new Error(`${pruned} of ${count} were pruned`);
+    return tookMs;
+  } finally {
+    clock.aheadMs = 0;
+  }
 }
 
 function recordOfUser(n: number) {
@@ -124,6 +154,7 @@ function tableOf(rows: readonly Row[], notes: readonly string[]): Table {
     ]),
     notes: [
       "Redis: of memory; the others: of disk, the files' in blocks. Servers are on this machine, and share its cores.",
+      ...rows.flatMap(({ name, more }) => (more === undefined ? [] : [`${name}: ${more}`])),
       ...notes,
     ],
   };
@@ -132,7 +163,7 @@ function tableOf(rows: readonly Row[], notes: readonly string[]): Table {
 async function sqlite(sessions: number): Promise<Place> {
   const { path: folder, remove } = temporaryFolder();
   const path = join(folder, "sessions.db");
-  const store = new SqliteStore(path);
+  const store = new SqliteStore(path, { clock });
   const size = () =>
     ["", "-wal"].reduce((sum, end) => sum + (statSync(path + end, { throwIfNoEntry: false })?.size ?? 0), 0);
   return {
@@ -158,7 +189,7 @@ async function sqlite(sessions: number): Promise<Place> {
 
 async function files(sessions: number): Promise<Place> {
   const { path: folder, remove } = temporaryFolder();
-  const store = new FileStore(join(folder, "sessions"));
+  const store = new FileStore(join(folder, "sessions"), { clock });
   return {
     name: "FileStore",
     sessions: Math.min(sessions, FILES),
@@ -176,13 +207,28 @@ async function files(sessions: number): Promise<Place> {
 
 async function redis(sessions: number): Promise<Place> {
   const server = await startRedis();
-  const store = new RedisStore(server.url);
+  const store = new RedisStore(server.url, { clock });
   await store.count();
   return {
     name: "RedisStore",
     sessions,
     store,
     bytes: async () => Number(/used_memory:(\d+)/.exec(String(await ask(server.url, "INFO", "memory")))?.[1]),
+    async more() {
+      await ask(server.url, "CONFIG", "RESETSTAT");
+      const records = Array.from({ length: TIMES }, (_, n) => ({ ...recordOf(n, 2), userId: null }));
+      for (const [n, record] of records.entries()) {
+        await store.load(handleOf(2 * n + 1));
+        await store.update(handleOf(2 * n + 1), record, 1);
+      }
+      const statistics = String(await ask(server.url, "INFO", "commandstats"));
+      const of = (command: string) => {
+        const [, calls, microseconds] =
+          new RegExp(`cmdstat_${command}:calls=(\\d+),usec=(\\d+)`).exec(statistics) ?? [];
+        return digits(Number(microseconds) / Number(calls));
+      };
+      return `the server itself takes ${of("get")} µs for a load, ${of("evalsha")} for an update`;
+    },
     async close() {
       await store.close();
       await server.stop();
@@ -192,7 +238,7 @@ async function redis(sessions: number): Promise<Place> {
 
 async function postgres(sessions: number): Promise<Place> {
   const server = await startPostgres();
-  const store = new PostgresStore(server.url);
+  const store = new PostgresStore(server.url, { clock });
   await store.count();
   return {
     name: "PostgresStore",
@@ -201,6 +247,24 @@ async function postgres(sessions: number): Promise<Place> {
     async bytes() {
       const [row] = await postgresQuery(server.url, "SELECT pg_total_relation_size('sojourn_sessions') AS bytes");
       return Number(row?.["bytes"]);
+    },
+    async more() {
+      const position = async () =>
+        String((await postgresQuery(server.url, "SELECT pg_current_wal_lsn() AS at"))[0]?.["at"]);
+      // What a page's first change since a checkpoint writes of it is not a touch's own.
+      await postgresQuery(server.url, "CHECKPOINT");
+      const touch = async (later: number) => {
+        for (let n = 0; n < TIMES; n++)
+          await store.touch(handleOf(n), Date.now() + later, Date.now() + 86_400_000 + later);
+      };
+      await touch(1_000);
+      const before = await position();
+      await touch(2_000);
+      const [row] = await postgresQuery(
+        server.url,
+        `SELECT pg_wal_lsn_diff('${await position()}', '${before}') AS bytes`,
+      );
+      return `a touch writes ${Math.round(Number(row?.["bytes"]) / TIMES)} bytes of log`;
     },
     async close() {
       await store.close();
@@ -211,7 +275,7 @@ async function postgres(sessions: number): Promise<Place> {
 
 async function mysql(sessions: number): Promise<Place> {
   const server = await startMysql();
-  const store = new MysqlStore(server.url);
+  const store = new MysqlStore(server.url, { clock });
   await store.count();
   return {
     name: "MysqlStore (MariaDB)",

@@ -47,6 +47,13 @@ export function statements(table: string) {
       statement(`DELETE FROM ${table} WHERE ${ofUser ? "user_id = ? AND" : ""} expires_at ${unexpired ? ">" : "<="} ?
         AND NOT (handle <=> ?) ORDER BY handle LIMIT ${limit}`),
 
+    /** Where the next so many end. */
+    boundary: (limit: number) =>
+      statement(`SELECT handle FROM ${table} WHERE handle > ? ORDER BY handle LIMIT 1 OFFSET ${limit - 1}`),
+    deleteRange: (unexpired: boolean) =>
+      statement(`DELETE FROM ${table} WHERE handle > ? AND handle <= ? AND expires_at ${unexpired ? ">" : "<="} ?
+        AND NOT (handle <=> ?)`),
+
     /** Reads what it removes as it is at that moment, so a touch that came first keeps its session. */
     prune: (limit: number) =>
       statement(`DELETE FROM ${table} WHERE expires_at <= ? ORDER BY expires_at, handle LIMIT ${limit}`),

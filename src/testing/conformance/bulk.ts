@@ -90,6 +90,22 @@ export const bulk: readonly Check[] = [
       deepEqual(await left(bench), ["handle600", "theirs"]);
     },
   },
+  {
+    name: "of everyone: ends 1,200 sessions, with expired ones between them, and counts those that had not expired",
+    needs: "index",
+    async run(bench) {
+      const record = bench.record();
+      const short = bench.record({ expiresAt: bench.clock.now() + 1 });
+      await Promise.all(
+        Array.from({ length: 1_300 }, (_, n) => bench.first.create(`handle${n}`, n < 100 ? short : record)),
+      );
+      bench.clock.advance(1);
+      equal(await bench.second.deleteAll({ except: "handle600" }), 1_199);
+      deepEqual(await left(bench), ["handle600"]);
+      equal(await bench.second.deleteAll({}), 1);
+      deepEqual(await left(bench), []);
+    },
+  },
 ];
 
 /** Three sessions of one user, one of another, one of nobody. */
