@@ -1,8 +1,9 @@
-import type { Awaitable, SessionRecord, SessionStore, UpdateResult } from "../stores/store.ts";
+import type { Awaitable, ReplaceResult, SessionRecord, SessionStore, UpdateResult } from "../stores/store.ts";
 import { after } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import type { Endings } from "./endings.ts";
 import type { Overflow } from "./overflow.ts";
+import { NOT_KEPT, type ServerSide, type ServerSideKept } from "./server-side.ts";
 
 /** A session as its token had it. */
 export interface CameWith {
@@ -10,6 +11,8 @@ export interface CameWith {
   record: SessionRecord;
   /** Where its payload was kept, if that was not in the token. */
   elsewhere?: string | undefined;
+  /** What the server held of it; part of the record's payload. */
+  kept?: ServerSideKept | undefined;
 }
 
 export interface CarriedOptions {
@@ -17,6 +20,7 @@ export interface CarriedOptions {
   endings: Endings | undefined;
   /** Where payloads go that do not fit. */
   overflow: { records: Overflow; fits: (record: SessionRecord) => boolean } | undefined;
+  serverSide: ServerSide | undefined;
   came: CameWith | undefined;
 }
 
@@ -31,16 +35,20 @@ export class CarriedRecords implements SessionStore {
   readonly #clock: Clock;
   readonly #endings: Endings | undefined;
   readonly #overflow: CarriedOptions["overflow"];
+  readonly #serverSide: ServerSide | undefined;
+  readonly #kept = new Map<string, ServerSideKept>();
   readonly #came: CameWith | undefined;
 
-  constructor({ clock, endings, overflow, came }: CarriedOptions) {
+  constructor({ clock, endings, overflow, serverSide, came }: CarriedOptions) {
     this.#clock = clock;
     this.#endings = endings;
     this.#overflow = overflow;
+    this.#serverSide = serverSide;
     this.#came = came;
     if (came === undefined) return;
     this.#records.set(came.handle, came.record);
     if (came.elsewhere !== undefined) this.#elsewhere.set(came.handle, came.elsewhere);
+    if (came.kept !== undefined) this.#kept.set(came.handle, came.kept);
   }
 
   /** Where the payload of this session is kept; `undefined`: in its token. */
@@ -60,26 +68,36 @@ export class CarriedRecords implements SessionStore {
       userId === null || this.#came === undefined
         ? undefined
         : this.#endings?.rename(userId, this.#came.handle, { handle, createdAt });
-    return after(noted, () => after(this.#put(handle, record), () => true));
+    return after(noted, () => after(this.#put(handle, record), (result) => result === "ok"));
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult> {
     const there = this.load(handle);
     if (there === undefined) return "gone";
     if (there.version !== expectedVersion) return "conflict";
-    if (record.expiresAt <= this.#clock.now()) return after(this.delete(handle), () => "ok");
-    return after(this.#put(handle, record), () => "ok");
+    if (record.expiresAt <= this.#clock.now()) return this.#end(handle, there);
+    return this.#put(handle, record);
+  }
+
+  /** The new one first: if that fails, the old one lives on. */
+  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Awaitable<ReplaceResult> {
+    const there = this.load(handle);
+    if (there === undefined) return "gone";
+    if (there.version !== expectedVersion) return "conflict";
+    return after(this.create(newHandle, record), (created) => (created ? this.#end(handle, there) : "taken"));
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean> {
     const there = this.load(handle);
     if (there === undefined) return false;
+    const touched = { ...there, touchedAt, expiresAt };
     const elsewhere = this.#elsewhere.get(handle);
-    const kept = elsewhere === undefined || this.#overflow?.records.touch(elsewhere, touchedAt, expiresAt);
-    return after(kept, (isKept) => {
-      if (isKept === true) this.#records.set(handle, { ...there, touchedAt, expiresAt });
+    const isThere = elsewhere === undefined || this.#overflow?.records.touch(elsewhere, touchedAt, expiresAt);
+    return after(isThere, (isKept) => {
+      if (isKept === true) this.#records.set(handle, touched);
       else this.#records.delete(handle);
-      return isKept === true;
+      if (isKept !== true) return false;
+      return after(this.#prolong(handle, touched), () => true);
     });
   }
 
@@ -93,10 +111,48 @@ export class CarriedRecords implements SessionStore {
 
   close(): void {}
 
-  #put(handle: string, record: SessionRecord): Awaitable<void> {
+  #put(handle: string, record: SessionRecord): Awaitable<"ok" | "conflict"> {
+    const kept = this.#serverSide?.put(handle, record, this.#kept.get(handle) ?? NOT_KEPT);
+    return after(kept, (now) => {
+      if (now === "conflict") return this.#lookAgain(handle);
+      if (now !== undefined) this.#kept.set(handle, now);
+      return after(this.#putElsewhere(handle, record), () => "ok");
+    });
+  }
+
+  #prolong(handle: string, record: SessionRecord): Awaitable<unknown> {
+    const kept = this.#serverSide?.prolong(handle, record, this.#kept.get(handle) ?? NOT_KEPT);
+    return after(kept, (now) => {
+      if (now !== undefined && now !== "conflict") this.#kept.set(handle, now);
+    });
+  }
+
+  /** Ends a session unless another request has kept something of it since this one read it. */
+  #end(handle: string, there: SessionRecord): Awaitable<"ok" | "conflict"> {
+    const replaced = this.#serverSide?.replace(handle, there, this.#kept.get(handle) ?? NOT_KEPT);
+    return after(replaced, (now) =>
+      now === "conflict" ? this.#lookAgain(handle) : after(this.delete(handle), () => "ok"),
+    );
+  }
+
+  /** Another request was faster: from now on the record holds what that one kept. */
+  #lookAgain(handle: string): Awaitable<"conflict"> {
+    return after(this.#serverSide?.load(handle), (kept) => {
+      const record = this.#records.get(handle);
+      if (kept === undefined) this.#records.delete(handle);
+      else if (record !== undefined) {
+        this.#kept.set(handle, kept);
+        this.#records.set(handle, this.#serverSide?.join(record, kept) ?? record);
+      }
+      return "conflict";
+    });
+  }
+
+  #putElsewhere(handle: string, record: SessionRecord): Awaitable<void> {
     const overflow = this.#overflow;
     const before = this.#elsewhere.get(handle);
-    const put = overflow === undefined || overflow.fits(record) ? undefined : overflow.records.put(handle, record);
+    const travels = this.#serverSide?.without(record) ?? record;
+    const put = overflow === undefined || overflow.fits(travels) ? undefined : overflow.records.put(handle, travels);
     return after(put, (elsewhere) => {
       this.#records.set(handle, record);
       if (elsewhere === undefined) this.#elsewhere.delete(handle);

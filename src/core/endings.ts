@@ -1,5 +1,5 @@
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
-import { hashSecret } from "../tokens/token.ts";
+import { derivedHandle } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import { SojournError } from "./errors.ts";
@@ -49,7 +49,7 @@ export class Endings {
   /** Ends a session. @param last what is known of it; without, it is kept as long as any seal may live. */
   end(handle: string, last?: SessionRecord): Awaitable<boolean> {
     const now = this.#clock.now();
-    const record = ending("", now, last === undefined ? now + LONGEST_MS : this.#deadOf(last, now));
+    const record = ending("", now, last === undefined ? now + LONGEST_MS : lastCopyEnds(last, now, this.#limits));
     // Taken: it was ended before.
     return this.#access.commit("create", () => this.#access.store.create(handle, record));
   }
@@ -90,20 +90,16 @@ export class Endings {
     }
     throw new SojournError("CONFLICT", "other requests kept ending this user's sessions");
   }
+}
 
-  /** When the last copy of a session's seal has died. */
-  #deadOf(last: SessionRecord, now: number): number {
-    const facts = decodePayload(last.payload)?.facts;
-    // A longer life was taken back: an older copy may still have it.
-    if (facts === undefined || facts.from !== undefined) return now + LONGEST_MS;
-    // A copy may have been used until now, whatever the seal at hand says.
-    const { createdAt } = last;
-    return Math.max(
-      last.expiresAt,
-      expiryOf({ createdAt }, now, this.#limits),
-      expiryOf({ ...facts, createdAt }, now, this.#limits),
-    );
-  }
+/** When the last copy of a session's seal has died, if none is used after `now`. */
+export function lastCopyEnds(last: SessionRecord, now: number, limits: Timeouts): number {
+  const facts = decodePayload(last.payload)?.facts;
+  // A longer life was taken back: an older copy may still have it.
+  if (facts === undefined || facts.from !== undefined) return now + LONGEST_MS;
+  // A copy may have been used until now, whatever the seal at hand says.
+  const { createdAt } = last;
+  return Math.max(last.expiresAt, expiryOf({ createdAt }, now, limits), expiryOf({ ...facts, createdAt }, now, limits));
 }
 
 function ending(payload: string, now: number, expiresAt: number): SessionRecord {
@@ -121,7 +117,7 @@ function userEnding({ payload, touchedAt }: SessionRecord): UserEnding {
   return { before: touchedAt, except: "" };
 }
 
-/** A handle that no session has: the hash of a user's ID, so that the list doesn't name its users. */
+/** The list doesn't name its users. */
 function userHandle(userId: string): string {
-  return Buffer.from(hashSecret(`ended user ${userId}`), "base64url").toString("base64url", 0, 16);
+  return derivedHandle(`ended user ${userId}`);
 }

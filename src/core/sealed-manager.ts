@@ -24,6 +24,7 @@ import {
   type Sealed,
   sealedBytes,
 } from "./sealed-record.ts";
+import { ServerSide, type ServerSideKept } from "./server-side.ts";
 import { stateOf } from "./session.ts";
 import { StoreAccess } from "./store-access.ts";
 import { Superseded } from "./superseded.ts";
@@ -39,6 +40,7 @@ export interface ClientSideStore {
     chunks?: number;
     compress?: boolean;
     overflow?: SessionStore;
+    serverSide?: readonly string[];
   };
 }
 
@@ -50,6 +52,8 @@ export interface SealedManagerOptions extends Omit<ManagerOptions, "store"> {
   compress: boolean;
   /** Where data is kept that a token has no room for; without it that is an error. */
   overflow: SessionStore | undefined;
+  /** Properties that are kept beside the endings instead of in tokens. */
+  serverSide: readonly string[];
 }
 
 /** Clocks of an application's machines may differ by this much; a seal from further in the future is none. */
@@ -65,6 +69,7 @@ export class SealedManager implements SessionKeeper {
   readonly #superseded = new Superseded();
   readonly #endings: Endings | undefined;
   readonly #overflow: Overflow | undefined;
+  readonly #serverSide: ServerSide | undefined;
   /** What the visits of sessions that may overflow have in their hands. */
   readonly #carried = new WeakMap<Visit, CarriedRecords>();
   /** The stores beside the tokens, swept, counted and closed as any other. */
@@ -73,7 +78,7 @@ export class SealedManager implements SessionKeeper {
   #notBefore = 0;
 
   constructor(options: SealedManagerOptions) {
-    const { clock, events, revocations, overflow, deadlines, limits, ring, tokens } = options;
+    const { clock, events, revocations, overflow, serverSide, deadlines, limits, ring, tokens } = options;
     this.#options = options;
     this.#events = events;
     this.clock = { now: () => Math.max(clock.now(), this.#notBefore), after: clock.after.bind(clock) };
@@ -82,6 +87,15 @@ export class SealedManager implements SessionKeeper {
     this.#stores = stores.map((store) => new SessionManager({ ...options, store }));
     if (revocations !== undefined) {
       this.#endings = new Endings(new StoreAccess(revocations, clock, deadlines, events), this.clock, limits);
+    }
+    if (revocations !== undefined && serverSide.length > 0) {
+      const store = encrypted(revocations, ring, "server-side");
+      this.#serverSide = new ServerSide(
+        new StoreAccess(store, clock, deadlines, events),
+        serverSide,
+        this.clock,
+        limits,
+      );
     }
     if (overflow !== undefined) {
       const store = encrypted(overflow, ring, "overflow");
@@ -142,10 +156,12 @@ export class SealedManager implements SessionKeeper {
     const fits = (record: Pick<SessionRecord, "payload" | "userId">) =>
       // What is longer than that would be deflated, and never open.
       !(compress && Buffer.byteLength(record.payload) > MOST_INFLATED_BYTES) && sealedBytes(record, compress) <= room;
+    const serverSide = this.#serverSide;
     const store = new CarriedRecords({
       clock,
       endings: this.#endings,
       overflow: records === undefined ? undefined : { records, fits },
+      serverSide,
       came: opened,
     });
     const committer = new Committer({
@@ -172,7 +188,8 @@ export class SealedManager implements SessionKeeper {
 
   tokenOf(visit: Visit, { name }: TokenScope): string {
     const sealer = this.#sealerOf(name);
-    const { session, record } = visit;
+    const { session } = visit;
+    const record = this.#serverSide?.without(visit.record) ?? visit.record;
     const elsewhere = this.#carried.get(visit)?.elsewhere(session.id);
     if (elsewhere !== undefined) return sealer.seal(encodeElsewhere(session.id, record, elsewhere));
     if (!this.#options.compress) return sealer.seal(encodeSealed(session.id, record));
@@ -261,14 +278,23 @@ export class SealedManager implements SessionKeeper {
     scope: TokenScope,
   ): Awaitable<Opening | undefined> {
     const { handle, record, elsewhere } = sealed;
-    if (elsewhere === undefined) return this.#opened(sealed, outdated, scope);
+    if (elsewhere === undefined) return this.#joined(sealed, outdated, scope);
     return after(this.#overflow?.payload(elsewhere, handle, record.version), (payload) =>
-      payload === undefined ? undefined : this.#opened({ ...sealed, record: { ...record, payload } }, outdated, scope),
+      payload === undefined ? undefined : this.#joined({ ...sealed, record: { ...record, payload } }, outdated, scope),
     );
   }
 
+  #joined(sealed: Sealed, outdated: boolean, scope: TokenScope): Awaitable<Opening | undefined> {
+    const serverSide = this.#serverSide;
+    if (serverSide === undefined) return this.#opened(sealed, outdated, scope);
+    return after(serverSide.load(sealed.handle), (kept) => {
+      if (kept === undefined) return undefined;
+      return this.#opened({ ...sealed, record: serverSide.join(sealed.record, kept), kept }, outdated, scope);
+    });
+  }
+
   /** Deadlines and transport are for the payload to say. */
-  #opened(sealed: Sealed, outdated: boolean, scope: TokenScope): Opening | undefined {
+  #opened(sealed: Sealed & { kept?: ServerSideKept }, outdated: boolean, scope: TokenScope): Opening | undefined {
     const { handle, record } = sealed;
     const content = decodePayload(record.payload);
     if (content === undefined) {
@@ -304,15 +330,18 @@ export class SealedManager implements SessionKeeper {
       return { maxBytes, carried: { revocable, tooLarge, remedy: "raise maxBytes" } };
     }
     const remedy = "raise the store's chunks, or give it overflow";
-    if (!this.#options.compress) {
+    const { compress } = this.#options;
+    const serverSide = this.#serverSide;
+    if (!compress && serverSide === undefined) {
       return { maxBytes: Math.min(maxBytes, room - SEALED_RECORD_BYTES), carried: { revocable, remedy } };
     }
+    const what = compress ? "its cookies, even compressed" : "its cookies";
     return {
-      maxBytes: Math.min(maxBytes, MOST_INFLATED_BYTES),
+      maxBytes: serverSide === undefined ? Math.min(maxBytes, MOST_INFLATED_BYTES) : maxBytes,
       carried: {
         revocable,
         remedy,
-        tooLarge: (record) => (fits(record) ? undefined : "its cookies, even compressed"),
+        tooLarge: (record) => (fits(serverSide?.without(record) ?? record) ? undefined : what),
       },
     };
   }

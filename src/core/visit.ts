@@ -17,6 +17,7 @@ import type { Events } from "./events.ts";
 import { carry, type Kept, keepOption } from "./keep.ts";
 import { type DeviceInfo, decodePayload } from "./record.ts";
 import { Replacement } from "./replacement.ts";
+import type { ServerSideKept } from "./server-side.ts";
 import {
   createSession,
   type LiveSession,
@@ -60,6 +61,8 @@ export interface OpenedSession {
   content: Content;
   /** Where the payload of a sealed session was kept that its token had no room for. */
   elsewhere?: string;
+  /** What the server held of a sealed session; the record and the content have it, too. */
+  kept?: ServerSideKept;
 }
 
 interface Owner {

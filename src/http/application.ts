@@ -94,6 +94,7 @@ export function openApplication(options: SessionOptions): Application {
         revocations: sealing?.revocations,
         compress: sealing?.compress === true,
         overflow: sealing?.overflow,
+        serverSide: sealing?.serverSide ?? [],
       })
     : new SessionManager({
         ...common,

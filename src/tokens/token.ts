@@ -59,6 +59,11 @@ export function hashSecret(secret: string): string {
   return hash("sha256", secret, "base64url");
 }
 
+/** A handle that no session has, made of what it is for: nobody can tell that from it without guessing. */
+export function derivedHandle(purpose: string): string {
+  return Buffer.from(hashSecret(purpose), "base64url").toString("base64url", 0, HANDLE_BYTES);
+}
+
 /** Compares two SHA-256 texts in a time that tells nothing about where they differ. */
 export function sameHash(a: string, b: string): boolean {
   return a.length === b.length && timingSafeEqual(Buffer.from(a, "latin1"), Buffer.from(b, "latin1"));
