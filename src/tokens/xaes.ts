@@ -34,30 +34,13 @@ export class Xaes {
 
   /** Ciphertext and tag. The nonce must come from a generator that nobody can predict, and be used once. */
   encrypt(nonce: Buffer, plaintext: Buffer, additional: Buffer): Buffer {
-    const cipher = createCipheriv("aes-256-gcm", this.#messageKey(nonce), nonce.subarray(DERIVED_HALF), {
-      authTagLength: TAG_BYTES,
-    });
-    cipher.setAAD(additional);
-    return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
+    return gcmEncrypt(this.#messageKey(nonce), nonce.subarray(DERIVED_HALF), plaintext, additional);
   }
 
   /** The plaintext; `undefined` for whatever this key did not seal under this nonce and additional data. */
   decrypt(nonce: Buffer, sealed: Buffer, additional: Buffer): Buffer | undefined {
-    const end = sealed.length - TAG_BYTES;
-    if (end < 0 || nonce.length !== NONCE_BYTES) return undefined;
-    // Without authTagLength Node takes tags of 4 bytes, which can be guessed.
-    const decipher = createDecipheriv("aes-256-gcm", this.#messageKey(nonce), nonce.subarray(DERIVED_HALF), {
-      authTagLength: TAG_BYTES,
-    });
-    decipher.setAAD(additional);
-    decipher.setAuthTag(sealed.subarray(end));
-    const plaintext = decipher.update(sealed.subarray(0, end));
-    try {
-      decipher.final();
-    } catch {
-      return undefined;
-    }
-    return plaintext;
+    if (sealed.length < TAG_BYTES || nonce.length !== NONCE_BYTES) return undefined;
+    return gcmDecrypt(this.#messageKey(nonce), nonce.subarray(DERIVED_HALF), sealed, additional);
   }
 
   /** A `KeyObject`, because Node takes a Buffer several times slower. */
@@ -76,6 +59,29 @@ export class Xaes {
     bytes.fill(0);
     return key;
   }
+}
+
+/** AES-256-GCM, its tag of 16 bytes behind the ciphertext. @param iv of 12 bytes, never used twice with one key */
+export function gcmEncrypt(key: KeyObject, iv: Buffer, plaintext: Buffer, additional: Buffer): Buffer {
+  const cipher = createCipheriv("aes-256-gcm", key, iv, { authTagLength: TAG_BYTES });
+  cipher.setAAD(additional);
+  return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
+}
+
+/** `undefined` for what this key did not encrypt. @param sealed of 16 bytes at least */
+export function gcmDecrypt(key: KeyObject, iv: Buffer, sealed: Buffer, additional: Buffer): Buffer | undefined {
+  const end = sealed.length - TAG_BYTES;
+  // Without authTagLength Node takes tags of 4 bytes, which can be guessed.
+  const decipher = createDecipheriv("aes-256-gcm", key, iv, { authTagLength: TAG_BYTES });
+  decipher.setAAD(additional);
+  decipher.setAuthTag(sealed.subarray(end));
+  const plaintext = decipher.update(sealed.subarray(0, end));
+  try {
+    decipher.final();
+  } catch {
+    return undefined;
+  }
+  return plaintext;
 }
 
 /** Twice a block in the field of 2^128 elements (RFC 4493). Without a branch on the key's bits. */
