@@ -9,7 +9,7 @@ import { Committer, type CommitterOptions } from "./committer.ts";
 import { encrypted } from "./encrypted-store.ts";
 import { Endings } from "./endings.ts";
 import { SojournError } from "./errors.ts";
-import type { Events } from "./events.ts";
+import { Events } from "./events.ts";
 import type { Opening, SessionKeeper, TokenScope } from "./keeper.ts";
 import { type Capabilities, type ManagerOptions, SessionManager } from "./manager.ts";
 import { Overflow } from "./overflow.ts";
@@ -26,7 +26,7 @@ import {
 } from "./sealed-record.ts";
 import { ServerSide, type ServerSideKept } from "./server-side.ts";
 import { stateOf } from "./session.ts";
-import { StoreAccess } from "./store-access.ts";
+import { type Deadlines, StoreAccess } from "./store-access.ts";
 import { Superseded } from "./superseded.ts";
 import { hasExpired, touchIsDue } from "./timeouts.ts";
 import { type Client, type OpenedSession, Visit, type VisitEnvironment } from "./visit.ts";
@@ -55,6 +55,10 @@ export interface SealedManagerOptions extends Omit<ManagerOptions, "store"> {
   /** Properties that are kept beside the endings instead of in tokens. */
   serverSide: readonly string[];
 }
+
+/** The stores beside the tokens have doors of their own, which keep the deadlines and tell of failures. */
+const NO_DEADLINES: Deadlines = { readMs: Number.POSITIVE_INFINITY, commitMs: Number.POSITIVE_INFINITY };
+const NO_LISTENERS = new Events();
 
 /** Clocks of an application's machines may differ by this much; a seal from further in the future is none. */
 const SKEW_MS = 60_000;
@@ -148,7 +152,7 @@ export class SealedManager implements SessionKeeper {
   }
 
   visit(client: Client, opened: OpenedSession | undefined, scope: TokenScope): Visit {
-    const { deadlines, limits, tokens, maxBytes, compress } = this.#options;
+    const { limits, tokens, maxBytes, compress } = this.#options;
     const room = compress ? sealRoom(scope.room, COARSE_BUCKET) : sealRoom(scope.room);
     const { clock } = this;
     const events = this.#events;
@@ -165,7 +169,7 @@ export class SealedManager implements SessionKeeper {
       came: opened,
     });
     const committer = new Committer({
-      access: new StoreAccess(store, clock, deadlines, events),
+      access: new StoreAccess(store, clock, NO_DEADLINES, NO_LISTENERS),
       clock,
       limits,
       tokens,

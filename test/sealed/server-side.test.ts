@@ -226,10 +226,17 @@ test("while the store can't be asked nobody is let in, and nothing counts as sav
   const clock = new ManualClock();
   const { store, fail } = faulty(new MemoryStore({ clock }));
   const one = await shop(t, { revocations: store }, { clock });
+  const told: string[] = [];
+  one.sessions.on("store-error", ({ operation }) => told.push(operation));
   const visitor = one.visitor();
   await visitor.get("/give?n=1");
   fail("update", { kind: "error" });
   assert.equal((await visitor.get("/use")).status, 503);
+  assert.deepEqual(told, ["update"], "of each failure once");
+  fail("create", { kind: "error" });
+  assert.equal((await visitor.get("/logout")).status, 503);
+  assert.deepEqual(told, ["update", "create"]);
+  await visitor.get("/give?n=1");
   assert.equal((await shown(visitor)).vouchers, 1);
 });
 
