@@ -142,6 +142,34 @@ describe("PostgresStore and a server in trouble", { skip: noPrivatePostgres }, (
     equal(await durable(open({ url: server.url("lax") })), "process-crash");
   });
 
+  test("with synchronous_commit off a crash of the server takes the newest writes, of three wal_writer_delays at most, and none before", async (t) => {
+    const delayMs = 1_000;
+    await server.stop();
+    await server.start({ ...settings, synchronous_commit: "off", wal_writer_delay: `${delayMs}ms` });
+    const store = open();
+    const record = recordAt(Date.now());
+    const acknowledgedAt: number[] = [];
+    await store.create("first", record);
+    equal(store.capabilities.durable, "process-crash");
+    for (const begun = performance.now(); performance.now() - begun < 2.5 * delayMs; ) {
+      equal(await store.create(`n${acknowledgedAt.length}`, record), true);
+      acknowledgedAt.push(performance.now());
+    }
+    const killedAt = performance.now();
+    await server.stop("kill");
+    await server.start(settings);
+    await eventually("recovery", () => store.load("first"));
+    const survived: boolean[] = [];
+    for (let n = 0; n < acknowledgedAt.length; n++) survived.push((await store.load(`n${n}`)) !== undefined);
+    const kept = survived.lastIndexOf(true) + 1;
+    ok(survived.slice(0, kept).every(Boolean), "only the newest are gone");
+    const oldestLost = killedAt - (acknowledgedAt[kept] ?? killedAt);
+    t.diagnostic(
+      `${acknowledgedAt.length - kept} of ${acknowledgedAt.length} lost, of the last ${Math.round(oldestLost)} ms`,
+    );
+    ok(oldestLost <= 3 * delayMs);
+  });
+
   test("a locked table: calls fail in time, and no process of the server is left waiting", async () => {
     const table = tableName();
     const store = open({ table, timeoutMs: 400, maxConnections: 3 });
