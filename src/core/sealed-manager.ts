@@ -14,16 +14,8 @@ import type { Opening, SessionKeeper, TokenScope } from "./keeper.ts";
 import { type Capabilities, type ManagerOptions, SessionManager } from "./manager.ts";
 import { Overflow } from "./overflow.ts";
 import { decodePayload } from "./record.ts";
-import {
-  decodeSealed,
-  elsewhereBytes,
-  encodeElsewhere,
-  encodeSealed,
-  MOST_INFLATED_BYTES,
-  SEALED_RECORD_BYTES,
-  type Sealed,
-  sealedBytes,
-} from "./sealed-record.ts";
+import { elsewhereBytes, MOST_INFLATED_BYTES, SEALED_RECORD_BYTES, type Sealed, sealedBytes } from "./sealed-record.ts";
+import { SealedTokens, type Unsealed } from "./sealed-tokens.ts";
 import { ServerSide, type ServerSideKept } from "./server-side.ts";
 import { stateOf } from "./session.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
@@ -69,7 +61,8 @@ export class SealedManager implements SessionKeeper {
   readonly opensAtOnce: boolean;
   readonly #options: SealedManagerOptions;
   readonly #events: Events;
-  readonly #sealers = new Map<string, Sealer>();
+  /** By the cookie's or the header's name. */
+  readonly #tokens = new Map<string, SealedTokens>();
   readonly #superseded = new Superseded();
   readonly #endings: Endings | undefined;
   readonly #overflow: Overflow | undefined;
@@ -191,13 +184,9 @@ export class SealedManager implements SessionKeeper {
   }
 
   tokenOf(visit: Visit, { name }: TokenScope): string {
-    const sealer = this.#sealerOf(name);
     const { session } = visit;
     const record = this.#serverSide?.without(visit.record) ?? visit.record;
-    const elsewhere = this.#carried.get(visit)?.elsewhere(session.id);
-    if (elsewhere !== undefined) return sealer.seal(encodeElsewhere(session.id, record, elsewhere));
-    if (!this.#options.compress) return sealer.seal(encodeSealed(session.id, record));
-    return sealer.seal(encodeSealed(session.id, record, true), [], COARSE_BUCKET);
+    return this.#tokensOf(name).seal(session.id, record, this.#carried.get(visit)?.elsewhere(session.id));
   }
 
   async list(): Promise<never> {
@@ -267,20 +256,16 @@ export class SealedManager implements SessionKeeper {
     await Promise.all(this.#stores.map((store) => store.close()));
   }
 
-  #unseal(text: string, scope: TokenScope): { sealed: Sealed; outdated: boolean } | undefined {
-    const unsealed = this.#sealerOf(scope.name).open(text);
-    const sealed = unsealed === undefined ? undefined : decodeSealed(unsealed.body);
-    if (unsealed === undefined || sealed === undefined) return undefined;
-    const { createdAt, touchedAt, expiresAt } = sealed.record;
+  #unseal(text: string, scope: TokenScope): Unsealed | undefined {
+    const unsealed = this.#tokensOf(scope.name).open(text);
+    if (unsealed === undefined) return undefined;
+    const { createdAt, touchedAt, expiresAt } = unsealed.sealed.record;
     const now = this.clock.now();
     if (createdAt > now + SKEW_MS || touchedAt > now + SKEW_MS || expiresAt <= now) return undefined;
-    return { sealed, outdated: unsealed.outdated };
+    return unsealed;
   }
 
-  #opening(
-    { sealed, outdated }: { sealed: Sealed; outdated: boolean },
-    scope: TokenScope,
-  ): Awaitable<Opening | undefined> {
+  #opening({ sealed, outdated }: Unsealed, scope: TokenScope): Awaitable<Opening | undefined> {
     const { handle, record, elsewhere } = sealed;
     if (elsewhere === undefined) return this.#joined(sealed, outdated, scope);
     return after(this.#overflow?.payload(elsewhere, handle, record.version), (payload) =>
@@ -350,13 +335,14 @@ export class SealedManager implements SessionKeeper {
     };
   }
 
-  #sealerOf(name: string): Sealer {
-    let sealer = this.#sealers.get(name);
-    if (sealer === undefined) {
-      sealer = new Sealer(this.#options.ring, { purpose: "cookie", name });
-      this.#sealers.set(name, sealer);
+  #tokensOf(name: string): SealedTokens {
+    let tokens = this.#tokens.get(name);
+    if (tokens === undefined) {
+      const { ring, compress } = this.#options;
+      tokens = new SealedTokens(new Sealer(ring, { purpose: "cookie", name }), compress);
+      this.#tokens.set(name, tokens);
     }
-    return sealer;
+    return tokens;
   }
 
   #requireEndings(method: string): Endings {

@@ -1,5 +1,6 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import { hmac, type KeyRing } from "./key-ring.ts";
+import { copied, Lately } from "./lately.ts";
 import { type RandomFill, RandomPool } from "./random.ts";
 
 /**
@@ -78,10 +79,8 @@ const REMEMBERED = 10_000;
  */
 export class TokenCodec {
   readonly #keys: ReturnType<KeyRing["keysFor"]> | undefined;
-  // Two generations: when the young one is full it becomes the old one. Only texts that passed every check are in here, and
-  // what was found of them is a pure function of the text.
-  #young = new Map<string, VerifiedToken>();
-  #old = new Map<string, VerifiedToken>();
+  /** Only texts that passed every check are in here. */
+  readonly #lately = new Lately<VerifiedToken>(REMEMBERED / 2);
 
   constructor(ring: KeyRing | undefined, name: string) {
     this.#keys = ring?.keysFor(`token|${name}`);
@@ -97,13 +96,12 @@ export class TokenCodec {
   verify(text: string): VerifiedToken | undefined {
     const length = this.#keys === undefined ? BARE_LENGTH : MAC_TOKEN_LENGTH;
     if (text.length !== length) return undefined;
-    const known = this.#young.get(text) ?? this.#old.get(text);
+    const known = this.#lately.get(text);
     if (known !== undefined) return known;
     if (!TOKEN.test(text)) return undefined;
     const outdated = this.#checkMac(text);
     if (outdated === undefined) return undefined;
-    // A copy, because a slice of the Cookie header would keep the whole header in memory.
-    const own = Buffer.from(text, "latin1").toString("latin1");
+    const own = copied(text);
     const secret = own.slice(HANDLE_LENGTH + 1, BARE_LENGTH);
     const verified = {
       handle: own.slice(0, HANDLE_LENGTH),
@@ -112,11 +110,7 @@ export class TokenCodec {
       outdated,
       quietUntil: 0,
     };
-    if (this.#young.size >= REMEMBERED / 2) {
-      this.#old = this.#young;
-      this.#young = new Map();
-    }
-    this.#young.set(own, verified);
+    this.#lately.set(own, verified);
     return verified;
   }
 

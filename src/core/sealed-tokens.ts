@@ -1,0 +1,53 @@
+import type { SessionRecord } from "../stores/store.ts";
+import { copied, Lately } from "../tokens/lately.ts";
+import { COARSE_BUCKET, type Sealer } from "../tokens/seal.ts";
+import { decodeSealed, encodeElsewhere, encodeSealed, type Sealed } from "./sealed-record.ts";
+
+/** What a token held. Whether it is a session still is for its times, and for the stores, to say. */
+export interface Unsealed {
+  readonly sealed: Sealed;
+  /** Whether another key than the first sealed it. */
+  readonly outdated: boolean;
+}
+
+/** Characters of tokens that are remembered, twice at most: a few thousand small sessions. */
+const REMEMBERED = 2 * 1_024 * 1_024;
+
+/**
+ * The tokens of sealed sessions, of one name. What was opened, or sealed, lately is remembered: a visitor brings the same token page after page, and
+ * what is in it is a pure function of its text.
+ */
+export class SealedTokens {
+  readonly #sealer: Sealer;
+  readonly #compress: boolean;
+  readonly #lately = new Lately<Unsealed>(REMEMBERED);
+
+  constructor(sealer: Sealer, compress: boolean) {
+    this.#sealer = sealer;
+    this.#compress = compress;
+  }
+
+  open(text: string): Unsealed | undefined {
+    const known = this.#lately.get(text);
+    if (known !== undefined) return known;
+    const unsealed = this.#sealer.open(text);
+    const sealed = unsealed === undefined ? undefined : decodeSealed(unsealed.body);
+    if (unsealed === undefined || sealed === undefined) return undefined;
+    const found = { sealed, outdated: unsealed.outdated };
+    this.#lately.set(copied(text), found, text.length);
+    return found;
+  }
+
+  /** @param elsewhere names the record that holds the payload, where that has no room in a token */
+  seal(handle: string, record: SessionRecord, elsewhere: string | undefined): string {
+    if (this.#compress && elsewhere === undefined) {
+      return this.#sealer.seal(encodeSealed(handle, record, true), [], COARSE_BUCKET);
+    }
+    const body = elsewhere === undefined ? encodeSealed(handle, record) : encodeElsewhere(handle, record, elsewhere);
+    const text = this.#sealer.seal(body);
+    // As every other process will find it.
+    const sealed = decodeSealed(body);
+    if (sealed !== undefined) this.#lately.set(text, { sealed, outdated: false }, text.length);
+    return text;
+  }
+}

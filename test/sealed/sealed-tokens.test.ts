@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { SealedTokens } from "../../src/core/sealed-tokens.ts";
+import type { SessionRecord } from "../../src/stores/store.ts";
+import { KeyRing } from "../../src/tokens/key-ring.ts";
+import { Sealer } from "../../src/tokens/seal.ts";
+
+const HANDLE = "AAAAAAAAAAAAAAAAAAAAAA";
+const record: SessionRecord = {
+  payload: '[0,"cart",2]\n12',
+  version: 3,
+  secretHash: "",
+  userId: "ann",
+  createdAt: 1,
+  touchedAt: 2,
+  expiresAt: 3,
+};
+
+class Counting extends Sealer {
+  opened = 0;
+  override open(...args: Parameters<Sealer["open"]>) {
+    this.opened += 1;
+    return super.open(...args);
+  }
+}
+
+function tokens(compress = false, keys = ["0123456789abcdefghijklmnopqrstuvwxyz"]) {
+  const sealer = new Counting(new KeyRing(keys, { production: false, warn: assert.fail }), {
+    purpose: "cookie",
+    name: "sid",
+  });
+  return { sealer, tokens: new SealedTokens(sealer, compress) };
+}
+
+describe("what was opened lately is opened once, and what was sealed not at all", () => {
+  for (const compress of [false, true]) {
+    test(compress ? "compressed" : "as it is", () => {
+      const here = tokens(compress);
+      const elsewhere = tokens();
+      const text = here.tokens.seal(HANDLE, record, undefined);
+      for (let times = 0; times < 3; times += 1) {
+        const own = here.tokens.open(text);
+        const others = elsewhere.tokens.open(`${text}`);
+        assert.deepEqual(own, { sealed: { handle: HANDLE, record }, outdated: false });
+        assert.deepEqual(others, own);
+      }
+      assert.equal(here.sealer.opened, compress ? 1 : 0);
+      assert.equal(elsewhere.sealer.opened, 1);
+    });
+  }
+});
+
+test("a payload that is kept elsewhere is remembered as such", () => {
+  const { sealer, tokens: own } = tokens();
+  const text = own.seal(HANDLE, record, "BBBBBBBBBBBBBBBBBBBBBA");
+  const expected = { handle: HANDLE, record: { ...record, payload: "" }, elsewhere: "BBBBBBBBBBBBBBBBBBBBBA" };
+  assert.deepEqual(own.open(text)?.sealed, expected);
+  assert.equal(sealer.opened, 0);
+  assert.deepEqual(tokens().tokens.open(text)?.sealed, expected);
+});
+
+test("what opens nothing is tried each time, and what was sealed by an older key stays outdated", () => {
+  const { sealer, tokens: own } = tokens(false, [
+    "a newer key of at least 32 characters",
+    "0123456789abcdefghijklmnopqrstuvwxyz",
+  ]);
+  for (let times = 1; times < 4; times += 1) {
+    assert.equal(own.open("A".repeat(200)), undefined);
+    assert.equal(sealer.opened, times);
+  }
+  const text = tokens().tokens.seal(HANDLE, record, undefined);
+  for (let times = 0; times < 3; times += 1) assert.equal(own.open(text)?.outdated, true);
+  assert.equal(sealer.opened, 4);
+});
+
+test("memory is bounded: after many others a token is opened again", () => {
+  const { sealer, tokens: own } = tokens();
+  const large = { ...record, payload: `[0,"cart",${"1".length}]\n1`, userId: "u".repeat(2_000) };
+  const first = own.seal(HANDLE, large, undefined);
+  for (let others = 0; others < 1_600; others += 1) own.seal(HANDLE, large, undefined);
+  assert.equal(own.open(first)?.sealed.handle, HANDLE);
+  assert.equal(sealer.opened, 1);
+});
