@@ -253,8 +253,11 @@ describe("MysqlStore alone", { skip }, () => {
         ORDER BY touched_at DESC, handle LIMIT 11`,
       by_expiry: `DELETE FROM ${table} WHERE expires_at <= 1 ORDER BY expires_at, handle LIMIT 10`,
     };
+    const [server] = await mysqlQuery(url, "SELECT VERSION() AS version");
+    // MySQL 9 draws a tree unless it is asked for rows, which MariaDB can't be.
+    const explain = String(server?.["version"]).includes("MariaDB") ? "EXPLAIN" : "EXPLAIN FORMAT=TRADITIONAL";
     for (const [key, statement] of Object.entries(plans)) {
-      const [plan] = await mysqlQuery(url, `EXPLAIN ${statement}`);
+      const [plan] = await mysqlQuery(url, `${explain} ${statement}`);
       equal(plan?.["key"], key);
       ok(!String(plan?.["Extra"]).includes("filesort"), inspect(plan));
     }

@@ -80,8 +80,8 @@ export async function migrate(
   place: Place,
   to: readonly SchemaStep[] = steps,
 ): Promise<void> {
-  // Names of locks are the whole server's, and have at most 64 characters.
-  const lock = "CONCAT('sojourn:', MD5(CONCAT(COALESCE(?, DATABASE()), '.', ?)))";
+  // Names of locks are the whole server's, and have at most 64 characters. MySQL 9 has no MD5 any more.
+  const lock = "CONCAT('sojourn:', LEFT(SHA2(CONCAT(COALESCE(?, DATABASE()), '.', ?), 256), 32))";
   const names = [place.schema ?? null, place.name];
   const [locked] = await query(connection, `SELECT GET_LOCK(${lock}, ${LOCK_SECONDS})`, names);
   if (Number(locked?.[0]) !== 1) {
