@@ -1,3 +1,4 @@
+import { toUSVString } from "node:util";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import type { SessionRecord } from "../stores/store.ts";
 
@@ -66,6 +67,25 @@ export interface Sealed {
   record: SessionRecord;
   /** Names the record that holds the payload, where the seal does not. */
   elsewhere?: string;
+}
+
+/** What every other process finds in a seal of this record, without looking. */
+export function asSealed(handle: string, record: SessionRecord, elsewhere: string | undefined): Sealed {
+  const { createdAt, touchedAt, expiresAt, userId } = record;
+  const sealed: Sealed = {
+    handle,
+    record: {
+      createdAt: Math.floor(createdAt),
+      touchedAt: Math.floor(touchedAt),
+      expiresAt: Math.floor(expiresAt),
+      version: record.version,
+      secretHash: "",
+      userId: userId === null ? null : toUSVString(userId),
+      payload: elsewhere === undefined ? toUSVString(record.payload) : "",
+    },
+  };
+  if (elsewhere !== undefined) sealed.elsewhere = elsewhere;
+  return sealed;
 }
 
 /** `undefined` for what is never written here: another format's, sealed by a later version of this library. */

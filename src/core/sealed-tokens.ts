@@ -1,7 +1,7 @@
 import type { SessionRecord } from "../stores/store.ts";
 import { copied, Lately } from "../tokens/lately.ts";
 import { COARSE_BUCKET, type Sealer } from "../tokens/seal.ts";
-import { decodeSealed, encodeElsewhere, encodeSealed, type Sealed } from "./sealed-record.ts";
+import { asSealed, decodeSealed, encodeElsewhere, encodeSealed, type Sealed } from "./sealed-record.ts";
 
 /** What a token held. Whether it is a session still is for its times, and for the stores, to say. */
 export interface Unsealed {
@@ -45,9 +45,7 @@ export class SealedTokens {
     }
     const body = elsewhere === undefined ? encodeSealed(handle, record) : encodeElsewhere(handle, record, elsewhere);
     const text = this.#sealer.seal(body);
-    // As every other process will find it.
-    const sealed = decodeSealed(body);
-    if (sealed !== undefined) this.#lately.set(text, { sealed, outdated: false }, text.length);
+    this.#lately.set(text, { sealed: asSealed(handle, record, elsewhere), outdated: false }, text.length);
     return text;
   }
 }

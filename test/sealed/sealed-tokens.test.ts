@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { SealedTokens } from "../../src/core/sealed-tokens.ts";
 import type { SessionRecord } from "../../src/stores/store.ts";
 import { KeyRing } from "../../src/tokens/key-ring.ts";
@@ -48,6 +49,32 @@ describe("what was opened lately is opened once, and what was sealed not at all"
       assert.equal(elsewhere.sealer.opened, 1);
     });
   }
+});
+
+test("property: what is remembered of a record is what others find in its seal", () => {
+  const time = fc.double({ min: 0, max: 2 ** 48 - 1, noNaN: true });
+  const text = fc.string({ unit: "binary", maxLength: 40 });
+  const fields = {
+    createdAt: time,
+    touchedAt: time,
+    expiresAt: time,
+    version: fc.nat(),
+    payload: text,
+    secretHash: text,
+  };
+  const records = fc.record<SessionRecord>({ ...fields, userId: fc.option(text) });
+  const elsewhere = fc.option(fc.constant("BBBBBBBBBBBBBBBBBBBBBA"), { nil: undefined });
+  const own = tokens().tokens;
+  const others = tokens().tokens;
+  fc.assert(
+    fc.property(records, elsewhere, (any, name) => {
+      const sealed = own.seal(HANDLE, any, name);
+      assert.deepEqual(own.open(sealed), others.open(sealed));
+    }),
+  );
+  const half = { ...record, userId: "half \ud800", payload: "\udc00" };
+  const sealed = own.seal(HANDLE, half, undefined);
+  assert.deepEqual(own.open(sealed), others.open(sealed));
 });
 
 test("a payload that is kept elsewhere is remembered as such", () => {
