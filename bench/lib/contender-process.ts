@@ -144,6 +144,8 @@ async function answer(call: Call): Promise<Reply> {
       return serving.served;
     case "cpu":
       return cpuMicroseconds();
+    case "cookies":
+      return (await serving?.cookies()) ?? [];
     case "stopServing":
       return await serving?.close(call.writes);
   }

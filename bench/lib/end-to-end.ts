@@ -80,16 +80,15 @@ async function run(files: readonly string[], kinds: readonly Kind[], options: As
   const whole = async (members: Parameters<Parameters<typeof withFleet>[1]>[0]): Promise<Runner[]> => {
     const runners = members.map((member) => {
       const { file, about } = member;
-      return { member, file, about, loads: new Map<Kind, MeasuredLoad[]>(), origin: "", cookies: "", writes: 0 };
+      return { member, file, about, loads: new Map<Kind, MeasuredLoad[]>(), origin: "", writes: 0 };
     });
     const ready = runners.filter(({ about }) => about.missing === undefined);
     const warmUp = kinds.map((kind) => ({ ...KINDS[kind], ms: options.quick ? 0 : WARM_UP_MS / kinds.length }));
     for (const runner of ready) {
       options.progress(`End to end: ${runner.about.name} starts`);
-      const { port, cookies } = await runner.member.serve({ bytes: BYTES, sessions: SESSIONS, warmUp });
+      const { port } = await runner.member.serve({ bytes: BYTES, sessions: SESSIONS, warmUp });
       runner.member.move(CORES.application);
       runner.origin = `http://127.0.0.1:${port}`;
-      runner.cookies = cookieFile(folder.path, runner.file, cookies);
     }
     for (const kind of kinds) {
       options.progress(`End to end: ${kind}`);
@@ -97,8 +96,9 @@ async function run(files: readonly string[], kinds: readonly Kind[], options: As
       for (let round = -warmUps; round < rounds; round++) {
         for (const runner of inTurn(ready, round + warmUps)) {
           const loads = runner.loads.get(kind) ?? [];
+          const clients = cookie ? cookieFile(folder.path, runner.file, await runner.member.cookies()) : anonymous;
           const before = await runner.member.cpuMicroseconds();
-          const result = await load(runner.origin + path, cookie ? runner.cookies : anonymous, ROUND_SECONDS);
+          const result = await load(runner.origin + path, clients, ROUND_SECONDS);
           const cpuMicroseconds = ((await runner.member.cpuMicroseconds()) - before) / result.requests;
           if (kind === "write") runner.writes += result.requests;
           runner.loads.set(kind, round < 0 ? loads : [...loads, { ...result, cpuMicroseconds }]);

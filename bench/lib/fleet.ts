@@ -73,6 +73,11 @@ export class Member {
     return this.#call<number>({ method: "cpu" });
   }
 
+  /** The headers of the clients that have sessions, as they are now. */
+  cookies(): Promise<string[]> {
+    return this.#call<string[]>({ method: "cookies" });
+  }
+
   stopServing(writes: number): Promise<void> {
     return this.#call<void>({ method: "stopServing", writes });
   }

@@ -8,8 +8,9 @@ export type Call =
   | { method: "close" }
   | { method: "serve"; settings: ServeSettings }
   | { method: "cpu" }
+  | { method: "cookies" }
   | { method: "stopServing"; writes: number };
-export type Reply = number | Described | Prepared | Batch | Served | undefined | void;
+export type Reply = number | string[] | Described | Prepared | Batch | Served | undefined | void;
 
 export interface Described extends Pick<Contender, "name" | "kind"> {
   over: Contender["over"] | undefined;
@@ -54,8 +55,7 @@ export interface ServeSettings {
   warmUp: readonly { path: string; cookie: boolean; ms: number }[];
 }
 
-/** Where an application listens, and the header of each session's client. */
+/** Where an application listens. */
 export interface Served {
   port: number;
-  cookies: string[];
 }

@@ -4,12 +4,15 @@ import type { AddressInfo } from "node:net";
 import { check, filled } from "./check.ts";
 import { Connection } from "./connection.ts";
 import type { Contender } from "./contender.ts";
+import { Jar } from "./jar.ts";
 import type { Served, ServeSettings } from "./messages.ts";
 import { SessionData } from "./session-data.ts";
 
 /** A contender that listens on a port of 127.0.0.1, was checked, and has sessions. */
 export interface Serving {
   served: Served;
+  /** What the sessions' clients would send now. Each comes by once before: `wrk` keeps no cookie that an answer brings, and a renewed one must not be renewed with every request. */
+  cookies(): Promise<string[]>;
   /** After so many writes at least. */
   close(writes: number): Promise<void>;
 }
@@ -19,18 +22,17 @@ export async function serve(contender: Contender, { bytes, sessions, warmUp }: S
   const site = await contender.open(data);
   const inProcess = new Connection(site.listener);
   await check(contender, inProcess, data);
-  const cookies: string[] = [];
+  const jars: Jar[] = [];
   const hasSessions = contender.kind !== "bare";
-  for (let i = 0; i < sessions; i++)
-    cookies.push(hasSessions ? (await filled(contender, inProcess, data)).header : "consent=1");
+  for (let i = 0; i < sessions; i++) jars.push(hasSessions ? await filled(contender, inProcess, data) : new Jar());
   for (const { path, cookie, ms } of warmUp) {
     const deadline = performance.now() + ms;
     for (let i = 0; performance.now() < deadline; i++)
-      await inProcess.ask(path, cookie ? cookies[i % sessions] : undefined);
+      await inProcess.ask(path, cookie ? jars[i % sessions]?.header : undefined);
   }
   const countViews = async () => {
     let views = 0;
-    for (const cookie of cookies) views += Number((await inProcess.ask("/read", cookie)).body);
+    for (const jar of jars) views += Number((await inProcess.ask("/read", jar.header)).body);
     return views;
   };
   const before = await countViews();
@@ -38,7 +40,11 @@ export async function serve(contender: Contender, { bytes, sessions, warmUp }: S
   await once(server, "listening");
 
   return {
-    served: { port: (server.address() as AddressInfo).port, cookies },
+    served: { port: (server.address() as AddressInfo).port },
+    async cookies() {
+      for (const jar of jars) jar.take((await inProcess.ask("/none", jar.header)).setCookies);
+      return jars.map(({ header }) => header);
+    },
     async close(writes) {
       server.closeAllConnections();
       server.close();
