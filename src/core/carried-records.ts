@@ -111,13 +111,36 @@ export class CarriedRecords implements SessionStore {
 
   close(): void {}
 
+  /** What the server keeps comes last: until that is written, another request may have been faster. */
   #put(handle: string, record: SessionRecord): Awaitable<"ok" | "conflict"> {
+    const overflow = this.#overflow;
+    const travels = this.#serverSide?.without(record) ?? record;
+    const put = overflow === undefined || overflow.fits(travels) ? undefined : overflow.records.put(handle, travels);
+    return after(put, (elsewhere) =>
+      after(this.#keep(handle, record), (result) => {
+        if (result === "ok") this.#settle(handle, record, elsewhere);
+        else if (elsewhere !== undefined) overflow?.records.abandon(elsewhere);
+        return result;
+      }),
+    );
+  }
+
+  #keep(handle: string, record: SessionRecord): Awaitable<"ok" | "conflict"> {
     const kept = this.#serverSide?.put(handle, record, this.#kept.get(handle) ?? NOT_KEPT);
     return after(kept, (now) => {
       if (now === "conflict") return this.#lookAgain(handle);
       if (now !== undefined) this.#kept.set(handle, now);
-      return after(this.#putElsewhere(handle, record), () => "ok");
+      return "ok";
     });
+  }
+
+  #settle(handle: string, record: SessionRecord, elsewhere: string | undefined): void {
+    const before = this.#elsewhere.get(handle);
+    this.#records.set(handle, record);
+    if (elsewhere === undefined) this.#elsewhere.delete(handle);
+    else this.#elsewhere.set(handle, elsewhere);
+    // Written by this request, and never sent. What the client came with stays: another answer may be on its way that names it.
+    if (before !== undefined && before !== this.#came?.elsewhere) this.#overflow?.records.abandon(before);
   }
 
   #prolong(handle: string, record: SessionRecord): Awaitable<unknown> {
@@ -145,20 +168,6 @@ export class CarriedRecords implements SessionStore {
         this.#records.set(handle, this.#serverSide?.join(record, kept) ?? record);
       }
       return "conflict";
-    });
-  }
-
-  #putElsewhere(handle: string, record: SessionRecord): Awaitable<void> {
-    const overflow = this.#overflow;
-    const before = this.#elsewhere.get(handle);
-    const travels = this.#serverSide?.without(record) ?? record;
-    const put = overflow === undefined || overflow.fits(travels) ? undefined : overflow.records.put(handle, travels);
-    return after(put, (elsewhere) => {
-      this.#records.set(handle, record);
-      if (elsewhere === undefined) this.#elsewhere.delete(handle);
-      else this.#elsewhere.set(handle, elsewhere);
-      // Written by this request, and never sent. What the client came with stays: another answer may be on its way that names it.
-      if (before !== undefined && before !== this.#came?.elsewhere) overflow?.records.abandon(before);
     });
   }
 

@@ -10,7 +10,7 @@ export interface Unsealed {
   readonly outdated: boolean;
 }
 
-/** Characters of tokens that are remembered, twice at most: a few thousand small sessions. */
+/** Characters of tokens and of what is in them, twice at most: some thousand small sessions. */
 const REMEMBERED = 2 * 1_024 * 1_024;
 
 /**
@@ -34,7 +34,7 @@ export class SealedTokens {
     const sealed = unsealed === undefined ? undefined : decodeSealed(unsealed.body);
     if (unsealed === undefined || sealed === undefined) return undefined;
     const found = { sealed, outdated: unsealed.outdated };
-    this.#lately.set(copied(text), found, text.length);
+    this.#remember(copied(text), found);
     return found;
   }
 
@@ -45,7 +45,11 @@ export class SealedTokens {
     }
     const body = elsewhere === undefined ? encodeSealed(handle, record) : encodeElsewhere(handle, record, elsewhere);
     const text = this.#sealer.seal(body);
-    this.#lately.set(text, { sealed: asSealed(handle, record, elsewhere), outdated: false }, text.length);
+    this.#remember(text, { sealed: asSealed(handle, record, elsewhere), outdated: false });
     return text;
+  }
+
+  #remember(text: string, unsealed: Unsealed): void {
+    this.#lately.set(text, unsealed, text.length + unsealed.sealed.record.payload.length);
   }
 }
