@@ -6,7 +6,8 @@
  *
  * Contenders: our store, express-session's, and a sketch: a `Map` of buffers, which is what can be had without any order or index.
  * Each runs in a process of its own, in turn. All hold the same application data. A pause is what one call took, with whatever the
- * garbage collector did meanwhile; "machine" is what the same loop sees around an empty call: nothing can be told apart below it.
+ * garbage collector did meanwhile; "machine" is what the same loop sees around an empty call, and one that
+ * touches a page of new memory: nothing can be told apart below it.
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -63,6 +64,8 @@ const { MemoryStore: TheirStore } = createRequire(import.meta.url)("express-sess
 };
 
 const HOUR = 3_600_000;
+const PAGE = 4_096;
+const NEW_MEMORY = "machine, new memory";
 /** The application's data of one session: with express-session's cookie it is a text of 513 bytes. */
 const PADDING = "x".repeat(313);
 const dataOf = (n: number, views: number) => ({
@@ -378,7 +381,10 @@ async function run(contender: string, sessions: number): Promise<Row[]> {
   const subject = make(sessions);
   const pauses = new Pauses(keep);
   const call = () => {};
-  await pauses.run("machine", (n) => (n < 200_000 ? { kind: "machine", call } : undefined));
+  // For about as long as the sessions are at work: what the machine does to a process it does now and then.
+  const until = performance.now() + sessions / 100;
+  await pauses.run("machine", () => (performance.now() < until ? { kind: "machine", call } : undefined));
+  await newMemory(pauses, Math.ceil(sessions / 16));
   gc();
   gc();
   const before = memoryUsage();
@@ -562,7 +568,7 @@ function pausesTable(rows: readonly Row[]): Table {
     ": half, 99 %, 99.99 % of calls within ms",
     ([, , most = Number.NaN], longest = most) => `${digits(most)} / ${digits(Math.max(most, longest))}`,
     [
-      "Each with whatever the garbage collector did meanwhile; machine: the same loop around an empty call.",
+      "Each with whatever the garbage collector did meanwhile; machine: the same loop around an empty call, and around one that touches a page of new memory.",
       "Less than 0.01 is shown as 0.01.",
     ],
   );
@@ -580,7 +586,16 @@ function bytesVerdict(rows: readonly Row[]): Verdict {
   };
 }
 
-/** What the machine itself interrupts can't be told from what a call took: so a call may be as long as an empty one was. */
+/** A virtual machine may have to fetch a page from its host when that is first touched, which whoever grows waits for. */
+async function newMemory(pauses: Pauses, pages: number): Promise<void> {
+  const memory = new Uint8Array(new SharedArrayBuffer(pages * PAGE));
+  const touch = (page: number) => () => {
+    memory[page * PAGE] = 1;
+  };
+  await pauses.run(NEW_MEMORY, (n) => (n < pages ? { kind: NEW_MEMORY, call: touch(n) } : undefined));
+}
+
+/** What the machine itself interrupts can't be told from what a call took: so a call may be as long as an empty one was, or a page of new memory. */
 function pauseVerdicts(rows: readonly Row[]): Verdict[] {
   const suffix = ": longest calls, ms";
   return rows
@@ -591,13 +606,15 @@ function pauseVerdicts(rows: readonly Row[]): Verdict[] {
     .filter(({ question: asked }) => !asked.startsWith("machine"))
     .map(({ contender, question: asked, values }) => {
       const [longest = Number.NaN] = values;
-      const [idle = 0] = valuesOf(rows, contender, LARGE, `machine${suffix}`) ?? [];
+      const [empty = 0] = valuesOf(rows, contender, LARGE, `machine${suffix}`) ?? [];
+      const [page = 0] = valuesOf(rows, contender, LARGE, `${NEW_MEMORY}${suffix}`) ?? [];
+      const machine = Math.max(empty, page);
       return {
         what: `${contender}, a million: ${asked.slice(0, -suffix.length)}, longest in ms`,
-        against: `${digits(idle)} ms of an empty call`,
+        against: `the machine's ${digits(machine)} ms`,
         ratio: { low: longest, median: longest, high: longest },
-        budget: `at most ${PAUSE_MS}, or as an empty call`,
-        isMet: longest <= Math.max(PAUSE_MS, idle),
+        budget: `at most ${PAUSE_MS}, or as the machine`,
+        isMet: longest <= Math.max(PAUSE_MS, machine),
       };
     });
 }
