@@ -46,7 +46,8 @@ export function sqlChecks(subject: SqlSubject): void {
     return table;
   };
   const withStore = async (options: SqlOptions, work: (store: IndexedStore) => Promise<void>): Promise<void> => {
-    const store = subject.open(url, { clock, ...options });
+    // Patient: other tests are at work on the same machine.
+    const store = subject.open(url, { clock, timeoutMs: 60_000, ...options });
     try {
       await work(store);
     } finally {
