@@ -2,6 +2,7 @@ import { setMaxListeners } from "node:events";
 import { check, filled } from "./check.ts";
 import { Connection } from "./connection.ts";
 import type { Contender, Site } from "./contender.ts";
+import type { Jar } from "./jar.ts";
 import {
   type Batch,
   type Call,
@@ -20,6 +21,8 @@ import { SessionData } from "./session-data.ts";
  */
 /** More than are under way at once, so that no two requests write to one session. */
 const SESSIONS = 96;
+/** For so long a visitor's cookies are good without a look at them: less than any library waits to renew one. */
+const COOKIES_MS = 40_000;
 /** How many requests a batch of the warm-up is, and the shortest batch that is timed. */
 const FEWEST = 24;
 
@@ -32,7 +35,10 @@ interface Open {
   bytes: number;
   connections: Connection[];
   /** Of visitors who have a session. */
+  jars: Jar[];
+  /** Their headers, and when they were looked at: a client that never took a renewed cookie would have it renewed with every request. */
   cookies: string[];
+  cookiesAt: number;
   sent: number;
   written: number;
   failed: number;
@@ -57,6 +63,7 @@ async function prepare(work: Work): Promise<Prepared> {
       throw error;
     }
   }
+  await renewCookies(open);
   current = work;
   const deadline = performance.now() + work.warmUpMs;
   let last = await batch(FEWEST);
@@ -69,25 +76,34 @@ async function opened(bytes: number): Promise<Open> {
   const data = new SessionData(bytes);
   const site = await contender.open(data);
   const connections = Array.from({ length: MOST_AT_ONCE }, () => new Connection(site.listener));
-  const cookies: string[] = [];
+  const jars: Jar[] = [];
   try {
     const [first] = connections;
     if (first === undefined) throw new Error("no connection");
     await check(contender, first, data);
     if (contender.kind !== "bare") {
-      while (cookies.length < SESSIONS) cookies.push((await filled(contender, first, data)).header);
+      while (jars.length < SESSIONS) jars.push(await filled(contender, first, data));
     }
   } catch (error) {
     await site.close();
     throw error;
   }
-  return { site, bytes, connections, cookies, sent: 0, written: 0, failed: 0 };
+  return { site, bytes, connections, jars, cookies: [], cookiesAt: 0, sent: 0, written: 0, failed: 0 };
+}
+
+/** Each visitor comes by once. Not timed. */
+async function renewCookies(now: Open): Promise<void> {
+  const [connection] = now.connections;
+  for (const jar of now.jars) jar.take((await connection?.ask("/none", jar.header))?.setCookies ?? []);
+  now.cookies = now.jars.map(({ header }) => header);
+  now.cookiesAt = performance.now();
 }
 
 /** Requests from some connections at once, each of which sends its next one in a turn of the event loop after its last was answered. */
-function batch(requests: number): Promise<Batch> {
+async function batch(requests: number): Promise<Batch> {
   const { promise, resolve } = Promise.withResolvers<Batch>();
   if (open === undefined || current === undefined) throw new Error("nothing is open");
+  if (performance.now() - open.cookiesAt > COOKIES_MS) await renewCookies(open);
   const { cookies } = open;
   const { path, cookie, atOnce } = current;
   const now = open;
@@ -108,7 +124,7 @@ function batch(requests: number): Promise<Batch> {
   if (path === "/write") now.written += requests;
   const before = process.cpuUsage();
   for (const connection of now.connections.slice(0, atOnce)) send(connection);
-  return promise;
+  return await promise;
 }
 
 /** Whether all that was timed was done. */
