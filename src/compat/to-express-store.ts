@@ -16,8 +16,8 @@ export interface ToExpressStoreOptions {
 type Origin = Pick<SessionRecord, "version" | "createdAt">;
 type Done = (error?: unknown) => void;
 
-/** How often a change that met another one is put over it. */
-const TRIES = 5;
+/** How often a change that met another one is put over it. Each time another one was done, so a crowd gets through. */
+const TRIES = 50;
 
 /**
  * Makes a store of ours one for express-session: the original, or our drop-in.

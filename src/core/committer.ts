@@ -42,8 +42,11 @@ export interface CommitListener {
   sessionGone(state: SessionState): void;
 }
 
-/** How often a commit puts its changes over newer ones before it gives up with CONFLICT. */
-const MERGES = 5;
+/**
+ * How often a change is brought to newer data before it gives up with CONFLICT. Each conflict means that another request was done, so
+ * a crowd gets through by itself; what never ends is a store that can't compare.
+ */
+export const TRIES = 50;
 /** How often a new session tries another handle when its own is taken: 128 random bits collide never, a broken generator always. */
 const HANDLES = 3;
 
@@ -220,7 +223,7 @@ export class Committer {
         if (newest === undefined || content === undefined) return this.gone(state, listener);
         return after(this.#attempt(state, newest, content, changes, listener), (outcome) => {
           if (outcome !== "conflict") return outcome;
-          if (tries >= MERGES) throw conflictError();
+          if (tries >= TRIES) throw conflictError();
           return this.#merge(state, changes, listener, tries + 1);
         });
       }),

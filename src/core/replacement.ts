@@ -1,12 +1,9 @@
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
 import { after } from "./awaitable.ts";
 import { type Content, EMPTY, merge, NOTHING } from "./changes.ts";
-import { type CommitListener, type Committer, conflictError, goneError } from "./committer.ts";
+import { type CommitListener, type Committer, conflictError, goneError, TRIES } from "./committer.ts";
 import { decodePayload } from "./record.ts";
 import type { SessionState } from "./state.ts";
-
-/** How often a replacement takes over what others commit to the old session before it gives up with CONFLICT. */
-const TRIES = 50;
 
 /**
  * Puts `fresh`, a blank session, in the place of `old`, which dies at once, by compare-and-set: what others committed to it until that

@@ -10,6 +10,7 @@ import {
   type Delivery,
   goneError,
   type Outcome,
+  TRIES,
   undeliverableError,
 } from "./committer.ts";
 import type { SojournError } from "./errors.ts";
@@ -69,9 +70,6 @@ interface Owner {
   userId: string | null;
   createdAt: number;
 }
-
-/** How often `update` runs its function again before it gives up with CONFLICT. */
-const UPDATES = 50;
 
 /**
  * One request's stay: its session, what its methods do, and what its client must be told at the end. Operations of one visit run
@@ -259,7 +257,7 @@ export class Visit implements SessionOperations, CommitListener {
               this.#require(outcome, delivery);
               return result;
             }
-            if (tries >= UPDATES) throw conflictError();
+            if (tries >= TRIES) throw conflictError();
             const again = () => committer.again(state, tries, () => retry(tried, tries + 1));
             return tries === 1 ? committer.inTurn(state, again) : again();
           });
