@@ -43,7 +43,9 @@ export function deliver<T>(work: () => Awaitable<T>, callback?: Callback<T> | nu
   const isCallback = typeof callback === "function";
   try {
     if (!isCallback && callback !== undefined && callback !== null) throw new TypeError("callback must be a function");
-    outcome = Promise.resolve(work());
+    const answer = work();
+    outcome = Promise.resolve(answer);
+    if (!isCallback && !isPromise(answer)) return outcome;
   } catch (error) {
     outcome = Promise.reject(error);
   }

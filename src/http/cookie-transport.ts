@@ -102,7 +102,7 @@ class CookieChannel implements Channel {
 
   send(res: ServerResponse, token: string, { now, expires }: { now: number; expires: number | undefined }): void {
     const cookies = this.#chunks === 1 ? [{ name: this.name, value: token }] : toCookies(this.name, token);
-    this.#removeStale(res, new Set(cookies.map(({ name }) => name)));
+    if (this.#chunks > 1) this.#removeStale(res, new Set(cookies.map(({ name }) => name)));
     for (const { name, value } of cookies) {
       this.#append(res, name, setCookie(name, value, this.#settings, { secure: this.#secure, now, expires }));
     }
@@ -110,7 +110,7 @@ class CookieChannel implements Channel {
 
   clear(res: ServerResponse): void {
     this.#remove(res, this.name);
-    this.#removeStale(res, new Set([this.name]));
+    if (this.#chunks > 1) this.#removeStale(res, new Set([this.name]));
   }
 
   vary(res: ServerResponse): void {
@@ -119,7 +119,6 @@ class CookieChannel implements Channel {
 
   /** What the client still has of an earlier token that took more cookies, or fewer. */
   #removeStale(res: ServerResponse, kept: ReadonlySet<string>): void {
-    if (this.#chunks === 1) return;
     // Without the request's header, as of a response that stands alone, whatever could be there.
     const sent: string | undefined = res.req?.headers.cookie;
     for (const name of [this.name, ...chunkNames(this.name)]) {

@@ -99,7 +99,7 @@ export class MemoryStore implements IndexedStore {
     if (slot === NONE) return "gone";
     const table = this.#table;
     if (table.version(slot) !== expectedVersion) return "conflict";
-    const bytes = bytesFor(handle, record, table.userId(slot));
+    const bytes = table.bytesWith(slot, record);
     if (bytes > this.#maxBytes || !areNames(record.secretHash)) throw tooLarge();
     const growth = bytes - table.sessionBytes(slot);
     if (growth > 0) this.#makeRoom(0, growth, slot);
@@ -212,7 +212,7 @@ export class MemoryStore implements IndexedStore {
 
   /** What a new record takes. @throws SojournError TOO_LARGE where there would never be room for it */
   #checkedBytes(handle: string, record: SessionRecord): number {
-    const bytes = bytesFor(handle, record, record.userId);
+    const bytes = bytesFor(handle, record);
     if (bytes > this.#maxBytes || !areNames(handle, record.secretHash, record.userId)) throw tooLarge();
     return bytes;
   }
@@ -248,9 +248,9 @@ export class MemoryStore implements IndexedStore {
       const unexpired = first === NONE || table.expiresAt(first) > now;
       const victim = unexpired ? table.leastRecentlyUsed(writing) : first;
       if (victim === NONE) return;
-      const evicted = { handle: table.handle(victim), userId: table.userId(victim) };
+      if (unexpired && this.#onEvict !== undefined)
+        tell(this.#onEvict, { handle: table.handle(victim), userId: table.userId(victim) });
       table.remove(victim);
-      if (unexpired && this.#onEvict !== undefined) tell(this.#onEvict, evicted);
     }
   }
 }

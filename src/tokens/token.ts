@@ -1,5 +1,6 @@
 import { hash, timingSafeEqual } from "node:crypto";
-import { hmac, type KeyRing } from "./key-ring.ts";
+import { HmacKey } from "./hmac.ts";
+import type { KeyRing } from "./key-ring.ts";
 import { copied, Lately } from "./lately.ts";
 import { type RandomFill, RandomPool } from "./random.ts";
 
@@ -65,9 +66,15 @@ export function derivedHandle(purpose: string): string {
   return Buffer.from(hashSecret(purpose), "base64url").toString("base64url", 0, HANDLE_BYTES);
 }
 
-/** Compares two SHA-256 texts in a time that tells nothing about where they differ. */
+const HASH_LENGTH = 43;
+const [LEFT, RIGHT] = [Buffer.alloc(HASH_LENGTH), Buffer.alloc(HASH_LENGTH)];
+
+/** Compares two of `hashSecret` in a time that tells nothing about where they differ; `false` for any other texts. */
 export function sameHash(a: string, b: string): boolean {
-  return a.length === b.length && timingSafeEqual(Buffer.from(a, "latin1"), Buffer.from(b, "latin1"));
+  if (a.length !== HASH_LENGTH || b.length !== HASH_LENGTH) return false;
+  LEFT.write(a, "latin1");
+  RIGHT.write(b, "latin1");
+  return timingSafeEqual(LEFT, RIGHT);
 }
 
 /** How many checked tokens are remembered, so that a visitor's next request needs no MAC and no hash. */
@@ -78,18 +85,18 @@ const REMEMBERED = 10_000;
  * under another name.
  */
 export class TokenCodec {
-  readonly #keys: ReturnType<KeyRing["keysFor"]> | undefined;
+  readonly #keys: readonly HmacKey[] | undefined;
   /** Only texts that passed every check are in here. */
   readonly #lately = new Lately<VerifiedToken>(REMEMBERED / 2);
 
   constructor(ring: KeyRing | undefined, name: string) {
-    this.#keys = ring?.keysFor(`token|${name}`);
+    this.#keys = ring?.keysFor(`token|${name}`).map((key) => new HmacKey(key));
   }
 
   format(handle: string, secret: string): string {
     const bare = `${handle}.${secret}`;
     const key = this.#keys?.[0];
-    return key === undefined ? bare : `${bare}.${hmac(key, bare).slice(0, MAC_LENGTH)}`;
+    return key === undefined ? bare : `${bare}.${key.sign(bare).slice(0, MAC_LENGTH)}`;
   }
 
   /** `undefined` for whatever is not exactly a token of this name. Never throws, and never costs more than the text is long. */
@@ -121,7 +128,7 @@ export class TokenCodec {
     const mac = Buffer.from(text.slice(BARE_LENGTH + 1), "latin1");
     let found: boolean | undefined;
     for (const [position, key] of this.#keys.entries()) {
-      const expected = Buffer.from(hmac(key, bare).slice(0, MAC_LENGTH), "latin1");
+      const expected = Buffer.from(key.sign(bare).slice(0, MAC_LENGTH), "latin1");
       if (timingSafeEqual(mac, expected)) found ??= position > 0;
     }
     return found;

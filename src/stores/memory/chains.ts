@@ -11,22 +11,22 @@ const LEAST_BUCKETS = 16;
 export class Chains {
   readonly #heads = new Rows(1);
   readonly #rows: Rows;
-  /** The word of a row that links a slot to the next of its chain. */
+  /** The word of a row that links a slot to the next of its chain, and the one that has its hash. */
   readonly #next: number;
-  readonly #hashOf: (slot: number) => number;
+  readonly #hash: number;
   #buckets = LEAST_BUCKETS;
   #size = 0;
   /** How many slots were moved from one bucket to another so far. */
   moved = 0;
 
   /**
-   * @param word the word of a row that is the chain's
-   * @param hashOf the hash that a slot was added with
+   * @param next the word of a row that is the chain's
+   * @param hash the one that has the slot's hash, from before it is added until it was removed
    */
-  constructor(rows: Rows, word: number, hashOf: (slot: number) => number) {
+  constructor(rows: Rows, next: number, hash: number) {
     this.#rows = rows;
-    this.#next = word;
-    this.#hashOf = hashOf;
+    this.#next = next;
+    this.#hash = hash;
   }
 
   /** The first slot that may be meant; then ask for what is `after` it. */
@@ -38,15 +38,14 @@ export class Chains {
     return this.#rows.integer(slot, this.#next);
   }
 
-  add(slot: number, hash: number): void {
-    this.#push(this.#bucketOf(hash), slot);
+  add(slot: number): void {
+    this.#push(this.#bucketOf(this.#rows.integer(slot, this.#hash)), slot);
     this.#size++;
     if (this.#size > this.#buckets) this.#split();
   }
 
-  /** @param hash the one that the slot was added with */
-  remove(slot: number, hash: number): void {
-    const bucket = this.#bucketOf(hash);
+  remove(slot: number): void {
+    const bucket = this.#bucketOf(this.#rows.integer(slot, this.#hash));
     let at = this.#heads.integer(bucket, 0);
     const next = this.#rows.integer(slot, this.#next);
     this.#size--;
@@ -85,7 +84,7 @@ export class Chains {
     this.#heads.setInteger(added, 0, NONE);
     while (slot !== NONE) {
       const next = this.#rows.integer(slot, this.#next);
-      const to = this.#bucketOf(this.#hashOf(slot));
+      const to = this.#bucketOf(this.#rows.integer(slot, this.#hash));
       if (to !== bucket) this.moved++;
       this.#push(to, slot);
       slot = next;

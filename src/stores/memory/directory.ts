@@ -1,9 +1,18 @@
 import { type Arena, contentOf } from "./arena.ts";
 import { Chains } from "./chains.ts";
-import { KIND_BITS, type Name, storedBytes, storedHash, storedText } from "./name.ts";
-import { NONE, type Rows } from "./rows.ts";
+import { KIND_BITS, type Name, storedBytes, storedText } from "./name.ts";
+import { NONE, Rows } from "./rows.ts";
 
 const KIND = (1 << KIND_BITS) - 1;
+
+/**
+ * Words of an entry: where the block is (of a free one: the next free slot), the next of its chain, the name's hash. So a name that is
+ * looked for is compared with others' hashes here, where they lie close together, and seldom with a name anywhere in memory.
+ */
+const PLACE = 0;
+const NEXT = 1;
+const HASH = 2;
+const ENTRY_WORDS = 3;
 
 /**
  * Numbers for names, small ones, used again after a name was removed: the slots of sessions, and of users. Each has a block in
@@ -12,20 +21,14 @@ const KIND = (1 << KIND_BITS) - 1;
 export class Directory {
   readonly #arena: Arena;
   readonly #seed = (Math.random() * 2 ** 32) | 0;
-  readonly #chains: Chains;
-  readonly #rows: Rows;
-  /** Of a row: where the block is; of a free slot: the next free one. */
-  readonly #placeWord: number;
+  readonly #entries = new Rows(ENTRY_WORDS);
+  readonly #chains = new Chains(this.#entries, NEXT, HASH);
   #free = NONE;
   #used = 0;
   #size = 0;
 
-  /** @param word the first of two words of a row that are the directory's */
-  constructor(arena: Arena, rows: Rows, word: number) {
+  constructor(arena: Arena) {
     this.#arena = arena;
-    this.#rows = rows;
-    this.#placeWord = word;
-    this.#chains = new Chains(rows, word + 1, (slot) => this.#hashOf(slot));
   }
 
   get size(): number {
@@ -38,8 +41,9 @@ export class Directory {
   }
 
   find(name: Name): number {
-    let slot = this.#chains.first(name.hash(this.#seed));
-    while (slot !== NONE && !this.#is(name, slot)) slot = this.#chains.after(slot);
+    const hash = name.hash(this.#seed);
+    let slot = this.#chains.first(hash);
+    while (slot !== NONE && !this.#is(name, hash, slot)) slot = this.#chains.after(slot);
     return slot;
   }
 
@@ -47,38 +51,39 @@ export class Directory {
   add(name: Name, place: number): number {
     let slot = this.#free;
     if (slot === NONE) slot = this.#used++;
-    else this.#free = this.#rows.integer(slot, this.#placeWord);
+    else this.#free = this.#entries.integer(slot, PLACE);
     this.#size++;
-    this.#rows.setInteger(slot, this.#placeWord, place);
-    this.#chains.add(slot, name.hash(this.#seed));
+    this.#entries.setInteger(slot, PLACE, place);
+    this.#entries.setInteger(slot, HASH, name.hash(this.#seed));
+    this.#chains.add(slot);
     return slot;
   }
 
   place(slot: number): number {
-    return this.#rows.integer(slot, this.#placeWord);
+    return this.#entries.integer(slot, PLACE);
   }
 
   /** The name is in another block from now on. */
   move(slot: number, place: number): void {
-    this.#rows.setInteger(slot, this.#placeWord, place);
+    this.#entries.setInteger(slot, PLACE, place);
   }
 
   text(slot: number): string {
-    const place = this.#rows.integer(slot, this.#placeWord);
+    const place = this.#entries.integer(slot, PLACE);
     return storedText(this.#arena.chunk(place), contentOf(place), this.#arena.tag(place) & KIND);
   }
 
   /** How many bytes the name's text counts for. */
   bytes(slot: number): number {
-    const place = this.#rows.integer(slot, this.#placeWord);
+    const place = this.#entries.integer(slot, PLACE);
     return storedBytes(this.#arena.chunk(place), contentOf(place), this.#arena.tag(place) & KIND);
   }
 
   /** Forgets a name, and gives its block back. */
   remove(slot: number): void {
-    this.#chains.remove(slot, this.#hashOf(slot));
-    this.#arena.release(this.#rows.integer(slot, this.#placeWord));
-    this.#rows.setInteger(slot, this.#placeWord, this.#free);
+    this.#chains.remove(slot);
+    this.#arena.release(this.#entries.integer(slot, PLACE));
+    this.#entries.setInteger(slot, PLACE, this.#free);
     this.#free = slot;
     this.#size--;
   }
@@ -91,13 +96,9 @@ export class Directory {
     this.#size = 0;
   }
 
-  #is(name: Name, slot: number): boolean {
-    const place = this.#rows.integer(slot, this.#placeWord);
+  #is(name: Name, hash: number, slot: number): boolean {
+    if (this.#entries.integer(slot, HASH) !== hash) return false;
+    const place = this.#entries.integer(slot, PLACE);
     return (this.#arena.tag(place) & KIND) === name.kind && name.isAt(this.#arena.chunk(place), contentOf(place));
-  }
-
-  #hashOf(slot: number): number {
-    const place = this.#rows.integer(slot, this.#placeWord);
-    return storedHash(this.#arena.chunk(place), contentOf(place), this.#arena.tag(place) & KIND, this.#seed);
   }
 }

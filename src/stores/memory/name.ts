@@ -63,7 +63,7 @@ export class Name {
 
   /** @param seed so that nobody can choose names of one hash */
   hash(seed: number): number {
-    return hashOf(this.#words, 0, this.length, seed);
+    return hashOf(this.#words, this.length, seed);
   }
 
   /** `false` for anything but the one way to write 16 or 32 bytes. */
@@ -124,18 +124,14 @@ export function storedBytes({ words }: Chunk, at: number, kind: number): number 
   return words[at] ?? 0;
 }
 
-export function storedHash(chunk: Chunk, at: number, kind: number, seed: number): number {
-  return hashOf(chunk.words, at, storedWords(chunk, at, kind), seed);
-}
-
 function wordsOf(bytes: number): number {
   return 1 + ((bytes + 3) >>> 2);
 }
 
 /** MurmurHash3 of 32-bit words (Appleby 2011). */
-function hashOf(words: Int32Array, from: number, length: number, seed: number): number {
+function hashOf(words: Int32Array, length: number, seed: number): number {
   let hash = seed;
-  for (let word = from; word < from + length; word++) {
+  for (let word = 0; word < length; word++) {
     const mixed = Math.imul(words[word] ?? 0, 0xcc9e2d51);
     hash ^= Math.imul((mixed << 15) | (mixed >>> 17), 0x1b873593);
     hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0;

@@ -2,7 +2,7 @@ import { type Arena, contentOf } from "./arena.ts";
 import { Directory } from "./directory.ts";
 import { KIND_BITS, Name, storedBytes, storedText, storedWords } from "./name.ts";
 import { Recent, type RecordTexts } from "./recent.ts";
-import { NONE, type Rows, Texts } from "./rows.ts";
+import { NONE, Texts } from "./rows.ts";
 import { bytesOf, isWide, readText, writeText } from "./text.ts";
 
 /**
@@ -25,10 +25,9 @@ export class Records {
   readonly #handle = new Name();
   readonly #hash = new Name();
 
-  /** @param word the first of two words of a row that are theirs */
-  constructor(arena: Arena, rows: Rows, word: number) {
+  constructor(arena: Arena) {
     this.#arena = arena;
-    this.#directory = new Directory(arena, rows, word);
+    this.#directory = new Directory(arena);
   }
 
   get size(): number {
@@ -93,6 +92,11 @@ export class Records {
     const texts = { payload, secretHash };
     this.#recent.set(slot, texts);
     return texts;
+  }
+
+  /** How many bytes the handle counts for. */
+  handleBytes(slot: number): number {
+    return this.#directory.bytes(slot);
   }
 
   /** How many bytes handle, hash and payload count for. */

@@ -11,10 +11,9 @@ const VERSION = 0;
 const CREATED_AT = 2;
 const TOUCHED_AT = 4;
 const EXPIRES_AT = 6;
-const HANDLE = 8;
-const USES = 10;
-const EXPIRIES = 12;
-const ROW_WORDS = 14;
+const USES = 8;
+const EXPIRIES = 10;
+const ROW_WORDS = 12;
 
 /**
  * The records in memory and every order they are asked for in: by handle, by user, by last use (those without a user
@@ -25,7 +24,7 @@ const ROW_WORDS = 14;
 export class Table {
   readonly #arena = new Arena();
   readonly #rows = new Rows(ROW_WORDS);
-  readonly #records = new Records(this.#arena, this.#rows, HANDLE);
+  readonly #records = new Records(this.#arena);
   readonly #users = new Users(this.#arena);
   readonly #expiries = new Order(new Rings(this.#rows, EXPIRIES), this.#rows, EXPIRES_AT);
   /** A session is in one of the two for life: its user never changes. */
@@ -188,10 +187,14 @@ export class Table {
   sessionBytes(slot: number): number {
     return this.#records.bytes(slot) + this.#users.bytes(slot);
   }
+
+  /** How many they would with those of this record. */
+  bytesWith(slot: number, { secretHash, payload }: SessionRecord): number {
+    return this.#records.handleBytes(slot) + bytesOf(secretHash) + bytesOf(payload) + this.#users.bytes(slot);
+  }
 }
 
 /** How many bytes the texts of a record count for, once it is in a table. */
-export function bytesFor(handle: string, record: SessionRecord, userId: string | null): number {
-  const user = userId === null ? 0 : bytesOf(userId);
-  return bytesOf(handle) + bytesOf(record.secretHash) + bytesOf(record.payload) + user;
+export function bytesFor(handle: string, { secretHash, payload, userId }: SessionRecord): number {
+  return bytesOf(handle) + bytesOf(secretHash) + bytesOf(payload) + (userId === null ? 0 : bytesOf(userId));
 }

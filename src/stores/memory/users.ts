@@ -3,10 +3,9 @@ import { Directory } from "./directory.ts";
 import { Name } from "./name.ts";
 import { NONE, Rings, Rows } from "./rows.ts";
 
-/** Words of a user's row: the directory's two, and the user's first session. */
-const NAME = 0;
-const FIRST = 2;
-const USER_WORDS = 3;
+/** Words of a user's row: the user's first session. */
+const FIRST = 0;
+const USER_WORDS = 1;
 /** Words of a session's: its user, and its neighbours among the user's sessions. */
 const USER = 0;
 const SIBLINGS = 1;
@@ -24,7 +23,7 @@ export class Users {
 
   constructor(arena: Arena) {
     this.#arena = arena;
-    this.#directory = new Directory(arena, this.#rows, NAME);
+    this.#directory = new Directory(arena);
   }
 
   /** Of a session that has none. */
