@@ -39,6 +39,16 @@ storeConformance({
   remove: () => remove(),
 });
 
+storeConformance({
+  name: "SqliteStore on connections of node:sqlite that give rows as arrays, and whole numbers as BigInt",
+  async open(clock) {
+    const path = inFolder();
+    const connection = () => new DatabaseSync(path, { returnArrays: true, readBigInts: true });
+    return [new SqliteStore(connection(), { clock }), new SqliteStore(connection(), { clock })];
+  },
+  remove: () => remove(),
+});
+
 // Its types are a package of their own, which says less than ours what a store needs of it.
 const BetterSqlite: new (path: string) => SqliteDatabase = createRequire(import.meta.url)("better-sqlite3");
 

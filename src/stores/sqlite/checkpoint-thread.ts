@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { column } from "./database.ts";
+import { valuesOf } from "./database.ts";
 
 /** `incomplete`: a reader or another process's checkpoint is in the way. `failed`: the disk is full, or worse. */
 export type CheckpointOutcome = "complete" | "incomplete" | "failed";
@@ -112,6 +112,6 @@ export class CheckpointThread {
 /** Of a row of `PRAGMA wal_checkpoint`. */
 export function outcomeOf(result: unknown): CheckpointOutcome {
   if (result === undefined) return "failed";
-  const isComplete = Number(column(result, "busy")) === 0 && column(result, "log") === column(result, "checkpointed");
-  return isComplete ? "complete" : "incomplete";
+  const [busy, log, checkpointed] = valuesOf(result);
+  return Number(busy) === 0 && log === checkpointed ? "complete" : "incomplete";
 }

@@ -12,6 +12,10 @@ export interface SqliteStatement {
   run(...parameters: SqliteValue[]): { changes: number | bigint };
   get(...parameters: SqliteValue[]): unknown;
   all(...parameters: SqliteValue[]): unknown[];
+  /** How `node:sqlite` is told to give rows as arrays; Node 22.16 and newer. */
+  setReturnArrays?(enabled: boolean): void;
+  /** How `better-sqlite3` is. */
+  raw?(enabled: boolean): unknown;
 }
 
 /** A database as `node:sqlite` and `better-sqlite3` have it. */
@@ -74,7 +78,7 @@ function notCreated(path: string, code: unknown, cause: unknown): SojournError {
 
 /** The path of the main file; `""` for a database in memory. */
 export function fileOf(database: SqliteDatabase): string {
-  return String(column(database.prepare("PRAGMA database_list").get(), "file") ?? "");
+  return String(valuesOf(database.prepare("PRAGMA database_list").get())[2] ?? "");
 }
 
 /**
@@ -86,7 +90,7 @@ export function configure(
   durability: SqliteDurability | undefined,
 ): StoreCapabilities["durable"] {
   // Write-ahead log: readers and the writer don't wait for each other, and a commit is one append.
-  const mode = column(database.prepare("PRAGMA journal_mode = WAL").get(), "journal_mode");
+  const [mode] = valuesOf(database.prepare("PRAGMA journal_mode = WAL").get());
   // NORMAL: the log is written at each commit and synced at checkpoints. FULL: synced at each commit.
   if (durability === "process-crash") database.exec("PRAGMA synchronous = NORMAL");
   if (durability === "full") database.exec("PRAGMA synchronous = FULL");
@@ -97,14 +101,20 @@ export function configure(
   if (mode === "memory") return "no";
   // SQLite can be built with another default for write-ahead logging, which it takes up with the first read.
   database.prepare("SELECT count(*) FROM sqlite_master").get();
-  return Number(column(database.prepare("PRAGMA synchronous").get(), "synchronous")) >= 2
-    ? "power-loss"
-    : "process-crash";
+  const [synchronous] = valuesOf(database.prepare("PRAGMA synchronous").get());
+  return Number(synchronous) >= 2 ? "power-loss" : "process-crash";
 }
 
-/** A column of a row of unknown shape. */
-export function column(row: unknown, name: string): unknown {
-  return typeof row === "object" && row !== null ? Reflect.get(row, name) : undefined;
+/** Has a statement that returns rows give them as arrays, where that can be had: an object costs half a microsecond more. */
+export function withArrays(statement: SqliteStatement): SqliteStatement {
+  if (statement.setReturnArrays !== undefined) statement.setReturnArrays(true);
+  else statement.raw?.(true);
+  return statement;
+}
+
+/** The columns of a row in the statement's order, whichever way the connection gives rows; none of no row. */
+export function valuesOf(row: unknown): readonly unknown[] {
+  return Array.isArray(row) ? row : Object.values(Object(row));
 }
 
 const asleep = new Int32Array(new SharedArrayBuffer(4));

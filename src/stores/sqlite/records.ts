@@ -2,7 +2,7 @@ import { toUSVString } from "node:util";
 import { SojournError } from "../../core/errors.ts";
 import type { PageStart } from "../paging.ts";
 import type { ReplaceResult, SessionRecord, StoredSession, UpdateResult } from "../store.ts";
-import { column, type SqliteDatabase, type SqliteStatement, type SqliteValue } from "./database.ts";
+import { type SqliteDatabase, type SqliteStatement, type SqliteValue, valuesOf, withArrays } from "./database.ts";
 
 const RECORD = "payload, version, secret_hash, user_id, created_at, touched_at, expires_at";
 
@@ -31,7 +31,7 @@ export class Records {
   constructor(database: SqliteDatabase, tableName: string, place: string) {
     const table = `"${tableName}"`;
     this.#place = place;
-    this.#load = database.prepare(`SELECT ${RECORD} FROM ${table} WHERE handle = ? AND expires_at > ?`);
+    this.#load = withArrays(database.prepare(`SELECT ${RECORD} FROM ${table} WHERE handle = ? AND expires_at > ?`));
     // An expired record under the handle counts as absent, so it is replaced.
     this.#create = database.prepare(`
       INSERT INTO ${table} (handle, ${RECORD}, sweep_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -57,7 +57,7 @@ export class Records {
         touched_at = ?, expires_at = ?, sweep_at = ? ${thisVersion}`);
 
     this.#ofUser = database.prepare(`
-      SELECT handle, ${RECORD} FROM ${table}
+      SELECT ${RECORD}, handle FROM ${table}
       WHERE user_id = ? AND expires_at > ? AND (touched_at < ? OR touched_at = ? AND handle > ?)
       ORDER BY touched_at DESC, handle LIMIT ?`);
     this.#scan = database.prepare(`
@@ -82,7 +82,7 @@ export class Records {
 
   load(handle: string, now: number): SessionRecord | undefined {
     const row = this.#load.get(stored(handle), now);
-    return row === undefined ? undefined : this.#record(row);
+    return row === undefined ? undefined : this.#record(valuesOf(row));
   }
 
   create(handle: string, record: SessionRecord, now: number): boolean {
@@ -108,7 +108,7 @@ export class Records {
 
   delete(handle: string, now: number): boolean {
     const row = this.#delete.get(stored(handle));
-    return row !== undefined && this.#number(row, "expires_at") > now;
+    return row !== undefined && this.#number(valuesOf(row)[0]) > now;
   }
 
   replace(
@@ -128,29 +128,32 @@ export class Records {
   ofUser(userId: string, start: PageStart | undefined, limit: number, now: number): StoredSession[] {
     const touchedAt = start?.touchedAt ?? Number.POSITIVE_INFINITY;
     const rows = this.#ofUser.all(stored(userId), now, touchedAt, touchedAt, stored(start?.handle ?? ""), limit);
-    return rows.map((row) => ({ handle: this.#text(row, "handle"), ...this.#record(row) }));
+    return rows.map((row) => {
+      const values = valuesOf(row);
+      return { handle: this.#text(values[7]), ...this.#record(values) };
+    });
   }
 
   /** The places of the next unexpired sessions in the order of their rows. */
   scan(after: number, last: number, limit: number, now: number): { row: number; place: PageStart }[] {
-    return this.#scan.all(after, last, now, limit).map((row) => ({
-      row: this.#number(row, "rowid"),
-      place: { handle: this.#text(row, "handle"), touchedAt: this.#number(row, "touched_at") },
-    }));
+    return this.#scan.all(after, last, now, limit).map((found) => {
+      const [row, handle, touchedAt] = valuesOf(found);
+      return { row: this.#number(row), place: { handle: this.#text(handle), touchedAt: this.#number(touchedAt) } };
+    });
   }
 
   /** The newest row's number; 0 in an empty table. */
   lastRow(): number {
-    const row = this.#lastRow.get();
-    return column(row, "last") === null ? 0 : this.#number(row, "last");
+    const [last] = valuesOf(this.#lastRow.get());
+    return last === null ? 0 : this.#number(last);
   }
 
   count(): number {
-    return this.#number(this.#count.get(), "count");
+    return this.#number(valuesOf(this.#count.get())[0]);
   }
 
   countOfUser(userId: string, now: number): number {
-    return this.#number(this.#countUser.get(stored(userId), now), "count");
+    return this.#number(valuesOf(this.#countUser.get(stored(userId), now))[0]);
   }
 
   /** Deletes the next few up to a row; how many there were, and how many of them had not expired. */
@@ -165,7 +168,7 @@ export class Records {
       query.userId === undefined
         ? this.#deleteSome.all(...some)
         : this.#deleteSomeOfUser.all(stored(query.userId), ...some);
-    const unexpired = rows.filter((row) => this.#number(row, "expires_at") > now).length;
+    const unexpired = rows.filter((row) => this.#number(valuesOf(row)[0]) > now).length;
     return { rows: rows.length, unexpired };
   }
 
@@ -180,28 +183,27 @@ export class Records {
     return { expired, more: expired + kept >= limit };
   }
 
-  #record(row: unknown): SessionRecord {
-    const userId = column(row, "user_id");
+  /** Of the columns of `RECORD`. */
+  #record(values: readonly unknown[]): SessionRecord {
+    const userId = values[3];
     return {
-      payload: this.#text(row, "payload"),
-      version: this.#number(row, "version"),
-      secretHash: this.#text(row, "secret_hash"),
-      userId: userId === null ? null : this.#text(row, "user_id"),
-      createdAt: this.#number(row, "created_at"),
-      touchedAt: this.#number(row, "touched_at"),
-      expiresAt: this.#number(row, "expires_at"),
+      payload: this.#text(values[0]),
+      version: this.#number(values[1]),
+      secretHash: this.#text(values[2]),
+      userId: userId === null ? null : this.#text(userId),
+      createdAt: this.#number(values[4]),
+      touchedAt: this.#number(values[5]),
+      expiresAt: this.#number(values[6]),
     };
   }
 
-  #text(row: unknown, name: string): string {
-    const value = column(row, name);
+  #text(value: unknown): string {
     if (typeof value === "string") return value;
     if (value instanceof Uint8Array) return Buffer.from(value).toString("utf16le");
     throw this.#damaged();
   }
 
-  #number(row: unknown, name: string): number {
-    const value = column(row, name);
+  #number(value: unknown): number {
     if (typeof value === "number") return value;
     // A connection may be set to read whole numbers so.
     if (typeof value === "bigint") return Number(value);

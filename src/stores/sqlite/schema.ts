@@ -1,5 +1,5 @@
 import { SojournError } from "../../core/errors.ts";
-import { column, type SqliteDatabase } from "./database.ts";
+import { type SqliteDatabase, valuesOf } from "./database.ts";
 
 /** A step from one version of the schema to the next; they are only ever added. */
 export type SchemaStep = (table: string) => string;
@@ -71,7 +71,7 @@ export function migrate(database: SqliteDatabase, table: string, to: readonly Sc
 function versionOf(database: SqliteDatabase, table: string): number {
   const known = database.prepare("SELECT 1 AS known FROM sqlite_master WHERE type = 'table' AND name = ?");
   if (known.get(`${table}_schema`) === undefined) return 0;
-  return Number(column(database.prepare(`SELECT version FROM "${table}_schema"`).get(), "version") ?? 0);
+  return Number(valuesOf(database.prepare(`SELECT version FROM "${table}_schema"`).get())[0] ?? 0);
 }
 
 /** Some failures have rolled back already; then there is nothing to do, and SQLite says so by an error. */

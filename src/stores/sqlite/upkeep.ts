@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import type { Clock } from "../../core/clock.ts";
 import { SojournError } from "../../core/errors.ts";
 import { type CheckpointOutcome, type CheckpointThread, outcomeOf } from "./checkpoint-thread.ts";
-import { column, type SqliteDatabase, type SqliteStatement } from "./database.ts";
+import { type SqliteDatabase, type SqliteStatement, valuesOf } from "./database.ts";
 import { bytesFreeBeside, giveUpReserve, keepReserve } from "./reserve.ts";
 import type { WriteLock } from "./write-lock.ts";
 
@@ -86,7 +86,7 @@ export class Upkeep {
     // FULL is PASSIVE where somebody writes: it waits for nobody, since the connection doesn't.
     this.#checkpoint = database.prepare("PRAGMA wal_checkpoint(FULL)");
     this.#pageCount = database.prepare("PRAGMA page_count");
-    this.#pageBytes = Number(column(database.prepare("PRAGMA page_size").get(), "page_size"));
+    this.#pageBytes = Number(valuesOf(database.prepare("PRAGMA page_size").get())[0]);
     this.#countAtCheckpoint = this.#count();
     this.#opened = file === "" ? [] : [file, `${file}-wal`].flatMap(inodeOf);
     const freeBytes = file === "" ? 0 : bytesFreeBeside(file);
@@ -261,7 +261,7 @@ export class Upkeep {
   /** Never throws: it is asked after a commit, which must not look as if it had failed. */
   #count(): number {
     try {
-      return Number(column(this.#pageCount.get(), "page_count"));
+      return Number(valuesOf(this.#pageCount.get())[0]);
     } catch {
       return this.#countAtCheckpoint;
     }
