@@ -34,31 +34,42 @@ export function elsewhereBytes({ userId }: Pick<SessionRecord, "userId">): numbe
 
 /** How many bytes a record takes in a seal. */
 export function sealedBytes({ userId, payload }: Pick<SessionRecord, "userId" | "payload">, compress: boolean): number {
-  const bytes = compress ? packed(payload, true).bytes.length : Buffer.byteLength(payload);
+  const bytes = compress ? Buffer.byteLength(packed(payload).rest) : Buffer.byteLength(payload);
   return SEALED_RECORD_BYTES + Buffer.byteLength(userId ?? "") + bytes;
 }
 
 /** @param compress whether a long payload is deflated; it must not be longer than {@link MOST_INFLATED_BYTES} then */
 export function encodeSealed(handle: string, record: SessionRecord, compress = false): Buffer {
-  return encode(handle, record, packed(record.payload, compress));
+  return encode(handle, record, compress ? packed(record.payload) : { flags: 0, rest: record.payload });
 }
 
 /** @param elsewhere names the record that holds the payload */
 export function encodeElsewhere(handle: string, record: SessionRecord, elsewhere: string): Buffer {
-  return encode(handle, record, { flags: ELSEWHERE, bytes: Buffer.from(elsewhere, "base64url") });
+  return encode(handle, record, { flags: ELSEWHERE, rest: Buffer.from(elsewhere, "base64url") });
 }
 
-function encode(handle: string, record: SessionRecord, { flags, bytes }: { flags: number; bytes: Buffer }): Buffer {
+/** What follows the user, a text as UTF-8, and the flags that tell what it is. */
+interface Packed {
+  flags: number;
+  rest: Buffer | string;
+}
+
+function encode(handle: string, record: SessionRecord, { flags, rest }: Packed): Buffer {
   const { createdAt, touchedAt, expiresAt, version, userId } = record;
-  const user = Buffer.from(userId ?? "", "utf8");
-  const head = Buffer.alloc(USER_AT);
-  head[0] = flags;
-  for (const [position, time] of [createdAt, touchedAt, expiresAt].entries())
-    head.writeUIntBE(time, 1 + 6 * position, 6);
-  head.write(handle, HANDLE_AT, "base64url");
-  head.writeUInt32BE(version, VERSION_AT);
-  head.writeUInt16BE(userId === null ? NOBODY : user.length, USER_LENGTH_AT);
-  return Buffer.concat([head, user, bytes]);
+  const userBytes = Buffer.byteLength(userId ?? "");
+  const body = Buffer.allocUnsafe(USER_AT + userBytes + Buffer.byteLength(rest));
+  body.fill(0, 0, USER_AT);
+  body[0] = flags;
+  body.writeUIntBE(createdAt, 1, 6);
+  body.writeUIntBE(touchedAt, 7, 6);
+  body.writeUIntBE(expiresAt, 13, 6);
+  body.write(handle, HANDLE_AT, HANDLE_BYTES, "base64url");
+  body.writeUInt32BE(version, VERSION_AT);
+  body.writeUInt16BE(userId === null ? NOBODY : userBytes, USER_LENGTH_AT);
+  if (userId !== null) body.write(userId, USER_AT);
+  if (typeof rest === "string") body.write(rest, USER_AT + userBytes);
+  else rest.copy(body, USER_AT + userBytes);
+  return body;
 }
 
 /** A session as a seal held it. */
@@ -114,10 +125,11 @@ export function decodeSealed(body: Buffer): Sealed | undefined {
   return flags === ELSEWHERE ? { handle, record, elsewhere: rest.toString("base64url") } : { handle, record };
 }
 
-function packed(payload: string, compress: boolean): { flags: number; bytes: Buffer } {
+/** Deflated, where that is worth it. */
+function packed(payload: string): Packed {
   const bytes = Buffer.from(payload, "utf8");
-  if (!compress || bytes.length < DEFLATE_FROM_BYTES) return { flags: 0, bytes };
-  return { flags: DEFLATED, bytes: deflateRawSync(bytes) };
+  if (bytes.length < DEFLATE_FROM_BYTES) return { flags: 0, rest: payload };
+  return { flags: DEFLATED, rest: deflateRawSync(bytes) };
 }
 
 /** `undefined` for what is longer than any session, or not deflated. Zlib stops at the limit: it never takes more memory than that. */

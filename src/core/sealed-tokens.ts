@@ -1,6 +1,6 @@
 import type { SessionRecord } from "../stores/store.ts";
 import { copied, Lately } from "../tokens/lately.ts";
-import { COARSE_BUCKET, type Sealer } from "../tokens/seal.ts";
+import { COARSE_BUCKET, type Sealer, sealName } from "../tokens/seal.ts";
 import { asSealed, decodeSealed, encodeElsewhere, encodeSealed, type Sealed } from "./sealed-record.ts";
 
 /** What a token held. Whether it is a session still is for its times, and for the stores, to say. */
@@ -20,7 +20,8 @@ const REMEMBERED = 2 * 1_024 * 1_024;
 export class SealedTokens {
   readonly #sealer: Sealer;
   readonly #compress: boolean;
-  readonly #lately = new Lately<Unsealed>(REMEMBERED);
+  /** By a part of the token: a hash of all of it would cost more than what is done with it. */
+  readonly #lately = new Lately<{ readonly text: string; readonly unsealed: Unsealed }>(REMEMBERED);
 
   constructor(sealer: Sealer, compress: boolean) {
     this.#sealer = sealer;
@@ -28,8 +29,8 @@ export class SealedTokens {
   }
 
   open(text: string): Unsealed | undefined {
-    const known = this.#lately.get(text);
-    if (known !== undefined) return known;
+    const known = this.#lately.get(sealName(text));
+    if (known?.text === text) return known.unsealed;
     const unsealed = this.#sealer.open(text);
     const sealed = unsealed === undefined ? undefined : decodeSealed(unsealed.body);
     if (unsealed === undefined || sealed === undefined) return undefined;
@@ -50,6 +51,6 @@ export class SealedTokens {
   }
 
   #remember(text: string, unsealed: Unsealed): void {
-    this.#lately.set(text, unsealed, text.length + unsealed.sealed.record.payload.length);
+    this.#lately.set(sealName(text), { text, unsealed }, text.length + unsealed.sealed.record.payload.length);
   }
 }

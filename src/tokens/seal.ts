@@ -20,6 +20,9 @@ const LENGTH_BYTES = 4;
 const BUCKET = 32;
 /** For bodies that may be compressed: their length tells of what they say, too (CRIME, BREACH). */
 export const COARSE_BUCKET = 128;
+/** The first character that is of the nonce alone, and the first that is not. */
+const NAME_FROM = Math.ceil((NONCE_AT * 8) / 6);
+const NAME_TO = Math.floor((HEAD_BYTES * 8) / 6);
 const MAGIC = Buffer.from("sojourn\0", "latin1");
 
 /** What a seal is for. The seal of one purpose, name or namespace never opens as another's. */
@@ -64,17 +67,16 @@ export class Sealer {
   seal(body: Buffer, bindings: readonly string[] = [], bucket: number = BUCKET): string {
     const key = this.#keys[0];
     if (key === undefined) throw new TypeError("a key ring has at least one key");
-    const plaintext = Buffer.alloc(padded(LENGTH_BYTES + body.length, bucket));
+    const plaintext = Buffer.allocUnsafe(padded(LENGTH_BYTES + body.length, bucket));
     plaintext.writeUInt32BE(body.length);
-    body.copy(plaintext, LENGTH_BYTES);
-    const head = Buffer.alloc(HEAD_BYTES);
+    plaintext.fill(0, LENGTH_BYTES + body.copy(plaintext, LENGTH_BYTES));
+    const head = Buffer.allocUnsafe(HEAD_BYTES);
     head[0] = VERSION;
     head.writeUInt32BE(key.id, 1);
     const nonce = head.subarray(NONCE_AT);
     // A generator that fails throws, and nothing is sealed (CVE-2025-66565).
     this.#random.fill(nonce);
-    const sealed = key.cipher.encrypt(nonce, plaintext, bound(key, bindings));
-    return Buffer.concat([head, sealed]).toString("base64url");
+    return key.cipher.encrypt(nonce, plaintext, bound(key, bindings), head).toString("base64url");
   }
 
   /**
@@ -115,6 +117,11 @@ const ANOTHER_USE = Buffer.from("unknown key", "latin1");
 
 function bound({ additional }: SealKey, bindings: readonly string[]): Buffer {
   return bindings.length === 0 ? additional : Buffer.concat([additional, ...bindings.map(counted)]);
+}
+
+/** The part of a seal's text that names it: 31 characters of its nonce, which no two seals share. */
+export function sealName(text: string): string {
+  return text.slice(NAME_FROM, NAME_TO);
 }
 
 /** How long a seal's text is for a body of so many bytes. */

@@ -32,9 +32,12 @@ export class Xaes {
     }
   }
 
-  /** Ciphertext and tag. The nonce must come from a generator that nobody can predict, and be used once. */
-  encrypt(nonce: Buffer, plaintext: Buffer, additional: Buffer): Buffer {
-    return gcmEncrypt(this.#messageKey(nonce), nonce.subarray(DERIVED_HALF), plaintext, additional);
+  /**
+   * Ciphertext and tag, behind `head`, which stays as it is. The nonce must come from a generator that nobody can predict, and be used
+   * once.
+   */
+  encrypt(nonce: Buffer, plaintext: Buffer, additional: Buffer, head?: Buffer): Buffer {
+    return gcmEncrypt(this.#messageKey(nonce), nonce.subarray(DERIVED_HALF), plaintext, additional, head);
   }
 
   /** The plaintext; `undefined` for whatever this key did not seal under this nonce and additional data. */
@@ -61,11 +64,19 @@ export class Xaes {
   }
 }
 
-/** AES-256-GCM, its tag of 16 bytes behind the ciphertext. @param iv of 12 bytes, never used twice with one key */
-export function gcmEncrypt(key: KeyObject, iv: Buffer, plaintext: Buffer, additional: Buffer): Buffer {
+const NO_HEAD = Buffer.alloc(0);
+
+/** AES-256-GCM, its tag of 16 bytes behind the ciphertext, both behind `head`. @param iv of 12 bytes, never used twice with one key */
+export function gcmEncrypt(
+  key: KeyObject,
+  iv: Buffer,
+  plaintext: Buffer,
+  additional: Buffer,
+  head: Buffer = NO_HEAD,
+): Buffer {
   const cipher = createCipheriv("aes-256-gcm", key, iv, { authTagLength: TAG_BYTES });
   cipher.setAAD(additional);
-  return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
+  return Buffer.concat([head, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
 
 /** `undefined` for what this key did not encrypt. @param sealed of 16 bytes at least */
