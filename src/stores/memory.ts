@@ -19,7 +19,7 @@ export interface MemoryStoreOptions {
   maxEntries?: number;
   /**
    * How many bytes of text, payloads nearly all of it: one a character, or two in a text with characters beyond Latin-1.
-   * Default 256 MiB. A session takes about 110 bytes besides.
+   * Default 256 MiB. A session takes about 110 bytes besides, and what was read lately is held a second time, up to 8 MiB of it.
    */
   maxBytes?: number;
   /** Called after a session that had not expired was given up for want of room. */

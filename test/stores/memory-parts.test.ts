@@ -213,7 +213,9 @@ test("what was read lately is remembered, and never after it was written or remo
   equal(remembered().length, 1_024);
   for (const slot of remembered()) equal(recent.get(slot)?.payload, `${slot}`);
   for (let slot = 0; slot < 3_000; slot++) recent.set(slot, texts(`${slot}`.padEnd(10_000)));
-  equal(remembered().length, 16);
+  // 8 Mi characters, and who was set last is among them.
+  equal(remembered().length, 838);
+  equal(recent.get(2_999)?.payload.length, 10_000);
   recent.replace(2_999, texts("written"));
   recent.replace(0, texts("written"));
   recent.delete(2_998);
@@ -221,4 +223,13 @@ test("what was read lately is remembered, and never after it was written or remo
   recent.replace(2_999, texts("written".repeat(1_000)));
   recent.delete(2_999);
   equal(recent.get(2_999), undefined);
+  for (let slot = 0; slot < 200; slot++) recent.set(slot, texts("x".repeat(128 * 1_024)));
+  deepEqual(
+    remembered(),
+    Array.from({ length: 64 }, (_, n) => 136 + n),
+  );
+  recent.clear();
+  deepEqual(remembered(), []);
+  for (let slot = 0; slot < 1_024; slot++) recent.set(slot, texts("x"));
+  equal(remembered().length, 1_024);
 });
