@@ -14,6 +14,7 @@ import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { monitorEventLoopDelay, PerformanceObserver, performance } from "node:perf_hooks";
 import { argv, execPath, memoryUsage } from "node:process";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { setFlagsFromString } from "node:v8";
@@ -356,6 +357,25 @@ class Pauses {
 const longestOf = (values: number[]) => values.sort((a, b) => b - a).slice(0, 4);
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
+const REHEARSED = 50_000;
+
+/** Twice, because V8 takes some things for constant until it meets a second store. What it leaves is garbage. */
+async function rehearse(make: (sessions: number) => Contender): Promise<void> {
+  const subject = make(REHEARSED);
+  for (let n = 0; n < REHEARSED; n++) {
+    subject.create(n)();
+    if (n % 1_000 === 0) await nextTurn();
+  }
+  for (let n = 0; n < REHEARSED; n++) {
+    subject.read(n)();
+    subject.touch?.(n)();
+    subject.write(n)();
+    if (n % 1_000 === 0) await nextTurn();
+  }
+  for (const [kind, step] of Object.entries(subject.expire?.() ?? {})) while (kind !== "" && step()()) await nextTurn();
+  await nextTurn();
+}
+
 /** One contender, in this process. */
 async function run(contender: string, sessions: number): Promise<Row[]> {
   const rows: Row[] = [];
@@ -365,18 +385,9 @@ async function run(contender: string, sessions: number): Promise<Row[]> {
   const make = contenders[contender];
   if (make === undefined) throw new Error(`no contender ${contender}`);
 
-  // Compiled before anything is timed.
-  const rehearsal = make(2_000);
-  for (let n = 0; n < 2_000; n++) rehearsal.create(n)();
-  for (let n = 0; n < 20_000; n++) {
-    rehearsal.read(n % 2_000)();
-    rehearsal.touch?.(n % 2_000)();
-    rehearsal.write(n % 2_000)();
-    if (n % 2_000 === 0) await nextTurn();
-  }
-  for (const [kind, step] of Object.entries(rehearsal.expire?.() ?? {}))
-    while (kind !== "" && step()()) await nextTurn();
-  await nextTurn();
+  // Compiled before anything is timed: V8 goes on with that for some 30,000 calls, and stops the process for milliseconds meanwhile.
+  await rehearse(make);
+  await rehearse(make);
 
   const subject = make(sessions);
   const pauses = new Pauses(keep);
@@ -385,14 +396,13 @@ async function run(contender: string, sessions: number): Promise<Row[]> {
   const until = performance.now() + sessions / 100;
   await pauses.run("machine", () => (performance.now() < until ? { kind: "machine", call } : undefined));
   await newMemory(pauses, Math.ceil(sessions / 16));
-  gc();
-  gc();
+  await collected(gc);
   const before = memoryUsage();
   await pauses.run("filling", (n) => (n < sessions ? { kind: "create", call: subject.create(n) } : undefined));
-  gc();
-  gc();
+  await collected(gc);
   const after = memoryUsage();
-  const outside = outsideHeap(after) - outsideHeap(before);
+  // Buffers of both kinds: `external` knows of no shared ones.
+  const outside = after.arrayBuffers - before.arrayBuffers;
   const taken = [
     after.heapUsed - before.heapUsed + outside,
     after.heapUsed - before.heapUsed,
@@ -460,9 +470,12 @@ async function run(contender: string, sessions: number): Promise<Row[]> {
   return rows;
 }
 
-/** Buffers; shared ones are not in `external`. */
-function outsideHeap({ arrayBuffers, external }: NodeJS.MemoryUsage): number {
-  return Math.max(arrayBuffers, external);
+/** With what becomes garbage as garbage is collected, and the memory of buffers, which is given back a little later. */
+async function collected(gc: () => void): Promise<void> {
+  for (let time = 0; time < 5; time++) {
+    gc();
+    await setTimeout(20);
+  }
 }
 
 /** All contenders, each in processes of its own. */
