@@ -44,8 +44,9 @@ export function deliver<T>(work: () => Awaitable<T>, callback?: Callback<T> | nu
   try {
     if (!isCallback && callback !== undefined && callback !== null) throw new TypeError("callback must be a function");
     const answer = work();
+    // What is done at once can't fail any more.
+    if (!isCallback && !isPromise(answer)) return Promise.resolve(answer);
     outcome = Promise.resolve(answer);
-    if (!isCallback && !isPromise(answer)) return outcome;
   } catch (error) {
     outcome = Promise.reject(error);
   }

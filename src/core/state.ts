@@ -14,6 +14,11 @@ export interface StateBegin {
   content: Content;
 }
 
+/** Told of a property whose stored text is damaged. */
+export interface DamageListener {
+  damaged(state: SessionState): void;
+}
+
 /** What is known of one session while a request uses it: how it was stored, and what was done to it since. */
 export class SessionState {
   /** Properties that were read or assigned, as the application sees them. The others still are texts in `content`. */
@@ -36,14 +41,9 @@ export class SessionState {
   #flash: FlashStep[] | undefined = undefined;
   #until: number | null | undefined = undefined;
   #from: number | undefined = undefined;
-  readonly #onDamage: (state: SessionState) => void;
+  readonly #listener: DamageListener;
 
-  constructor(
-    values: Record<string, unknown>,
-    begin: StateBegin,
-    tokens: TokenSource,
-    onDamage: (state: SessionState) => void,
-  ) {
+  constructor(values: Record<string, unknown>, begin: StateBegin, tokens: TokenSource, listener: DamageListener) {
     this.#tokens = tokens;
     this.values = values;
     this.standing = begin.standing;
@@ -52,7 +52,7 @@ export class SessionState {
     this.#secret = begin.secret;
     this.record = begin.record;
     this.content = begin.content;
-    this.#onDamage = onDamage;
+    this.#listener = listener;
   }
 
   get handle(): string {
@@ -81,7 +81,7 @@ export class SessionState {
     } catch {
       // A damaged text counts as absent, as a damaged record does.
       this.remove(name);
-      this.#onDamage(this);
+      this.#listener.damaged(this);
     }
   }
 

@@ -28,7 +28,7 @@ import {
   refuseIfRetired,
   type SessionOperations,
 } from "./session.ts";
-import { SessionState, type StateBegin } from "./state.ts";
+import { type DamageListener, SessionState, type StateBegin } from "./state.ts";
 import type { Superseded } from "./superseded.ts";
 import { type Duration, expiryOf, parseDuration, type Timeouts } from "./timeouts.ts";
 import { Turns } from "./turns.ts";
@@ -75,7 +75,7 @@ interface Owner {
  * One request's stay: its session, what its methods do, and what its client must be told at the end. Operations of one visit run
  * one after the other; each leaves the store either as it was or done.
  */
-export class Visit implements SessionOperations, CommitListener {
+export class Visit implements SessionOperations, CommitListener, DamageListener {
   /** What the response has to tell the client about its token. */
   token: "keep" | "send" | "clear" = "keep";
   clearSiteData = false;
@@ -450,12 +450,12 @@ export class Visit implements SessionOperations, CommitListener {
   }
 
   #make(begin: StateBegin): { session: LiveSession; state: SessionState } {
-    return createSession((values) => new SessionState(values, begin, this.#env.tokens, this.#onDamage), this);
+    return createSession((values) => new SessionState(values, begin, this.#env.tokens, this), this);
   }
 
-  readonly #onDamage = (state: SessionState): void => {
-    this.#env.events.emit("damaged-record", { handle: state.handle });
-  };
+  damaged({ handle }: SessionState): void {
+    this.#env.events.emit("damaged-record", { handle });
+  }
 
   #refuseIfUnusable(state: SessionState): void {
     refuseIfRetired(state);
