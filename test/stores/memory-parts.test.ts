@@ -7,23 +7,42 @@ import { Directory } from "../../src/stores/memory/directory.ts";
 import { areNames, Name } from "../../src/stores/memory/name.ts";
 import { Order } from "../../src/stores/memory/order.ts";
 import { Recent } from "../../src/stores/memory/recent.ts";
-import { NONE, Rings, Rows, Texts } from "../../src/stores/memory/rows.ts";
+import { LARGEST_NUMBER, NONE, Rings, Rows, Texts } from "../../src/stores/memory/rows.ts";
 
 test("rows keep what was set, across pages", () => {
   const rows = new Rows(6);
   const texts = new Texts();
   const slots = [0, 1, 4_095, 4_096, 20_000];
   for (const slot of slots) {
-    rows.setNumber(slot, 2, slot + 0.5);
+    rows.setNumber(slot, 1, 2 ** 40 + slot);
     rows.setInteger(slot, 4, slot);
     texts.set(slot, `slot ${slot}`);
   }
   for (const slot of slots) {
-    deepEqual([rows.number(slot, 0), rows.number(slot, 2)], [0, slot + 0.5]);
+    deepEqual([rows.number(slot, 0), rows.number(slot, 1)], [0, 2 ** 40 + slot]);
     deepEqual([rows.integer(slot, 4), rows.integer(slot, 5)], [slot, NONE]);
     equal(texts.get(slot), `slot ${slot}`);
   }
   deepEqual([rows.number(100_000, 0), rows.integer(100_000, 4), texts.get(100_000)], [0, NONE, undefined]);
+});
+
+test("rows keep whole numbers of 48 bits, each apart from its neighbour, and bring others to the nearest below", () => {
+  const rows = new Rows(6);
+  const model = new Map([0, 1, 3, 4].map((word) => [word, 0]));
+  const values = fc.oneof(
+    fc.maxSafeNat(),
+    fc.double(),
+    fc.constantFrom(0, 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 48 - 1),
+  );
+  fc.assert(
+    fc.property(fc.constantFrom(0, 1, 3, 4), values, (word, value) => {
+      rows.setNumber(5_000, word, value);
+      model.set(word, value > 0 ? Math.min(Math.floor(value), LARGEST_NUMBER) : 0);
+      for (const [at, kept] of model) equal(rows.number(5_000, at), kept);
+    }),
+    { numRuns: 2_000 },
+  );
+  equal(new Date(LARGEST_NUMBER).getUTCFullYear(), 10_889);
 });
 
 test("rings are lists", () => {
@@ -58,8 +77,8 @@ test("rings are lists", () => {
 
 /** Slots in the order of their times, kept as simply as can be. */
 function checkedOrder() {
-  const rows = new Rows(4);
-  const order = new Order(new Rings(rows, 2), rows, 0);
+  const rows = new Rows(5);
+  const order = new Order(new Rings(rows, 3), rows, 0);
   const model: { slot: number; time: number }[] = [];
   return {
     order,
@@ -114,11 +133,11 @@ test("an order is sorted, whatever was added, moved and removed", () => {
 test("an order keeps its leaves small and few, for any sequence of times", () => {
   const sequences: Record<string, (n: number) => number> = {
     "ever newer": (n) => n,
-    "ever older": (n) => -n,
+    "ever older": (n) => 5_000 - n,
     "all at once": () => 7,
     "back and forth": (n) => (n * 7_919) % 5_003,
     "many at once among others": (n) => (n % 3 === 0 ? 2_500 : n),
-    "one older than all the rest": (n) => (n === 3_000 ? -1 : 7),
+    "one older than all the rest": (n) => (n === 3_000 ? 6 : 7),
   };
   for (const [name, timeOf] of Object.entries(sequences)) {
     const { order, add, remove, check } = checkedOrder();

@@ -12,6 +12,12 @@ const WITHIN = PAGE - 1;
 /** No slot. */
 export const NONE = -1;
 
+/** The largest number there is room for; as a time, in the year 10889. */
+export const LARGEST_NUMBER = 2 ** 48 - 1;
+const WORD = 2 ** 32;
+const HALF_BITS = 16;
+const HALF = (1 << HALF_BITS) - 1;
+
 /**
  * Memory outside V8's heap, all zeros. It is shared, though with nobody: V8 counts what an `ArrayBuffer` takes as garbage
  * that might be, and collects the whole heap after every few dozen megabytes of it; of a `SharedArrayBuffer` it is not told.
@@ -22,15 +28,15 @@ export function outsideHeap(bytes: number): SharedArrayBuffer {
 
 /**
  * What is known of each slot, side by side, because one of it is seldom asked for alone: with a million slots each other place is a
- * wait for the memory. A row has so many 32-bit words; a number takes two, from an even one on.
+ * wait for the memory. A row has so many 32-bit words.
+ *
+ * Three words, from a multiple of three on, can hold two numbers of 48 bits instead: the first two have their lower words, the third one
+ * the rest of both. A number is known by its lower word.
  */
 export class Rows {
   readonly #words: number;
-  readonly #integers: Int32Array[] = [];
-  /** The same memory. */
-  readonly #numbers: Float64Array[] = [];
+  readonly #pages: Int32Array[] = [];
 
-  /** @param words even where numbers are kept */
   constructor(words: number) {
     this.#words = words;
   }
@@ -38,30 +44,40 @@ export class Rows {
   /** A small whole number, such as another slot; `NONE` until set. */
   integer(slot: number, word: number): number {
     // The complement is stored, so that zeros mean `NONE`.
-    return ~(this.#integers[slot >>> PAGE_BITS]?.[(slot & WITHIN) * this.#words + word] ?? 0);
+    return ~(this.#pages[slot >>> PAGE_BITS]?.[(slot & WITHIN) * this.#words + word] ?? 0);
   }
 
   setInteger(slot: number, word: number, value: number): void {
-    const page = this.#integers[slot >>> PAGE_BITS] ?? this.#addPage(slot);
+    const page = this.#pages[slot >>> PAGE_BITS] ?? this.#addPage(slot);
     page[(slot & WITHIN) * this.#words + word] = ~value;
   }
 
-  /** Any number; 0 until set. */
+  /** A whole number from 0 to `LARGEST_NUMBER`; 0 until set. */
   number(slot: number, word: number): number {
-    return this.#numbers[slot >>> PAGE_BITS]?.[((slot & WITHIN) * this.#words + word) >>> 1] ?? 0;
+    const page = this.#pages[slot >>> PAGE_BITS];
+    if (page === undefined) return 0;
+    const at = (slot & WITHIN) * this.#words + word;
+    const which = word % 3;
+    const high = ((page[at + 2 - which] ?? 0) >>> (which * HALF_BITS)) & HALF;
+    return high * WORD + ((page[at] ?? 0) >>> 0);
   }
 
+  /** Sets it to the nearest one that is not larger than `value`, or to 0. */
   setNumber(slot: number, word: number, value: number): void {
-    if (this.#numbers[slot >>> PAGE_BITS] === undefined) this.#addPage(slot);
-    const page = this.#numbers[slot >>> PAGE_BITS];
-    if (page !== undefined) page[((slot & WITHIN) * this.#words + word) >>> 1] = value;
+    const page = this.#pages[slot >>> PAGE_BITS] ?? this.#addPage(slot);
+    const whole = value > 0 ? Math.floor(Math.min(value, LARGEST_NUMBER)) : 0;
+    const at = (slot & WITHIN) * this.#words + word;
+    const which = word % 3;
+    const rest = at + 2 - which;
+    const shift = which * HALF_BITS;
+    // An Int32Array keeps the lower word of what it is given.
+    page[at] = whole;
+    page[rest] = ((page[rest] ?? 0) & ~(HALF << shift)) | (Math.floor(whole / WORD) << shift);
   }
 
   #addPage(slot: number): Int32Array {
-    const memory = outsideHeap(PAGE * this.#words * 4);
-    const page = new Int32Array(memory);
-    this.#integers[slot >>> PAGE_BITS] = page;
-    this.#numbers[slot >>> PAGE_BITS] = new Float64Array(memory);
+    const page = new Int32Array(outsideHeap(PAGE * this.#words * 4));
+    this.#pages[slot >>> PAGE_BITS] = page;
     return page;
   }
 }

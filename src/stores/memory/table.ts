@@ -6,14 +6,14 @@ import { NONE, Rings, Rows } from "./rows.ts";
 import { bytesOf } from "./text.ts";
 import { Users } from "./users.ts";
 
-/** Words of a row. */
+/** Words of a row: two pairs of numbers, and the links of two lists. */
 const VERSION = 0;
-const CREATED_AT = 2;
-const TOUCHED_AT = 4;
-const EXPIRES_AT = 6;
-const USES = 8;
-const EXPIRIES = 10;
-const ROW_WORDS = 12;
+const CREATED_AT = 1;
+const TOUCHED_AT = 3;
+const EXPIRES_AT = 4;
+const USES = 6;
+const EXPIRIES = 8;
+const ROW_WORDS = 10;
 
 /**
  * The records in memory and every order they are asked for in: by handle, by user, by last use (those without a user
