@@ -20,7 +20,10 @@ const REMEMBERED = 2 * 1_024 * 1_024;
 export class SealedTokens {
   readonly #sealer: Sealer;
   readonly #compress: boolean;
-  /** By a part of the token: a hash of all of it would cost more than what is done with it. */
+  /**
+   * By a part of the token: a hash of all of it would cost more than what is done with it. That part is 186 random bits, so whoever gets as
+   * far as the comparison of the whole has the whole.
+   */
   readonly #lately = new Lately<{ readonly text: string; readonly unsealed: Unsealed }>(REMEMBERED);
 
   constructor(sealer: Sealer, compress: boolean) {
