@@ -21,6 +21,7 @@ export const question: Question = {
           "sojourn-sqlite",
           "sojourn-file",
           "sojourn-sealed",
+          "express-session-file",
           "express-session-memory",
           "cookie-session",
           "limit-memory",
