@@ -134,11 +134,7 @@ class CookieChannel implements Channel {
   /** Other modules' cookies stay as they are; of this name there is never more than one (RFC 6265 4.1.1). */
   #append(res: ServerResponse, name: string, line: string): void {
     const there = res.getHeader("set-cookie");
-    if (there === undefined) {
-      res.setHeader("Set-Cookie", [line]);
-      return;
-    }
-    const others = [there].flat().map(String);
+    const others = there === undefined ? [] : [there].flat().map(String);
     res.setHeader("Set-Cookie", [...others.filter((cookie) => !cookie.startsWith(`${name}=`)), line]);
   }
 }

@@ -34,19 +34,9 @@ export class Name {
   kind: NameKind = NARROW;
   /** How many words it takes. */
   length = 0;
-  #text: string | undefined;
 
   /** @returns whether the text is short enough for a name */
   set(text: string): boolean {
-    // A session's handle comes twice in a row: to be found, and to be written.
-    if (text === this.#text) return true;
-    this.#text = undefined;
-    if (!this.#set(text)) return false;
-    this.#text = text;
-    return true;
-  }
-
-  #set(text: string): boolean {
     const characters = text.length;
     if (characters === HANDLE_CHARACTERS || characters === HASH_CHARACTERS) {
       if (this.#decode(text)) return true;
