@@ -9,7 +9,7 @@ import {
 } from "../stores/store.ts";
 import { isHandle, sameHash, type TokenCodec, type TokenSource, type VerifiedToken } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, setImmediate } from "./clock.ts";
 import { Committer } from "./committer.ts";
 import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { queueMicrotask } from "../core/clock.ts";
 import type { Events } from "../core/events.ts";
 import type { SessionKeeper } from "../core/keeper.ts";
 import { type SessionSnapshot, snapshotOf } from "../core/snapshot.ts";

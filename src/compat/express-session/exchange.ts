@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { setImmediate } from "../../core/clock.ts";
 import { goneError } from "../../core/committer.ts";
 import { SojournError } from "../../core/errors.ts";
 import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
