@@ -1,5 +1,5 @@
-import { SojournError } from "./errors.ts";
 import type { SessionFacts } from "./record.ts";
+import { notSerializable, requireSerializable, step } from "./serializable.ts";
 
 /**
  * What one request changed of a session since it loaded it, in a form that can be put over any newer state of the
@@ -33,24 +33,23 @@ export const EMPTY: Content = Object.freeze({ facts: Object.freeze({}), texts: n
 
 /**
  * The JSON text of a property; `undefined` for the value `undefined`, which deletes it.
- * @throws SojournError NOT_SERIALIZABLE for what JSON can't hold. The value itself never reaches the message.
+ * @throws SojournError NOT_SERIALIZABLE where JSON has no text for it, see `requireSerializable` for what it has the wrong one for
  */
 export function textOf(holder: Readonly<Record<string, unknown>>, name: string): string | undefined {
   let text: string | undefined;
+  let value: unknown;
   let cause: unknown;
   try {
-    const value = holder[name];
+    value = holder[name];
     if (value === undefined) return undefined;
     text = JSON.stringify(value);
   } catch (error) {
     cause = error;
   }
   if (text !== undefined) return text;
-  throw new SojournError(
-    "NOT_SERIALIZABLE",
-    `req.session[${JSON.stringify(name)}] can't be saved: a session holds what JSON can (no function, symbol, BigInt or circular reference, no getter or toJSON that throws)`,
-    cause,
-  );
+  const path = `req.session${step(name)}`;
+  requireSerializable(value, path);
+  throw notSerializable(path, "a getter or a toJSON() of it throws, or it has no text in JSON", cause);
 }
 
 /** `changes` put over `newest`. Neither argument is modified. */

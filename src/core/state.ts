@@ -1,6 +1,9 @@
 import type { SessionRecord } from "../stores/store.ts";
 import type { TokenSource } from "../tokens/token.ts";
 import { type Changes, type Content, type FlashStep, mergeFlash, textOf } from "./changes.ts";
+import { requireSerializable, step } from "./serializable.ts";
+
+const SHORT = 4;
 
 /** `blank`: no store has heard of it. `ending`: destroyed, not yet confirmed by the store. `ended`: nothing of it is written any more. */
 export type Standing = "blank" | "stored" | "ending" | "ended";
@@ -121,6 +124,7 @@ export class SessionState {
   addFlash(type: string, message: unknown): void {
     const text = textOf({ flash: message }, "flash");
     if (text === undefined) throw new TypeError("flash: the message must not be undefined");
+    requireSerializable(message, "req.session.flash: the message");
     this.#flash ??= [];
     // A copy: what the application does to its object later is no part of the message.
     this.#flash.push({ type, add: JSON.parse(text) });
@@ -147,6 +151,9 @@ export class SessionState {
     let texts: Map<string, string | undefined> | undefined;
     for (const name of Object.keys(this.values)) {
       const text = textOf(this.values, name);
+      // Of a short text more than one value is the source: `{}` may be a Map, `null` be NaN.
+      if (text === stored.get(name) && !(text !== undefined && text.length <= SHORT)) continue;
+      requireSerializable(this.values[name], `req.session${step(name)}`);
       if (text === stored.get(name)) continue;
       texts ??= new Map();
       texts.set(name, text);
