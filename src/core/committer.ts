@@ -17,6 +17,13 @@ export type Delivery = "possible" | "insecure" | "headers-sent";
 /** What became of a commit. `refused`: there was something to store, but no way to send its token. */
 export type Outcome = "done" | "gone" | "refused" | "conflict";
 
+export interface CommitOptions {
+  /** Whether a conflict is the outcome, instead of being merged with. */
+  once?: boolean;
+  /** Whether even an empty session is stored. */
+  asked?: boolean;
+}
+
 export interface CommitterOptions {
   access: StoreAccess;
   clock: Clock;
@@ -71,20 +78,20 @@ export class Committer {
   }
 
   /**
-   * One commit of one session. On a conflict this request's changes are put over the newest state, again and again; with
-   * `"once"` the conflict is the outcome.
+   * One commit of one session. On a conflict this request's changes are put over the newest state, again and again.
    */
   commit(
     state: SessionState,
     delivery: Delivery,
     listener: CommitListener,
-    { once = false }: { once?: boolean } = {},
+    { once = false, asked = false }: CommitOptions = {},
   ): Awaitable<Outcome> {
     if (state.standing === "ended") return "gone";
     const changes = state.collect();
     const action = decideCommit({
       standing: state.standing,
       changed: changes !== undefined,
+      asked,
       touchDue: touchIsDue(state.record.touchedAt, this.#clock.now(), this.#limits),
       deliverable: delivery === "possible",
       carried: this.carried !== undefined,

@@ -118,7 +118,8 @@ export class Session {
   }
 
   /**
-   * Commits now. Not needed before a response: that waits for the commit anyway.
+   * Commits now. Not needed before a response: that waits for the commit anyway. Begins an empty session, too: its ID, `req.session.id`,
+   * is then that of the next requests.
    * @throws SojournError SESSION_GONE if the session was ended meanwhile, NOT_SERIALIZABLE, TOO_LARGE, CONFLICT, HEADERS_SENT
    * (its cookie could not be sent any more), or STORE_….
    */

@@ -5,6 +5,7 @@ import { type Changes, type Content, EMPTY } from "./changes.ts";
 import type { Clock } from "./clock.ts";
 import {
   type CommitListener,
+  type CommitOptions,
   type Committer,
   conflictError,
   type Delivery,
@@ -94,6 +95,8 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   #state: SessionState;
   /** Endings that the store has not confirmed, to be asked for again. */
   readonly #unconfirmed: (() => Awaitable<unknown>)[] = [];
+  /** What took the place of a destroyed session: only data begins it, because a client who logged out needs no session. */
+  #farewell: SessionState | undefined = undefined;
   readonly #turns = new Turns();
 
   constructor(env: VisitEnvironment, client: Client, opened?: OpenedSession) {
@@ -167,7 +170,11 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   save(state: SessionState): Awaitable<void> {
     this.#refuseIfUnusable(state);
     const delivery = this.#client.delivery();
-    return this.#turns.take(() => after(this.#commit(state, delivery), (outcome) => this.#require(outcome, delivery)));
+    return this.#turns.take(() =>
+      after(this.#commit(state, delivery, { asked: state !== this.#farewell }), (outcome) =>
+        this.#require(outcome, delivery),
+      ),
+    );
   }
 
   reload(state: SessionState): Awaitable<void> {
@@ -297,12 +304,12 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     if (this.#state === state && !this.#env.superseded.has(state.handle)) this.token = "clear";
   }
 
-  #commit(state: SessionState, delivery: Delivery, { once = false } = {}): Awaitable<Outcome> {
-    if (this.isLate && state.standing === "blank" && state.collect() !== undefined) {
+  #commit(state: SessionState, delivery: Delivery, options: CommitOptions = {}): Awaitable<Outcome> {
+    if (this.isLate && state.standing === "blank" && (options.asked === true || state.collect() !== undefined)) {
       this.#env.events.emit("gone", { handle: state.handle });
       return "gone";
     }
-    return this.#env.committer.commit(state, delivery, this, { once });
+    return this.#env.committer.commit(state, delivery, this, options);
   }
 
   #require(outcome: Outcome, delivery: Delivery): void {
@@ -324,6 +331,7 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     if (state.standing === "stored") this.#requireDelivery();
     state.retired = "this session was destroyed in this request; req.session is a new one";
     if (this.#state === state) this.#moveTo(this.#blank());
+    this.#farewell = this.#state;
     this.token = "clear";
     const { detached } = this;
     if (detached !== undefined) {
