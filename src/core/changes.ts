@@ -14,6 +14,8 @@ export interface Changes {
   flash?: readonly FlashStep[];
   /** Which of the state's deletions are in here. */
   asOf?: number;
+  /** Properties that the application changed without having seen what is stored of them by now. */
+  blind?: readonly string[];
 }
 
 /** Messages are added and taken, never overwritten, so that two requests' messages both survive. */
@@ -64,6 +66,17 @@ export function merge(newest: Content, changes: Changes): Content {
     texts = merged;
   }
   return { facts: mergeFacts(newest.facts, changes), texts };
+}
+
+/** The properties that `changes` put over something which another request has stored since `loaded`, and which is lost by that. */
+export function overwritten({ texts, blind = [] }: Changes, loaded: Content, newest: Content): Set<string> {
+  const names = new Set(blind);
+  if (loaded === newest) return names;
+  for (const [name, text] of texts) {
+    const theirs = newest.texts.get(name);
+    if (theirs !== loaded.texts.get(name) && theirs !== text) names.add(name);
+  }
+  return names;
 }
 
 function mergeFacts(newest: SessionFacts, changes: Changes): SessionFacts {

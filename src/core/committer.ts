@@ -1,7 +1,7 @@
 import type { Awaitable, SessionRecord, UpdateResult } from "../stores/store.ts";
 import { hashSecret, type TokenSource } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
-import { type Changes, type Content, merge, NOTHING } from "./changes.ts";
+import { type Changes, type Content, merge, NOTHING, overwritten } from "./changes.ts";
 import type { Clock } from "./clock.ts";
 import { decideCommit } from "./commit.ts";
 import { SojournError } from "./errors.ts";
@@ -165,6 +165,10 @@ export class Committer {
     });
   }
 
+  tellOverwritten({ handle }: SessionState, properties: ReadonlySet<string>): void {
+    for (const property of properties) this.#events.emit("overwritten", { handle, property });
+  }
+
   gone(state: SessionState, listener: CommitListener): "gone" {
     state.standing = "ended";
     listener.sessionGone(state);
@@ -217,6 +221,7 @@ export class Committer {
     return after(this.access.update(state.handle, record, base.version), (result) => {
       if (result === "conflict") return "conflict";
       if (result === "gone") return this.gone(state, listener);
+      this.tellOverwritten(state, overwritten(changes, state.content, stored));
       state.settle(record, content, changes);
       if (changes.until !== undefined || this.carried !== undefined) listener.tokenChanged(state);
       return "done";

@@ -133,8 +133,8 @@ export class Session {
   }
 
   /**
-   * A new handle and secret; the old session dies at once. `req.session` is then a new object; the old one can be read, and
-   * writing to it throws SESSION_ENDED.
+   * A new handle and secret; the old session dies at once. With `keep` the object goes on as the new session. Without it `req.session` is
+   * then a new object; the old one can be read, and writing to it throws SESSION_ENDED.
    */
   regenerate(options?: RegenerateOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
@@ -143,7 +143,7 @@ export class Session {
 
   /**
    * Makes this the session of a user: a new handle and secret (so that nobody who knew the old ones is logged in with them), the
-   * data kept, listed among the user's devices.
+   * data kept, listed among the user's devices. The object goes on as the new session, also where it was taken from `req.session` before.
    * @example await req.session.login(user.id, { remember: "30d" });
    */
   login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void> {

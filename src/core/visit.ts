@@ -1,7 +1,7 @@
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
 import type { TokenSource } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
-import { type Changes, type Content, EMPTY } from "./changes.ts";
+import { type Changes, type Content, EMPTY, overwritten } from "./changes.ts";
 import type { Clock } from "./clock.ts";
 import {
   type CommitListener,
@@ -72,6 +72,13 @@ interface Owner {
   createdAt: number;
 }
 
+/** What a new session takes over from the one in whose place it comes. */
+interface Plan {
+  owner: Owner;
+  kept: Kept;
+  carried: (content: Content) => Content;
+}
+
 /**
  * One request's stay: its session, what its methods do, and what its client must be told at the end. Operations of one visit run
  * one after the other; each leaves the store either as it was or done.
@@ -107,7 +114,7 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     this.#state = made.state;
   }
 
-  /** `req.session`: after `regenerate` and `destroy` another object than before. */
+  /** `req.session`: after `regenerate` without `keep`, `logout` and `destroy` another object than before. */
   get session(): LiveSession {
     return this.#session;
   }
@@ -197,13 +204,15 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
 
   regenerate(state: SessionState, { keep = false }: RegenerateOptions): Awaitable<void> {
     const kept = keepOption(keep, "regenerate");
-    const { userId, createdAt } = state.record;
-    // What is kept keeps its age, or carrying it over would make it live for ever.
-    const owner = {
-      userId: kept === true ? userId : null,
-      createdAt: kept === false ? this.#env.clock.now() : createdAt,
-    };
-    return this.#replace(state, { operation: "regenerate", owner, kept }, (content) => carry(content, kept));
+    return this.#replace(state, "regenerate", () => {
+      const { userId, createdAt } = state.record;
+      // What is kept keeps its age, or carrying it over would make it live for ever.
+      const owner = {
+        userId: kept === true ? userId : null,
+        createdAt: kept === false ? this.#env.clock.now() : createdAt,
+      };
+      return { owner, kept, carried: (content) => carry(content, kept) };
+    });
   }
 
   login(state: SessionState, userId: string, options: LoginOptions): Awaitable<void> {
@@ -213,17 +222,21 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     const { remember = false, device } = options;
     const now = this.#env.clock.now();
     const until = remember === false ? undefined : now + parseDuration(remember, "remember");
-    // Another user's cart is not carried into this user's session unless the application asks for it.
-    const another = state.record.userId !== null && state.record.userId !== userId;
-    const kept = keepOption(options.keep ?? !another, "login");
+    const wanted = options.keep === undefined ? undefined : keepOption(options.keep, "login");
     const shown = { ...this.#client.device(), ...(typeof device === "string" ? { label: device } : device) };
-    return this.#replace(state, { operation: "login", owner: { userId, createdAt: now }, kept }, (content) => {
-      const { texts, facts } = carry(content, kept);
-      const { flash } = facts;
-      return {
-        texts,
-        facts: { device: shown, ...(flash !== undefined && { flash }), ...(until !== undefined && { until }) },
+    return this.#replace(state, "login", () => {
+      // Another user's cart is not carried into this user's session unless the application asks for it.
+      const another = state.record.userId !== null && state.record.userId !== userId;
+      const kept = wanted ?? !another;
+      const carried = (content: Content): Content => {
+        const { texts, facts } = carry(content, kept);
+        const { flash } = facts;
+        return {
+          texts,
+          facts: { device: shown, ...(flash !== undefined && { flash }), ...(until !== undefined && { until }) },
+        };
       };
+      return { owner: { userId, createdAt: now }, kept, carried };
     });
   }
 
@@ -256,12 +269,14 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     const { committer } = this.#env;
     return this.#turns.take(() => {
       const before = state.collect();
+      const lost = new Set<string>();
       const attempt = (tries: number): Awaitable<T> =>
         after(runUpdate(this, change), (result) => {
           const tried = state.collect();
           return after(this.#commit(state, delivery, { once: true }), (outcome) => {
             if (outcome !== "conflict" || tried === undefined) {
               this.#require(outcome, delivery);
+              committer.tellOverwritten(state, lost);
               return result;
             }
             if (tries >= TRIES) throw conflictError();
@@ -276,6 +291,8 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
             committer.gone(state, this);
             throw goneError();
           }
+          // What the function did is done again; what was changed before it is put over the newest.
+          if (before !== undefined) for (const name of overwritten(before, state.content, content)) lost.add(name);
           state.rebase(newest, content, before, tried);
           return attempt(tries);
         });
@@ -368,11 +385,11 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     });
   }
 
-  #replace(
-    old: SessionState,
-    { operation, owner, kept }: { operation: "login" | "regenerate"; owner: Owner; kept: Kept },
-    carried: (content: Content) => Content,
-  ): Awaitable<void> {
+  /**
+   * Puts a new session in the place of `old`. The object that handlers hold goes on as the new one, unless that keeps nothing on purpose:
+   * what they would still write to the old one must not get into it.
+   */
+  #replace(old: SessionState, operation: "login" | "regenerate", plan: () => Plan): Awaitable<void> {
     this.#refuseIfUnusable(old);
     const delivery = this.#client.delivery();
     if (delivery === "headers-sent") throw undeliverableError();
@@ -380,8 +397,11 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     return this.#turns.take(() => {
       // Again: another operation may have had its turn in between.
       refuseIfRetired(old);
+      const { owner, kept, carried } = plan();
+      const goesOn = operation === "login" || kept !== false;
       const fresh = this.#blank(owner);
       const previous = old.standing === "stored" ? old.handle : undefined;
+      const seen = { ...old.values };
       let note: ReturnType<Superseded["add"]> | undefined;
       const replacement = new Replacement(committer, this, {
         old,
@@ -397,23 +417,26 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
         },
       });
       const finish = (): void => {
-        old.standing = "ended";
-        const { handle, record } = fresh.state;
+        const { handle, record, standing } = fresh.state;
         if (this.#state === old) {
-          this.#moveTo(fresh);
-          if (fresh.state.standing === "stored") this.token = "send";
+          if (standing === "stored") this.token = "send";
           else if (previous !== undefined) this.token = "clear";
+          if (!goesOn) this.#moveTo(fresh);
         }
+        if (goesOn) old.become(fresh.state, replacement.changes, seen);
+        else old.standing = "ended";
+        if (this.#farewell === old) this.#farewell = undefined;
         if (operation === "login") events.emit("login", { handle, userId: record.userId ?? "", previous });
         else if (previous !== undefined) events.emit("regenerate", { handle, previous });
       };
       const abort = (error: unknown): never => {
-        old.retired = undefined;
+        if (!goesOn) old.retired = undefined;
         if (note !== undefined && previous !== undefined) superseded.remove(previous, note);
         if (old.standing === "ended") this.sessionGone(old);
         throw error;
       };
-      old.retired = `this session was replaced by ${operation}() in this request; write to req.session, the new one`;
+      if (!goesOn)
+        old.retired = "this session was replaced by regenerate() in this request; write to req.session, the new one";
       try {
         if (delivery === "insecure") {
           // Nobody could ever hold its token: it lives for this request only.

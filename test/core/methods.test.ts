@@ -207,7 +207,6 @@ describe("facts", () => {
 describe("a session that was replaced", () => {
   const endings: [string, (visit: TestVisit) => Promise<unknown>, RegExp][] = [
     ["regenerate", (visit) => visit.session.regenerate(), /replaced by regenerate\(\)/],
-    ["login", (visit) => visit.session.login("alice"), /replaced by login\(\)/],
     ["destroy", (visit) => visit.session.destroy(), /was destroyed/],
     ["logout", (visit) => visit.session.logout(), /was destroyed/],
   ];
