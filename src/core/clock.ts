@@ -12,12 +12,14 @@ export interface Clock {
 // that is what such a suite moves. Waiting does not: it would never end. `node:timers` has the real timers in any case.
 export { setImmediate };
 
+const { nextTick } = process;
+
 /** Calls `action` in a microtask. The global function of this name may be a fake that never does. What `action` throws is uncaught. */
 export function queueMicrotask(action: () => void): void {
   Promise.resolve()
     .then(action)
     .catch((error: unknown) => {
-      setImmediate(() => {
+      nextTick(() => {
         throw error;
       });
     });
