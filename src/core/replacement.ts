@@ -1,9 +1,10 @@
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
 import { after } from "./awaitable.ts";
 import { type Changes, type Content, EMPTY, merge, NOTHING, overwritten } from "./changes.ts";
-import { type CommitListener, type Committer, conflictError, goneError, TRIES } from "./committer.ts";
+import { type CommitListener, type Committer, goneError } from "./committer.ts";
 import { decodePayload } from "./record.ts";
 import type { SessionState } from "./state.ts";
+import type { TimeLimit } from "./time-limit.ts";
 
 /**
  * Puts `fresh`, a blank session, in the place of `old`, which dies at once, by compare-and-set: what others committed to it until that
@@ -20,6 +21,9 @@ export class Replacement {
   /** A login begins anew where the old session was ended meanwhile; anything else would bring it back. */
   readonly #mayBeginAnew: boolean;
   readonly #beforeEnd: () => void;
+  readonly #began: number;
+  /** For all tries together, from the first conflict on. */
+  #limit: TimeLimit | undefined = undefined;
 
   constructor(
     committer: Committer,
@@ -30,6 +34,7 @@ export class Replacement {
       carried,
       mayBeginAnew,
       beforeEnd,
+      began,
     }: {
       old: SessionState;
       fresh: SessionState;
@@ -37,6 +42,8 @@ export class Replacement {
       mayBeginAnew: boolean;
       /** The old session is going to be ended, and `fresh` has the handle that takes over. */
       beforeEnd: () => void;
+      /** Now, in epoch milliseconds. */
+      began: number;
     },
   ) {
     this.#committer = committer;
@@ -46,6 +53,7 @@ export class Replacement {
     this.#carried = carried;
     this.#mayBeginAnew = mayBeginAnew;
     this.#beforeEnd = beforeEnd;
+    this.#began = began;
     this.changes = old.collect() ?? NOTHING;
   }
 
@@ -81,9 +89,10 @@ export class Replacement {
         this.#committer.rename(this.#fresh, tries);
         return this.#replace(base, stored, tries + 1);
       }
-      if (tries >= TRIES) throw conflictError();
-      return this.#committer.again(this.#old, tries, () =>
-        after(access.load(handle), (newest) => {
+      this.#limit ??= access.limit(this.#began);
+      const limit = this.#limit;
+      return this.#committer.again(this.#old, tries, limit, () =>
+        after(access.load(handle, limit.leftMs), (newest) => {
           const newer = newest === undefined ? undefined : decodePayload(newest.payload);
           if (newest === undefined || newer === undefined) return this.#oldIsGone();
           return this.#replace(newest, newer, tries + 1);

@@ -11,7 +11,6 @@ import {
   type Delivery,
   goneError,
   type Outcome,
-  TRIES,
   undeliverableError,
 } from "./committer.ts";
 import type { SojournError } from "./errors.ts";
@@ -31,6 +30,7 @@ import {
 } from "./session.ts";
 import { type DamageListener, SessionState, type StateBegin } from "./state.ts";
 import type { Superseded } from "./superseded.ts";
+import type { TimeLimit } from "./time-limit.ts";
 import { type Duration, expiryOf, parseDuration, type Timeouts } from "./timeouts.ts";
 import { Turns } from "./turns.ts";
 import { refuseWithinUpdate, runUpdate } from "./updating.ts";
@@ -270,22 +270,30 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     return this.#turns.take(() => {
       const before = state.collect();
       const lost = new Set<string>();
-      const attempt = (tries: number): Awaitable<T> =>
-        after(runUpdate(this, change), (result) => {
+      let limit: TimeLimit | undefined;
+      /** What the function did that is neither stored nor taken back. */
+      let undecided: Changes | undefined;
+      const attempt = (tries: number): Awaitable<T> => {
+        const run = () => runUpdate(this, change);
+        return after(limit === undefined ? run() : limit.without(run), (result) => {
+          const began = this.#env.clock.now();
           const tried = state.collect();
-          return after(this.#commit(state, delivery, { once: true }), (outcome) => {
+          return after(this.#commit(state, delivery, { once: true, limit }), (outcome) => {
             if (outcome !== "conflict" || tried === undefined) {
               this.#require(outcome, delivery);
               committer.tellOverwritten(state, lost);
               return result;
             }
-            if (tries >= TRIES) throw conflictError();
-            const again = () => committer.again(state, tries, () => retry(tried, tries + 1));
-            return tries === 1 ? committer.inTurn(state, again) : again();
+            limit ??= committer.access.limit(began);
+            const all = limit;
+            undecided = tried;
+            const again = () => committer.again(state, tries, all, () => retry(tried, tries + 1, all));
+            return tries === 1 ? committer.inTurn(state, all, again) : again();
           });
         });
-      const retry = (tried: Changes, tries: number): Awaitable<T> =>
-        after(committer.access.load(state.handle), (newest) => {
+      };
+      const retry = (tried: Changes, tries: number, all: TimeLimit): Awaitable<T> =>
+        after(committer.access.load(state.handle, all.leftMs), (newest) => {
           const content = newest === undefined ? undefined : decodePayload(newest.payload);
           if (newest === undefined || content === undefined) {
             committer.gone(state, this);
@@ -293,10 +301,21 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
           }
           // What the function did is done again; what was changed before it is put over the newest.
           if (before !== undefined) for (const name of overwritten(before, state.content, content)) lost.add(name);
+          undecided = undefined;
           state.rebase(newest, content, before, tried);
           return attempt(tries);
         });
-      return attempt(1);
+      const failed = (error: unknown): never => {
+        // Or the end of the request would save it after all, over what others have stored.
+        if (undecided !== undefined) state.rebase(state.record, state.content, before, undecided);
+        throw error;
+      };
+      try {
+        const updated = attempt(1);
+        return isPromise(updated) ? updated.catch(failed) : updated;
+      } catch (error) {
+        return failed(error);
+      }
     });
   }
 
@@ -415,6 +434,7 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
           note ??= superseded.add(previous, this.#env.clock.now());
           if (operation === "regenerate" && kept === true) note.heir = fresh.state.handle;
         },
+        began: this.#env.clock.now(),
       });
       const finish = (): void => {
         const { handle, record, standing } = fresh.state;
