@@ -55,12 +55,16 @@ export interface Client {
   device(): DeviceInfo;
 }
 
-/** A session as the store had it, its token checked. */
-export interface OpenedSession {
+/** A session as the store has it. */
+export interface StoredState {
   handle: string;
-  secret: string;
   record: SessionRecord;
   content: Content;
+}
+
+/** A session as the store had it, its token checked. */
+export interface OpenedSession extends StoredState {
+  secret: string;
   /** Where the payload of a sealed session was kept that its token had no room for. */
   elsewhere?: string;
   /** What the server held of a sealed session; the record and the content have it, too. */
@@ -137,6 +141,11 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   /** Whether the current session is in the store. */
   get isStored(): boolean {
     return this.#state.standing === "stored";
+  }
+
+  /** The current session, if it is in the store. */
+  get stored(): StoredState | undefined {
+    return this.isStored ? this.#state : undefined;
   }
 
   /** Whether the last thing that was asked of the store failed, and the application was told. */
