@@ -37,12 +37,17 @@ export class RunningRequests {
   }
 
   delete(request: Running): void {
-    this.#running.delete(request);
+    if (this.#running.delete(request) && this.#running.size === 0) this.#stop();
   }
 
   close(): void {
     this.#running.clear();
+    this.#stop();
+  }
+
+  #stop(): void {
     this.#cancel?.();
+    this.#cancel = undefined;
   }
 
   #stepLater(): void {
