@@ -29,7 +29,18 @@ export class Track {
     const clock = new ManualClock();
     const inner = makeStore(clock);
     const store = new SteppedStore(inner);
-    const site = await startSite(t, { store, clock, idleTimeout: IDLE_MS, storeTimeout: PATIENT }, routes);
+    const site = await startSite(
+      t,
+      {
+        store,
+        clock,
+        idleTimeout: IDLE_MS,
+        // By the idle timeout alone no session ends while a request of it runs.
+        absoluteTimeout: IDLE_MS + REMEMBERED_MS,
+        storeTimeout: PATIENT,
+      },
+      routes,
+    );
     return new Track(clock, inner, store, site);
   }
 }
