@@ -10,10 +10,10 @@ import {
 import { isHandle, sameHash, type TokenCodec, type TokenSource, type VerifiedToken } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
-import { Committer } from "./committer.ts";
+import { Committer, goneError } from "./committer.ts";
 import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
-import type { Opening, SessionKeeper, TokenScope } from "./keeper.ts";
+import type { Opening, OpenOptions, SessionKeeper, TokenScope } from "./keeper.ts";
 import { decodePayload } from "./record.ts";
 import { stateOf } from "./session.ts";
 import { type SessionSnapshot, snapshotOf } from "./snapshot.ts";
@@ -110,16 +110,18 @@ export class SessionManager implements SessionKeeper {
   }
 
   /** Whether there is nothing to write down for this token unless its session is read. */
-  isQuiet(text: string, { codec }: TokenScope): boolean {
-    const token = codec.verify(text);
+  isQuiet(text: string, { codec, former }: TokenScope): boolean {
+    const token = (former?.codec ?? codec).verify(text);
     return token === undefined || this.clock.now() < token.quietUntil;
   }
 
   /**
    * The session that a token opens; `undefined` for a token of no session, or with the wrong secret, or whose record has
    * expired or is damaged. Plain if the store is synchronous.
+   *
+   * @param counts whether it counts as a use. Default: it does
    */
-  open(token: VerifiedToken, via?: string): Awaitable<OpenedSession | undefined> {
+  open(token: VerifiedToken, via?: string, counts = true): Awaitable<OpenedSession | undefined> {
     return after(this.#access.load(token.handle), (record) => {
       if (record === undefined || !sameHash(record.secretHash, token.secretHash)) return undefined;
       const content = decodePayload(record.payload);
@@ -139,29 +141,36 @@ export class SessionManager implements SessionKeeper {
       return {
         handle: token.handle,
         secret: token.secret,
-        record: this.#touched(token, record, lifetime, now),
+        record: counts ? this.#touched(token, record, lifetime, now) : record,
         content,
       };
     });
   }
 
   /** Tries each text in turn; the first that opens a session wins. */
-  openFirst(texts: readonly string[], { codec, via }: TokenScope): Awaitable<Opening | undefined> {
+  openFirst(
+    texts: readonly string[],
+    { codec: own, via, former }: TokenScope,
+    { counts = true }: OpenOptions = {},
+  ): Awaitable<Opening | undefined> {
+    const codec = former?.codec ?? own;
     if (texts.length > 1) this.#reportDuplicates(texts, codec);
     const from = (position: number): ReturnType<SessionManager["openFirst"]> => {
       for (let i = position; i < texts.length; i += 1) {
         const token = codec.verify(texts[i] ?? "");
         if (token === undefined) continue;
-        return after(this.open(token, via), (opened) =>
-          opened === undefined ? from(i + 1) : { opened, outdated: token.outdated, renew: false },
-        );
+        return after(this.open(token, via, counts), (opened) => {
+          if (opened === undefined) return from(i + 1);
+          return { opened, outdated: token.outdated || former !== undefined, renew: false };
+        });
       }
       return undefined;
     };
     return from(0);
   }
 
-  wasReplaced(texts: readonly string[], { codec }: TokenScope): boolean {
+  wasReplaced(texts: readonly string[], { codec: own, former }: TokenScope): boolean {
+    const codec = former?.codec ?? own;
     const now = this.clock.now();
     return texts.some((text) => {
       const token = codec.verify(text);
@@ -184,13 +193,21 @@ export class SessionManager implements SessionKeeper {
     return this.#access.create(id, used);
   }
 
-  isOpen({ handle }: OpenedSession): Awaitable<boolean> {
-    return after(this.#access.load(handle), (record) => {
-      const facts = record === undefined ? undefined : decodePayload(record.payload)?.facts;
-      if (record === undefined || facts === undefined) return false;
-      const { createdAt, touchedAt, expiresAt } = record;
-      return !hasExpired({ ...facts, createdAt, touchedAt, expiresAt }, this.clock.now(), this.#limits);
+  touch({ handle }: OpenedSession): Awaitable<SessionRecord> {
+    return after(this.#living(handle), (living) => {
+      if (living === undefined) throw goneError();
+      const { record, lifetime } = living;
+      const now = Math.max(this.clock.now(), record.touchedAt);
+      const expiresAt = expiryOf(lifetime, now, this.#limits);
+      return after(this.#access.touch(handle, now, expiresAt), (there) => {
+        if (!there) throw goneError();
+        return { ...record, touchedAt: now, expiresAt };
+      });
     });
+  }
+
+  isOpen({ handle }: OpenedSession): Awaitable<boolean> {
+    return after(this.#living(handle), (living) => living !== undefined);
   }
 
   /** A user's sessions, the newest use first. Give `current: req.session` to have it marked. */
@@ -299,6 +316,18 @@ export class SessionManager implements SessionKeeper {
       // The store's failure is an event already; the session has lost some idle time, and the request nothing.
     }
     return { ...record, touchedAt: now, expiresAt };
+  }
+
+  /** A session as it is stored now, unless it has ended. */
+  #living(handle: string): Awaitable<{ record: SessionRecord; lifetime: Lifetime } | undefined> {
+    return after(this.#access.load(handle), (record) => {
+      const facts = record === undefined ? undefined : decodePayload(record.payload)?.facts;
+      if (record === undefined || facts === undefined) return undefined;
+      const { createdAt, touchedAt, expiresAt } = record;
+      const lifetime = { ...facts, createdAt };
+      if (hasExpired({ ...lifetime, touchedAt, expiresAt }, this.clock.now(), this.#limits)) return undefined;
+      return { record, lifetime };
+    });
   }
 
   #inBackground(work: Promise<unknown>): void {

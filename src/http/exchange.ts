@@ -8,6 +8,7 @@ import type { Client, OpenedSession, Visit } from "../core/visit.ts";
 import type { Awaitable } from "../stores/store.ts";
 import type { Channel } from "./channel.ts";
 import { deviceOf } from "./device.ts";
+import { onHandshake, upgradeWatch } from "./handshake.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
 import { isResponse } from "./is-response.ts";
 import { type Accept, clearLegacy, type LegacySession, takeOver } from "./legacy.ts";
@@ -51,6 +52,8 @@ export class Exchange implements HoldHooks, Client {
   #broken = false;
   /** The last commit before the headers has begun, or they have left: nothing that begins now can have its token sent. */
   #isSealed = false;
+  /** Whether the connection has been given to another protocol, whatever the response says. */
+  readonly #isUpgraded: (() => boolean) | undefined;
 
   /** @param answering one of the channels: for a client that sent no token */
   constructor(
@@ -68,6 +71,10 @@ export class Exchange implements HoldHooks, Client {
     this.#channel = this.#carriers[0] ?? answering;
     this.#texts = this.#channel.read(req);
     this.#answering = answering;
+    this.#isUpgraded = upgradeWatch(req);
+    const held: Partial<ServerResponse> | null | undefined = res;
+    // Called with something that is no response (an upgrade, a job), the session opens, and save() commits it. A new token could reach nobody.
+    if (!isResponse(held) && !onHandshake(held, () => this.#shakeHands())) this.#isSealed = true;
   }
 
   /**
@@ -114,7 +121,7 @@ export class Exchange implements HoldHooks, Client {
   }
 
   delivery(): "possible" | "insecure" | "headers-sent" {
-    if (this.#isSealed || this.#broken) return "headers-sent";
+    if (this.#isSealed || this.#broken || this.#isUpgraded?.() === true) return "headers-sent";
     return this.#channel.deliverable ? "possible" : "insecure";
   }
 
@@ -162,6 +169,17 @@ export class Exchange implements HoldHooks, Client {
     this.#next(error);
   }
 
+  /**
+   * A WebSocket's handshake leaves, and does not wait: where the store answers at once its session is stored now, else only a session that
+   * `save()` or `login()` stored before has a token to bring.
+   */
+  #shakeHands(): void | Promise<void> {
+    if (!this.#env.manager.opensAtOnce) this.#isSealed = true;
+    const pending = this.beforeHeaders();
+    this.writeHeaders();
+    return pending;
+  }
+
   /** What to tell the client of its token. A response that could not save says nothing, except that a logout was asked for. */
   #answer(visit: Visit): "keep" | "send" | "clear" {
     if (visit.token === "clear") return this.#texts.length > 0 ? "clear" : "keep";
@@ -194,6 +212,8 @@ export class Exchange implements HoldHooks, Client {
 
   /** Begins a session of ours with the data of another library's. */
   #move(legacy: LegacySession): Awaitable<void> {
+    // The old one stays until a page brings the token of the new one.
+    if (this.delivery() === "headers-sent") return undefined;
     const { session } = this;
     takeOver(session, legacy);
     this.#legacy = legacy;
@@ -226,10 +246,8 @@ export class Exchange implements HoldHooks, Client {
     visit.isLate =
       this.#opened === undefined && this.#texts.length > 0 && this.#env.manager.wasReplaced(this.#texts, this.#channel);
     this.#visit = visit;
-    const res: Partial<ServerResponse> = this.#res;
-    // Called with something that is no response (an upgrade, a job): the session works, save() commits it.
-    if (isResponse(res)) {
-      this.#isSealed = res.headersSent === true;
+    if (isResponse(this.#res)) {
+      this.#isSealed = this.#res.headersSent === true;
       holdResponse(this.#res, this);
     }
     return visit;
