@@ -116,6 +116,20 @@ function needsSecure({ secure, sameSiteNone, partitioned, plainName }: CookieSet
   return secure === true || sameSiteNone || partitioned || SECURE_PREFIX.test(plainName);
 }
 
+/** What `res.clearCookie` sends, often beside a logout: it says nothing else than the session's own. */
+const DELETES = /;\s*(?:max-age=(?:0|-\d+)(?:;|$)|expires=[^;]*\b1970\b)/i;
+/** Of which cookies a warning has told. */
+const foreign = new Set<string>();
+
+function warnOfForeign(name: string): void {
+  if (foreign.has(name)) return;
+  foreign.add(name);
+  process.emitWarning(
+    `the application set a cookie named ${name}, which is the session's own name: give yours another one, or the session's, by session({ name })`,
+    { code: "SOJOURN" },
+  );
+}
+
 let hasWarned = false;
 
 function warnOfUndecided(name: string): void {
@@ -192,6 +206,9 @@ class CookieChannel implements Channel {
 
   vary(res: ServerResponse): void {
     addVary(res, "Cookie");
+    // It travels unless the session has one to send, and takes the session's place in the browser.
+    const lines = [res.getHeader("Set-Cookie") ?? []].flat().map(String);
+    if (lines.some((line) => cookieName(line) === this.name && !DELETES.test(line))) warnOfForeign(this.name);
   }
 
   /** What the client still has of an earlier token that took more cookies, or fewer. */

@@ -8,7 +8,7 @@ import type { Client, OpenedSession, Visit } from "../core/visit.ts";
 import type { Awaitable } from "../stores/store.ts";
 import type { Channel } from "./channel.ts";
 import { deviceOf } from "./device.ts";
-import { onHandshake, upgradeWatch } from "./handshake.ts";
+import { onHandshake, upgradeWatch } from "./held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
 import { isResponse } from "./is-response.ts";
 import { type Accept, clearLegacy, type LegacySession, takeOver } from "./legacy.ts";

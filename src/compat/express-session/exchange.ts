@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { goneError } from "../../core/committer.ts";
 import { SojournError } from "../../core/errors.ts";
-import { onHandshake } from "../../http/handshake.ts";
+import { onHandshake } from "../../http/held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
 import { isResponse } from "../../http/is-response.ts";
 import { type SignatureKey, signValue } from "../../tokens/signature.ts";
