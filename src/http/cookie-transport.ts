@@ -206,8 +206,10 @@ class CookieChannel implements Channel {
 
   vary(res: ServerResponse): void {
     addVary(res, "Cookie");
+    const there = res.getHeader("Set-Cookie");
+    if (there === undefined) return;
     // It travels unless the session has one to send, and takes the session's place in the browser.
-    const lines = [res.getHeader("Set-Cookie") ?? []].flat().map(String);
+    const lines = [there].flat().map(String);
     if (lines.some((line) => cookieName(line) === this.name && !DELETES.test(line))) warnOfForeign(this.name);
   }
 

@@ -8,7 +8,7 @@ import { Exchange, type Next } from "./exchange.ts";
 import "./express-request.ts";
 import { isResponse } from "./is-response.ts";
 import type { SessionOptions } from "./options.ts";
-import { giveSession, hasSession } from "./request-session.ts";
+import { giveSession, hasForeignSession, holderOf } from "./request-session.ts";
 import { answering } from "./transports.ts";
 import { DetachedSessions, type TouchOptions, type UpgradeOptions, type UpgradeSession, Watch } from "./upgrade.ts";
 
@@ -83,8 +83,9 @@ export function session(options: SessionOptions = {}): Sessions {
   const detached = new DetachedSessions(manager, transports, watch);
 
   function middleware(req: IncomingMessage, res: ServerResponse, next: Next): void {
-    // Mounted twice, or below another one: the first has the request.
-    if (hasSession(req)) return next();
+    const above = holderOf<Exchange>(req);
+    // Mounted twice: the first has the request.
+    if (above === undefined ? hasForeignSession(req) : above.isOf(env)) return next();
     const brought = urlTokens?.take(req);
     let channels: Channel[];
     try {
@@ -95,6 +96,14 @@ export function session(options: SessionOptions = {}): Sessions {
     }
     const channel = answering(req, channels);
     if (channel === undefined) return next();
+    const taken = above?.clashesWith(channels);
+    if (taken !== undefined) {
+      return next(
+        new TypeError(
+          `two session() on one request both use "${taken}": give the inner one a name of its own, session({ name }), or leave it out`,
+        ),
+      );
+    }
     const proceed: Next =
       brought === undefined || urlTokens === undefined || (req.method !== "GET" && req.method !== "HEAD")
         ? next
@@ -102,7 +111,7 @@ export function session(options: SessionOptions = {}): Sessions {
             if (error !== undefined) return next(error);
             // A HEAD is a program's look at a link: it must not use it up.
             const text = req.method === "GET" ? brought : "";
-            urlTokens.exchange(req, res, () => exchange.session, text).catch(next);
+            urlTokens.exchange(req, res, () => exchange.liveSession, text).catch(next);
           };
     const exchange = new Exchange(env, { req, res, next: proceed }, channels, channel);
     giveSession(req, exchange);

@@ -227,6 +227,48 @@ describe("a drop-in on Socket.IO's handshake of a WebSocket", () => {
   });
 });
 
+test("io.use with the middleware, as Socket.IO's guide writes it, has the page's session on every transport", async (t) => {
+  const sessions = session();
+  const app = express5();
+  app.use(sessions);
+  app.get("/", async (req: Live, res: ServerResponse) => {
+    if (req.session.userId === null) await req.session.login("alice");
+    res.end(`${req.session["n"]}`);
+  });
+  const server = createServer(app);
+  const io = new Server(server);
+  io.use((socket: SocketOfIo, next: (error?: unknown) => void) =>
+    Reflect.apply(sessions, undefined, [socket.request, {}, next]),
+  );
+  io.on("connection", (socket: SocketOfIo) => {
+    socket.on("count", async (done) => {
+      const { session: found } = socket.request;
+      await found.update((data) => Object.assign(data, { n: Number(Reflect.get(data, "n") ?? 0) + 1 }));
+      done(await found.login("mallory").catch((error) => `${found.userId} ${found["n"]} ${error.code}`));
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(async () => {
+    await io.close();
+    await sessions.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const browser = new Browser(port);
+  await browser.get("/");
+  for (const [position, transport] of ["polling", "websocket"].entries()) {
+    const extraHeaders = { cookie: `sid=${browser.cookies.get("sid")}` };
+    const client = open(`http://127.0.0.1:${port}`, { extraHeaders, transports: [transport], forceNew: true });
+    const answer = await new Promise((resolve, reject) => {
+      client.on("connect_error", reject);
+      client.on("connect", () => client.emit("count", resolve));
+    });
+    client.close();
+    assert.equal(answer, `alice ${position + 1} HEADERS_SENT`);
+    assert.equal((await browser.get("/")).text, String(position + 1));
+  }
+});
+
 test("the middleware on an upgrade that ws answers: read, saved, touched; a login is refused", async (t) => {
   const sessions = session();
   const server = createServer((req, res) =>
