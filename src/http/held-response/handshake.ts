@@ -3,7 +3,7 @@ import { isPromise } from "../../core/awaitable.ts";
 import type { Awaitable } from "../../stores/store.ts";
 
 /** What Socket.IO gives middlewares for a WebSocket's handshake: headers can be set until `writeHead`, and nothing waits for anything. */
-type HandshakeResponse = Partial<ServerResponse> & Pick<ServerResponse, "writeHead">;
+type HandshakeResponse = Partial<ServerResponse> & Pick<ServerResponse, "getHeader" | "setHeader">;
 
 /**
  * Calls `listener` when the headers of a handshake are about to leave; `false` if `res` is nothing of the kind. What it throws or rejects
@@ -12,6 +12,7 @@ type HandshakeResponse = Partial<ServerResponse> & Pick<ServerResponse, "writeHe
 export function onHandshake(res: Partial<ServerResponse> | null | undefined, listener: () => Awaitable<void>): boolean {
   if (!isHandshake(res)) return false;
   const writeHead: unknown = res.writeHead;
+  res.hasHeader ??= (name) => res.getHeader(name) !== undefined;
   const replacement = function (this: unknown, ...args: unknown[]): unknown {
     Reflect.set(res, "writeHead", writeHead);
     try {
