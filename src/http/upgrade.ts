@@ -157,8 +157,23 @@ function isAllowedOrigin(
   const own = `${page.protocol}//${host}`;
   if (!URL.canParse(own) || new URL(own).host !== page.host) return false;
   if (page.protocol === "http:") return !isSecure;
-  // Where a proxy is not trusted, its header still says that how it was reached is not known.
-  return page.protocol === "https:" && (isSecure || req.headers["x-forwarded-proto"] !== undefined);
+  if (page.protocol !== "https:") return false;
+  // Where a proxy is not trusted, its header still says that nobody knows how the client came: then the host alone decides.
+  if (isSecure || req.headers["x-forwarded-proto"] !== undefined) return true;
+  warnOfScheme();
+  return false;
+}
+
+let hasWarned = false;
+
+/** A page of the same host over HTTPS is hardly an attacker: more likely the application does not know of its own TLS. */
+function warnOfScheme(): void {
+  if (hasWarned) return;
+  hasWarned = true;
+  process.emitWarning(
+    'authenticateUpgrade refused a page of the same host that came over HTTPS, because the upgrade did not, as far as the application can tell. If TLS ends at a proxy: have it send X-Forwarded-Proto, or set cookie: { secure: "always" }. If not, name the page in origins',
+    { code: "SOJOURN" },
+  );
 }
 
 /** The host that the client asked for: as Express's `req.host` behind a proxy, and by HTTP/2's own name for it. */

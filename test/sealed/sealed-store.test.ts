@@ -329,6 +329,7 @@ describe("beside another application whose cookies have the same names", () => {
   });
 
   test("however many parts a header holds, at most 64 combinations are tried", () => {
+    assert.deepEqual(joinChunks("sid.0=2.short; sid.1=b", "sid"), [], "all parts but the last are full");
     const part = `3.${"a".repeat(4_096 - "sid.0".length - 2)}`;
     for (const others of [["sid.1", "sid.2"], ["sid.1"], []]) {
       const header = ["sid.0", ...others]
