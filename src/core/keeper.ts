@@ -1,7 +1,8 @@
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
 import type { TokenCodec } from "../tokens/token.ts";
 import type { Clock } from "./clock.ts";
-import type { Client, OpenedSession, Visit } from "./visit.ts";
+import type { RunningRequests } from "./running.ts";
+import type { Client, OpenedSession, StoredState, Visit } from "./visit.ts";
 
 /** What a token belongs to: it works nowhere else. */
 export interface TokenScope {
@@ -48,6 +49,10 @@ export interface SessionKeeper {
   touch(opened: OpenedSession): Awaitable<SessionRecord>;
   /** Notes that something of this name was used; `false` if it was before. Remembered until then (epoch milliseconds). */
   useOnce(id: string, until: number): Awaitable<boolean>;
+  /** Where idle sessions end in a store: requests under way, which keep theirs from that. */
+  readonly running?: RunningRequests | undefined;
+  /** Writes down that a session is in use; nobody waits for it. */
+  use?(session: StoredState): void;
   /** The token for the visit's session as it was stored last. */
   tokenOf(visit: Visit, scope: TokenScope): string;
 }

@@ -9,18 +9,19 @@ import {
 } from "../stores/store.ts";
 import { isHandle, sameHash, type TokenCodec, type TokenSource, type VerifiedToken } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, setImmediate } from "./clock.ts";
 import { Committer, goneError } from "./committer.ts";
 import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import type { Opening, OpenOptions, SessionKeeper, TokenScope } from "./keeper.ts";
 import { decodePayload } from "./record.ts";
+import { RunningRequests } from "./running.ts";
 import { stateOf } from "./session.ts";
 import { type SessionSnapshot, snapshotOf } from "./snapshot.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
 import { Superseded } from "./superseded.ts";
 import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
-import { type Client, type OpenedSession, Visit, type VisitEnvironment } from "./visit.ts";
+import { type Client, type OpenedSession, type StoredState, Visit, type VisitEnvironment } from "./visit.ts";
 
 /** What a user is shown of one of their sessions. */
 export interface Device {
@@ -76,6 +77,7 @@ export class SessionManager implements SessionKeeper {
   readonly #limits: Timeouts;
   readonly #env: VisitEnvironment;
   readonly #background = new Set<Promise<unknown>>();
+  readonly running: RunningRequests | undefined;
   #cancelSweep: (() => void) | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
@@ -94,6 +96,7 @@ export class SessionManager implements SessionKeeper {
       superseded: new Superseded(),
       endAll: (userId) => this.revokeAll(userId),
     };
+    this.running = limits.idleMs === Number.POSITIVE_INFINITY ? undefined : new RunningRequests(clock, limits);
     if (isIndexed(store)) this.#sweepLater(store);
   }
 
@@ -103,6 +106,13 @@ export class SessionManager implements SessionKeeper {
 
   visit(client: Client, opened?: OpenedSession): Visit {
     return new Visit(this.#env, client, opened);
+  }
+
+  /** The absolute timeout, and the end of a remembered session, stay what they are. */
+  use({ handle, record: { createdAt }, content: { facts } }: StoredState): void {
+    if (facts.until !== undefined) return;
+    const now = this.clock.now();
+    this.#touch(handle, now, expiryOf({ ...facts, createdAt }, now, this.#limits));
   }
 
   tokenOf({ session, secret }: Visit, { codec }: TokenScope): string {
@@ -292,6 +302,7 @@ export class SessionManager implements SessionKeeper {
   /** Waits for what is being written, stops sweeping, and closes the store. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= (async () => {
+      this.running?.close();
       this.#cancelSweep?.();
       this.#cancelSweep = undefined;
       await Promise.allSettled(this.#background);
@@ -309,13 +320,17 @@ export class SessionManager implements SessionKeeper {
     }
     const expiresAt = expiryOf(lifetime, now, this.#limits);
     token.quietUntil = now + this.#limits.touchAfterMs;
+    this.#touch(token.handle, now, expiresAt);
+    return { ...record, touchedAt: now, expiresAt };
+  }
+
+  #touch(handle: string, touchedAt: number, expiresAt: number): void {
     try {
-      const work = this.#access.touch(token.handle, now, expiresAt);
+      const work = this.#access.touch(handle, touchedAt, expiresAt);
       if (isPromise(work)) this.#inBackground(work);
     } catch {
       // The store's failure is an event already; the session has lost some idle time, and the request nothing.
     }
-    return { ...record, touchedAt: now, expiresAt };
   }
 
   /** A session as it is stored now, unless it has ended. */

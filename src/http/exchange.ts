@@ -3,8 +3,9 @@ import { after, isPromise } from "../core/awaitable.ts";
 import { SojournError } from "../core/errors.ts";
 import type { Opening, SessionKeeper } from "../core/keeper.ts";
 import type { DeviceInfo } from "../core/record.ts";
+import type { Running } from "../core/running.ts";
 import type { LiveSession } from "../core/session.ts";
-import type { Client, OpenedSession, Visit } from "../core/visit.ts";
+import type { Client, OpenedSession, StoredState, Visit } from "../core/visit.ts";
 import type { Awaitable } from "../stores/store.ts";
 import { forbidCaching, forbidSharedCaching, isPublic } from "./cache-control.ts";
 import type { Channel } from "./channel.ts";
@@ -34,7 +35,7 @@ export interface ExchangeEnvironment {
  * One request and its response, as far as their session is concerned. Until the application reads `req.session` nothing is decoded and
  * nothing added to the response.
  */
-export class Exchange implements HoldHooks, Client, SessionHolder {
+export class Exchange implements HoldHooks, Client, Running, SessionHolder {
   readonly #env: ExchangeEnvironment;
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
@@ -48,6 +49,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
   #texts: readonly string[];
   #opened: OpenedSession | undefined = undefined;
   readonly #answering: Channel;
+  readonly #isHeld: boolean;
   #isOutdated = false;
   /** Reads the session that ours takes over from. */
   #reader: LegacyReader | undefined = undefined;
@@ -89,7 +91,8 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     this.#isUpgraded = upgradeWatch(req);
     const held: Partial<ServerResponse> | null | undefined = res;
     // Called with something that is no response (an upgrade, a job), the session opens, and save() commits it. A new token could reach nobody.
-    if (isResponse(held)) holdResponse(res, this);
+    this.#isHeld = isResponse(held);
+    if (this.#isHeld) holdResponse(res, this);
     else if (!onHandshake(held, () => this.#shakeHands())) this.#isSealed = true;
   }
 
@@ -119,6 +122,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
       return;
     }
     const { manager } = this.#env;
+    if (this.#isHeld) manager.running?.add(this);
     if (manager.opensAtOnce) {
       if (!this.#isQuiet()) this.#openQuietly();
       if (this.#failure === undefined) this.#next();
@@ -187,7 +191,24 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     return deviceOf(this.#req);
   }
 
+  get isOver(): boolean {
+    const { destroyed, stream }: { destroyed?: boolean; stream?: { destroyed?: boolean } } = this.#res;
+    return destroyed === true || stream?.destroyed === true;
+  }
+
+  /** The request goes on, and its session with it. One that nobody has read is looked up for that, and again when it is read. */
+  use(): void {
+    const { manager } = this.#env;
+    const note = (session: StoredState | undefined): void => {
+      if (session !== undefined) manager.use?.(session);
+    };
+    if (this.#visit !== undefined) note(this.#visit.stored);
+    else if (this.#isOpen) note(this.#opened);
+    else quietly(() => after(manager.openFirst(this.#texts, this.#channel), (found) => note(found?.opened)));
+  }
+
   beforeHeaders(): void | Promise<void> {
+    this.#env.manager.running?.delete(this);
     if (!this.#broken && isSessionDeleted(this.#req)) {
       this.#isSealed = true;
       throw new TypeError("req.session was deleted, which ends nothing: await req.session.destroy(), or logout()");

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { after, deliver } from "../core/awaitable.ts";
+import { queueMicrotask } from "../core/clock.ts";
 import { Events } from "../core/events.ts";
 import type { SessionKeeper } from "../core/keeper.ts";
 import { type SessionSnapshot, snapshotOf } from "../core/snapshot.ts";

@@ -235,10 +235,12 @@ describe("where the middleware stands", () => {
         const derived: typeof req = Object.create(req);
         const first = req.session;
         await first.login("alice");
-        assert.notEqual(req.session, first);
+        assert.equal(req.session, first);
         assert.equal(derived.session, req.session);
         assert.equal(req.session.userId, "alice");
         await req.session.destroy();
+        assert.notEqual(req.session, first);
+        assert.equal(derived.session, req.session);
         assert.equal(derived.session.userId, null);
         res.end("ok");
       });

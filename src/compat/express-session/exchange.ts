@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { setImmediate } from "../../core/clock.ts";
 import { goneError } from "../../core/committer.ts";
 import { SojournError } from "../../core/errors.ts";
 import { onHandshake } from "../../http/held-response/handshake.ts";
