@@ -1,6 +1,7 @@
 import type { Awaitable } from "../stores/store.ts";
 import type { TokenCodec } from "../tokens/token.ts";
 import type { Clock } from "./clock.ts";
+import type { Links } from "./links.ts";
 import type { Client, OpenedSession, Visit } from "./visit.ts";
 
 /** What a token belongs to: it works nowhere else. */
@@ -37,8 +38,8 @@ export interface SessionKeeper {
   visit(client: Client, opened: OpenedSession | undefined, scope: TokenScope): Visit;
   /** Whether a session that was opened before has not ended. Does not count as a use. */
   isOpen(opened: OpenedSession): Awaitable<boolean>;
-  /** Notes that something of this name was used; `false` if it was before. Remembered until then (epoch milliseconds). */
-  useOnce(id: string, until: number): Awaitable<boolean>;
+  /** Sign-in links. @throws TypeError where there is no store that could promise that they work once */
+  links(): Links;
   /** The token for the visit's session as it was stored last. */
   tokenOf(visit: Visit, scope: TokenScope): string;
 }

@@ -7,6 +7,8 @@ import {
   type StoreCapabilities,
   type StoredSession,
 } from "../stores/store.ts";
+import type { KeyRing } from "../tokens/key-ring.ts";
+import { OwnerHashes } from "../tokens/owner.ts";
 import { isHandle, sameHash, type TokenCodec, type TokenSource, type VerifiedToken } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
@@ -14,6 +16,7 @@ import { Committer } from "./committer.ts";
 import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import type { Opening, SessionKeeper, TokenScope } from "./keeper.ts";
+import { Links } from "./links.ts";
 import { decodePayload } from "./record.ts";
 import { stateOf } from "./session.ts";
 import { type SessionSnapshot, snapshotOf } from "./snapshot.ts";
@@ -58,6 +61,8 @@ export interface ManagerOptions {
   tokens: TokenSource;
   events: Events;
   maxBytes: number;
+  /** Binds sessions to their users, so that no record opens for another one. */
+  ring?: KeyRing | undefined;
 }
 
 /** Expired records are swept about once a minute, at a random moment so that processes don't do it at once. */
@@ -74,24 +79,27 @@ export class SessionManager implements SessionKeeper {
   readonly events: Events;
   readonly #access: StoreAccess;
   readonly #limits: Timeouts;
+  readonly #owners: OwnerHashes | undefined;
   readonly #env: VisitEnvironment;
+  #links: Links | undefined = undefined;
   readonly #background = new Set<Promise<unknown>>();
   #cancelSweep: (() => void) | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
-  constructor({ store, clock, limits, deadlines, tokens, events, maxBytes }: ManagerOptions) {
+  constructor({ store, clock, limits, deadlines, tokens, events, maxBytes, ring }: ManagerOptions) {
     this.store = store;
     this.clock = clock;
     this.events = events;
     this.#limits = limits;
     this.#access = new StoreAccess(store, clock, deadlines, events);
+    this.#owners = ring === undefined ? undefined : new OwnerHashes(ring);
     this.#env = {
-      committer: new Committer({ access: this.#access, clock, limits, tokens, events, maxBytes }),
+      committer: new Committer({ access: this.#access, clock, limits, tokens, events, maxBytes, owners: this.#owners }),
       clock,
       limits,
       tokens,
       events,
-      superseded: new Superseded(),
+      superseded: new Superseded(this.#access, clock),
       endAll: (userId) => this.revokeAll(userId),
     };
     if (isIndexed(store)) this.#sweepLater(store);
@@ -120,8 +128,10 @@ export class SessionManager implements SessionKeeper {
    * expired or is damaged. Plain if the store is synchronous.
    */
   open(token: VerifiedToken, via?: string): Awaitable<OpenedSession | undefined> {
-    return after(this.#access.load(token.handle), (record) => {
-      if (record === undefined || !sameHash(record.secretHash, token.secretHash)) return undefined;
+    return after(this.#access.load(token.handle), (stored) => {
+      if (stored === undefined) return this.#noteIfReplaced(token);
+      const record = this.#proven(token, stored);
+      if (record === undefined) return undefined;
       const content = decodePayload(record.payload);
       if (content === undefined) {
         this.events.emit("damaged-record", { handle: token.handle });
@@ -163,31 +173,28 @@ export class SessionManager implements SessionKeeper {
 
   wasReplaced(texts: readonly string[], { codec }: TokenScope): boolean {
     const now = this.clock.now();
-    return texts.some((text) => {
-      const token = codec.verify(text);
-      return token !== undefined && this.#env.superseded.isRecent(token.handle, now);
-    });
+    return texts.some((text) => now < (codec.verify(text)?.replacedUntil ?? 0));
   }
 
-  useOnce(id: string, until: number): Awaitable<boolean> {
-    const now = this.clock.now();
-    // No secret has this hash: the record opens nothing.
-    const used = {
-      payload: "",
-      version: 1,
-      secretHash: "used",
-      userId: null,
-      createdAt: now,
-      touchedAt: now,
-      expiresAt: until,
-    };
-    return this.#access.create(id, used);
+  links(): Links {
+    if (this.store.capabilities?.atomicUpdate === false) {
+      throw new TypeError(
+        "query() needs a store that can refuse to create what is there already, or a link would work twice: a store written for express-session can't. Use one of sojourn's, such as SqliteStore or RedisStore",
+      );
+    }
+    this.#links ??= new Links(this.#access, this.clock);
+    return this.#links;
   }
 
-  isOpen({ handle }: OpenedSession): Awaitable<boolean> {
+  /** Ends a user's sign-in links, if there are any. */
+  async endLinks(userId: string): Promise<void> {
+    await this.#links?.endAll(userId);
+  }
+
+  isOpen({ handle, record: { userId } }: OpenedSession): Awaitable<boolean> {
     return after(this.#access.load(handle), (record) => {
       const facts = record === undefined ? undefined : decodePayload(record.payload)?.facts;
-      if (record === undefined || facts === undefined) return false;
+      if (record === undefined || facts === undefined || record.userId !== userId) return false;
       const { createdAt, touchedAt, expiresAt } = record;
       return !hasExpired({ ...facts, createdAt, touchedAt, expiresAt }, this.clock.now(), this.#limits);
     });
@@ -221,7 +228,7 @@ export class SessionManager implements SessionKeeper {
     const userId = Object.hasOwn(options, "userId") ? requireUser(options.userId) : undefined;
     if (typeof handle !== "string" || !isHandle(handle)) return false;
     if (userId !== undefined && (await this.#access.load(handle))?.userId !== userId) return false;
-    const ended = await this.#env.superseded.end(this.#access, handle);
+    const ended = await this.#env.superseded.end(handle);
     if (ended) this.events.emit("revoke", { handle, ...(userId !== undefined && { userId }), count: 1 });
     return ended;
   }
@@ -234,6 +241,7 @@ export class SessionManager implements SessionKeeper {
       throw new TypeError("revokeAll(userId, { except }): except must be a session or a handle");
     }
     const query = { userId: requireUser(userId), ...(kept !== undefined && { except: kept }) };
+    await this.endLinks(query.userId);
     const count = await this.#access.commit("deleteAll", () => store.deleteAll(query));
     if (count > 0) this.events.emit("revoke", { ...query, count });
     return count;
@@ -282,6 +290,39 @@ export class SessionManager implements SessionKeeper {
       await this.store.close();
     })();
     return this.#closing;
+  }
+
+  /**
+   * The record, if the token's secret is its session's, made for the user whom it names. What follows for the token is remembered, so that a
+   * visitor's next request needs no MAC. The hash is the newest key's, which the next change writes.
+   */
+  #proven(token: VerifiedToken, record: SessionRecord): SessionRecord | undefined {
+    const { userId, createdAt, secretHash } = record;
+    if (userId === null || this.#owners === undefined) {
+      return sameHash(secretHash, token.secretHash) ? record : undefined;
+    }
+    if (token.owner?.userId !== userId || token.owner.createdAt !== createdAt) {
+      token.owner = { userId, createdAt, hashes: this.#owners.all(token.secretHash, { userId, createdAt }) };
+    }
+    const { hashes } = token.owner;
+    let isProven = false;
+    for (const one of hashes) if (sameHash(secretHash, one)) isProven = true;
+    const [newest] = hashes;
+    if (!isProven || newest === undefined) {
+      // The token is of a session of this handle, so the record was changed by somebody else.
+      this.events.emit("damaged-record", { handle: token.handle });
+      return undefined;
+    }
+    return { ...record, secretHash: newest };
+  }
+
+  /** Asked once for each token: whether its session is gone because another one took its place. */
+  #noteIfReplaced(token: VerifiedToken): Awaitable<undefined> {
+    if (token.replacedUntil !== undefined) return undefined;
+    return after(this.#env.superseded.until(token.handle), (until) => {
+      token.replacedUntil = until;
+      return undefined;
+    });
   }
 
   /** Writes the last use down when that is due; nobody waits for it. */

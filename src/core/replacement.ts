@@ -1,8 +1,7 @@
-import type { Awaitable, SessionRecord } from "../stores/store.ts";
+import type { Awaitable, SessionRecord, StoredSession } from "../stores/store.ts";
 import { after } from "./awaitable.ts";
 import { type Content, EMPTY, merge, NOTHING } from "./changes.ts";
 import { type CommitListener, type Committer, conflictError, goneError, TRIES } from "./committer.ts";
-import { decodePayload } from "./record.ts";
 import type { SessionState } from "./state.ts";
 
 /**
@@ -18,7 +17,7 @@ export class Replacement {
   readonly #changes;
   /** A login begins anew where the old session was ended meanwhile; anything else would bring it back. */
   readonly #mayBeginAnew: boolean;
-  readonly #beforeEnd: () => void;
+  readonly #tombstone: (handle: string, successor: string) => StoredSession;
 
   constructor(
     committer: Committer,
@@ -28,14 +27,14 @@ export class Replacement {
       fresh,
       carried,
       mayBeginAnew,
-      beforeEnd,
+      tombstone,
     }: {
       old: SessionState;
       fresh: SessionState;
       carried: (content: Content) => Content;
       mayBeginAnew: boolean;
-      /** The old session is going to be ended, and `fresh` has the handle that takes over. */
-      beforeEnd: () => void;
+      /** What stays in the store of the old session. */
+      tombstone: (handle: string, successor: string) => StoredSession;
     },
   ) {
     this.#committer = committer;
@@ -44,7 +43,7 @@ export class Replacement {
     this.#fresh = fresh;
     this.#carried = carried;
     this.#mayBeginAnew = mayBeginAnew;
-    this.#beforeEnd = beforeEnd;
+    this.#tombstone = tombstone;
     this.#changes = old.collect() ?? NOTHING;
   }
 
@@ -68,10 +67,10 @@ export class Replacement {
     const { access } = this.#committer;
     const { handle } = this.#old;
     const { version } = base;
-    this.#beforeEnd();
+    const tombstone = this.#tombstone(handle, this.#fresh.handle);
     const replaced = this.#isEmpty(content)
-      ? access.end(handle, version)
-      : this.#committer.replace({ handle, version }, this.#fresh, content, this.#listener);
+      ? access.end(handle, version, tombstone)
+      : this.#committer.replace({ handle, version, tombstone }, this.#fresh, content, this.#listener);
     return after(replaced, (result) => {
       if (result === "ok") return undefined;
       if (result === "gone") return this.#oldIsGone();
@@ -81,11 +80,11 @@ export class Replacement {
       }
       if (tries >= TRIES) throw conflictError();
       return this.#committer.again(this.#old, tries, () =>
-        after(access.load(handle), (newest) => {
-          const stored = newest === undefined ? undefined : decodePayload(newest.payload);
-          if (newest === undefined || stored === undefined) return this.#oldIsGone();
-          return this.#replace(newest, this.#from(stored), tries + 1);
-        }),
+        after(this.#committer.reread(this.#old), (newest) =>
+          newest === undefined
+            ? this.#oldIsGone()
+            : this.#replace(newest.record, this.#from(newest.content), tries + 1),
+        ),
       );
     });
   }

@@ -16,7 +16,7 @@ import {
 import type { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import { carry, type Kept, keepOption } from "./keep.ts";
-import { type DeviceInfo, decodePayload } from "./record.ts";
+import type { DeviceInfo } from "./record.ts";
 import { Replacement } from "./replacement.ts";
 import type { ServerSideKept } from "./server-side.ts";
 import {
@@ -177,13 +177,12 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
         state.reset(state.record, this.#stamped(EMPTY));
         return undefined;
       }
-      return after(this.#env.committer.access.load(state.handle), (record) => {
-        const content = record === undefined ? undefined : decodePayload(record.payload);
-        if (record === undefined || content === undefined) {
+      return after(this.#env.committer.reread(state), (newest) => {
+        if (newest === undefined) {
           this.#env.committer.gone(state, this);
           throw goneError();
         }
-        state.reset(record, content);
+        state.reset(newest.record, newest.content);
       });
     });
   }
@@ -263,13 +262,12 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
           });
         });
       const retry = (tried: Changes, tries: number): Awaitable<T> =>
-        after(committer.access.load(state.handle), (newest) => {
-          const content = newest === undefined ? undefined : decodePayload(newest.payload);
-          if (newest === undefined || content === undefined) {
+        after(committer.reread(state), (newest) => {
+          if (newest === undefined) {
             committer.gone(state, this);
             throw goneError();
           }
-          state.rebase(newest, content, before, tried);
+          state.rebase(newest.record, newest.content, before, tried);
           return attempt(tries);
         });
       return attempt(1);
@@ -293,8 +291,8 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   }
 
   sessionGone(state: SessionState): void {
-    // Where this process replaced the session itself, the client has, or will have, the new token: not to be cleared.
-    if (this.#state === state && !this.#env.superseded.has(state.handle)) this.token = "clear";
+    // Whatever ended it, a login's answer may have brought the client a new cookie since: nothing is cleared.
+    if (this.#state === state) this.token = "keep";
   }
 
   #commit(state: SessionState, delivery: Delivery, { once = false } = {}): Awaitable<Outcome> {
@@ -343,8 +341,8 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   }
 
   #delete(state: SessionState): Awaitable<void> {
-    const { committer, events, superseded } = this.#env;
-    return after(superseded.end(committer.access, state.handle), () => {
+    const { events, superseded } = this.#env;
+    return after(superseded.end(state.handle), () => {
       state.standing = "ended";
       events.emit("destroy", { handle: state.handle, userId: state.record.userId });
     });
@@ -374,19 +372,14 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
       refuseIfRetired(old);
       const fresh = this.#blank(owner);
       const previous = old.standing === "stored" ? old.handle : undefined;
-      let note: ReturnType<Superseded["add"]> | undefined;
       const replacement = new Replacement(committer, this, {
         old,
         fresh: fresh.state,
         carried: (content) => this.#stamped(carried(content)),
         // Not even with nothing kept: applications carry a user over by hand, and would bring a revoked login back.
         mayBeginAnew: operation === "login",
-        beforeEnd: () => {
-          // From the next step on other requests may find the old one gone.
-          if (previous === undefined) return;
-          note ??= superseded.add(previous, this.#env.clock.now());
-          if (operation === "regenerate" && kept === true) note.heir = fresh.state.handle;
-        },
+        tombstone: (handle, successor) =>
+          superseded.tombstone(handle, successor, operation === "regenerate" && kept === true),
       });
       const finish = (): void => {
         old.standing = "ended";
@@ -401,7 +394,6 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
       };
       const abort = (error: unknown): never => {
         old.retired = undefined;
-        if (note !== undefined && previous !== undefined) superseded.remove(previous, note);
         if (old.standing === "ended") this.sessionGone(old);
         throw error;
       };

@@ -17,6 +17,7 @@ import type {
   StoredSession,
   UpdateResult,
 } from "./store.ts";
+import { leaveTombstone } from "./tombstones.ts";
 
 /** What {@link FileStore} can be told. */
 export interface FileStoreOptions {
@@ -160,7 +161,15 @@ export class FileStore implements IndexedStore {
     return this.#run(() => this.#endAny(nameOfHandle(handle)));
   }
 
-  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Promise<ReplaceResult> {
+  async replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): Promise<ReplaceResult> {
+    // Before, because no `rename` moves two things at once.
+    if (tombstone !== undefined) await leaveTombstone(this, tombstone);
     return this.#run(async () => {
       const name = nameOfHandle(handle);
       const heir = nameOfHandle(newHandle);

@@ -24,8 +24,10 @@ import type {
   SessionPage,
   SessionRecord,
   StoreCapabilities,
+  StoredSession,
   UpdateResult,
 } from "./store.ts";
+import { leaveTombstone } from "./tombstones.ts";
 
 export type { MysqlCallbackPool, MysqlConnection, MysqlPool, MysqlQuery } from "./mysql/client.ts";
 
@@ -175,7 +177,10 @@ export class MysqlStore implements IndexedStore {
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone?: StoredSession,
   ): Promise<ReplaceResult> {
+    // A statement of its own, because one can't change two rows in two ways, and a transaction would take four.
+    if (tombstone !== undefined) await leaveTombstone(this, tombstone);
     const now = this.#now();
     const key = bytesOf(handle);
     const { key: newKey, values } = newRow(newHandle, record);
@@ -226,7 +231,7 @@ export class MysqlStore implements IndexedStore {
     const { userId } = query;
     const [row] = await this.#rows(
       userId === undefined
-        ? this.#statements.countAll([this.#now()])
+        ? this.#statements.countAll([this.#now(), this.#now()])
         : this.#statements.countUser([bytesOf(userId), this.#now()]),
     );
     return Number(row?.[0]);

@@ -32,6 +32,19 @@ export interface StoredSession extends SessionRecord {
   handle: string;
 }
 
+/**
+ * Handles that begin with this are of notes: records by which something is remembered until its time, such as that a session was revoked, that
+ * a link was used, or which session took the place of another. A store loads, writes, deletes, expires and prunes a note as any record. But a note
+ * is no session: it is never listed or counted, `deleteAll` leaves it alone, and a store with a limit never drops it to make
+ * room. If nothing else is left to drop, the write fails (`STORE_FULL`).
+ */
+export const NOTE = "!";
+
+/** Whether a handle is a note's. */
+export function isNote(handle: string): boolean {
+  return handle.startsWith(NOTE);
+}
+
 /** What became of an `update`: done; someone else's came first; or the session was ended meanwhile. */
 export type UpdateResult = "ok" | "conflict" | "gone";
 
@@ -76,8 +89,17 @@ export interface SessionStore {
    *
    * No two records have one secret hash. So a store that asks its server again, because a reply was lost, knows by the hash what it has
    * done itself, and answers `"ok"`.
+   *
+   * A `tombstone` is a note that names the new handle in its payload. Whoever finds the old record gone must find it: a store writes it in the
+   * same step, or before, with `leaveTombstone`. It may stay behind where the answer is not `"ok"`.
    */
-  replace?(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Awaitable<ReplaceResult>;
+  replace?(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): Awaitable<ReplaceResult>;
   /** Ends the store's own connections, files and timers. Idempotent; the process can exit afterwards. */
   close(): Awaitable<void>;
 }
@@ -110,7 +132,7 @@ export interface StoreCapabilities {
   durable: "no" | "process-crash" | "power-loss";
   /** Whether several processes may share the store. */
   shared: boolean;
-  /** Whether `update` compares and sets in one atomic step. */
+  /** Whether `create` and `update` look and write in one atomic step. */
   atomicUpdate: boolean;
   /** Whether the store is an {@link IndexedStore}. */
   indexed: boolean;
