@@ -146,7 +146,10 @@ export class Committer {
   }
 
   /** What is stored of a session now; `undefined` where it was ended, or where the record has become another user's. */
-  reread({ handle, record: { userId } }: SessionState): Awaitable<{ record: SessionRecord; content: Content } | undefined> {
+  reread({
+    handle,
+    record: { userId },
+  }: SessionState): Awaitable<{ record: SessionRecord; content: Content } | undefined> {
     return after(this.access.load(handle), (record) => {
       // A session's user never changes, and only a token tells whether a record is its user's.
       const content = record?.userId === userId ? decodePayload(record.payload) : undefined;

@@ -37,7 +37,10 @@ export class Endings {
   includes(handle: string, { userId, createdAt }: SessionRecord): Awaitable<boolean> {
     return after(this.#access.load(noteHandle("ended", handle)), (ended) => {
       if (ended !== undefined || userId === null) return ended !== undefined;
-      return after(this.#ofUser(userId), (all) => all !== undefined && createdAt <= all.before && all.except !== handle);
+      return after(
+        this.#ofUser(userId),
+        (all) => all !== undefined && createdAt <= all.before && all.except !== handle,
+      );
     });
   }
 

@@ -91,7 +91,8 @@ export interface SessionStore {
    * done itself, and answers `"ok"`.
    *
    * A `tombstone` is a note that names the new handle in its payload. Whoever finds the old record gone must find it: a store writes it in the
-   * same step, or before, with `leaveTombstone`. It may stay behind where the answer is not `"ok"`.
+   * same step, or before. Where there may be one already, and it is written before, the new one names the handles of both, with spaces in
+   * between. It may stay behind where the answer is not `"ok"`.
    */
   replace?(
     handle: string,

@@ -304,7 +304,8 @@ const steps: fc.Arbitrary<Step>[] = [
       const holdsSomething = Object.keys(carried).length > 0 || userId !== null;
       if (keep && holdsSomething) {
         model.store(visit, actual.session.id, carried);
-        if (previous !== undefined) model.replaced.set(previous, { heir: actual.session.id, until: model.now + 60_000 });
+        if (previous !== undefined)
+          model.replaced.set(previous, { heir: actual.session.id, until: model.now + 60_000 });
       } else if (previous !== undefined) visit.token = "clear";
     }),
   ),

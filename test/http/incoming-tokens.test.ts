@@ -129,7 +129,10 @@ test("property: whatever the Cookie header holds, the answer is 200 and only exa
         .map((part) => part.trim().replace(/^sid=/, ""))
         .filter((value) => isToken.test(value));
       // Each is looked for, and then its tombstone.
-      assert.ok(one.probe.operations.length <= 2 * candidates.length, `${one.probe.operations.length} calls for ${cookie}`);
+      assert.ok(
+        one.probe.operations.length <= 2 * candidates.length,
+        `${one.probe.operations.length} calls for ${cookie}`,
+      );
     }),
     { numRuns: 300 },
   );

@@ -146,6 +146,9 @@ function assertAnswer(outcome: Outcome, finish: Finish): void {
 }
 
 function assertCookie({ name, replaces }: Operation, { cookie }: Reply, { token, outcomes }: Finish): void {
+  // Its time may have run out before the commit at the end: then there is nothing to send.
+  if (cookie === "kept" && replaces !== undefined && outcomes.some(({ operation }) => operation.name === "expire"))
+    return;
   if (name === "logout" || name === "logout-everywhere") assert.equal(cookie, "cleared");
   else if (name === "persist") assert.deepEqual(cookie, { token });
   else if (name === "destroy" || replaces !== undefined) assert.notEqual(typeof cookie, "string");

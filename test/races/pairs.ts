@@ -15,6 +15,7 @@ type MakeStore = (clock: Clock) => IndexedStore;
 interface Limits {
   preemptions?: number;
   processes?: 1 | 2;
+  skip?: string | undefined;
 }
 
 /** Every pair of operations on one session, in the orders that make a difference. */
@@ -23,19 +24,22 @@ export function testEveryPair(name: string, makeStore: MakeStore, limits: Limits
     testPairs(name, makeStore, { first, others: operations.slice(position), ...limits });
 }
 
-/** Every pair of which one replaces the session. */
-export function testReplacements(name: string, makeStore: MakeStore, limits: Limits): void {
+/** Every pair of which one replaces the session. @param names the others; all of them if none is named */
+export function testReplacements(name: string, makeStore: MakeStore, limits: Limits, names?: readonly string[]): void {
+  const others = operations.filter((operation) => names?.includes(operation.name) ?? true);
   for (const first of operations.filter(({ replaces }) => replaces !== undefined))
-    testPairs(name, makeStore, { first, others: operations, ...limits });
+    testPairs(name, makeStore, { first, others, ...limits });
 }
 
 function testPairs(
   name: string,
   makeStore: MakeStore,
-  { first, others, processes = 1, ...limits }: { first: Operation; others: readonly Operation[] } & Limits,
+  { first, others, processes = 1, skip, ...limits }: { first: Operation; others: readonly Operation[] } & Limits,
 ): void {
   const where = processes === 1 ? name : `${name}, two processes`;
-  test(`${where}: ${first.name} and any other operation on one session, in all orders`, async (t) => {
+  test(`${where}: ${first.name} and any other operation on one session, in all orders`, {
+    skip: skip ?? false,
+  }, async (t) => {
     const track = await Track.open(t, makeStore, { processes });
     let orders = 0;
     for (const second of others) {
@@ -49,7 +53,12 @@ function testPairs(
 }
 
 /** Three operations at a time: too many orders to try all. The seed is kept, so that a failure can be repeated. */
-export function testRandomTriples(name: string, makeStore: MakeStore, runs: number, { processes = 1 }: Limits = {}): void {
+export function testRandomTriples(
+  name: string,
+  makeStore: MakeStore,
+  runs: number,
+  { processes = 1 }: Limits = {},
+): void {
   const where = processes === 1 ? name : `${name}, two processes`;
   test(`${where}: ${runs} times three operations on one session, in a random order`, async (t) => {
     const track = await Track.open(t, makeStore, { processes });

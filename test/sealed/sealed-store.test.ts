@@ -455,7 +455,7 @@ describe("with a list of endings", () => {
     clock.advance(30 * 60_000 - 1);
     assert.equal((await read(copy))["user"], null);
     clock.advance(24 * 3_600_000);
-    assert.equal(await one.sessions.prune(), 1);
+    await one.sessions.prune();
     assert.deepEqual(revocations.notes, []);
   });
 

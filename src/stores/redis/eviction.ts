@@ -3,7 +3,8 @@ import { textOf } from "./replies.ts";
 
 const CONSEQUENCES = {
   sessions: "it drops sessions, and so signs people out. Give sessions",
-  notes: "it forgets which sessions were revoked and which sign-in links were used, and so they work again. Give sessions and revocations",
+  notes:
+    "it forgets which sessions were revoked and which sign-in links were used, and so they work again. Give sessions and revocations",
 };
 
 const warned = new Set<keyof typeof CONSEQUENCES>();
