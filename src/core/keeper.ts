@@ -2,6 +2,7 @@ import type { Awaitable } from "../stores/store.ts";
 import type { TokenCodec } from "../tokens/token.ts";
 import type { Clock } from "./clock.ts";
 import type { Links } from "./links.ts";
+import type { Replaced } from "./superseded.ts";
 import type { Client, OpenedSession, Visit } from "./visit.ts";
 
 /** What a token belongs to: it works nowhere else. */
@@ -32,7 +33,7 @@ export interface SessionKeeper {
   /** Tries each text in turn; the first that opens a session wins. */
   openFirst(texts: readonly string[], scope: TokenScope): Awaitable<Opening | undefined>;
   /** Whether a token that opens nothing is of a session that was replaced a moment ago, by a login say: its client has, or will have, the new one. */
-  wasReplaced(texts: readonly string[], scope: TokenScope): boolean;
+  wasReplaced(texts: readonly string[], scope: TokenScope): Replaced | false;
   /** Whether there is nothing to write down for this token unless its session is read. */
   isQuiet(text: string, scope: TokenScope): boolean;
   visit(client: Client, opened: OpenedSession | undefined, scope: TokenScope): Visit;

@@ -21,7 +21,7 @@ import { decodePayload } from "./record.ts";
 import { stateOf } from "./session.ts";
 import { type SessionSnapshot, snapshotOf } from "./snapshot.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
-import { Superseded } from "./superseded.ts";
+import { type Replaced, Superseded } from "./superseded.ts";
 import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
 import { type Client, type OpenedSession, Visit, type VisitEnvironment } from "./visit.ts";
 
@@ -171,9 +171,13 @@ export class SessionManager implements SessionKeeper {
     return from(0);
   }
 
-  wasReplaced(texts: readonly string[], { codec }: TokenScope): boolean {
+  wasReplaced(texts: readonly string[], { codec }: TokenScope): Replaced | false {
     const now = this.clock.now();
-    return texts.some((text) => now < (codec.verify(text)?.replacedUntil ?? 0));
+    for (const text of texts) {
+      const replaced = codec.verify(text)?.replaced;
+      if (replaced && now < replaced.until) return replaced;
+    }
+    return false;
   }
 
   links(): Links {
@@ -318,9 +322,9 @@ export class SessionManager implements SessionKeeper {
 
   /** Asked once for each token: whether its session is gone because another one took its place. */
   #noteIfReplaced(token: VerifiedToken): Awaitable<undefined> {
-    if (token.replacedUntil !== undefined) return undefined;
-    return after(this.#env.superseded.until(token.handle), (until) => {
-      token.replacedUntil = until;
+    if (token.replaced !== undefined) return undefined;
+    return after(this.#env.superseded.find(token), (replaced) => {
+      token.replaced = replaced ?? false;
       return undefined;
     });
   }

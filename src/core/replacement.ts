@@ -1,4 +1,5 @@
 import type { Awaitable, SessionRecord, StoredSession } from "../stores/store.ts";
+import { hashSecret } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import { type Content, EMPTY, merge, NOTHING } from "./changes.ts";
 import { type CommitListener, type Committer, conflictError, goneError, TRIES } from "./committer.ts";
@@ -17,7 +18,7 @@ export class Replacement {
   readonly #changes;
   /** A login begins anew where the old session was ended meanwhile; anything else would bring it back. */
   readonly #mayBeginAnew: boolean;
-  readonly #tombstone: (handle: string, successor: string) => StoredSession;
+  readonly #tombstone: (old: { handle: string; secretHash: string }, successor: string) => StoredSession;
 
   constructor(
     committer: Committer,
@@ -34,7 +35,7 @@ export class Replacement {
       carried: (content: Content) => Content;
       mayBeginAnew: boolean;
       /** What stays in the store of the old session. */
-      tombstone: (handle: string, successor: string) => StoredSession;
+      tombstone: (old: { handle: string; secretHash: string }, successor: string) => StoredSession;
     },
   ) {
     this.#committer = committer;
@@ -67,7 +68,7 @@ export class Replacement {
     const { access } = this.#committer;
     const { handle } = this.#old;
     const { version } = base;
-    const tombstone = this.#tombstone(handle, this.#fresh.handle);
+    const tombstone = this.#tombstone({ handle, secretHash: hashSecret(this.#old.secret) }, this.#fresh.handle);
     const replaced = this.#isEmpty(content)
       ? access.end(handle, version, tombstone)
       : this.#committer.replace({ handle, version, tombstone }, this.#fresh, content, this.#listener);

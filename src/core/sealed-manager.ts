@@ -133,7 +133,7 @@ export class SealedManager implements SessionKeeper {
   }
 
   /** Sealed sessions are not told apart by their tokens: the last answer wins. */
-  wasReplaced(): boolean {
+  wasReplaced(): false {
     return false;
   }
 

@@ -1,11 +1,20 @@
 import type { Awaitable, StoredSession } from "../stores/store.ts";
-import { heirsIn, tombstoneHandle } from "../stores/tombstones.ts";
+import { decodeTombstone, encodeTombstone, tombstoneHandle } from "../stores/tombstones.ts";
+import { sameHash } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import type { StoreAccess } from "./store-access.ts";
 
 /** After this a client that still sends the old token never got the new one, and may begin anew. */
 const RECENT_MS = 60_000;
+
+/** A session that is gone because another one took its place. */
+export interface Replaced {
+  /** Its handle, for whoever has its token; `undefined` where the token's secret was another one. */
+  readonly handle: string | undefined;
+  /** Epoch milliseconds: until then requests that were sent before may still be on their way. */
+  readonly until: number;
+}
 
 /**
  * Sessions that were replaced in the last minute, by any process: each has a tombstone in the store. It is only looked for where a session is
@@ -26,11 +35,11 @@ export class Superseded {
    *
    * @param isSame whether the successor is the same session under a new name, so that whoever ends the old one ends it
    */
-  tombstone(handle: string, successor: string, isSame: boolean): StoredSession {
+  tombstone(old: { handle: string; secretHash: string }, successor: string, isSame: boolean): StoredSession {
     const now = this.#clock.now();
     return {
-      handle: tombstoneHandle(handle),
-      payload: isSame ? successor : "",
+      handle: tombstoneHandle(old.handle),
+      payload: encodeTombstone({ secretHash: old.secretHash, heirs: isSame ? [successor] : [] }),
       version: 1,
       // No secret has this hash, and no other tombstone.
       secretHash: `replaced by ${successor}`,
@@ -41,9 +50,14 @@ export class Superseded {
     };
   }
 
-  /** Until when a session that is gone counts as replaced a moment ago; 0 where it was not replaced. */
-  until(handle: string): Awaitable<number> {
-    return after(this.#access.load(tombstoneHandle(handle)), (tombstone) => tombstone?.expiresAt ?? 0);
+  /** Whether a token's session is gone because another one took its place a moment ago. */
+  find(token: { handle: string; secretHash: string }): Awaitable<Replaced | undefined> {
+    return after(this.#access.load(tombstoneHandle(token.handle)), (found) => {
+      if (found === undefined) return undefined;
+      // Handles are public. Only whoever could have ended the session may end what became of it.
+      const isProven = sameHash(decodeTombstone(found).secretHash, token.secretHash);
+      return { handle: isProven ? token.handle : undefined, until: found.expiresAt };
+    });
   }
 
   /** Deletes a session under its handle, or under those that it was given since. Whether there was one. */
@@ -58,7 +72,7 @@ export class Superseded {
     return after(this.#access.delete(handle), (wasThere) => {
       if (wasThere) return this.#end(others, seen, true);
       return after(this.#access.load(tombstoneHandle(handle)), (tombstone) =>
-        this.#end(tombstone === undefined ? others : [...heirsIn(tombstone), ...others], seen, ended),
+        this.#end(tombstone === undefined ? others : [...decodeTombstone(tombstone).heirs, ...others], seen, ended),
       );
     });
   }

@@ -29,7 +29,7 @@ import {
   type SessionOperations,
 } from "./session.ts";
 import { type DamageListener, SessionState, type StateBegin } from "./state.ts";
-import type { Superseded } from "./superseded.ts";
+import type { Replaced, Superseded } from "./superseded.ts";
 import { type Duration, expiryOf, parseDuration, type Timeouts } from "./timeouts.ts";
 import { Turns } from "./turns.ts";
 import { refuseWithinUpdate, runUpdate } from "./updating.ts";
@@ -84,9 +84,9 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
 
   /**
    * Set where the request's token is of a session that was replaced a moment ago. What it writes is dropped, as every late write is: a
-   * new session's cookie would take the place of the one that the client has just been given.
+   * new session's cookie would take the place of the one that the client has just been given. A logout ends what the session became.
    */
-  isLate = false;
+  isLate: Replaced | false = false;
 
   readonly #env: VisitEnvironment;
   readonly #client: Client;
@@ -334,6 +334,9 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
       if (state.standing === "stored") {
         state.standing = "ending";
         this.#unconfirmed.push(() => this.#delete(state));
+      } else if (state.standing === "blank" && this.isLate && this.isLate.handle !== undefined) {
+        const { handle } = this.isLate;
+        this.#unconfirmed.push(() => this.#env.superseded.end(handle));
       }
       if (also !== undefined) this.#unconfirmed.push(also);
       return this.#confirmEndings();
@@ -378,8 +381,8 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
         carried: (content) => this.#stamped(carried(content)),
         // Not even with nothing kept: applications carry a user over by hand, and would bring a revoked login back.
         mayBeginAnew: operation === "login",
-        tombstone: (handle, successor) =>
-          superseded.tombstone(handle, successor, operation === "regenerate" && kept === true),
+        tombstone: (gone, successor) =>
+          superseded.tombstone(gone, successor, operation === "regenerate" && kept === true),
       });
       const finish = (): void => {
         old.standing = "ended";

@@ -15,9 +15,19 @@ export function isTombstone(handle: string): boolean {
   return handle.startsWith(TOMBSTONE);
 }
 
-/** The handles that a tombstone names. */
-export function heirsIn({ payload }: { payload: string }): string[] {
-  return payload.split(" ").filter((handle) => handle !== "");
+/** What a tombstone says: the hash of the secret that opened the session, and the handles that the session has now. */
+export interface Tombstone {
+  secretHash: string;
+  heirs: readonly string[];
+}
+
+export function encodeTombstone({ secretHash, heirs }: Tombstone): string {
+  return [secretHash, ...heirs].join(" ");
+}
+
+export function decodeTombstone({ payload }: { payload: string }): Tombstone {
+  const [secretHash = "", ...heirs] = payload.split(" ");
+  return { secretHash, heirs };
 }
 
 /**
@@ -33,7 +43,8 @@ export async function leaveTombstone(
     if (await store.create(handle, record)) return;
     const there = await store.load(handle);
     if (there === undefined) continue;
-    const payload = [...new Set([...heirsIn(there), ...heirsIn(record)])].join(" ");
+    const [one, other] = [decodeTombstone(there), decodeTombstone(record)];
+    const payload = encodeTombstone({ ...other, heirs: [...new Set([...one.heirs, ...other.heirs])] });
     const expiresAt = Math.max(there.expiresAt, record.expiresAt);
     const both = { ...record, payload, expiresAt, createdAt: there.createdAt, version: there.version + 1 };
     if ((await store.update(handle, both, there.version)) === "ok") return;

@@ -54,8 +54,8 @@ export interface VerifiedToken {
   outdated: boolean;
   /** What the record may hold of the secret, by each key, if it is this user's. Kept by the manager. */
   owner?: { userId: string; createdAt: number; hashes: readonly string[] };
-  /** Epoch milliseconds: until then its session, which is gone, counts as replaced. Absent while that was not asked. Kept by the manager. */
-  replacedUntil?: number;
+  /** What became of its session, which is gone; `false`: it was not replaced. Absent while that was not asked. Kept by the manager. */
+  replaced?: { readonly handle: string | undefined; readonly until: number } | false;
   /** Epoch milliseconds: until then a request that doesn't read its session has nothing to write down. Kept by the manager. */
   quietUntil: number;
 }

@@ -88,9 +88,7 @@ function assertSuccessors({ token, old, issued, outcomes }: Finish): void {
     }
   }
   // A new handle doesn't save a session from being ended: after a logout nobody is logged in, except by a login.
-  const leaving = outcomes.some(
-    ({ operation, acknowledged, opened }) => operation.endsHeirs && acknowledged && (opened || operation.outside),
-  );
+  const leaving = outcomes.some(({ operation, acknowledged }) => operation.endsHeirs && acknowledged);
   if (leaving && heir?.operation.name === "regenerate-keep") {
     const look = typeof heir.reply?.cookie === "object" ? issued.get(heir.reply.cookie.token) : undefined;
     assert.equal(look?.isNew ?? true, true, "a regenerated session outlived its end");

@@ -1,7 +1,14 @@
 import { deepEqual, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import type { IndexedStore, ReplaceResult, SessionPage, SessionRecord, SessionStore, UpdateResult } from "../../src/stores/store.ts";
+import type {
+  IndexedStore,
+  ReplaceResult,
+  SessionPage,
+  SessionRecord,
+  SessionStore,
+  UpdateResult,
+} from "../../src/stores/store.ts";
 import { conformanceGroups, examine } from "../../src/testing/conformance.ts";
 import type { ManualClock } from "../../src/testing/index.ts";
 

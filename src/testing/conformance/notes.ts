@@ -3,7 +3,7 @@ import { systemClock } from "../../core/clock.ts";
 import { Events } from "../../core/events.ts";
 import { StoreAccess } from "../../core/store-access.ts";
 import { NOTE, type SessionStore, type StoredSession } from "../../stores/store.ts";
-import { heirsIn, tombstoneHandle } from "../../stores/tombstones.ts";
+import { decodeTombstone, encodeTombstone, tombstoneHandle } from "../../stores/tombstones.ts";
 import { type Bench, type Check, LONG_EXPIRED_MS, pruneAll } from "./check.ts";
 
 const ROUNDS = 10;
@@ -116,7 +116,7 @@ export const notes: readonly Check[] = [
         equal(results.filter((result) => result === "ok").length, 1);
         const left = await bench.first.load(tombstoneHandle(old));
         const winner = names[results.indexOf("ok")];
-        ok(left !== undefined && winner !== undefined && heirsIn(left).includes(winner));
+        ok(left !== undefined && winner !== undefined && decodeTombstone(left).heirs.includes(winner));
       }
     },
   },
@@ -134,12 +134,18 @@ function replaced(store: SessionStore, handle: string, newHandle: string, left: 
 
 /** As the engine leaves one: no two have one secret hash. */
 function tombstone(bench: Bench<SessionStore>, heir: string, of = "old"): StoredSession {
-  return { handle: tombstoneHandle(of), ...bench.record({ payload: heir, secretHash: `replaced by ${heir}` }) };
+  return {
+    handle: tombstoneHandle(of),
+    ...bench.record({
+      payload: encodeTombstone({ secretHash: "old", heirs: [heir] }),
+      secretHash: `replaced by ${heir}`,
+    }),
+  };
 }
 
 async function namesHeir({ first, second }: Bench<SessionStore>, heir: string): Promise<void> {
   for (const store of [first, second]) {
     const left = await store.load(tombstoneHandle("old"));
-    deepEqual(left === undefined ? undefined : heirsIn(left), [heir]);
+    deepEqual(left === undefined ? undefined : decodeTombstone(left), { secretHash: "old", heirs: [heir] });
   }
 }
