@@ -2,6 +2,7 @@ import {
   type Awaitable,
   type IndexedStore,
   isIndexed,
+  isTombstone,
   type ReplaceResult,
   type SessionPage,
   type SessionRecord,
@@ -10,7 +11,6 @@ import {
   type StoredSession,
   type UpdateResult,
 } from "../stores/store.ts";
-import { isTombstone } from "../stores/tombstones.ts";
 import type { KeyRing } from "../tokens/key-ring.ts";
 import { Sealer } from "../tokens/seal.ts";
 import { after } from "./awaitable.ts";

@@ -1,12 +1,12 @@
-import type {
-  Awaitable,
-  ReplaceResult,
-  SessionRecord,
-  SessionStore,
-  StoredSession,
-  UpdateResult,
+import {
+  type Awaitable,
+  leaveTombstone,
+  type ReplaceResult,
+  type SessionRecord,
+  type SessionStore,
+  type StoredSession,
+  type UpdateResult,
 } from "../stores/store.ts";
-import { leaveTombstone } from "../stores/tombstones.ts";
 import { after, isPromise, withDeadline } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import { SojournError } from "./errors.ts";

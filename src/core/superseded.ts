@@ -1,5 +1,10 @@
-import type { Awaitable, StoredSession } from "../stores/store.ts";
-import { decodeTombstone, encodeTombstone, tombstoneHandle } from "../stores/tombstones.ts";
+import {
+  type Awaitable,
+  decodeTombstone,
+  encodeTombstone,
+  type StoredSession,
+  tombstoneHandle,
+} from "../stores/store.ts";
 import { sameHash } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";

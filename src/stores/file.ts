@@ -8,16 +8,16 @@ import { nameOfHandle, nameOfUser, newName, type State, stateOf } from "./file/n
 import { Sessions } from "./file/sessions.ts";
 import { Turns } from "./file/turns.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
-import type {
-  IndexedStore,
-  ReplaceResult,
-  SessionPage,
-  SessionRecord,
-  StoreCapabilities,
-  StoredSession,
-  UpdateResult,
+import {
+  type IndexedStore,
+  leaveTombstone,
+  type ReplaceResult,
+  type SessionPage,
+  type SessionRecord,
+  type StoreCapabilities,
+  type StoredSession,
+  type UpdateResult,
 } from "./store.ts";
-import { leaveTombstone } from "./tombstones.ts";
 
 /** What {@link FileStore} can be told. */
 export interface FileStoreOptions {

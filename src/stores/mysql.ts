@@ -18,16 +18,16 @@ import { checkedName, checkedNumber } from "./sql/names.ts";
 import { givenPool, ownPool, type PoolSource } from "./sql/pools.ts";
 import { checkLengths, wholeMs } from "./sql/records.ts";
 import { writeIds } from "./sql/write-ids.ts";
-import type {
-  IndexedStore,
-  ReplaceResult,
-  SessionPage,
-  SessionRecord,
-  StoreCapabilities,
-  StoredSession,
-  UpdateResult,
+import {
+  type IndexedStore,
+  leaveTombstone,
+  type ReplaceResult,
+  type SessionPage,
+  type SessionRecord,
+  type StoreCapabilities,
+  type StoredSession,
+  type UpdateResult,
 } from "./store.ts";
-import { leaveTombstone } from "./tombstones.ts";
 
 export type { MysqlCallbackPool, MysqlConnection, MysqlPool, MysqlQuery } from "./mysql/client.ts";
 

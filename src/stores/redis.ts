@@ -134,12 +134,13 @@ export class RedisStore implements IndexedStore {
     });
   }
 
-  create(handle: string, record: SessionRecord): Promise<boolean> {
+  async create(handle: string, record: SessionRecord): Promise<boolean> {
+    const created = await this.#change(handle, (now) => this.#records.create(handle, record, now));
     if (isNote(handle)) {
       this.#onFirstNote?.();
       this.#onFirstNote = undefined;
     }
-    return this.#change(handle, (now) => this.#records.create(handle, record, now));
+    return created;
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Promise<UpdateResult> {

@@ -2,8 +2,14 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import { systemClock } from "../../core/clock.ts";
 import { Events } from "../../core/events.ts";
 import { StoreAccess } from "../../core/store-access.ts";
-import { NOTE, type SessionStore, type StoredSession } from "../../stores/store.ts";
-import { decodeTombstone, encodeTombstone, tombstoneHandle } from "../../stores/tombstones.ts";
+import {
+  decodeTombstone,
+  encodeTombstone,
+  NOTE,
+  type SessionStore,
+  type StoredSession,
+  tombstoneHandle,
+} from "../../stores/store.ts";
 import { type Bench, type Check, LONG_EXPIRED_MS, pruneAll } from "./check.ts";
 
 const ROUNDS = 10;
