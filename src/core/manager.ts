@@ -7,6 +7,8 @@ import {
   type StoreCapabilities,
   type StoredSession,
 } from "../stores/store.ts";
+import type { KeyRing } from "../tokens/key-ring.ts";
+import { OwnerHashes } from "../tokens/owner.ts";
 import { isHandle, sameHash, type TokenCodec, type TokenSource, type VerifiedToken } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
 import { type Clock, setImmediate } from "./clock.ts";
@@ -14,12 +16,13 @@ import { Committer, goneError } from "./committer.ts";
 import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import type { Opening, OpenOptions, SessionKeeper, TokenScope } from "./keeper.ts";
+import { Links } from "./links.ts";
 import { decodePayload } from "./record.ts";
 import { RunningRequests } from "./running.ts";
 import { stateOf } from "./session.ts";
 import { type SessionSnapshot, snapshotOf } from "./snapshot.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
-import { Superseded } from "./superseded.ts";
+import { type Replaced, Superseded } from "./superseded.ts";
 import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
 import { type Client, type OpenedSession, type StoredState, Visit, type VisitEnvironment } from "./visit.ts";
 
@@ -59,6 +62,8 @@ export interface ManagerOptions {
   tokens: TokenSource;
   events: Events;
   maxBytes: number;
+  /** Binds sessions to their users, so that no record opens for another one. */
+  ring?: KeyRing | undefined;
 }
 
 /** Expired records are swept about once a minute, at a random moment so that processes don't do it at once. */
@@ -75,25 +80,28 @@ export class SessionManager implements SessionKeeper {
   readonly events: Events;
   readonly #access: StoreAccess;
   readonly #limits: Timeouts;
+  readonly #owners: OwnerHashes | undefined;
   readonly #env: VisitEnvironment;
+  #links: Links | undefined = undefined;
   readonly #background = new Set<Promise<unknown>>();
   readonly running: RunningRequests | undefined;
   #cancelSweep: (() => void) | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
-  constructor({ store, clock, limits, deadlines, tokens, events, maxBytes }: ManagerOptions) {
+  constructor({ store, clock, limits, deadlines, tokens, events, maxBytes, ring }: ManagerOptions) {
     this.store = store;
     this.clock = clock;
     this.events = events;
     this.#limits = limits;
     this.#access = new StoreAccess(store, clock, deadlines, events);
+    this.#owners = ring === undefined ? undefined : new OwnerHashes(ring);
     this.#env = {
-      committer: new Committer({ access: this.#access, clock, limits, tokens, events, maxBytes }),
+      committer: new Committer({ access: this.#access, clock, limits, tokens, events, maxBytes, owners: this.#owners }),
       clock,
       limits,
       tokens,
       events,
-      superseded: new Superseded(),
+      superseded: new Superseded(this.#access, clock),
       endAll: (userId) => this.revokeAll(userId),
     };
     this.running = limits.idleMs === Number.POSITIVE_INFINITY ? undefined : new RunningRequests(clock, limits);
@@ -132,8 +140,10 @@ export class SessionManager implements SessionKeeper {
    * @param counts whether it counts as a use. Default: it does
    */
   open(token: VerifiedToken, via?: string, counts = true): Awaitable<OpenedSession | undefined> {
-    return after(this.#access.load(token.handle), (record) => {
-      if (record === undefined || !sameHash(record.secretHash, token.secretHash)) return undefined;
+    return after(this.#access.load(token.handle), (stored) => {
+      if (stored === undefined) return this.#noteIfReplaced(token);
+      const record = this.#proven(token, stored);
+      if (record === undefined) return undefined;
       const content = decodePayload(record.payload);
       if (content === undefined) {
         this.events.emit("damaged-record", { handle: token.handle });
@@ -179,32 +189,34 @@ export class SessionManager implements SessionKeeper {
     return from(0);
   }
 
-  wasReplaced(texts: readonly string[], { codec: own, former }: TokenScope): boolean {
+  wasReplaced(texts: readonly string[], { codec: own, former }: TokenScope): Replaced | false {
     const codec = former?.codec ?? own;
     const now = this.clock.now();
-    return texts.some((text) => {
-      const token = codec.verify(text);
-      return token !== undefined && this.#env.superseded.isRecent(token.handle, now);
-    });
+    for (const text of texts) {
+      const replaced = codec.verify(text)?.replaced;
+      if (replaced && now < replaced.until) return replaced;
+    }
+    return false;
   }
 
-  useOnce(id: string, until: number): Awaitable<boolean> {
-    const now = this.clock.now();
-    // No secret has this hash: the record opens nothing.
-    const used = {
-      payload: "",
-      version: 1,
-      secretHash: "used",
-      userId: null,
-      createdAt: now,
-      touchedAt: now,
-      expiresAt: until,
-    };
-    return this.#access.create(id, used);
+  links(): Links {
+    if (this.store.capabilities?.atomicUpdate === false) {
+      throw new TypeError(
+        "query() needs a store that can refuse to create what is there already, or a link would work twice: a store written for express-session can't. Use one of sojourn's, such as SqliteStore or RedisStore",
+      );
+    }
+    this.#links ??= new Links(this.#access, this.clock);
+    return this.#links;
   }
 
-  touch({ handle }: OpenedSession): Awaitable<SessionRecord> {
-    return after(this.#living(handle), (living) => {
+  /** Ends a user's sign-in links, if there are any. */
+  async endLinks(userId: string): Promise<void> {
+    await this.#links?.endAll(userId);
+  }
+
+  touch(opened: OpenedSession): Awaitable<SessionRecord> {
+    const { handle } = opened;
+    return after(this.#living(opened), (living) => {
       if (living === undefined) throw goneError();
       const { record, lifetime } = living;
       const now = Math.max(this.clock.now(), record.touchedAt);
@@ -216,8 +228,8 @@ export class SessionManager implements SessionKeeper {
     });
   }
 
-  isOpen({ handle }: OpenedSession): Awaitable<boolean> {
-    return after(this.#living(handle), (living) => living !== undefined);
+  isOpen(opened: OpenedSession): Awaitable<boolean> {
+    return after(this.#living(opened), (living) => living !== undefined);
   }
 
   /** A user's sessions, the newest use first. Give `current: req.session` to have it marked. */
@@ -248,7 +260,7 @@ export class SessionManager implements SessionKeeper {
     const userId = Object.hasOwn(options, "userId") ? requireUser(options.userId) : undefined;
     if (typeof handle !== "string" || !isHandle(handle)) return false;
     if (userId !== undefined && (await this.#access.load(handle))?.userId !== userId) return false;
-    const ended = await this.#env.superseded.end(this.#access, handle);
+    const ended = await this.#env.superseded.end(handle);
     if (ended) this.events.emit("revoke", { handle, ...(userId !== undefined && { userId }), count: 1 });
     return ended;
   }
@@ -261,6 +273,7 @@ export class SessionManager implements SessionKeeper {
       throw new TypeError("revokeAll(userId, { except }): except must be a session or a handle");
     }
     const query = { userId: requireUser(userId), ...(kept !== undefined && { except: kept }) };
+    await this.endLinks(query.userId);
     const count = await this.#access.commit("deleteAll", () => store.deleteAll(query));
     if (count > 0) this.events.emit("revoke", { ...query, count });
     return count;
@@ -312,6 +325,39 @@ export class SessionManager implements SessionKeeper {
     return this.#closing;
   }
 
+  /**
+   * The record, if the token's secret is its session's, made for the user whom it names. What follows for the token is remembered, so that a
+   * visitor's next request needs no MAC. The hash is the newest key's, which the next change writes.
+   */
+  #proven(token: VerifiedToken, record: SessionRecord): SessionRecord | undefined {
+    const { userId, createdAt, secretHash } = record;
+    if (userId === null || this.#owners === undefined) {
+      return sameHash(secretHash, token.secretHash) ? record : undefined;
+    }
+    if (token.owner?.userId !== userId || token.owner.createdAt !== createdAt) {
+      token.owner = { userId, createdAt, hashes: this.#owners.all(token.secretHash, { userId, createdAt }) };
+    }
+    const { hashes } = token.owner;
+    let isProven = false;
+    for (const one of hashes) if (sameHash(secretHash, one)) isProven = true;
+    const [newest] = hashes;
+    if (!isProven || newest === undefined) {
+      // The token is of a session of this handle, so the record was changed by somebody else.
+      this.events.emit("damaged-record", { handle: token.handle });
+      return undefined;
+    }
+    return { ...record, secretHash: newest };
+  }
+
+  /** Asked once for each token: whether its session is gone because another one took its place. */
+  #noteIfReplaced(token: VerifiedToken): Awaitable<undefined> {
+    if (token.replaced !== undefined) return undefined;
+    return after(this.#env.superseded.find(token), (replaced) => {
+      token.replaced = replaced ?? false;
+      return undefined;
+    });
+  }
+
   /** Writes the last use down when that is due; nobody waits for it. */
   #touched(token: VerifiedToken, record: SessionRecord, lifetime: Lifetime, now: number): SessionRecord {
     if (!touchIsDue(record.touchedAt, now, this.#limits)) {
@@ -334,9 +380,12 @@ export class SessionManager implements SessionKeeper {
   }
 
   /** A session as it is stored now, unless it has ended. */
-  #living(handle: string): Awaitable<{ record: SessionRecord; lifetime: Lifetime } | undefined> {
+  #living({
+    handle,
+    record: { userId },
+  }: OpenedSession): Awaitable<{ record: SessionRecord; lifetime: Lifetime } | undefined> {
     return after(this.#access.load(handle), (record) => {
-      const facts = record === undefined ? undefined : decodePayload(record.payload)?.facts;
+      const facts = record?.userId === userId ? decodePayload(record.payload)?.facts : undefined;
       if (record === undefined || facts === undefined) return undefined;
       const { createdAt, touchedAt, expiresAt } = record;
       const lifetime = { ...facts, createdAt };

@@ -1,4 +1,12 @@
-import type { Awaitable, ReplaceResult, SessionRecord, SessionStore, UpdateResult } from "../stores/store.ts";
+import {
+  type Awaitable,
+  leaveTombstone,
+  type ReplaceResult,
+  type SessionRecord,
+  type SessionStore,
+  type StoredSession,
+  type UpdateResult,
+} from "../stores/store.ts";
 import { after, isPromise, withDeadline } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import { SojournError } from "./errors.ts";
@@ -64,6 +72,11 @@ export class StoreAccess {
     return this.#begin("create", handle, () => this.store.create(handle, record));
   }
 
+  /** Stores a note, which is never taken back: whether it was there before counts. */
+  note(handle: string, record: SessionRecord): Awaitable<boolean> {
+    return this.commit("create", () => this.store.create(handle, record));
+  }
+
   update(
     handle: string,
     record: SessionRecord,
@@ -78,27 +91,31 @@ export class StoreAccess {
     return new TimeLimit(this.#clock, this.isSynchronous ? Number.POSITIVE_INFINITY : this.#deadlines.commitMs, began);
   }
 
-  /** Ends a session of a known version, and stores another in its place. */
+  /** Ends a session of a known version, and stores another in its place. The tombstone is there by then. */
   replace(
     handle: string,
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone?: StoredSession,
   ): Awaitable<Exclude<ReplaceResult, "unsupported">> {
     const { store } = this;
     const replaced = this.#begin(
       "replace",
       newHandle,
-      () => store.replace?.(handle, expectedVersion, newHandle, record) ?? "unsupported",
+      () => store.replace?.(handle, expectedVersion, newHandle, record, tombstone) ?? "unsupported",
     );
     return after(replaced, (result) =>
-      result === "unsupported" ? this.#replaceInSteps(handle, expectedVersion, newHandle, record) : result,
+      result === "unsupported" ? this.#replaceInSteps(handle, expectedVersion, newHandle, record, tombstone) : result,
     );
   }
 
-  /** Ends a session of a known version. */
-  end(handle: string, expectedVersion: number): Awaitable<UpdateResult> {
-    return this.update(handle, tombstone(expectedVersion), expectedVersion);
+  /** Ends a session of a known version. The tombstone takes its place. */
+  end(handle: string, expectedVersion: number, { handle: note, ...record }: StoredSession): Awaitable<UpdateResult> {
+    return after(this.replace(handle, expectedVersion, note, record), (result) =>
+      // An earlier try has left one.
+      result === "taken" ? this.update(handle, ended(expectedVersion), expectedVersion) : result,
+    );
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean> {
@@ -190,10 +207,14 @@ export class StoreAccess {
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone: StoredSession | undefined,
   ): Awaitable<UpdateResult | "taken"> {
     return after(this.create(newHandle, record), (created) => {
       if (!created) return "taken";
-      const end = () => this.store.update(handle, tombstone(expectedVersion), expectedVersion);
+      const end = () =>
+        after(tombstone === undefined ? undefined : leaveTombstone(this.store, tombstone), () =>
+          this.store.update(handle, ended(expectedVersion), expectedVersion),
+        );
       return after(this.#begin("update", newHandle, end), (result) =>
         result === "ok" ? result : after(this.delete(newHandle), () => result),
       );
@@ -240,6 +261,6 @@ export class StoreAccess {
 }
 
 /** The update that ends a session of a known version. */
-function tombstone(version: number): SessionRecord {
+function ended(version: number): SessionRecord {
   return { payload: "", version: version + 1, secretHash: "", userId: null, createdAt: 0, touchedAt: 0, expiresAt: 0 };
 }

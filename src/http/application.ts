@@ -105,6 +105,7 @@ export function openApplication(options: SessionOptions): Application {
       })
     : new SessionManager({
         ...common,
+        ring,
         store: options.encrypt === true ? encrypted(store, keysToSeal(ring, "encrypt")) : store,
       });
   const { onError } = options;
@@ -113,11 +114,6 @@ export function openApplication(options: SessionOptions): Application {
   }
   const env = { manager, store: given, onStoreError, onError, accept: acceptOf(options.accept ?? []) };
   const { link } = transports;
-  if (link !== undefined && isClientSide(store) && sealing?.revocations === undefined) {
-    throw new TypeError(
-      "query() needs a store that remembers which links were used: new SealedStore({ revocations: store })",
-    );
-  }
   const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), manager);
   return { manager, transports, events, env, urlTokens };
 }

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { after } from "../core/awaitable.ts";
+import type { Clock } from "../core/clock.ts";
 import type { SessionKeeper } from "../core/keeper.ts";
+import type { Links } from "../core/links.ts";
 import type { LiveSession } from "../core/session.ts";
 import type { Awaitable } from "../stores/store.ts";
 import type { KeyRing } from "../tokens/key-ring.ts";
@@ -18,14 +20,16 @@ type Addressed = IncomingMessage & { originalUrl?: string; query?: unknown };
 export class UrlTokens {
   readonly #name: string;
   readonly #bind: LinkSettings["bind"];
-  readonly #keeper: SessionKeeper;
+  readonly #clock: Clock;
+  readonly #links: Links;
   readonly #sealer: Sealer;
   readonly #ids = new TokenSource();
 
   constructor({ parameter: name, bind }: LinkSettings, ring: KeyRing, keeper: SessionKeeper) {
     this.#name = name;
     this.#bind = bind;
-    this.#keeper = keeper;
+    this.#clock = keeper.clock;
+    this.#links = keeper.links();
     this.#sealer = new Sealer(ring, { purpose: "url", name });
   }
 
@@ -42,7 +46,7 @@ export class UrlTokens {
         "urlToken(userId, { for }) needs query({ bind }), which says what of the client the link is bound to",
       );
     }
-    const parts = [this.#ids.handle(), userId, this.#keeper.clock.now() + ms];
+    const parts = [this.#ids.handle(), userId, this.#clock.now() + ms, this.#links.madeAt(userId)];
     return this.#sealer.seal(Buffer.from(JSON.stringify(parts), "utf8"), this.#bindings(client));
   }
 
@@ -78,10 +82,10 @@ export class UrlTokens {
     const body = this.#sealer.open(text, this.#bindings(req))?.body;
     if (body === undefined) return undefined;
     // Ours: nobody else can seal for this purpose.
-    const [id, userId, expiresAt]: unknown[] = JSON.parse(body.toString("utf8"));
-    if (typeof id !== "string" || typeof userId !== "string" || typeof expiresAt !== "number") return undefined;
-    if (this.#keeper.clock.now() >= expiresAt) return undefined;
-    return after(this.#keeper.useOnce(id, expiresAt), (isFirst) => (isFirst ? userId : undefined));
+    const [id, userId, expiresAt, madeAt]: unknown[] = JSON.parse(body.toString("utf8"));
+    if (typeof id !== "string" || typeof userId !== "string") return undefined;
+    if (typeof expiresAt !== "number" || typeof madeAt !== "number" || this.#clock.now() >= expiresAt) return undefined;
+    return after(this.#links.use({ id, userId, madeAt, expiresAt }), (isFirst) => (isFirst ? userId : undefined));
   }
 }
 

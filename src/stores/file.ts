@@ -8,14 +8,15 @@ import { nameOfHandle, nameOfUser, newName, type State, stateOf } from "./file/n
 import { Sessions } from "./file/sessions.ts";
 import { Turns } from "./file/turns.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
-import type {
-  IndexedStore,
-  ReplaceResult,
-  SessionPage,
-  SessionRecord,
-  StoreCapabilities,
-  StoredSession,
-  UpdateResult,
+import {
+  type IndexedStore,
+  leaveTombstone,
+  type ReplaceResult,
+  type SessionPage,
+  type SessionRecord,
+  type StoreCapabilities,
+  type StoredSession,
+  type UpdateResult,
 } from "./store.ts";
 
 /** What {@link FileStore} can be told. */
@@ -160,7 +161,15 @@ export class FileStore implements IndexedStore {
     return this.#run(() => this.#endAny(nameOfHandle(handle)));
   }
 
-  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Promise<ReplaceResult> {
+  async replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): Promise<ReplaceResult> {
+    // Before, because no `rename` moves two things at once.
+    if (tombstone !== undefined) await leaveTombstone(this, tombstone);
     return this.#run(async () => {
       const name = nameOfHandle(handle);
       const heir = nameOfHandle(newHandle);

@@ -18,13 +18,15 @@ import { checkedName, checkedNumber } from "./sql/names.ts";
 import { givenPool, ownPool, type PoolSource } from "./sql/pools.ts";
 import { checkLengths, wholeMs } from "./sql/records.ts";
 import { writeIds } from "./sql/write-ids.ts";
-import type {
-  IndexedStore,
-  ReplaceResult,
-  SessionPage,
-  SessionRecord,
-  StoreCapabilities,
-  UpdateResult,
+import {
+  type IndexedStore,
+  leaveTombstone,
+  type ReplaceResult,
+  type SessionPage,
+  type SessionRecord,
+  type StoreCapabilities,
+  type StoredSession,
+  type UpdateResult,
 } from "./store.ts";
 
 export type { MysqlCallbackPool, MysqlConnection, MysqlPool, MysqlQuery } from "./mysql/client.ts";
@@ -175,7 +177,10 @@ export class MysqlStore implements IndexedStore {
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone?: StoredSession,
   ): Promise<ReplaceResult> {
+    // A statement of its own, because one can't change two rows in two ways, and a transaction would take four.
+    if (tombstone !== undefined) await leaveTombstone(this, tombstone);
     const now = this.#now();
     const key = bytesOf(handle);
     const { key: newKey, values } = newRow(newHandle, record);
@@ -226,7 +231,7 @@ export class MysqlStore implements IndexedStore {
     const { userId } = query;
     const [row] = await this.#rows(
       userId === undefined
-        ? this.#statements.countAll([this.#now()])
+        ? this.#statements.countAll([this.#now(), this.#now()])
         : this.#statements.countUser([bytesOf(userId), this.#now()]),
     );
     return Number(row?.[0]);

@@ -17,6 +17,7 @@ import type {
   SessionPage,
   SessionRecord,
   StoreCapabilities,
+  StoredSession,
   UpdateResult,
 } from "./store.ts";
 
@@ -152,9 +153,13 @@ export class PostgresStore implements IndexedStore {
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone?: StoredSession,
   ): Promise<ReplaceResult> {
-    const which = [storable(handle), expectedVersion, this.#now()];
-    const query = this.#statements.replace([...which, ...newRow(newHandle, record)]);
+    const values = [storable(handle), expectedVersion, this.#now(), ...newRow(newHandle, record)];
+    const query =
+      tombstone === undefined
+        ? this.#statements.replace(values)
+        : this.#statements.replaceAndNote([...values, ...newRow(tombstone.handle, tombstone)]);
     return this.#connections.run<ReplaceResult>(async (client) => {
       const look = async () => {
         const { rows } = await client.query(query);

@@ -14,13 +14,15 @@ import { type ClientPackage, loadPackage } from "./redis/packages.ts";
 import { Records } from "./redis/records.ts";
 import { ReplicatedWrites, type WaitOptions } from "./redis/replicated-writes.ts";
 import { trackable } from "./redis/tracking.ts";
-import type {
-  IndexedStore,
-  ReplaceResult,
-  SessionPage,
-  SessionRecord,
-  StoreCapabilities,
-  UpdateResult,
+import {
+  type IndexedStore,
+  isNote,
+  type ReplaceResult,
+  type SessionPage,
+  type SessionRecord,
+  type StoreCapabilities,
+  type StoredSession,
+  type UpdateResult,
 } from "./store.ts";
 
 export type { CacheOptions } from "./redis/cache.ts";
@@ -92,6 +94,7 @@ export class RedisStore implements IndexedStore {
   readonly #cache: Cache | undefined;
   /** What we made, and end. */
   readonly #own: { close(): Promise<void> }[] = [];
+  #onFirstNote: (() => void) | undefined;
   #underWay = 0;
   #onDrained: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -110,7 +113,8 @@ export class RedisStore implements IndexedStore {
     };
     const reads = handedOver ?? another();
     const writes = wait === undefined ? reads : new ReplicatedWrites(another(), wait, clock);
-    const onFirstAnswer = () => void warnOfEviction(reads, keys.newest(0));
+    const onFirstAnswer = () => void warnOfEviction(reads, keys.newest(0), "sessions");
+    this.#onFirstNote = () => void warnOfEviction(reads, keys.newest(0), "notes");
     const commands = new Commands({ reads, writes, clock, onFirstAnswer });
     this.#clock = clock;
     this.#records = new Records(commands, keys, reads);
@@ -130,8 +134,13 @@ export class RedisStore implements IndexedStore {
     });
   }
 
-  create(handle: string, record: SessionRecord): Promise<boolean> {
-    return this.#change(handle, (now) => this.#records.create(handle, record, now));
+  async create(handle: string, record: SessionRecord): Promise<boolean> {
+    const created = await this.#change(handle, (now) => this.#records.create(handle, record, now));
+    if (isNote(handle)) {
+      this.#onFirstNote?.();
+      this.#onFirstNote = undefined;
+    }
+    return created;
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Promise<UpdateResult> {
@@ -147,9 +156,15 @@ export class RedisStore implements IndexedStore {
   }
 
   /** Not on a Cluster, where the two sessions and the user's index lie on different nodes. */
-  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Promise<ReplaceResult> {
+  replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): Promise<ReplaceResult> {
     return this.#change(newHandle, () =>
-      this.#change(handle, (now) => this.#records.replace(handle, expectedVersion, newHandle, record, now)),
+      this.#change(handle, (now) => this.#records.replace(handle, expectedVersion, newHandle, record, tombstone, now)),
     );
   }
 

@@ -23,6 +23,7 @@ import type {
   SessionPage,
   SessionRecord,
   StoreCapabilities,
+  StoredSession,
   UpdateResult,
 } from "./store.ts";
 
@@ -149,12 +150,18 @@ export class SqliteStore implements IndexedStore {
     return this.#write(() => this.#records.delete(handle, this.#clock.now()), DELETE);
   }
 
-  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Promise<ReplaceResult> {
-    const pages = 5 + overflowOf(record);
-    return this.#write(() => this.#records.replace(handle, expectedVersion, newHandle, record, this.#clock.now()), {
-      pages,
-      frees: false,
-    });
+  replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): Promise<ReplaceResult> {
+    const pages = (tombstone === undefined ? 5 : 8) + overflowOf(record);
+    return this.#write(
+      () => this.#records.replace(handle, expectedVersion, newHandle, record, tombstone, this.#clock.now()),
+      { pages, frees: false },
+    );
   }
 
   /**

@@ -183,7 +183,7 @@ export class Sessions {
     return await removeFolder(this.#folder(name));
   }
 
-  /** Every session's name, a shard at a time. */
+  /** Every session's name, a shard at a time. Notes are in shards of their own. */
   async *shards(): AsyncGenerator<string[]> {
     for (const shard of (await namesIn(this.#sessions)) ?? []) {
       if (/^[0-9a-f]{3}$/.test(shard)) {
