@@ -31,7 +31,6 @@ export class Exchange implements HoldHooks {
   #savedText: string | undefined = undefined;
   /** What the commit before the headers wrote down. */
   #settled: { id: unknown; text: string | undefined } | undefined = undefined;
-  #isDestroyed = false;
   #life: Life | undefined = undefined;
   #setCookie: string | undefined = undefined;
   /** A commit threw: the error handler's answer says and writes nothing of the session. */
@@ -54,7 +53,7 @@ export class Exchange implements HoldHooks {
   begin(): void {
     const req = this.#req;
     enter(req, this.#env);
-    const ids = presentedIds(req, this.#env.name, this.#secrets, !this.#env.isVersion2);
+    const ids = presentedIds(req, this.#env.name, this.#secrets);
     this.#present(ids[0]);
     // Sockets and jobs come with half a response, or none: their sessions are saved by save().
     if (isResponse(this.#res)) {
@@ -186,7 +185,6 @@ export class Exchange implements HoldHooks {
 
   #end(method: Session["destroy"], session: Session, done: Done): void {
     const undo = this.#env.lives.end(session.id);
-    this.#isDestroyed = true;
     method.call(session, (error) => {
       if (error) undo();
       done(error);
@@ -286,8 +284,7 @@ export class Exchange implements HoldHooks {
   #cookieFor(session: Session | undefined): string | undefined {
     const { name, proxy, rolling, saveUninitialized } = this.#env;
     const id = this.#req.sessionID;
-    if (session === undefined) return this.#cookieThatClears();
-    if (typeof id !== "string") return undefined;
+    if (session === undefined || typeof id !== "string") return undefined;
     const isModified = () => this.#isModified(session, dataText(session));
     const isDue =
       this.#presented === id
@@ -301,20 +298,6 @@ export class Exchange implements HoldHooks {
       setImmediate(this.#next, error);
       return undefined;
     }
-  }
-
-  #cookieThatClears(): string | undefined {
-    const { isVersion2, unsetDestroys, name, cookieOptions } = this.#env;
-    const isEnded = this.#isDestroyed || unsetDestroys;
-    if (!isVersion2 || !isEnded || this.#presented === undefined) return undefined;
-    const options = { path: "/", httpOnly: true, ...cookieOptions(this.#req) };
-    const isSecure = isSecureRequest(this.#req, this.#env.proxy);
-    return serializeCookie(name, "", {
-      ...options,
-      expires: new Date(0),
-      secure: options.secure === "auto" ? isSecure : options.secure,
-      sameSite: options.sameSite === "auto" ? (isSecure ? "none" : "lax") : options.sameSite,
-    });
   }
 }
 
