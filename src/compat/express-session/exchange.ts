@@ -4,7 +4,7 @@ import { SojournError } from "../../core/errors.ts";
 import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
 import { isResponse } from "../../http/is-response.ts";
 import { type SignatureKey, signValue } from "../../tokens/signature.ts";
-import { type Done, once, promised } from "../callbacks.ts";
+import { type Done, defer, once, promised } from "../callbacks.ts";
 import { type Environment, enter } from "./environment.ts";
 import type { Life } from "./lives.ts";
 import { isSecureRequest, presentedIds, type SessionRequest } from "./request.ts";
@@ -33,6 +33,8 @@ export class Exchange implements HoldHooks {
   #settled: { id: unknown; text: string | undefined } | undefined = undefined;
   #life: Life | undefined = undefined;
   #setCookie: string | undefined = undefined;
+  /** Errors to pass on once the headers have left; `undefined` when nothing holds them. */
+  #errors: unknown[] | undefined = undefined;
   /** A commit threw: the error handler's answer says and writes nothing of the session. */
   #isBroken = false;
 
@@ -71,12 +73,16 @@ export class Exchange implements HoldHooks {
   beforeHeaders(): void | Promise<void> {
     if (this.#isBroken || !this.#isOpen) return undefined;
     const session = this.#req.session || undefined;
+    this.#errors = [];
     session?.touch();
     this.#setCookie = this.#cookieFor(session);
     return this.#commit(session);
   }
 
   writeHeaders(): void {
+    const errors = this.#errors ?? [];
+    this.#errors = undefined;
+    for (const error of errors) this.#report(error);
     if (this.#setCookie === undefined) return;
     const others = [this.#res.getHeader("Set-Cookie") ?? []].flat().map(String);
     this.#res.setHeader("Set-Cookie", [...others, this.#setCookie]);
@@ -90,6 +96,7 @@ export class Exchange implements HoldHooks {
   failed(error: unknown): void {
     this.#isBroken = true;
     this.#setCookie = undefined;
+    this.#errors = undefined;
     this.#next(error);
   }
 
@@ -254,13 +261,19 @@ export class Exchange implements HoldHooks {
     );
   }
 
+  /** Passes an error on as express-session does: the response leaves first, so that nobody answers a second time. */
+  #report(error: unknown): void {
+    if (this.#errors === undefined) defer(this.#next, error);
+    else this.#errors.push(error);
+  }
+
   /** As express-session does it: what the store refuses the error handler is told, and the response goes its way. */
   #ask(call: (done: Done) => unknown): void | Promise<void> {
     let isDone = false;
     let resolve: (() => void) | undefined;
     call(
       once((error) => {
-        if (error && !isGone(error)) setImmediate(this.#next, error);
+        if (error && !isGone(error)) this.#report(error);
         isDone = true;
         resolve?.();
       }),
@@ -295,7 +308,7 @@ export class Exchange implements HoldHooks {
     try {
       return serializeCookie(name, `s:${signValue(id, secret ?? "")}`, session.cookie.data ?? {});
     } catch (error) {
-      setImmediate(this.#next, error);
+      this.#report(error);
       return undefined;
     }
   }
