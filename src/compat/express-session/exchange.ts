@@ -5,6 +5,7 @@ import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
 import { isResponse } from "../../http/is-response.ts";
 import { type SignatureKey, signValue } from "../../tokens/signature.ts";
 import { type Done, defer, once, promised } from "../callbacks.ts";
+import { beforeHeadOf } from "../half-response.ts";
 import { type Environment, enter } from "./environment.ts";
 import type { Life } from "./lives.ts";
 import { isSecureRequest, presentedIds, type SessionRequest } from "./request.ts";
@@ -58,9 +59,12 @@ export class Exchange implements HoldHooks {
     const ids = presentedIds(req, this.#env.name, this.#secrets);
     this.#present(ids[0]);
     // Sockets and jobs come with half a response, or none: their sessions are saved by save().
-    if (isResponse(this.#res)) {
+    const res: Partial<ServerResponse> = this.#res;
+    if (isResponse(res)) {
       holdResponse(this.#res, this);
-      this.#res.on("error", ignoreSecondEnd);
+      res.on?.("error", ignoreSecondEnd);
+    } else {
+      beforeHeadOf(res, () => this.#sendCookie());
     }
     if (ids.length > 0) {
       this.#load(ids);
@@ -72,11 +76,8 @@ export class Exchange implements HoldHooks {
 
   beforeHeaders(): void | Promise<void> {
     if (this.#isBroken || !this.#isOpen) return undefined;
-    const session = this.#req.session || undefined;
     this.#errors = [];
-    session?.touch();
-    this.#setCookie = this.#cookieFor(session);
-    return this.#commit(session);
+    return this.#commit(this.#chooseCookie());
   }
 
   writeHeaders(): void {
@@ -98,6 +99,21 @@ export class Exchange implements HoldHooks {
     this.#setCookie = undefined;
     this.#errors = undefined;
     this.#next(error);
+  }
+
+  /** What is sent is what the session is now: later changes come too late. */
+  #chooseCookie(): Session | undefined {
+    const session = this.#req.session || undefined;
+    session?.touch();
+    this.#setCookie = this.#cookieFor(session);
+    return session;
+  }
+
+  /** Half a response is not waited for: as with express-session it takes the cookie, and `save()` alone stores the session. */
+  #sendCookie(): void {
+    if (!this.#isOpen) return;
+    this.#chooseCookie();
+    this.writeHeaders();
   }
 
   /** Of several cookies with good signatures the first counts whose session is there. */
@@ -320,9 +336,13 @@ function dataText(session: unknown): string {
   return JSON.stringify(data);
 }
 
-/** Node brings the process down for it; with express-session a second `end` has always been without effect. */
-function ignoreSecondEnd(error: Error & { code?: string }): void {
-  if (error.code !== "ERR_STREAM_WRITE_AFTER_END") throw error;
+/**
+ * With express-session a second `end` has always been without effect. Any other error is the application's: where it does not listen, the
+ * error is thrown, as it is when nobody listens.
+ */
+function ignoreSecondEnd(this: ServerResponse, error: Error & { code?: string }): void {
+  if (error.code === "ERR_STREAM_WRITE_AFTER_END") return;
+  if (this.listeners("error").every((listener) => listener === ignoreSecondEnd)) throw error;
 }
 
 function isNotFound(error: unknown): boolean {
