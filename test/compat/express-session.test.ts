@@ -109,6 +109,19 @@ describe("options that can't work", () => {
     assert.equal((await parsed.get("/")).text, "1");
   });
 
+  for (const value of [{ user: "ada" }, [], "ada", 5]) {
+    test(`req.session = ${JSON.stringify(value)} is an error that says what to do, and nothing is stored`, async (t) => {
+      const store = new MemoryStore();
+      const { get } = await site(t, { store }, (req, res) => {
+        Object.assign(req, { session: value });
+        res.end("replaced");
+      });
+      const { status, text, setCookies } = await get("/");
+      assert.deepEqual([status, setCookies, Object.keys(store.sessions)], [500, [], []]);
+      assert.match(text, /^req\.session was replaced.*regenerate\(\)/);
+    });
+  }
+
   test("an attribute that can't be sent is the error handler's; the session is saved", async (t) => {
     const errors: unknown[] = [];
     const store = new MemoryStore();

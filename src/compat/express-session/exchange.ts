@@ -104,6 +104,7 @@ export class Exchange implements HoldHooks {
   /** What is sent is what the session is now: later changes come too late. */
   #chooseCookie(): Session | undefined {
     const session = this.#req.session || undefined;
+    if (session !== undefined && typeof session.touch !== "function") throw notASession();
     session?.touch();
     this.#setCookie = this.#cookieFor(session);
     return session;
@@ -343,6 +344,12 @@ function dataText(session: unknown): string {
 function ignoreSecondEnd(this: ServerResponse, error: Error & { code?: string }): void {
   if (error.code === "ERR_STREAM_WRITE_AFTER_END") return;
   if (this.listeners("error").every((listener) => listener === ignoreSecondEnd)) throw error;
+}
+
+function notASession(): TypeError {
+  return new TypeError(
+    "req.session was replaced by an object that is no session: set properties of req.session, or end it with req.session.regenerate() or destroy()",
+  );
 }
 
 function isNotFound(error: unknown): boolean {
