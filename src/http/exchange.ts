@@ -9,7 +9,7 @@ import type { Awaitable } from "../stores/store.ts";
 import { forbidCaching, forbidSharedCaching, isPublic } from "./cache-control.ts";
 import type { Channel } from "./channel.ts";
 import { deviceOf } from "./device.ts";
-import { answerFailure, type ErrorHandler, errorHandlerOf } from "./failed-answer.ts";
+import { answerFailure, type ErrorHandler, routerOf, tellErrorHandler } from "./failed-answer.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
 import { isResponse } from "./is-response.ts";
 import { type Accept, clearLegacy, type LegacySession, takeOver } from "./legacy.ts";
@@ -38,8 +38,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   readonly #next: Next;
-  /** Where an error goes after `next` was called. */
-  readonly #errorHandler: ((error: unknown) => void) | undefined;
+  readonly #router: unknown;
   /** All the ways that this application has, never none. */
   readonly #channels: readonly Channel[];
   /** Those by which the client sent something. */
@@ -76,7 +75,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     this.#req = req;
     this.#res = res;
     this.#next = next;
-    this.#errorHandler = errorHandlerOf(req, next);
+    this.#router = routerOf(req);
     this.#channels = channels;
     this.#carriers = channels.length === 1 ? channels : channels.filter((channel) => channel.read(req).length > 0);
     this.#channel = this.#carriers[0] ?? answering;
@@ -228,8 +227,9 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     if (!this.#res.headersSent) this.#visit?.takeBack();
     const { onError } = this.#env;
     if (onError !== undefined) onError(error, this.#req, this.#res);
-    else if (this.#errorHandler !== undefined) this.#errorHandler(error);
-    else answerFailure(error, this.#res);
+    else if (!tellErrorHandler(error, { req: this.#req, next: this.#next, router: this.#router })) {
+      answerFailure(error, this.#res);
+    }
   }
 
   /** What to tell the client of its token. A response that could not save says nothing, except that a logout was asked for. */
