@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import cookieSession from "../../src/compat/cookie-session.ts";
 import { session as sojourn } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
+import { faulty } from "../../src/testing/faulty-store.ts";
 import { asynchronous } from "../races/asynchronous.ts";
 import { type Any, load } from "./world.ts";
 
@@ -110,6 +111,35 @@ describe("a stream that gets its status by writeHead", () => {
         assert.equal(name, "ada");
       });
     }
+  }
+
+  for (const [how, end] of Object.entries(ends)) {
+    test(`${how}: a commit that fails is answered with an error, by the drop-in and by sojourn`, async () => {
+      const { store, fail } = faulty(new MemoryStore(), { synchronousLoad: false });
+      fail("create", { kind: "error" });
+      const failing = {
+        // What JSON can't hold fails before anything has left.
+        "the drop-in": libraries.ours({ secret: "keyboard cat", resave: false, saveUninitialized: false }),
+        sojourn: sojourn({ store }),
+      };
+      for (const [name, middleware] of Object.entries(failing)) {
+        const req = virtualRequest();
+        const res = virtualResponse();
+        const errors: unknown[] = [];
+        middleware(req, res, (error: unknown) => {
+          if (error) {
+            errors.push(error);
+            res.statusCode = 500;
+            return res.end("failed");
+          }
+          req.session.user = name === "sojourn" ? "ada" : 1n;
+          end(res);
+        });
+        const [text, status, cookies] = await received(res);
+        assert.deepEqual([Number(status) >= 500, cookies], [true, []], name);
+        assert.notEqual(text, "text", name);
+      }
+    });
   }
 
   test("the cookie-session drop-in sends its cookies", async () => {
