@@ -1,10 +1,6 @@
 /** A Node-style callback of an application or a store. */
 export type Done<T = void> = (error?: unknown, value?: T) => unknown;
 
-// Captured when the module loads, as express-session does: tests replace the global ones with fakes that never fire.
-export const defer = setImmediate;
-export const enqueue = queueMicrotask;
-
 /**
  * A callback that takes the first answer only. Some stores call back within a `try` of their own, and again with the error when
  * the callback throws: that error is the application's, so the second time it is thrown where only the process can catch it.
@@ -17,7 +13,7 @@ export function once<T>(callback: Done<T>): Done<T> {
       const again = thrown;
       thrown = undefined;
       if (again !== undefined && again.error === error) {
-        enqueue(() => {
+        queueMicrotask(() => {
           throw error;
         });
       }

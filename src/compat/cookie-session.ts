@@ -7,7 +7,6 @@ import { keygripSigner, type SignatureKey, type Signer } from "../tokens/signatu
 import { type CookieSettings, Jar, UnsendableCookie } from "./cookie-session/jar.ts";
 import { Sealing } from "./cookie-session/sealing.ts";
 import { CookieSession, deserialize, type Holder, serialize } from "./cookie-session/session.ts";
-import { beforeHeadOf } from "./half-response.ts";
 
 /** Sojourn's drop-in for cookie-session: the same options and cookies. `docs/MIGRATING.md` names what differs, and why. */
 
@@ -91,11 +90,6 @@ function cookieSession(
       set: (value: unknown) => exchange.replace(value),
     });
     if (isResponse(res)) holdResponse(res, exchange);
-    else
-      beforeHeadOf(res, () => {
-        exchange.beforeHeaders();
-        exchange.writeHeaders();
-      });
     next();
   };
 }

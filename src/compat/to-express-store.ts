@@ -3,7 +3,6 @@ import { type Duration, FOREVER, parseDuration } from "../core/timeouts.ts";
 import { type IndexedStore, isIndexed, type SessionRecord, type SessionStore } from "../stores/store.ts";
 import { handleOf } from "../tokens/signature.ts";
 import { hashSecret } from "../tokens/token.ts";
-import { defer } from "./callbacks.ts";
 import type { Session } from "./express-session/session.ts";
 import type { SessionData } from "./express-session/session-data.ts";
 import { Store } from "./express-session/store.ts";
@@ -172,7 +171,7 @@ function dataIn(record: SessionRecord): SessionData | undefined {
 /** Calls back with what some work comes to. What the callback throws is the application's, and nobody's here. */
 function answer<T>(work: () => Promise<T>, callback: ((error: unknown, value?: T) => void) | undefined): void {
   work().then(
-    (value) => defer(() => callback?.(null, value)),
-    (error: unknown) => defer(() => callback?.(error)),
+    (value) => setImmediate(() => callback?.(null, value)),
+    (error: unknown) => setImmediate(() => callback?.(error)),
   );
 }

@@ -8,26 +8,18 @@ let isReported = false;
  * methods causes one warning in a process: it takes no cookie, and nothing saves its session at the end.
  */
 export function isResponse(res: Partial<ServerResponse> | null | undefined): boolean {
-  const isHalf = typeof res?.end === "function" || typeof res?.writeHead === "function";
-  if (canCarryCookie(res)) {
-    // Other makers' streams too: `writable` is older than Node's own classes.
-    return typeof res.end === "function" && (typeof res.statusCode === "number" || typeof res.writable === "boolean");
-  }
-  if (isHalf && !isReported) {
+  const missing = METHODS.filter((name) => typeof res?.[name] !== "function");
+  // Other makers' streams too: `writable` is older than Node's own classes.
+  if (missing.length === 0) return typeof res?.statusCode === "number" || typeof res?.writable === "boolean";
+  const isMeantAsOne = !(missing.includes("end") && missing.includes("writeHead"));
+  if (isMeantAsOne && !isReported) {
     isReported = true;
     process.emitWarning(
-      "the session middleware was called with an object that lacks methods of a response (end, writeHead, setHeader, getHeader): no cookie is sent, and only req.session.save() saves such a session",
+      `the session middleware was called with a response that has no method ${missing.join(", ")}: it takes no cookie, and only req.session.save() saves such a session`,
       { code: "SOJOURN" },
     );
   }
   return false;
 }
 
-/** Whether a cookie can be added before the headers leave. */
-export function canCarryCookie(
-  res: Partial<ServerResponse> | null | undefined,
-): res is Partial<ServerResponse> & Pick<ServerResponse, "writeHead" | "setHeader" | "getHeader"> {
-  return (
-    typeof res?.writeHead === "function" && typeof res.setHeader === "function" && typeof res.getHeader === "function"
-  );
-}
+const METHODS = ["end", "writeHead", "setHeader", "getHeader"] as const;

@@ -1,4 +1,4 @@
-import { type Done, enqueue, promised } from "../callbacks.ts";
+import { type Done, promised } from "../callbacks.ts";
 
 /** What the methods of a session ask of its request. */
 export interface Holder {
@@ -85,7 +85,7 @@ function settle<S>(session: S, callback: Done | undefined, work: () => void): S 
     } catch (error) {
       failure = error;
     }
-    enqueue(() => done(failure));
+    queueMicrotask(() => done(failure));
   });
 }
 

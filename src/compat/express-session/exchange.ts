@@ -4,8 +4,7 @@ import { SojournError } from "../../core/errors.ts";
 import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
 import { isResponse } from "../../http/is-response.ts";
 import { type SignatureKey, signValue } from "../../tokens/signature.ts";
-import { type Done, defer, once, promised } from "../callbacks.ts";
-import { beforeHeadOf } from "../half-response.ts";
+import { type Done, once, promised } from "../callbacks.ts";
 import { type Environment, enter } from "./environment.ts";
 import type { Life } from "./lives.ts";
 import { isSecureRequest, presentedIds, type SessionRequest } from "./request.ts";
@@ -63,8 +62,6 @@ export class Exchange implements HoldHooks {
     if (isResponse(res)) {
       holdResponse(this.#res, this);
       res.on?.("error", ignoreSecondEnd);
-    } else {
-      beforeHeadOf(res, () => this.#sendCookie());
     }
     if (ids.length > 0) {
       this.#load(ids);
@@ -99,22 +96,6 @@ export class Exchange implements HoldHooks {
     this.#setCookie = undefined;
     this.#errors = undefined;
     this.#next(error);
-  }
-
-  /** What is sent is what the session is now: later changes come too late. */
-  #chooseCookie(): Session | undefined {
-    const session = this.#req.session || undefined;
-    if (session !== undefined && typeof session.touch !== "function") throw notASession();
-    session?.touch();
-    this.#setCookie = this.#cookieFor(session);
-    return session;
-  }
-
-  /** Half a response is not waited for: as with express-session it takes the cookie, and `save()` alone stores the session. */
-  #sendCookie(): void {
-    if (!this.#isOpen) return;
-    this.#chooseCookie();
-    this.writeHeaders();
   }
 
   /** Of several cookies with good signatures the first counts whose session is there. */
@@ -280,7 +261,7 @@ export class Exchange implements HoldHooks {
 
   /** Passes an error on as express-session does: the response leaves first, so that nobody answers a second time. */
   #report(error: unknown): void {
-    if (this.#errors === undefined) defer(this.#next, error);
+    if (this.#errors === undefined) setImmediate(this.#next, error);
     else this.#errors.push(error);
   }
 
@@ -299,6 +280,14 @@ export class Exchange implements HoldHooks {
     return new Promise<void>((done) => {
       resolve = done;
     });
+  }
+
+  #chooseCookie(): Session | undefined {
+    const session = this.#req.session || undefined;
+    if (session !== undefined && typeof session.touch !== "function") throw notASession();
+    session?.touch();
+    this.#setCookie = this.#cookieFor(session);
+    return session;
   }
 
   #shouldSave(id: string, session: Session, text: string): boolean {

@@ -1,6 +1,5 @@
 import { EventEmitter } from "node:events";
 import { systemClock } from "../../core/clock.ts";
-import { defer } from "../callbacks.ts";
 import { callable } from "./callable.ts";
 import type { SessionData } from "./session-data.ts";
 import { Store } from "./store.ts";
@@ -13,17 +12,17 @@ class SessionsInMemory extends Store {
   sessions: { [id: string]: string } = Object.create(null);
 
   get(id: string, callback: (error: unknown, session?: SessionData | null) => void): void {
-    defer(callback, null, readFrom(this.sessions, id));
+    setImmediate(callback, null, readFrom(this.sessions, id));
   }
 
   set(id: string, session: SessionData, callback?: (error?: unknown) => void): void {
     this.sessions[id] = JSON.stringify(session);
-    if (callback) defer(callback);
+    if (callback) setImmediate(callback);
   }
 
   destroy(id: string, callback?: (error?: unknown) => void): void {
     delete this.sessions[id];
-    if (callback) defer(callback);
+    if (callback) setImmediate(callback);
   }
 
   override all(callback?: (error: unknown, sessions?: { [id: string]: SessionData } | null) => void): void {
@@ -32,7 +31,7 @@ class SessionsInMemory extends Store {
       const session = readFrom(this.sessions, id);
       if (session) sessions[id] = session;
     }
-    if (callback) defer(callback, null, sessions);
+    if (callback) setImmediate(callback, null, sessions);
   }
 
   override length(callback: (error: unknown, length?: number) => void): void {
@@ -41,7 +40,7 @@ class SessionsInMemory extends Store {
 
   override clear(callback?: (error?: unknown) => void): void {
     this.sessions = Object.create(null);
-    if (callback) defer(callback);
+    if (callback) setImmediate(callback);
   }
 
   /** Moves the session's end. Its data stays as it is, and an unknown session stays unknown. */
@@ -51,7 +50,7 @@ class SessionsInMemory extends Store {
       current.cookie = session.cookie;
       this.sessions[id] = JSON.stringify(current);
     }
-    if (callback) defer(callback);
+    if (callback) setImmediate(callback);
   }
 }
 
