@@ -182,36 +182,6 @@ test("Socket.IO: a handshake has the page's session, and what the socket saves t
   assert.equal((await browser.get("/")).text, "2 2");
 });
 
-const handshakes: Record<string, () => Middleware> = {
-  "express-session": () => load("express-session")(QUIET),
-  "the drop-in for express-session": stored,
-  "cookie-session": () => load("cookie-session")({ keys: ["a"] }),
-  "the drop-in for cookie-session": inCookie,
-};
-
-for (const [kind, middleware] of Object.entries(handshakes)) {
-  test(`Socket.IO: a WebSocket's handshake without a page brings the cookie of ${kind}`, async (t) => {
-    const { Server } = load("socket.io");
-    const { WebSocket } = load("ws");
-    const server = createServer();
-    const io = new Server(server);
-    io.engine.use(middleware());
-    io.engine.use((req: IncomingMessage, _res: ServerResponse, next: Next) => {
-      hasSession(req);
-      req.session["socket"] = true;
-      next();
-    });
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    t.after(() => io.close());
-    const { port } = server.address() as AddressInfo;
-    const client = new WebSocket(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`);
-    const [response] = await once(client, "upgrade");
-    client.terminate();
-    assert.match(String(response.headers["set-cookie"]), /^(connect\.sid=s%3A|session=ey)/);
-  });
-}
-
 describe("stores from npm", () => {
   /** Each beside our classes and beside the original's, on the same data. */
   const makers: Record<string, (library: unknown, folder: string) => object> = {
