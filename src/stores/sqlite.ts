@@ -65,6 +65,9 @@ const DELETE_BATCH: Footprint = { pages: BATCH, frees: true };
  * connection of `node:sqlite` or `better-sqlite3`. Hand over one that nothing else uses (its file may hold other
  * tables): it is switched to write-ahead logging, to no waiting for locks and to no automatic checkpoints, and is not closed by `close`.
  *
+ * Where the file, or one of SQLite's own beside it, is removed or replaced, every call fails with `STORE_UNAVAILABLE` within 100 ms, until
+ * it is back or the store is opened again: another process would sign users out where this one doesn't look.
+ *
  * Beside the file stand SQLite's own `-wal` (with one process 128 MiB at most) and `-shm`, and `-reserve`: up to 2 MiB of disk kept back so that
  * logging out works when the disk is full. A file that is given by its path gets a thread, once thousands write every second.
  *
@@ -242,11 +245,14 @@ export class SqliteStore implements IndexedStore {
 
   #read<T>(work: () => T): T {
     if (this.#closing !== undefined) throw this.#closed();
+    let found: T;
     try {
-      return work();
+      found = work();
     } catch (error) {
-      return this.#readAgain(work, error);
+      found = this.#readAgain(work, error);
     }
+    this.#upkeep.checkPlace();
+    return found;
   }
 
   #readAgain<T>(work: () => T, error: unknown): T {
