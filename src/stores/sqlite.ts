@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
+import { refuseUrl } from "./path.ts";
 import { CheckpointThread } from "./sqlite/checkpoint-thread.ts";
 import { Commits, type Footprint } from "./sqlite/commits.ts";
 import {
@@ -98,6 +99,7 @@ export class SqliteStore implements IndexedStore {
     const path = typeof pathOrDatabase === "string" ? pathOrDatabase : undefined;
     const durability = checkedDurability(options.durability ?? (path === undefined ? undefined : "process-crash"));
     const place = path ?? "handed over";
+    if (path !== undefined) refuseUrl(path, "SqliteStore");
     const database = typeof pathOrDatabase === "string" ? opened(pathOrDatabase) : pathOrDatabase;
     if (!isDatabase(database)) {
       throw new TypeError(

@@ -469,6 +469,12 @@ test("a database that the application has closed is reported as closed", async (
   await rejects(() => store.create("handle", record()), { code: "STORE_CLOSED" });
 });
 
+test('a URL is refused, before it becomes a folder named "file:"', () => {
+  for (const url of ["file:/x", "file:///x", "file::memory:", "sqlite:sessions.db"]) {
+    throws(() => new SqliteStore(url), { name: "TypeError", message: /path/ });
+  }
+});
+
 test("impossible options are refused by name", (t) => {
   const path = pathFor(t);
   const refused = (options: object, message: RegExp) =>
