@@ -340,8 +340,16 @@ function checkedUrl(url: string): string {
 
 function promised(pool: MysqlPool | MysqlCallbackPool): MysqlPool {
   if (typeof pool === "object" && pool !== null) {
-    if ("promise" in pool && typeof pool.promise === "function") return pool.promise();
-    if ("getConnection" in pool && typeof pool.getConnection === "function") return pool;
+    // A single connection has promises too, and the pools of `mysql` and of a cluster's part call back instead.
+    const found: unknown = "promise" in pool && typeof pool.promise === "function" ? pool.promise() : pool;
+    if (isPool(found)) return found;
   }
-  throw new TypeError('MysqlStore: the first argument must be a URL or a pool of the package "mysql2"');
+  throw new TypeError(
+    'MysqlStore: the first argument must be a URL or a pool of the package "mysql2", createPool(…); createConnection(…) makes one connection only',
+  );
+}
+
+function isPool(pool: unknown): pool is MysqlPool {
+  if (typeof pool !== "object" || pool === null || !("getConnection" in pool)) return false;
+  return typeof pool.getConnection === "function" && pool.getConnection.length === 0;
 }

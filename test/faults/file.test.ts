@@ -161,7 +161,7 @@ test("links and other users' folders that are there already are refused at const
 });
 
 test("folders that another user has put in the place of the store's are refused with every call", async (t) => {
-  const { root, clock, store } = place(t);
+  const { clock, store } = place(t);
   await store.create("handle", recordFor(clock));
   const asMyself = asAnotherUser(t);
   for (const call of [
