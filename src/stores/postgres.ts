@@ -243,7 +243,7 @@ export class PostgresStore implements IndexedStore {
         try {
           refuseBinary(client);
         } catch (error) {
-          client.release();
+          release(client, true);
           throw error;
         }
         // A connection that breaks while it is in use says so twice: by the query's error, and by this event.

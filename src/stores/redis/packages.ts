@@ -7,6 +7,8 @@ export type ClientPackage = "redis" | "ioredis";
 /** A client that we made, and end. */
 export interface OwnClient {
   readonly connection: Connection;
+  /** Whether its socket keeps the process alive. */
+  keepAlive(isNeeded: boolean): void;
   /** Ends it at once: whatever waits for a reply fails. */
   destroy(): void;
 }
@@ -59,7 +61,11 @@ function ofRedis({ createClient }: Pick<typeof import("redis"), "createClient">)
       // The one event for everything. After a reply that it can't read, the client would go on with the next one.
       client.on("error", (error) => (client.isReady ? events.garbled() : events.lost(error)));
       client.connect().catch(() => undefined);
-      return { connection: connectionOf(client), destroy: () => endClient(client) };
+      return {
+        connection: connectionOf(client),
+        keepAlive: (isNeeded) => (isNeeded ? client.ref() : client.unref()),
+        destroy: () => endClient(client),
+      };
     },
   };
 }
@@ -85,7 +91,12 @@ function ofIoredis({ Redis }: Pick<typeof import("ioredis"), "Redis">): Package 
       });
       client.on("close", () => events.lost(why));
       client.connect().catch(() => undefined);
-      return { connection: connectionOf(client), destroy: () => endClient(client) };
+      return {
+        connection: connectionOf(client),
+        // Absent before the first attempt to connect, and a plain stream in a test.
+        keepAlive: (isNeeded) => (isNeeded ? client.stream?.ref?.() : client.stream?.unref?.()),
+        destroy: () => endClient(client),
+      };
     },
   };
 }
