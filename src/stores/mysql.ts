@@ -288,6 +288,8 @@ export class MysqlStore implements IndexedStore {
         connection.on("error", ignore);
         return connection;
       },
+      identity: innermost,
+      watch: (onNew) => source.on("connection", (connection) => onNew(innermost(connection))),
       release(connection) {
         connection.release();
         connection.removeListener("error", ignore);
@@ -332,6 +334,12 @@ function numbersOf(record: SessionRecord): number[] {
 }
 
 function ignore(): void {}
+
+/** Promises are put around a connection each time that it is given out. */
+function innermost(connection: object): object {
+  const inner: unknown = "connection" in connection ? connection.connection : connection;
+  return typeof inner === "object" && inner !== null ? inner : connection;
+}
 
 function checkedUrl(url: string): string {
   if (/^(mysql|mariadb):\/\//.test(url) && URL.canParse(url)) return url;

@@ -250,6 +250,8 @@ export class PostgresStore implements IndexedStore {
         client.on("error", ignore);
         return client;
       },
+      identity: (client) => client,
+      watch: (onNew) => source.on("connect", onNew),
       release: (client) => release(client, false),
       discard: (client) => release(client, true),
       failure: (error) => failureOf(error, source.redact),
