@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../core/clock.ts";
 import type { ExpressSessionStore } from "../core/express-store.ts";
 import type { ClientSideStore } from "../core/sealed-manager.ts";
@@ -20,7 +20,7 @@ export interface SessionOptions {
    * The key ring: at least 32 random bytes, or several such, of which the first writes and all read. Tokens then carry a MAC, so that
    * junk never reaches the store and nobody can mint a session, not even with write access to the store.
    */
-  secret?: Secret;
+  secret?: Secret | undefined;
   /**
    * Seals every payload at rest with the key ring (XAES-256-GCM), bound to its record: a stolen database shows no data, and what it holds
    * can't be changed or moved. Sessions that were stored in plain text are not read any more. Default `false`; needs `secret`.
@@ -43,10 +43,16 @@ export interface SessionOptions {
   /** No request waits longer for the store. Default `{ read: "1s", commit: "2s" }`. */
   storeTimeout?: { read?: Duration; commit?: Duration };
   /**
-   * When a session can't be loaded: `"error"` (the default) answers with status 503 through the error handler; `"anonymous"` goes on with an
-   * empty session that is never saved. An outage never deletes a cookie.
+   * When a session can't be loaded, handlers see an empty session that is never saved. With `"error"` (the default) whatever they answer is
+   * replaced by a 503 through the error handler, unless they did not look at the session; with `"anonymous"` the answer is given. Only a logout
+   * deletes the cookie.
    */
   onStoreError?: "error" | "anonymous";
+  /**
+   * Answers a request whose session could not be saved; `res` is as if nobody had answered yet, unless `res.headersSent`. Default: the error
+   * handler of Express or Connect; elsewhere a bare answer with the error's status, such as 503, and a warning.
+   */
+  onError?: (error: unknown, req: IncomingMessage, res: ServerResponse) => void;
   /** The largest session, in bytes as stored. Default: 64 KiB of data, and 512 bytes for names. */
   maxBytes?: number;
   /**
@@ -71,6 +77,7 @@ const OPTIONS = new Set([
   "trustProxy",
   "storeTimeout",
   "onStoreError",
+  "onError",
   "maxBytes",
   "accept",
   "clock",
