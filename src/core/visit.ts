@@ -34,6 +34,7 @@ import type { TimeLimit } from "./time-limit.ts";
 import { type Duration, expiryOf, parseDuration, type Timeouts } from "./timeouts.ts";
 import { Turns } from "./turns.ts";
 import { refuseWithinUpdate, runUpdate } from "./updating.ts";
+import { checkedUserId } from "./user-id.ts";
 
 /** What all visits of one application share. */
 export interface VisitEnvironment {
@@ -224,9 +225,7 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   }
 
   login(state: SessionState, userId: string, options: LoginOptions): Awaitable<void> {
-    if (typeof userId !== "string" || userId === "") {
-      throw new TypeError("login(userId): userId must be a non-empty string; use String(user.id) for a number");
-    }
+    checkedUserId(userId, "login(userId)");
     const { remember = false, device } = options;
     const now = this.#env.clock.now();
     const until = remember === false ? undefined : now + parseDuration(remember, "remember");
