@@ -2,10 +2,14 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { inspect } from "node:util";
 import fc from "fast-check";
+import { Events } from "../../src/core/events.ts";
+import { Overflow } from "../../src/core/overflow.ts";
+import { StoreAccess } from "../../src/core/store-access.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore, type SealedStoreOptions } from "../../src/stores/sealed.ts";
 import type { SessionRecord, SessionStore } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { TokenSource } from "../../src/tokens/token.ts";
 import { type Handler, type SiteOptions, site, type Visitor } from "../http/site.ts";
 
 const secret = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
@@ -224,6 +228,20 @@ test("a record that was changed, moved, put back or taken away opens nothing, an
   one.store.create(name, record);
   assert.deepEqual(await shown(visitor), { user: null, fill: 5_000, n: 2 });
   assert.deepEqual(one.errors, []);
+});
+
+test("a record is one session's, in one version: a seal of another one that names it gets nothing", async () => {
+  const clock = new ManualClock();
+  const deadlines = { readMs: 1_000, commitMs: 1_000 };
+  const access = new StoreAccess(new MemoryStore({ clock }), clock, deadlines, new Events());
+  const overflow = new Overflow(access, new TokenSource());
+  const [one, other] = ["A".repeat(22), `${"B".repeat(21)}A`];
+  const times = { createdAt: clock.now(), touchedAt: clock.now(), expiresAt: clock.now() + 1_000 };
+  const name = await overflow.put(one, { payload: "data", version: 3, secretHash: "", userId: null, ...times });
+  assert.equal(await overflow.payload(name, one, 3), "data");
+  assert.equal(await overflow.payload(name, one, 2), undefined);
+  assert.equal(await overflow.payload(name, one, 4), undefined);
+  assert.equal(await overflow.payload(name, other, 3), undefined);
 });
 
 test("a logout that the store refuses both records of fails once, and leaves no rejection that nobody handles", async (t) => {
