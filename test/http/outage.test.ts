@@ -268,6 +268,30 @@ for (const async of [true, false]) {
       }
     });
 
+    test("who waits for a logout is told that the store did not do it, however often it is asked", async (t) => {
+      for (const onStoreError of ["error", "anonymous"] as const) {
+        for (const failing of [["delete"], ["load", "delete", "update"]] satisfies StoreOperation[][]) {
+          const told: unknown[] = [];
+          const one = await probed(t, { async, onStoreError }, async (req, res) => {
+            if (req.url !== "/logout") return handler(req, res);
+            for (const end of [() => req.session.logout(), () => req.session.destroy()]) {
+              told.push(await end().then(() => "ended", ({ code }) => code)); // biome-ignore format: one line
+            }
+            return res.end("good-bye");
+          });
+          const visitor = one.visitor();
+          await visitor.get("/login");
+          one.probe.fail(new Error("connection refused"), ...failing);
+          const { status } = await visitor.get("/logout");
+          const what = `${onStoreError} ${failing}`;
+          assert.equal(status, 503, what);
+          const isAsked = failing.length === 1 || onStoreError === "anonymous";
+          // Where the session can't even be read, no handler runs, or the first look at it throws.
+          if (isAsked) assert.equal(told[0], "STORE_UNAVAILABLE", what);
+        }
+      }
+    });
+
     test("no outage deletes a cookie, and afterwards every old one works", async (t) => {
       for (const onStoreError of ["error", "anonymous"] as const) {
         const one = await probed(t, { async, onStoreError });

@@ -12,7 +12,10 @@ const B = Buffer.from("ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210zyxwvu");
 
 const app: Handler = async (req, res) => {
   const url = new URL(req.url ?? "/", "http://x");
-  if (url.pathname === "/static") return res.end("nobody read the session");
+  if (url.pathname === "/static") {
+    res.end("nobody read the session");
+    return;
+  }
   const { session } = req;
   const value = url.searchParams.get("value") ?? "";
   const user = url.searchParams.get("user") ?? "alice";

@@ -90,6 +90,27 @@ test("neither the redirect nor the address can be made to lead elsewhere, or to 
   assert.doesNotMatch(one.seen.join("\n"), new RegExp(token));
 });
 
+test("of an address with several links' tokens none counts, and none is used up", async (t) => {
+  const one = await shop(t);
+  const [first, second] = [one.sessions.urlToken("alice"), one.sessions.urlToken("bob")];
+  for (const target of [
+    `/?session=${first}&session=${second}`,
+    `/?session=${first}&session=${first}`,
+    `/?session=${first}&session=`,
+    `/?session=junk&x=1&session[]=${first}`,
+    `/?session=${first}?session=${second}`,
+  ]) {
+    const visitor = one.visitor();
+    const { status, setCookies, headers } = await visitor.get(target);
+    assert.deepEqual([status, setCookies], [303, []], target);
+    assert.doesNotMatch(headers.location ?? "", /session/);
+    assert.equal((await visitor.get("/")).text, "null");
+  }
+  const visitor = one.visitor();
+  await visitor.get(`/?session=${first}`);
+  assert.equal((await visitor.get("/")).text, "alice");
+});
+
 test("a bound link works for its own client alone, and another's try does not use it up", async (t) => {
   const bind = (req: IncomingMessage) => req.headers["user-agent"] ?? "";
   let mint = (_req: IncomingMessage): string => assert.fail();

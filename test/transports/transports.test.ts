@@ -103,6 +103,28 @@ for (const [name, options] of kinds) {
 }
 
 for (const [name, options] of kinds) {
+  test(`an outage may be answered without a session, but two sessions at once never are: ${name}`, async (t) => {
+    const one = await site(
+      t,
+      { transport: [cookie(), bearer()], onStoreError: "anonymous", ...options() },
+      (req, res) => {
+        if (req.url === "/unread") return res.end("unread");
+        return app(req, res);
+      },
+    );
+    const browser = one.visitor();
+    await browser.get("/login");
+    const login = await one.visitor().get("/login", { "x-session-transport": "bearer" });
+    const authorization = `Bearer ${login.headers["x-session-token"]}`;
+    for (const path of ["/", "/unread", "/logout"]) {
+      const { status, setCookies } = await browser.get(path, { authorization });
+      assert.deepEqual([status, setCookies], [400, []], path);
+    }
+    assert.equal((await browser.get("/")).text, '{"user":"alice"}');
+  });
+}
+
+for (const [name, options] of kinds) {
   test(`a session says by which transport it travels, so that only cookies need a CSRF check: ${name}`, async (t) => {
     const transport = [cookie(), bearer(), header("X-My-Token")];
     const one = await site(t, { transport, ...options() }, async (req, res) => {
