@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import http, { createServer, IncomingMessage } from "node:http";
-import { Socket } from "node:net";
+import http, { createServer, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { bearer, cookie, type SessionOptions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
-import type { SessionStore } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { hasSession } from "../http/site.ts";
 
@@ -193,98 +191,6 @@ test("a sealed session's socket ends with the seal, and with a list of endings o
   await settled();
   clock.advance(1_000);
   assert.equal(await expiring.ended, "alice;4401");
-});
-
-test("ending all other sessions of a user leaves the sockets of the excepted one open", async (t) => {
-  const { clock, open } = setUp(t);
-  const one = await open();
-  const [phone, laptop] = [await one.login(), await one.login()];
-  const sockets = { phone: await one.connect(phone), laptop: await one.connect(laptop) };
-  let hasEnded = false;
-  sockets.laptop.ended.then(() => {
-    hasEnded = true;
-  });
-  await one.sessions.revokeAll("alice", { except: laptop.handle });
-  assert.equal(await sockets.phone.ended, "alice;4401");
-  clock.advance(1_000);
-  await settled();
-  assert.equal(hasEnded, false);
-  await one.sessions.revokeAll("alice");
-  assert.equal(await sockets.laptop.ended, "alice;4401");
-});
-
-const kept: Record<string, (clock: ManualClock) => SessionOptions["store"]> = {
-  "in a store": (clock) => new MemoryStore({ clock }),
-  sealed: () => new SealedStore({ secret: A }),
-};
-for (const [where, storeOf] of Object.entries(kept)) {
-  test(`a timeout that was shortened since ends open connections, too: ${where}`, async (t) => {
-    for (const [shorter, ms] of [
-      [{ idleTimeout: "10m" }, 10 * 60_000],
-      [{ absoluteTimeout: "20m" }, 20 * 60_000],
-    ] as const) {
-      const clock = new ManualClock();
-      const store = storeOf(clock) ?? assert.fail();
-      const before = await server(t, { clock, store, secret: A });
-      const now = await server(t, { clock, store, secret: A, ...shorter });
-      const socket = await now.connect(await before.login());
-      let hasEnded = false;
-      socket.ended.then(() => {
-        hasEnded = true;
-      });
-      assert.equal(socket.greeting, "alice;");
-      clock.advance(ms - 1);
-      await settled();
-      await settled();
-      assert.equal(hasEnded, false, "a moment before");
-      clock.advance(1_000);
-      assert.equal(await socket.ended, "alice;4401");
-    }
-  });
-}
-
-test("nothing is looked up any more once the sessions are closed, whoever still listens", async (t) => {
-  const clock = new ManualClock();
-  const store = new MemoryStore({ clock });
-  let loads = 0;
-  let go = () => {};
-  const slow: SessionStore = {
-    load: async (handle) => {
-      loads += 1;
-      await new Promise<void>((resolve) => {
-        go = resolve;
-        if (loads < 2) resolve();
-      });
-      return store.load(handle);
-    },
-    create: async (handle, record) => store.create(handle, record),
-    update: async (handle, record, version) => store.update(handle, record, version),
-    touch: async (handle, touchedAt, expiresAt) => store.touch(handle, touchedAt, expiresAt),
-    delete: async (handle) => store.delete(handle),
-    close: () => {},
-  };
-  for (const isLooking of [false, true]) {
-    loads = 0;
-    const one = await server(t, { clock, store: slow, secret: A });
-    const { cookie } = await one.login();
-    const req = Object.assign(new IncomingMessage(new Socket()), { headers: { cookie } });
-    const found = await one.sessions.authenticateUpgrade(req);
-    assert.ok(found !== undefined);
-    const before = clock.pending;
-    found.onEnd(() => assert.fail("it has not ended"));
-    assert.equal(clock.pending, before + 1);
-    if (isLooking) {
-      clock.advance(1_000);
-      assert.equal(loads, 2);
-    }
-    const closing = one.sessions.close();
-    go();
-    await closing;
-    await settled();
-    assert.equal(clock.pending, 0, isLooking ? "closed during a look" : "closed between two");
-    found.onEnd(() => {});
-    assert.equal(clock.pending, 0, "nor does who listens from now on begin anew");
-  }
 });
 
 /** The look that is under way sets the timer of the next one when it is done. */
