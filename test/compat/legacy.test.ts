@@ -94,6 +94,23 @@ describe("a visitor with a session of express-session", () => {
     }
   });
 
+  test("keeps what else the answer sets, and gets nothing for a session with nothing in it", async (t) => {
+    const { cookie, store, operations } = await expressVisitor(t, { user: "ada" });
+    const sessions = session({ accept: [expressSession({ secret: SECRET, store })] });
+    t.after(() => sessions.close());
+    const { get } = await serve(t, sessions as Parameters<typeof serve>[1], (_req, res) => {
+      res.setHeader("Set-Cookie", ["theme=dark", "lang=de"]);
+      res.end();
+    });
+    const { setCookies } = await get("/", { cookie });
+    assert.deepEqual(setCookies.map((line) => line.split("=")[0]).sort(), ["connect.sid", "lang", "sid", "theme"]);
+    operations.length = 0;
+    store.get = (_id, callback) => callback(null, { cookie: {} } as never);
+    const empty = await get("/", { cookie });
+    assert.deepEqual(empty.setCookies, ["theme=dark", "lang=de"]);
+    assert.deepEqual(operations, [], "the old one is left to itself");
+  });
+
   test("is listed among their user's devices", async (t) => {
     const { cookie, store } = await expressVisitor(t, { passport: { user: 7 } });
     const userId = (data: Readonly<Record<string, unknown>>) => Object(data["passport"]).user;

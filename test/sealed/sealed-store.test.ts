@@ -306,6 +306,27 @@ describe("in several cookies", () => {
   });
 });
 
+describe("one cookie beside several of an older answer, or the other way round", () => {
+  test("whichever of them opens a session does", async (t) => {
+    const one = await shop(t, { store: new SealedStore({ secret: A, chunks: 3 }) });
+    const [small, large] = [one.visitor(), one.visitor()];
+    await small.get("/login?user=small");
+    await large.get("/login?user=large");
+    await large.get("/fill?value=7000");
+    assert.equal(large.cookies.size, 3);
+    const parts = [...large.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const junk = parts.replaceAll(/(?<==(?:3\.)?)A/g, "B").replace(/.{9}$/, "AAAAAAAAA");
+    for (const [cookie, user] of [
+      [`sid=${small.token}; ${junk}`, "small"],
+      [`sid=junk; ${parts}`, "large"],
+      [`${parts}; sid=${small.token}`, "small"],
+    ] as const) {
+      const { text } = await one.visitor().get("/", { cookie });
+      assert.equal(JSON.parse(text).user, user);
+    }
+  });
+});
+
 describe("a cookie that can't be delivered", () => {
   // An application that sees no HTTPS, because its proxy is not trusted, and cookies that are Secure.
   async function behindProxy(t: TestContext) {
