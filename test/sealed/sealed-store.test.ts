@@ -526,6 +526,25 @@ describe("with a list of endings", () => {
     assert.equal((await read(phone))["user"], "alice", "with the new password");
   });
 
+  test("a cookie that was ended, or whose data is gone, does not stand in the way of a good one of the same name", async (t) => {
+    const clock = new ManualClock();
+    const [revocations, overflow] = [new MemoryStore({ clock }), new MemoryStore({ clock })];
+    const { one } = await listed(t, { clock, store: new SealedStore({ secret: A, revocations, overflow }) });
+    const visitors = [one.visitor(), one.visitor(), one.visitor()] as const;
+    const [ended, missing, good] = visitors;
+    for (const visitor of visitors) await visitor.get("/login");
+    const dead = [ended.token];
+    await ended.get("/logout");
+    await missing.get("/fill?value=9000");
+    dead.push(missing.token);
+    overflow.deleteAll({});
+    for (const token of dead) {
+      for (const cookie of [`sid=${token}; sid=${good.token}`, `sid=${good.token}; sid=${token}`]) {
+        assert.equal(JSON.parse((await one.visitor().get("/", { cookie })).text).user, "alice");
+      }
+    }
+  });
+
   test("its records go when the last copy has died", async (t) => {
     const { one, clock, revocations } = await listed(t);
     const visitor = one.visitor();
