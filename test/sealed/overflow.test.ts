@@ -180,6 +180,16 @@ test("login, regenerate and logout delete the record, so that copies of the cook
   assert.equal(visitor.cookies.size, 0);
 });
 
+test("a logout ends copies of the cookie that the request came with, though the session was saved anew before", async (t) => {
+  const one = await shop(t);
+  const visitor = one.visitor();
+  await visitor.get("/fill?size=5000");
+  const copy = visitor.clone();
+  await visitor.get("/change-and-logout");
+  assert.equal(one.store.records.length, 0);
+  assert.deepEqual(await shown(copy), { user: null, fill: 0, n: 0 });
+});
+
 test("what one request wrote and never sent is deleted", async (t) => {
   const one = await shop(t);
   const visitor = one.visitor();

@@ -15,6 +15,7 @@ const MINUTE = 60_000;
 const app: Handler = async (req, res) => {
   const { pathname, searchParams } = new URL(req.url ?? "/", "http://x");
   if (pathname === "/login") await req.session.login(searchParams.get("user") ?? "alice");
+  if (pathname === "/fill") Reflect.set(req.session, "fill", "x".repeat(9_000));
   if (pathname === "/regenerate") await req.session.regenerate({ keep: true });
   if (pathname === "/logout") await req.session.logout();
   res.end(req.session.id);
@@ -126,6 +127,22 @@ for (const [where, storeOf] of Object.entries(kept)) {
     }
   });
 }
+
+test("a connection of a session whose data is in a store ends with that, whoever ended it", async (t) => {
+  const clock = new ManualClock();
+  const store = new SealedStore({ secret, overflow: new MemoryStore({ clock }) });
+  const [one, other] = [await place(t, { clock, store }), await place(t, { clock, store })];
+  const { visitor } = await one.signedIn();
+  await visitor.get("/fill");
+  const connection = await one.connect(visitor);
+  await look(clock);
+  assert.equal(connection.hasEnded, false);
+  const elsewhere = other.visitor();
+  for (const [name, value] of visitor.cookies) elsewhere.cookies.set(name, value);
+  await elsewhere.get("/logout");
+  await look(clock);
+  assert.equal(connection.hasEnded, true);
+});
 
 test("nothing is looked up any more once the sessions are closed, whoever still listens", async (t) => {
   for (const isLooking of [false, true]) {
