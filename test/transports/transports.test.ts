@@ -156,6 +156,19 @@ for (const [name, options] of kinds) {
   });
 }
 
+test("a client without cookies that has nothing in its session gets no token, though it is given a new one", async (t) => {
+  const one = await site(t, { transport: [cookie(), bearer()] }, async (req, res) => {
+    await req.session.regenerate();
+    await req.session.regenerate({ keep: true });
+    res.end("nothing");
+  });
+  for (const headers of [{}, { "x-session-transport": "bearer" }]) {
+    const answer = await one.visitor().get("/", headers);
+    assert.deepEqual([answer.headers["x-session-token"], answer.setCookies], [undefined, []]);
+  }
+  assert.equal(await one.sessions.count(), 0);
+});
+
 test("exactly one Authorization header, of the grammar and at most 4 KiB", async (t) => {
   const one = await shop(t, { transport: bearer() });
   const login = await one.visitor().get("/login");
