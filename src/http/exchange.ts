@@ -9,10 +9,10 @@ import type { Awaitable } from "../stores/store.ts";
 import { forbidCaching, forbidSharedCaching, isPublic } from "./cache-control.ts";
 import type { Channel } from "./channel.ts";
 import { deviceOf } from "./device.ts";
-import { answerFailure, type ErrorHandler, errorHandlerOf } from "./failed-answer.ts";
+import { answerFailure, type ErrorHandler, routerOf, tellErrorHandler } from "./failed-answer.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
 import { isResponse } from "./is-response.ts";
-import { type Accept, clearLegacy, type LegacySession, takeOver } from "./legacy.ts";
+import { type Accept, clearLegacy, type LegacyReader, type LegacySession, takeOver } from "./legacy.ts";
 import { isPlain, isSessionDeleted, type SessionHolder } from "./request-session.ts";
 
 export type Next = (error?: unknown) => void;
@@ -38,8 +38,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   readonly #next: Next;
-  /** Where an error goes after `next` was called. */
-  readonly #errorHandler: ((error: unknown) => void) | undefined;
+  readonly #router: unknown;
   /** All the ways that this application has, never none. */
   readonly #channels: readonly Channel[];
   /** Those by which the client sent something. */
@@ -49,8 +48,10 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
   #opened: OpenedSession | undefined = undefined;
   readonly #answering: Channel;
   #isOutdated = false;
-  /** The session that ours takes over from, and whether the client is going to be told. */
+  /** Reads the session that ours takes over from. */
+  #reader: LegacyReader | undefined = undefined;
   #legacy: LegacySession | undefined = undefined;
+  /** Whether the client is going to be told of that. */
   #isMoved = false;
   #isOpen = false;
   #visit: Visit | undefined = undefined;
@@ -76,7 +77,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     this.#req = req;
     this.#res = res;
     this.#next = next;
-    this.#errorHandler = errorHandlerOf(req, next);
+    this.#router = routerOf(req);
     this.#channels = channels;
     this.#carriers = channels.length === 1 ? channels : channels.filter((channel) => channel.read(req).length > 0);
     this.#channel = this.#carriers[0] ?? answering;
@@ -190,19 +191,47 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     if (!this.#isRead && this.#visit !== undefined && isPublic(this.#res)) this.#visit = undefined;
     const visit = this.#broken ? undefined : this.#visit;
     // An error handler's answer to a session call that failed: to try the same again would make it fail, too.
-    this.#broken ||= visit?.hasFailed === true && this.#res.statusCode >= 500;
+    this.#broken ||= (visit?.hasFailed === true || this.#isUnavailable) && this.#res.statusCode >= 500;
     const pending = this.#broken ? quietly(() => visit?.giveUp()) : visit?.commit();
-    this.#isMoved = this.#legacy !== undefined && this.delivery() === "possible";
+    const isEnded = visit?.token === "clear";
+    this.#isMoved = this.#legacy !== undefined && (isEnded || this.delivery() === "possible");
     this.#isSealed = true;
-    // Only now that the new session is stored; if the old one can't be ended, it ends in its own time.
-    return this.#isMoved ? after(pending, () => quietly(() => this.#legacy?.end())) : pending;
+    const saved = this.#isMoved ? after(pending, () => this.#endLegacy(isEnded)) : pending;
+    // What the handler did, it did for a visitor without a session.
+    return this.#isUnavailable && !this.#broken && visit !== undefined ? after(saved, () => this.#refuse()) : saved;
+  }
+
+  /** Only now that the new session is stored. If the old one can't be ended, it ends in its own time, unless this was a logout. */
+  #endLegacy(isLogout: boolean): Awaitable<void> {
+    const end = () => this.#legacy?.end();
+    if (!isLogout) return quietly(end);
+    try {
+      const ending = end();
+      return isPromise(ending)
+        ? ending.catch((error: unknown) => {
+            throw asError(error);
+          })
+        : ending;
+    } catch (error) {
+      throw asError(error);
+    }
+  }
+
+  /** Whether the session could not be opened, and no answer may pass for one with the session. */
+  get #isUnavailable(): boolean {
+    return this.#failure !== undefined && this.#env.onStoreError === "error";
+  }
+
+  #refuse(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   writeHeaders(): void {
     const visit = this.#visit;
     if (visit === undefined) return;
     const res = this.#res;
-    if (this.#isMoved && !this.#broken && this.#legacy !== undefined) clearLegacy(res, this.#legacy);
+    const isForgotten = this.#isMoved && !this.#broken;
+    if (this.#reader !== undefined && (isForgotten || visit.token === "clear")) clearLegacy(res, this.#reader);
     for (const channel of this.#channels) channel.vary(res);
     if (visit.clearSiteData) res.setHeader("Clear-Site-Data", '"cache", "cookies", "storage"');
     const answer = this.#answer(visit);
@@ -228,8 +257,9 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     if (!this.#res.headersSent) this.#visit?.takeBack();
     const { onError } = this.#env;
     if (onError !== undefined) onError(error, this.#req, this.#res);
-    else if (this.#errorHandler !== undefined) this.#errorHandler(error);
-    else answerFailure(error, this.#res);
+    else if (!tellErrorHandler(error, { req: this.#req, next: this.#next, router: this.#router })) {
+      answerFailure(error, this.#res);
+    }
   }
 
   /** What to tell the client of its token. A response that could not save says nothing, except that a logout was asked for. */
@@ -245,7 +275,8 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     this.#isOpen = true;
     let moving: Awaitable<void>;
     try {
-      moving = after(accept(this.#req), (legacy) => {
+      this.#reader = accept(this.#req);
+      moving = after(this.#reader?.read(this.#req), (legacy) => {
         if (legacy !== undefined) return this.#move(legacy);
       });
     } catch (error) {
@@ -282,13 +313,8 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
           );
         }
       } catch (error) {
+        // Not thrown: nobody may be there to catch it. The answer is refused instead.
         this.#failure = asError(error);
-        // After the answer nobody could catch it: a log's line finds an empty session.
-        if (this.#env.onStoreError === "error" && !this.#isSealed) {
-          // Told once. The error handler's page may read req.session: it finds an empty one that saves nothing.
-          this.#broken = true;
-          throw error;
-        }
       }
     }
     if (this.#visit !== undefined) return this.#visit;
@@ -355,7 +381,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
 
   #loadFailed(error: unknown): void {
     this.#failure = asError(error);
-    if (this.#env.onStoreError === "anonymous" && !isMixed(error)) {
+    if (!isMixed(error)) {
       this.#next();
       return;
     }
