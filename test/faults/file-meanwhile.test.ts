@@ -9,24 +9,35 @@ import { temporaryFolder } from "../stores/temporary-folder.ts";
 
 const { readdir } = disk;
 
-/** Two stores of one folder; what the other one does comes between a look at a user's list and what is done about it. */
-function place(t: TestContext, meanwhile: (other: FileStore) => Promise<unknown>) {
+/** Folders are listed by way of `around`, until the test is over. */
+function listing(t: TestContext, around: (folder: string, names: string[]) => Promise<string[]>): void {
+  const looked = async (folder: string) => around(folder, await readdir(folder));
+  Object.assign(disk, { readdir: looked });
+  syncBuiltinESMExports();
+  t.after(() => {
+    Object.assign(disk, { readdir });
+    syncBuiltinESMExports();
+  });
+}
+
+function stores(t: TestContext): { store: FileStore; other: FileStore } {
   const { folder, remove } = temporaryFolder();
   const clock = new ManualClock();
   const [store, other] = [new FileStore(folder, { clock }), new FileStore(folder, { clock })];
-  let looks = 0;
-  async function looked(...call: Parameters<typeof readdir>) {
-    const names = await readdir(...call);
-    if (String(call[0]).includes("/users/") && looks++ === 0) await meanwhile(other);
-    return names;
-  }
-  Object.assign(disk, { readdir: looked });
-  syncBuiltinESMExports();
   t.after(async () => {
-    Object.assign(disk, { readdir });
-    syncBuiltinESMExports();
     await Promise.all([store.close(), other.close()]);
     remove();
+  });
+  return { store, other };
+}
+
+/** Two stores of one folder; what the other one does comes between a look at a user's list and what is done about it. */
+function place(t: TestContext, meanwhile: (other: FileStore) => Promise<unknown>) {
+  const { store, other } = stores(t);
+  let looks = 0;
+  listing(t, async (folder, names) => {
+    if (folder.includes("/users/") && looks++ === 0) await meanwhile(other);
+    return names;
   });
   return { store, looks: () => looks };
 }
@@ -58,4 +69,21 @@ test("a sign-out ends a session that gets another handle while it is under way",
   equal(await store.deleteAll({ userId: "ann" }), 2);
   for (const handle of ["handle", "heir", "another"]) equal(await store.load(handle), undefined, handle);
   equal(await store.count({ userId: "ann" }), 0);
+});
+
+test("a listing that lacks the state, which is being renamed, ends nobody's session", async (t) => {
+  const { store } = stores(t);
+  await store.create("handle", recordOf("ann"));
+  let misses = 0;
+  listing(t, async (folder, names) => {
+    const isMissed = /\/[0-9a-f]{64}$/.test(folder) && !folder.includes("/users/") && misses++ % 2 === 0;
+    return isMissed ? names.filter((name) => !name.includes(".")) : names;
+  });
+  deepEqual(await store.load("handle"), recordOf("ann"));
+  equal(await store.update("handle", { ...recordOf("ann"), version: 2 }, 1), "ok");
+  equal(await store.touch("handle", Date.UTC(2050, 0, 1) + 1, Date.UTC(2050, 0, 2)), true);
+  equal(await store.count({ userId: "ann" }), 1);
+  equal((await store.list({ userId: "ann" })).sessions.length, 1);
+  equal(await store.delete("handle"), true);
+  equal(misses >= 6, true);
 });
