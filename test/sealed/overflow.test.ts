@@ -272,7 +272,7 @@ test("a logout that the store refuses both records of fails once, and leaves no 
   assert.ok(deletes > 0);
 });
 
-test("while the store is out, what fits goes on, and the rest is 503 with its cookie untouched", async (t) => {
+test("while the store is out, what fits goes on, and the rest is 503 with its cookie untouched but by a logout", async (t) => {
   const one = await shop(t);
   const [small, large, growing] = [one.visitor(), one.visitor(), one.visitor()];
   await small.get("/fill?size=100");
@@ -288,8 +288,11 @@ test("while the store is out, what fits goes on, and the rest is 503 with its co
     });
   }
   assert.deepEqual(await shown(small), { user: null, fill: 100, n: 0 });
-  const refused = [await large.get("/"), await large.get("/logout"), await growing.get("/fill?size=5000")];
+  const refused = [await large.get("/"), await growing.get("/fill?size=5000")];
   for (const { status, setCookies } of refused) assert.deepEqual([status, setCookies], [503, []]);
+  const logout = await large.clone().get("/logout");
+  assert.equal(logout.status, 503);
+  assert.match(logout.setCookies.join(), /^sid=;.* Max-Age=0/, "who logs out is rid of the cookie all the same");
   isOut = false;
   assert.deepEqual(await shown(large), { user: null, fill: 5_000, n: 0 });
   assert.deepEqual(await shown(growing), { user: null, fill: 200, n: 0 });
