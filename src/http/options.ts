@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../core/clock.ts";
 import type { ExpressSessionStore } from "../core/express-store.ts";
 import type { ClientSideStore } from "../core/sealed-manager.ts";
@@ -20,7 +20,7 @@ export interface SessionOptions {
    * The key ring: at least 32 random bytes, or several such, of which the first writes and all read. Tokens then carry a MAC, so that
    * junk never reaches the store and nobody can mint a session, not even with write access to the store.
    */
-  secret?: Secret;
+  secret?: Secret | undefined;
   /**
    * Seals every payload at rest with the key ring (XAES-256-GCM), bound to its record: a stolen database shows no data, and what it holds
    * can't be changed or moved. Sessions that were stored in plain text are not read any more. Default `false`; needs `secret`.
@@ -47,6 +47,11 @@ export interface SessionOptions {
    * empty session that is never saved. An outage never deletes a cookie.
    */
   onStoreError?: "error" | "anonymous";
+  /**
+   * Answers a request whose session could not be saved; `res` is as if nobody had answered yet, unless `res.headersSent`. Default: the error
+   * handler of Express or Connect; elsewhere a bare answer with the error's status, such as 503, and a warning.
+   */
+  onError?: (error: unknown, req: IncomingMessage, res: ServerResponse) => void;
   /** The largest session, in bytes as stored. Default: 64 KiB of data, and 512 bytes for names. */
   maxBytes?: number;
   /**
@@ -71,6 +76,7 @@ const OPTIONS = new Set([
   "trustProxy",
   "storeTimeout",
   "onStoreError",
+  "onError",
   "maxBytes",
   "accept",
   "clock",
