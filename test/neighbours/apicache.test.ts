@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Any, countVisits, express, kinds, listen, load, sessionCookies } from "./world.ts";
+import { type Any, type Cleanup, countVisits, express, kinds, listen, load, sessionCookies } from "./world.ts";
 
 /**
  * Caches of whole answers, on a route below the sessions: they copy an answer's status, headers and body by patching the response, and
@@ -8,14 +8,11 @@ import { type Any, countVisits, express, kinds, listen, load, sessionCookies } f
  */
 
 /** What each cache makes of a route's handler. */
-const caches: Record<string, () => Any> = {
+const caches: Record<string, (t: Cleanup) => Any> = {
   // https://www.npmjs.com/package/apicache: patches writeHead, write and end, and copies the headers.
-  apicache: () => load("apicache").newInstance().middleware("1 minute"),
-  "apicache that hands headers over": () =>
-    load("apicache")
-      .newInstance()
-      .options({ statusCodes: { include: [200] }, headers: { "cache-control": "no-cache" } })
-      .middleware("1 minute"),
+  apicache: (t) => apicache(t, {}),
+  "apicache with headers of its own": (t) =>
+    apicache(t, { statusCodes: { include: [200] }, headers: { "cache-control": "no-cache" } }),
   // As in many a tutorial on memory-cache and node-cache.
   "a patched send": () => {
     const kept = new Map<string, unknown>();
@@ -68,6 +65,15 @@ const caches: Record<string, () => Any> = {
     }),
 };
 
+function apicache(t: Cleanup, options: object): Any {
+  const cache = load("apicache").newInstance(options);
+  // Each entry has a timer, which keeps the process alive, and which clear() without a key leaves running.
+  t.after(() => {
+    for (const key of cache.getIndex().all) cache.clear(key);
+  });
+  return cache.middleware("1 minute");
+}
+
 interface Copy {
   status: number;
   headers: Record<string, Any>;
@@ -94,7 +100,7 @@ for (const [cacheName, cache] of Object.entries(caches)) {
       test(`the next visitor gets the page and not the cookie (${kind})`, async (t) => {
         let runs = 0;
         const app = express(open(t), (app) => {
-          app.get("/news", cache(), (req: Any, res: Any) => {
+          app.get("/news", cache(t), (req: Any, res: Any) => {
             runs++;
             req.session.reader = runs;
             res.send("the news");
