@@ -1,14 +1,9 @@
-import { describe, test } from "node:test";
-import { runProgram } from "./test-runners.ts";
+import { test } from "node:test";
+import { runProgram } from "./run-program.ts";
 
-/** https://jestjs.io: applications' own tests, whose modules Jest loads itself, by `require`. Their files are in `apps/jest`. */
-describe("Jest", () => {
-  const files = {
-    "requires.test.js": "require() of the package, and fake timers",
-    "imports.test.js": "import, which Babel makes require() of",
-    "drop-in.test.js": "the drop-in for express-session",
-    "mocks.test.js": "jest.mock and jest.isolateModules",
-  };
-  for (const [file, what] of Object.entries(files))
-    test(what, () => runProgram("jest", "jest/bin/jest.js", "--ci", "--runInBand", "--no-cache", file).then(() => {}));
-});
+/**
+ * https://jestjs.io: applications' own tests, whose modules Jest loads itself, by `require`. Its files are in `apps/jest`: `require()` of the
+ * package, `import` that Babel makes `require()` of, the drop-in, `jest.mock`, and fake timers in all of them.
+ */
+test("Jest: the package loads by require() and by Babel, and fake timers end sessions", () =>
+  runProgram("node_modules/jest/bin/jest.js", { args: ["--ci", "--runInBand", "--no-cache"], cwd: "apps/jest" }));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { describe, test } from "node:test";
-import { type Any, Browser, type Cleanup, kinds, listen, load, natives, sessionCookies } from "./world.ts";
+import { type Any, Browser, type Cleanup, inTime, kinds, listen, load, natives, sessionCookies } from "./world.ts";
 
 /** https://socket.io/how-to/use-with-express-session: `io.engine.use(sessions)`, and the page's session in `socket.request`. */
 const { Server } = load("socket.io");
@@ -43,8 +43,13 @@ async function site(
         reconnection: false,
       });
       t.after(() => socket.disconnect());
-      socket.on("connect_error", (error: unknown) => socket.emitReserved?.("error", error));
-      const [said] = await once(socket, "hello", { signal: AbortSignal.timeout(5_000) });
+      const said = await inTime(
+        new Promise((resolve, reject) => {
+          socket.on("hello", resolve);
+          socket.on("connect_error", reject);
+        }),
+        "the server said nothing",
+      );
       return { socket, said };
     },
   };
@@ -171,7 +176,7 @@ describe("authenticateUpgrade for Socket.IO's allowRequest", () => {
       const { port } = await listen(t, server);
       const browser = new Browser(port);
       await browser.get("/login");
-      const open2 = async (cookie: string) => {
+      const connected = async (cookie: string) => {
         const socket = connect(`http://127.0.0.1:${port}`, {
           transports: ["websocket"],
           extraHeaders: cookie === "" ? {} : { cookie },
@@ -183,8 +188,8 @@ describe("authenticateUpgrade for Socket.IO's allowRequest", () => {
           socket.on("connect_error", () => resolve("refused"));
         });
       };
-      assert.equal(await open2(browser.cookie), "connected");
-      assert.equal(await open2(""), "refused");
+      assert.equal(await connected(browser.cookie), "connected");
+      assert.equal(await connected(""), "refused");
     });
   }
 });

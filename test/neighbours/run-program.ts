@@ -4,11 +4,14 @@ import { join } from "node:path";
 
 const folder = import.meta.dirname;
 
-/** Runs another library's program in an application's folder. Throws with all that it said unless it succeeds. */
-export async function runProgram(application: string, program: string, ...args: string[]): Promise<string> {
-  const child = spawn(process.execPath, [join(folder, "node_modules", program), ...args], {
-    cwd: join(folder, "apps", application),
-    // Neither of them is to think that it runs within node:test.
+/** Runs a program of this folder's. Throws with all that it said unless it succeeds. */
+export async function runProgram(
+  program: string,
+  { args = [], cwd = "." }: { args?: string[]; cwd?: string },
+): Promise<void> {
+  const child = spawn(process.execPath, [join(folder, program), ...args], {
+    cwd: join(folder, cwd),
+    // A test runner is not to think that it runs within node:test.
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], NODE_ENV: "test", CI: "true", NO_COLOR: "1" },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: 100_000,
@@ -22,5 +25,4 @@ export async function runProgram(application: string, program: string, ...args: 
   }
   const [status, signal] = await once(child, "close");
   if (status !== 0) throw new Error(`${program} ended with ${signal ?? status}\n${said}`);
-  return said;
 }
