@@ -12,7 +12,7 @@ import { deviceOf } from "./device.ts";
 import { answerFailure, type ErrorHandler, routerOf, tellErrorHandler } from "./failed-answer.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
 import { isResponse } from "./is-response.ts";
-import { type Accept, clearLegacy, type LegacySession, takeOver } from "./legacy.ts";
+import { type Accept, clearLegacy, type LegacyReader, type LegacySession, takeOver } from "./legacy.ts";
 import { isPlain, isSessionDeleted, type SessionHolder } from "./request-session.ts";
 
 export type Next = (error?: unknown) => void;
@@ -48,8 +48,10 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
   #opened: OpenedSession | undefined = undefined;
   readonly #answering: Channel;
   #isOutdated = false;
-  /** The session that ours takes over from, and whether the client is going to be told. */
+  /** Reads the session that ours takes over from. */
+  #reader: LegacyReader | undefined = undefined;
   #legacy: LegacySession | undefined = undefined;
+  /** Whether the client is going to be told of that. */
   #isMoved = false;
   #isOpen = false;
   #visit: Visit | undefined = undefined;
@@ -189,19 +191,47 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     if (!this.#isRead && this.#visit !== undefined && isPublic(this.#res)) this.#visit = undefined;
     const visit = this.#broken ? undefined : this.#visit;
     // An error handler's answer to a session call that failed: to try the same again would make it fail, too.
-    this.#broken ||= visit?.hasFailed === true && this.#res.statusCode >= 500;
+    this.#broken ||= (visit?.hasFailed === true || this.#isUnavailable) && this.#res.statusCode >= 500;
     const pending = this.#broken ? quietly(() => visit?.giveUp()) : visit?.commit();
-    this.#isMoved = this.#legacy !== undefined && this.delivery() === "possible";
+    const isEnded = visit?.token === "clear";
+    this.#isMoved = this.#legacy !== undefined && (isEnded || this.delivery() === "possible");
     this.#isSealed = true;
-    // Only now that the new session is stored; if the old one can't be ended, it ends in its own time.
-    return this.#isMoved ? after(pending, () => quietly(() => this.#legacy?.end())) : pending;
+    const saved = this.#isMoved ? after(pending, () => this.#endLegacy(isEnded)) : pending;
+    // What the handler did, it did for a visitor without a session.
+    return this.#isUnavailable && !this.#broken && visit !== undefined ? after(saved, () => this.#refuse()) : saved;
+  }
+
+  /** Only now that the new session is stored. If the old one can't be ended, it ends in its own time, unless this was a logout. */
+  #endLegacy(isLogout: boolean): Awaitable<void> {
+    const end = () => this.#legacy?.end();
+    if (!isLogout) return quietly(end);
+    try {
+      const ending = end();
+      return isPromise(ending)
+        ? ending.catch((error: unknown) => {
+            throw asError(error);
+          })
+        : ending;
+    } catch (error) {
+      throw asError(error);
+    }
+  }
+
+  /** Whether the session could not be opened, and no answer may pass for one with the session. */
+  get #isUnavailable(): boolean {
+    return this.#failure !== undefined && this.#env.onStoreError === "error";
+  }
+
+  #refuse(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   writeHeaders(): void {
     const visit = this.#visit;
     if (visit === undefined) return;
     const res = this.#res;
-    if (this.#isMoved && !this.#broken && this.#legacy !== undefined) clearLegacy(res, this.#legacy);
+    const isForgotten = this.#isMoved && !this.#broken;
+    if (this.#reader !== undefined && (isForgotten || visit.token === "clear")) clearLegacy(res, this.#reader);
     for (const channel of this.#channels) channel.vary(res);
     if (visit.clearSiteData) res.setHeader("Clear-Site-Data", '"cache", "cookies", "storage"');
     const answer = this.#answer(visit);
@@ -245,7 +275,8 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     this.#isOpen = true;
     let moving: Awaitable<void>;
     try {
-      moving = after(accept(this.#req), (legacy) => {
+      this.#reader = accept(this.#req);
+      moving = after(this.#reader?.read(this.#req), (legacy) => {
         if (legacy !== undefined) return this.#move(legacy);
       });
     } catch (error) {
@@ -282,13 +313,8 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
           );
         }
       } catch (error) {
+        // Not thrown: nobody may be there to catch it. The answer is refused instead.
         this.#failure = asError(error);
-        // After the answer nobody could catch it: a log's line finds an empty session.
-        if (this.#env.onStoreError === "error" && !this.#isSealed) {
-          // Told once. The error handler's page may read req.session: it finds an empty one that saves nothing.
-          this.#broken = true;
-          throw error;
-        }
       }
     }
     if (this.#visit !== undefined) return this.#visit;
@@ -355,7 +381,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
 
   #loadFailed(error: unknown): void {
     this.#failure = asError(error);
-    if (this.#env.onStoreError === "anonymous" && !isMixed(error)) {
+    if (!isMixed(error)) {
       this.#next();
       return;
     }

@@ -43,8 +43,9 @@ export interface SessionOptions {
   /** No request waits longer for the store. Default `{ read: "1s", commit: "2s" }`. */
   storeTimeout?: { read?: Duration; commit?: Duration };
   /**
-   * When a session can't be loaded: `"error"` (the default) answers with status 503 through the error handler; `"anonymous"` goes on with an
-   * empty session that is never saved. An outage never deletes a cookie.
+   * When a session can't be loaded, handlers see an empty session that is never saved. With `"error"` (the default) whatever they answer is
+   * replaced by a 503 through the error handler, unless they did not look at the session; with `"anonymous"` the answer is given. Only a logout
+   * deletes the cookie.
    */
   onStoreError?: "error" | "anonymous";
   /**

@@ -91,6 +91,19 @@ describe("a visitor with a session of express-session", () => {
     );
   });
 
+  test("who logs out while the old store is down is told so, and loses the old cookie all the same", async (t) => {
+    for (const failing of ["get", "destroy"] as const) {
+      const { cookie, store } = await expressVisitor(t, { user: "ada" });
+      const down = (_id: string, callback?: (error: Error) => void) => callback?.(new Error("down"));
+      Object.assign(store, { [failing]: down });
+      const { get } = await site(t, { accept: [expressSession({ secret: SECRET, store })] });
+      const answer = await get("/destroy", { cookie });
+      assert.ok(answer.status >= 500, failing);
+      assert.equal(answer.setCookies.length, 1);
+      assert.match(answer.setCookies[0] ?? "", /^connect\.sid=; .*1970/);
+    }
+  });
+
   test("loses nothing where the new session can't be stored", async (t) => {
     const { cookie, store, operations } = await expressVisitor(t, { user: "ada" });
     const { get } = await site(t, { accept: [expressSession({ secret: SECRET, store })], maxBytes: 10 });
@@ -108,8 +121,8 @@ describe("a visitor with a session of express-session", () => {
     store.get = (_id, callback) => callback(new Error("down"));
     const { get } = await site(t, { accept: [expressSession({ secret: SECRET, store })] });
     const answer = await get("/", { cookie });
-    assert.equal(answer.status, 500);
-    assert.match(answer.text, /could not be opened/);
+    assert.equal(answer.status, 503);
+    assert.doesNotMatch(answer.text, /ada|{}/);
     assert.deepEqual(answer.setCookies, []);
   });
 
