@@ -1,4 +1,5 @@
-import type { Awaitable, SessionRecord, UpdateResult } from "../stores/store.ts";
+import type { Awaitable, SessionRecord, StoredSession, UpdateResult } from "../stores/store.ts";
+import type { OwnerHashes } from "../tokens/owner.ts";
 import { hashSecret, type TokenSource } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
 import { type Changes, type Content, merge, NOTHING, overwritten } from "./changes.ts";
@@ -34,6 +35,8 @@ export interface CommitterOptions {
   tokens: TokenSource;
   events: Events;
   maxBytes: number;
+  /** Set where there is a key to bind sessions to their users. */
+  owners?: OwnerHashes | undefined;
   /** Set where the token that travels is the record. `revocable`: sessions can be ended without the client's help. */
   carried?: {
     revocable: boolean;
@@ -69,8 +72,9 @@ export class Committer {
   readonly #tokens: TokenSource;
   readonly #events: Events;
   readonly #maxBytes: number;
+  readonly #owners: OwnerHashes | undefined;
 
-  constructor({ access, clock, limits, tokens, events, maxBytes, carried }: CommitterOptions) {
+  constructor({ access, clock, limits, tokens, events, maxBytes, owners, carried }: CommitterOptions) {
     this.access = access;
     this.carried = carried;
     this.#clock = clock;
@@ -78,6 +82,7 @@ export class Committer {
     this.#tokens = tokens;
     this.#events = events;
     this.#maxBytes = maxBytes;
+    this.#owners = owners;
   }
 
   /**
@@ -130,7 +135,7 @@ export class Committer {
     changes: Changes | undefined,
     tries = 1,
   ): Awaitable<void> {
-    const record = this.recordOf(state.record, content, hashSecret(state.secret), 1);
+    const record = this.recordOf(state.record, content, this.#hashFor(state), 1);
     return after(this.access.create(state.handle, record), (created) => {
       if (created) return this.#created(state, record, content, listener, changes);
       this.rename(state, tries);
@@ -140,15 +145,27 @@ export class Committer {
 
   /** Stores a session for the first time, in the place of another one, which ends. */
   replace(
-    old: { handle: string; version: number },
+    { handle, version, tombstone }: { handle: string; version: number; tombstone: StoredSession },
     state: SessionState,
     content: Content,
     listener: CommitListener,
   ): Awaitable<UpdateResult | "taken"> {
-    const record = this.recordOf(state.record, content, hashSecret(state.secret), 1);
-    return after(this.access.replace(old.handle, old.version, state.handle, record), (result) => {
+    const record = this.recordOf(state.record, content, this.#hashFor(state), 1);
+    return after(this.access.replace(handle, version, state.handle, record, tombstone), (result) => {
       if (result === "ok") this.#created(state, record, content, listener, undefined);
       return result;
+    });
+  }
+
+  /** What is stored of a session now; `undefined` where it was ended, or where the record has become another user's. */
+  reread(
+    { handle, record: { userId } }: SessionState,
+    withinMs?: number,
+  ): Awaitable<{ record: SessionRecord; content: Content } | undefined> {
+    return after(this.access.load(handle, withinMs), (record) => {
+      // A session's user never changes, and only a token tells whether a record is its user's.
+      const content = record?.userId === userId ? decodePayload(record.payload) : undefined;
+      return record === undefined || content === undefined ? undefined : { record, content };
     });
   }
 
@@ -207,6 +224,11 @@ export class Committer {
     return { payload, version, secretHash, userId, createdAt, touchedAt: now, expiresAt };
   }
 
+  #hashFor({ secret, record: { userId, createdAt } }: SessionState): string {
+    const secretHash = hashSecret(secret);
+    return userId === null ? secretHash : (this.#owners?.hash(secretHash, { userId, createdAt }) ?? secretHash);
+  }
+
   #created(
     state: SessionState,
     record: SessionRecord,
@@ -247,10 +269,10 @@ export class Committer {
     tries: number,
   ): Awaitable<Outcome> {
     return this.again(state, tries, limit, () =>
-      after(this.access.load(state.handle, limit.leftMs), (newest) => {
-        const content = newest === undefined ? undefined : decodePayload(newest.payload);
-        if (newest === undefined || content === undefined) return this.gone(state, listener);
-        return after(this.#attempt(state, newest, content, changes, listener, limit), (outcome) =>
+      after(this.reread(state, limit.leftMs), (newest) => {
+        if (newest === undefined) return this.gone(state, listener);
+        const { record, content } = newest;
+        return after(this.#attempt(state, record, content, changes, listener, limit), (outcome) =>
           outcome === "conflict" ? this.#merge(state, changes, listener, limit, tries + 1) : outcome,
         );
       }),

@@ -22,7 +22,7 @@ export interface SessionEvents {
   overwritten: { handle: string; property: string };
   /** A commit found its session ended meanwhile; its write was dropped. */
   gone: { handle: string };
-  /** A record could not be decoded. It counts as absent and is left where it is. */
+  /** A record could not be decoded, or was not made for the user that it names. It counts as absent and is left where it is. */
   "damaged-record": { handle: string };
   /** A request carried several different tokens under one cookie name. */
   "duplicate-cookie": { count: number };

@@ -1,8 +1,8 @@
-import type { Awaitable, SessionRecord } from "../stores/store.ts";
+import type { Awaitable, SessionRecord, StoredSession } from "../stores/store.ts";
+import { hashSecret } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import { type Changes, type Content, EMPTY, merge, NOTHING, overwritten } from "./changes.ts";
 import { type CommitListener, type Committer, goneError } from "./committer.ts";
-import { decodePayload } from "./record.ts";
 import type { SessionState } from "./state.ts";
 import type { TimeLimit } from "./time-limit.ts";
 
@@ -20,7 +20,7 @@ export class Replacement {
   readonly changes: Changes;
   /** A login begins anew where the old session was ended meanwhile; anything else would bring it back. */
   readonly #mayBeginAnew: boolean;
-  readonly #beforeEnd: () => void;
+  readonly #tombstone: (old: { handle: string; secretHash: string }, successor: string) => StoredSession;
   readonly #began: number;
   /** For all tries together, from the first conflict on. */
   #limit: TimeLimit | undefined = undefined;
@@ -33,15 +33,15 @@ export class Replacement {
       fresh,
       carried,
       mayBeginAnew,
-      beforeEnd,
+      tombstone,
       began,
     }: {
       old: SessionState;
       fresh: SessionState;
       carried: (content: Content) => Content;
       mayBeginAnew: boolean;
-      /** The old session is going to be ended, and `fresh` has the handle that takes over. */
-      beforeEnd: () => void;
+      /** What stays in the store of the old session. */
+      tombstone: (old: { handle: string; secretHash: string }, successor: string) => StoredSession;
       /** Now, in epoch milliseconds. */
       began: number;
     },
@@ -52,7 +52,7 @@ export class Replacement {
     this.#fresh = fresh;
     this.#carried = carried;
     this.#mayBeginAnew = mayBeginAnew;
-    this.#beforeEnd = beforeEnd;
+    this.#tombstone = tombstone;
     this.#began = began;
     this.changes = old.collect() ?? NOTHING;
   }
@@ -78,10 +78,10 @@ export class Replacement {
     const { access } = this.#committer;
     const { handle } = this.#old;
     const { version } = base;
-    this.#beforeEnd();
+    const tombstone = this.#tombstone({ handle, secretHash: hashSecret(this.#old.secret) }, this.#fresh.handle);
     const replaced = this.#isEmpty(content)
-      ? access.end(handle, version)
-      : this.#committer.replace({ handle, version }, this.#fresh, content, this.#listener);
+      ? access.end(handle, version, tombstone)
+      : this.#committer.replace({ handle, version, tombstone }, this.#fresh, content, this.#listener);
     return after(replaced, (result) => {
       if (result === "ok") return this.#tellOverwritten(stored, content);
       if (result === "gone") return this.#oldIsGone();
@@ -92,11 +92,9 @@ export class Replacement {
       this.#limit ??= access.limit(this.#began);
       const limit = this.#limit;
       return this.#committer.again(this.#old, tries, limit, () =>
-        after(access.load(handle, limit.leftMs), (newest) => {
-          const newer = newest === undefined ? undefined : decodePayload(newest.payload);
-          if (newest === undefined || newer === undefined) return this.#oldIsGone();
-          return this.#replace(newest, newer, tries + 1);
-        }),
+        after(this.#committer.reread(this.#old, limit.leftMs), (newest) =>
+          newest === undefined ? this.#oldIsGone() : this.#replace(newest.record, newest.content, tries + 1),
+        ),
       );
     });
   }

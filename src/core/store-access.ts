@@ -1,4 +1,12 @@
-import type { Awaitable, ReplaceResult, SessionRecord, SessionStore, UpdateResult } from "../stores/store.ts";
+import {
+  type Awaitable,
+  leaveTombstone,
+  type ReplaceResult,
+  type SessionRecord,
+  type SessionStore,
+  type StoredSession,
+  type UpdateResult,
+} from "../stores/store.ts";
 import { after, isPromise, withDeadline } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import { SojournError } from "./errors.ts";
@@ -8,6 +16,14 @@ import { TimeLimit } from "./time-limit.ts";
 export interface Deadlines {
   readMs: number;
   commitMs: number;
+}
+
+/** Who waits for a turn on one session. */
+interface Queue {
+  /** When the last turn has ended. */
+  end: Promise<void>;
+  /** When the present one began, in epoch milliseconds. */
+  since: number;
 }
 
 /**
@@ -23,8 +39,7 @@ export class StoreAccess {
   isSynchronous = true;
   readonly #running = new Set<Promise<unknown>>();
   readonly #loads = new Map<string, { running: Promise<unknown>; next?: Promise<SessionRecord | undefined> }>();
-  /** The end of the last turn on each session. */
-  readonly #queues = new Map<string, Promise<void>>();
+  readonly #queues = new Map<string, Queue>();
 
   constructor(store: SessionStore, clock: Clock, deadlines: Deadlines, events: Events) {
     this.store = store;
@@ -64,6 +79,11 @@ export class StoreAccess {
     return this.#begin("create", handle, () => this.store.create(handle, record));
   }
 
+  /** Stores a note, which is never taken back: whether it was there before counts. */
+  note(handle: string, record: SessionRecord): Awaitable<boolean> {
+    return this.commit("create", () => this.store.create(handle, record));
+  }
+
   update(
     handle: string,
     record: SessionRecord,
@@ -78,27 +98,31 @@ export class StoreAccess {
     return new TimeLimit(this.#clock, this.isSynchronous ? Number.POSITIVE_INFINITY : this.#deadlines.commitMs, began);
   }
 
-  /** Ends a session of a known version, and stores another in its place. */
+  /** Ends a session of a known version, and stores another in its place. The tombstone is there by then. */
   replace(
     handle: string,
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone?: StoredSession,
   ): Awaitable<Exclude<ReplaceResult, "unsupported">> {
     const { store } = this;
     const replaced = this.#begin(
       "replace",
       newHandle,
-      () => store.replace?.(handle, expectedVersion, newHandle, record) ?? "unsupported",
+      () => store.replace?.(handle, expectedVersion, newHandle, record, tombstone) ?? "unsupported",
     );
     return after(replaced, (result) =>
-      result === "unsupported" ? this.#replaceInSteps(handle, expectedVersion, newHandle, record) : result,
+      result === "unsupported" ? this.#replaceInSteps(handle, expectedVersion, newHandle, record, tombstone) : result,
     );
   }
 
-  /** Ends a session of a known version. */
-  end(handle: string, expectedVersion: number): Awaitable<UpdateResult> {
-    return this.update(handle, tombstone(expectedVersion), expectedVersion);
+  /** Ends a session of a known version. The tombstone takes its place. */
+  end(handle: string, expectedVersion: number, { handle: note, ...record }: StoredSession): Awaitable<UpdateResult> {
+    return after(this.replace(handle, expectedVersion, note, record), (result) =>
+      // An earlier try has left one.
+      result === "taken" ? this.update(handle, ended(expectedVersion), expectedVersion) : result,
+    );
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean> {
@@ -140,20 +164,38 @@ export class StoreAccess {
    * @throws what `late` makes, if the turn doesn't come within the limit; then `work` is not begun
    */
   inTurn<T>(handle: string, work: () => Awaitable<T>, limit: TimeLimit, late: () => Error): Promise<T> {
-    const before = this.#queues.get(handle) ?? Promise.resolve();
-    const coming = withDeadline(before, limit.leftMs, this.#clock, late);
-    const mine = coming.then(work);
-    const over = coming.then(
-      () => withDeadline(mine, this.#deadlines.commitMs, this.#clock, late),
-      // Who has given up lets nobody overtake the one whose turn it is.
-      () => before,
-    );
-    const done = () => {
-      if (this.#queues.get(handle) === turn) this.#queues.delete(handle);
-    };
-    const turn: Promise<void> = over.then(done, done);
-    this.#queues.set(handle, turn);
+    const queue = this.#queues.get(handle) ?? { end: Promise.resolve(), since: this.#clock.now() };
+    this.#queues.set(handle, queue);
+    const before = queue.end;
+    let hasCome = false;
+    const mine = this.#turnComes(queue, before, limit, late).then(() => {
+      hasCome = true;
+      queue.since = this.#clock.now();
+      return work();
+    });
+    // Who has given up lets nobody overtake the one whose turn it is.
+    const end: Promise<void> = mine
+      .then(
+        () => undefined,
+        () => (hasCome ? undefined : before),
+      )
+      .then(() => {
+        if (queue.end === end) this.#queues.delete(handle);
+      });
+    queue.end = end;
     return mine;
+  }
+
+  async #turnComes(queue: Queue, before: Promise<void>, limit: TimeLimit, late: () => Error): Promise<void> {
+    for (;;) {
+      const turnMs = queue.since + this.#deadlines.commitMs - this.#clock.now();
+      if (turnMs <= 0) return;
+      const came = before.then(() => true);
+      const ms = Math.min(limit.leftMs, turnMs);
+      if (await withDeadline(came, ms, this.#clock, late).catch(() => false)) return;
+      const isOver = queue.since + this.#deadlines.commitMs <= this.#clock.now();
+      if (!isOver && limit.leftMs === 0) throw late();
+    }
   }
 
   /** A pause of up to `ms`, drawn anew each time, so that processes that collide don't collide again. */
@@ -190,10 +232,14 @@ export class StoreAccess {
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone: StoredSession | undefined,
   ): Awaitable<UpdateResult | "taken"> {
     return after(this.create(newHandle, record), (created) => {
       if (!created) return "taken";
-      const end = () => this.store.update(handle, tombstone(expectedVersion), expectedVersion);
+      const end = () =>
+        after(tombstone === undefined ? undefined : leaveTombstone(this.store, tombstone), () =>
+          this.store.update(handle, ended(expectedVersion), expectedVersion),
+        );
       return after(this.#begin("update", newHandle, end), (result) =>
         result === "ok" ? result : after(this.delete(newHandle), () => result),
       );
@@ -240,6 +286,6 @@ export class StoreAccess {
 }
 
 /** The update that ends a session of a known version. */
-function tombstone(version: number): SessionRecord {
+function ended(version: number): SessionRecord {
   return { payload: "", version: version + 1, secretHash: "", userId: null, createdAt: 0, touchedAt: 0, expiresAt: 0 };
 }

@@ -16,7 +16,7 @@ import {
 import type { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import { carry, type Kept, keepOption } from "./keep.ts";
-import { type DeviceInfo, decodePayload } from "./record.ts";
+import type { DeviceInfo } from "./record.ts";
 import { Replacement } from "./replacement.ts";
 import type { ServerSideKept } from "./server-side.ts";
 import {
@@ -29,11 +29,12 @@ import {
   type SessionOperations,
 } from "./session.ts";
 import { type DamageListener, SessionState, type StateBegin } from "./state.ts";
-import type { Superseded } from "./superseded.ts";
+import type { Replaced, Superseded } from "./superseded.ts";
 import type { TimeLimit } from "./time-limit.ts";
 import { type Duration, expiryOf, parseDuration, type Timeouts } from "./timeouts.ts";
 import { Turns } from "./turns.ts";
 import { refuseWithinUpdate, runUpdate } from "./updating.ts";
+import { checkedUserId } from "./user-id.ts";
 
 /** What all visits of one application share. */
 export interface VisitEnvironment {
@@ -96,9 +97,9 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
 
   /**
    * Set where the request's token is of a session that was replaced a moment ago. What it writes is dropped, as every late write is: a
-   * new session's cookie would take the place of the one that the client has just been given.
+   * new session's cookie would take the place of the one that the client has just been given. A logout ends what the session became.
    */
-  isLate = false;
+  isLate: Replaced | false = false;
 
   readonly #env: VisitEnvironment;
   readonly #client: Client;
@@ -200,13 +201,12 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
         state.reset(state.record, this.#stamped(EMPTY));
         return undefined;
       }
-      return after(this.#env.committer.access.load(state.handle), (record) => {
-        const content = record === undefined ? undefined : decodePayload(record.payload);
-        if (record === undefined || content === undefined) {
+      return after(this.#env.committer.reread(state), (newest) => {
+        if (newest === undefined) {
           this.#env.committer.gone(state, this);
           throw goneError();
         }
-        state.reset(record, content);
+        state.reset(newest.record, newest.content);
       });
     });
   }
@@ -225,9 +225,7 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   }
 
   login(state: SessionState, userId: string, options: LoginOptions): Awaitable<void> {
-    if (typeof userId !== "string" || userId === "") {
-      throw new TypeError("login(userId): userId must be a non-empty string; use String(user.id) for a number");
-    }
+    checkedUserId(userId, "login(userId)");
     const { remember = false, device } = options;
     const now = this.#env.clock.now();
     const until = remember === false ? undefined : now + parseDuration(remember, "remember");
@@ -302,16 +300,16 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
         });
       };
       const retry = (tried: Changes, tries: number, all: TimeLimit): Awaitable<T> =>
-        after(committer.access.load(state.handle, all.leftMs), (newest) => {
-          const content = newest === undefined ? undefined : decodePayload(newest.payload);
-          if (newest === undefined || content === undefined) {
+        after(committer.reread(state, all.leftMs), (newest) => {
+          if (newest === undefined) {
             committer.gone(state, this);
             throw goneError();
           }
+          const { record, content } = newest;
           // What the function did is done again; what was changed before it is put over the newest.
           if (before !== undefined) for (const name of overwritten(before, state.content, content)) lost.add(name);
           undecided = undefined;
-          state.rebase(newest, content, before, tried);
+          state.rebase(record, content, before, tried);
           return attempt(tries);
         });
       const failed = (error: unknown): never => {
@@ -345,8 +343,8 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   }
 
   sessionGone(state: SessionState): void {
-    // Where this process replaced the session itself, the client has, or will have, the new token: not to be cleared.
-    if (this.#state === state && !this.#env.superseded.has(state.handle)) this.token = "clear";
+    // Whatever ended it, a login's answer may have brought the client a new cookie since: nothing is cleared.
+    if (this.#state === state) this.token = "keep";
   }
 
   #commit(state: SessionState, delivery: Delivery, options: CommitOptions = {}): Awaitable<Outcome> {
@@ -389,6 +387,9 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
       if (state.standing === "stored") {
         state.standing = "ending";
         this.#unconfirmed.push(() => this.#delete(state));
+      } else if (state.standing === "blank" && this.isLate && this.isLate.handle !== undefined) {
+        const { handle } = this.isLate;
+        this.#unconfirmed.push(() => this.#env.superseded.end(handle));
       }
       if (also !== undefined) this.#unconfirmed.push(also);
       return this.#confirmEndings();
@@ -396,8 +397,8 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   }
 
   #delete(state: SessionState): Awaitable<void> {
-    const { committer, events, superseded } = this.#env;
-    return after(superseded.end(committer.access, state.handle), () => {
+    const { events, superseded } = this.#env;
+    return after(superseded.end(state.handle), () => {
       state.standing = "ended";
       events.emit("destroy", { handle: state.handle, userId: state.record.userId });
     });
@@ -430,20 +431,15 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
       const fresh = this.#blank(owner);
       const previous = old.standing === "stored" ? old.handle : undefined;
       const seen = { ...old.values };
-      let note: ReturnType<Superseded["add"]> | undefined;
       const replacement = new Replacement(committer, this, {
         old,
         fresh: fresh.state,
         carried: (content) => this.#stamped(carried(content)),
         // Not even with nothing kept: applications carry a user over by hand, and would bring a revoked login back.
         mayBeginAnew: operation === "login",
-        beforeEnd: () => {
-          // From the next step on other requests may find the old one gone.
-          if (previous === undefined) return;
-          note ??= superseded.add(previous, this.#env.clock.now());
-          if (operation === "regenerate" && kept === true) note.heir = fresh.state.handle;
-        },
         began: this.#env.clock.now(),
+        tombstone: (gone, successor) =>
+          superseded.tombstone(gone, successor, operation === "regenerate" && kept === true),
       });
       const finish = (): void => {
         const { handle, record, standing } = fresh.state;
@@ -460,7 +456,6 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
       };
       const abort = (error: unknown): never => {
         if (!goesOn) old.retired = undefined;
-        if (note !== undefined && previous !== undefined) superseded.remove(previous, note);
         if (old.standing === "ended") this.sessionGone(old);
         throw error;
       };

@@ -11,6 +11,7 @@ import { forbidCaching, forbidSharedCaching, isPublic } from "./cache-control.ts
 import type { Channel } from "./channel.ts";
 import { deviceOf } from "./device.ts";
 import { answerFailure, type ErrorHandler, routerOf, tellErrorHandler } from "./failed-answer.ts";
+import { onHandshake, upgradeWatch } from "./held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
 import { isResponse } from "./is-response.ts";
 import { type Accept, clearLegacy, type LegacyReader, type LegacySession, takeOver } from "./legacy.ts";
@@ -67,6 +68,8 @@ export class Exchange implements HoldHooks, Client, Running, SessionHolder {
   #broken = false;
   /** The last commit before the headers has begun, or they have left: nothing that begins now can have its token sent. */
   #isSealed = false;
+  /** Whether the connection has been given to another protocol, whatever the response says. */
+  readonly #isUpgraded: (() => boolean) | undefined;
 
   /** @param answering one of the channels: for a client that sent no token */
   constructor(
@@ -85,10 +88,12 @@ export class Exchange implements HoldHooks, Client, Running, SessionHolder {
     this.#channel = this.#carriers[0] ?? answering;
     this.#texts = this.#channel.read(req);
     this.#answering = answering;
-    const held: Partial<ServerResponse> = res;
-    // Called with something that is no response (an upgrade, a job): the session works, save() commits it.
+    this.#isUpgraded = upgradeWatch(req);
+    const held: Partial<ServerResponse> | null | undefined = res;
+    // Called with something that is no response (an upgrade, a job), the session opens, and save() commits it. A new token could reach nobody.
     this.#isHeld = isResponse(held);
     if (this.#isHeld) holdResponse(res, this);
+    else if (!onHandshake(held, () => this.#shakeHands())) this.#isSealed = true;
   }
 
   get isUnused(): boolean {
@@ -178,7 +183,7 @@ export class Exchange implements HoldHooks, Client, Running, SessionHolder {
   }
 
   delivery(): "possible" | "insecure" | "headers-sent" {
-    if (this.#isSealed || this.#broken) return "headers-sent";
+    if (this.#isSealed || this.#broken || this.#isUpgraded?.() === true) return "headers-sent";
     return this.#channel.deliverable ? "possible" : "insecure";
   }
 
@@ -283,12 +288,23 @@ export class Exchange implements HoldHooks, Client, Running, SessionHolder {
     }
   }
 
+  /**
+   * A WebSocket's handshake leaves, and does not wait: where the store answers at once its session is stored now, else only a session that
+   * `save()` or `login()` stored before has a token to bring.
+   */
+  #shakeHands(): void | Promise<void> {
+    if (!this.#env.manager.opensAtOnce) this.#isSealed = true;
+    const pending = this.beforeHeaders();
+    this.writeHeaders();
+    return pending;
+  }
+
   /** What to tell the client of its token. A response that could not save says nothing, except that a logout was asked for. */
   #answer(visit: Visit): "keep" | "send" | "clear" {
     if (visit.token === "clear") return this.#texts.length > 0 ? "clear" : "keep";
     if (this.#broken) return "keep";
     // The application's newest key takes over.
-    if (this.#isOutdated && visit.isStored) return "send";
+    if (this.#isOutdated && visit.isStored && this.#channel.deliverable) return "send";
     return visit.token;
   }
 
@@ -316,6 +332,8 @@ export class Exchange implements HoldHooks, Client, Running, SessionHolder {
 
   /** Begins a session of ours with the data of another library's. */
   #move(legacy: LegacySession): Awaitable<void> {
+    // The old one stays until a page brings the token of the new one.
+    if (this.delivery() === "headers-sent") return undefined;
     const session = this.liveSession;
     takeOver(session, legacy);
     this.#legacy = legacy;

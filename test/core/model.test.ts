@@ -51,7 +51,8 @@ class Model {
   readonly sessions = new Map<string, StoredModel>();
   readonly everIssued = new Set<string>();
   /** Handles that a session had before, with the one under which the very same session lived on, if it did. */
-  readonly replaced = new Map<string, string | undefined>();
+  /** Its new handle, if any, and how long that is known. */
+  readonly replaced = new Map<string, { heir?: string; until: number }>();
   readonly browsers: (string | undefined)[] = [undefined, undefined, undefined];
   readonly visits: VisitModel[] = [];
 
@@ -161,15 +162,18 @@ class Model {
 
   gone(visit: VisitModel): void {
     visit.ended = true;
-    if (visit.handle !== undefined && !this.replaced.has(visit.handle)) visit.token = "clear";
+    visit.token = "keep";
   }
 
   /** A logout or revocation ends the session also under the handle that another request gave it meanwhile. */
   endWithHeirs(first: string): boolean {
     let wasLive = false;
-    for (let handle: string | undefined = first; handle !== undefined; handle = this.replaced.get(handle)) {
+    let handle: string | undefined = first;
+    while (handle !== undefined) {
       wasLive ||= this.live(handle) !== undefined;
       this.sessions.delete(handle);
+      const replaced = this.replaced.get(handle);
+      handle = replaced !== undefined && this.now < replaced.until ? replaced.heir : undefined;
     }
     return wasLive;
   }
@@ -180,7 +184,7 @@ class Model {
     const carried = this.merged(visit, stored?.data ?? {});
     if (visit.handle !== undefined && !visit.ended) {
       this.sessions.delete(visit.handle);
-      this.replaced.set(visit.handle, undefined);
+      this.replaced.set(visit.handle, { until: this.now + 60_000 });
     }
     return carried;
   }
@@ -326,7 +330,8 @@ const steps: fc.Arbitrary<Step>[] = [
       );
       const holdsSomething = Object.keys(carried).length > 0 || userId !== null;
       // Also if it is empty: it may begin later.
-      if (keep && previous !== undefined) model.replaced.set(previous, actual.session.id);
+      if (keep && previous !== undefined)
+        model.replaced.set(previous, { heir: actual.session.id, until: model.now + 60_000 });
       if (keep && holdsSomething) model.store(visit, actual.session.id, carried);
       else if (previous !== undefined) visit.token = "clear";
     }),
