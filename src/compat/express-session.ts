@@ -95,7 +95,13 @@ function session(options?: SessionOptions): SessionMiddleware {
     const req: SessionRequest = request;
     // Another session middleware has the request, or the store is known to be away: the application goes on without.
     if (req.session || !ready()) return next();
-    if (!pathOf(req).startsWith(cookieOptions(req).path || "/")) return next();
+    let path: string | undefined;
+    try {
+      path = cookieOptions(req).path;
+    } catch (error) {
+      return next(error);
+    }
+    if (!pathOf(req).startsWith(path || "/")) return next();
     const secrets = env.secrets ?? (req.secret ? [req.secret] : undefined);
     if (secrets === undefined) return next(new Error("secret option required for sessions"));
     new Exchange(env, req, res, next, secrets).begin();

@@ -69,9 +69,9 @@ export class CarriedRecords implements SessionStore {
     return this.#beginnings.get(handle);
   }
 
+  /** What was alive when the request began stays so until its end: a running request is a use. */
   load(handle: string): SessionRecord | undefined {
-    const record = this.#records.get(handle);
-    return record !== undefined && record.expiresAt > this.#clock.now() ? record : undefined;
+    return this.#records.get(handle);
   }
 
   create(handle: string, record: SessionRecord): Awaitable<boolean> {

@@ -11,19 +11,20 @@ import type { KeyRing } from "../tokens/key-ring.ts";
 import { OwnerHashes } from "../tokens/owner.ts";
 import { isHandle, sameHash, type TokenCodec, type TokenSource, type VerifiedToken } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
-import type { Clock } from "./clock.ts";
-import { Committer } from "./committer.ts";
+import { type Clock, setImmediate } from "./clock.ts";
+import { Committer, goneError } from "./committer.ts";
 import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
-import type { Opening, SessionKeeper, TokenScope } from "./keeper.ts";
+import type { Opening, OpenOptions, SessionKeeper, TokenScope } from "./keeper.ts";
 import { Links } from "./links.ts";
 import { decodePayload } from "./record.ts";
+import { RunningRequests } from "./running.ts";
 import { stateOf } from "./session.ts";
 import { type SessionSnapshot, snapshotOf } from "./snapshot.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
 import { type Replaced, Superseded } from "./superseded.ts";
 import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
-import { type Client, type OpenedSession, Visit, type VisitEnvironment } from "./visit.ts";
+import { type Client, type OpenedSession, type StoredState, Visit, type VisitEnvironment } from "./visit.ts";
 
 /** What a user is shown of one of their sessions. */
 export interface Device {
@@ -83,6 +84,7 @@ export class SessionManager implements SessionKeeper {
   readonly #env: VisitEnvironment;
   #links: Links | undefined = undefined;
   readonly #background = new Set<Promise<unknown>>();
+  readonly running: RunningRequests | undefined;
   #cancelSweep: (() => void) | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
@@ -102,6 +104,7 @@ export class SessionManager implements SessionKeeper {
       superseded: new Superseded(this.#access, clock),
       endAll: (userId) => this.revokeAll(userId),
     };
+    this.running = limits.idleMs === Number.POSITIVE_INFINITY ? undefined : new RunningRequests(clock, limits);
     if (isIndexed(store)) this.#sweepLater(store);
   }
 
@@ -113,21 +116,30 @@ export class SessionManager implements SessionKeeper {
     return new Visit(this.#env, client, opened);
   }
 
+  /** The absolute timeout, and the end of a remembered session, stay what they are. */
+  use({ handle, record: { createdAt }, content: { facts } }: StoredState): void {
+    if (facts.until !== undefined) return;
+    const now = this.clock.now();
+    this.#touch(handle, now, expiryOf({ ...facts, createdAt }, now, this.#limits));
+  }
+
   tokenOf({ session, secret }: Visit, { codec }: TokenScope): string {
     return codec.format(session.id, secret);
   }
 
   /** Whether there is nothing to write down for this token unless its session is read. */
-  isQuiet(text: string, { codec }: TokenScope): boolean {
-    const token = codec.verify(text);
+  isQuiet(text: string, { codec, former }: TokenScope): boolean {
+    const token = (former?.codec ?? codec).verify(text);
     return token === undefined || this.clock.now() < token.quietUntil;
   }
 
   /**
    * The session that a token opens; `undefined` for a token of no session, or with the wrong secret, or whose record has
    * expired or is damaged. Plain if the store is synchronous.
+   *
+   * @param counts whether it counts as a use. Default: it does
    */
-  open(token: VerifiedToken, via?: string): Awaitable<OpenedSession | undefined> {
+  open(token: VerifiedToken, via?: string, counts = true): Awaitable<OpenedSession | undefined> {
     return after(this.#access.load(token.handle), (stored) => {
       if (stored === undefined) return this.#noteIfReplaced(token);
       const record = this.#proven(token, stored);
@@ -149,29 +161,36 @@ export class SessionManager implements SessionKeeper {
       return {
         handle: token.handle,
         secret: token.secret,
-        record: this.#touched(token, record, lifetime, now),
+        record: counts ? this.#touched(token, record, lifetime, now) : record,
         content,
       };
     });
   }
 
   /** Tries each text in turn; the first that opens a session wins. */
-  openFirst(texts: readonly string[], { codec, via }: TokenScope): Awaitable<Opening | undefined> {
+  openFirst(
+    texts: readonly string[],
+    { codec: own, via, former }: TokenScope,
+    { counts = true }: OpenOptions = {},
+  ): Awaitable<Opening | undefined> {
+    const codec = former?.codec ?? own;
     if (texts.length > 1) this.#reportDuplicates(texts, codec);
     const from = (position: number): ReturnType<SessionManager["openFirst"]> => {
       for (let i = position; i < texts.length; i += 1) {
         const token = codec.verify(texts[i] ?? "");
         if (token === undefined) continue;
-        return after(this.open(token, via), (opened) =>
-          opened === undefined ? from(i + 1) : { opened, outdated: token.outdated, renew: false },
-        );
+        return after(this.open(token, via, counts), (opened) => {
+          if (opened === undefined) return from(i + 1);
+          return { opened, outdated: token.outdated || former !== undefined, renew: false };
+        });
       }
       return undefined;
     };
     return from(0);
   }
 
-  wasReplaced(texts: readonly string[], { codec }: TokenScope): Replaced | false {
+  wasReplaced(texts: readonly string[], { codec: own, former }: TokenScope): Replaced | false {
+    const codec = former?.codec ?? own;
     const now = this.clock.now();
     for (const text of texts) {
       const replaced = codec.verify(text)?.replaced;
@@ -195,13 +214,22 @@ export class SessionManager implements SessionKeeper {
     await this.#links?.endAll(userId);
   }
 
-  isOpen({ handle, record: { userId } }: OpenedSession): Awaitable<boolean> {
-    return after(this.#access.load(handle), (record) => {
-      const facts = record === undefined ? undefined : decodePayload(record.payload)?.facts;
-      if (record === undefined || facts === undefined || record.userId !== userId) return false;
-      const { createdAt, touchedAt, expiresAt } = record;
-      return !hasExpired({ ...facts, createdAt, touchedAt, expiresAt }, this.clock.now(), this.#limits);
+  touch(opened: OpenedSession): Awaitable<SessionRecord> {
+    const { handle } = opened;
+    return after(this.#living(opened), (living) => {
+      if (living === undefined) throw goneError();
+      const { record, lifetime } = living;
+      const now = Math.max(this.clock.now(), record.touchedAt);
+      const expiresAt = expiryOf(lifetime, now, this.#limits);
+      return after(this.#access.touch(handle, now, expiresAt), (there) => {
+        if (!there) throw goneError();
+        return { ...record, touchedAt: now, expiresAt };
+      });
     });
+  }
+
+  isOpen(opened: OpenedSession): Awaitable<boolean> {
+    return after(this.#living(opened), (living) => living !== undefined);
   }
 
   /** A user's sessions, the newest use first. Give `current: req.session` to have it marked. */
@@ -287,6 +315,7 @@ export class SessionManager implements SessionKeeper {
   /** Waits for what is being written, stops sweeping, and closes the store. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= (async () => {
+      this.running?.close();
       this.#cancelSweep?.();
       this.#cancelSweep = undefined;
       await Promise.allSettled(this.#background);
@@ -337,13 +366,32 @@ export class SessionManager implements SessionKeeper {
     }
     const expiresAt = expiryOf(lifetime, now, this.#limits);
     token.quietUntil = now + this.#limits.touchAfterMs;
+    this.#touch(token.handle, now, expiresAt);
+    return { ...record, touchedAt: now, expiresAt };
+  }
+
+  #touch(handle: string, touchedAt: number, expiresAt: number): void {
     try {
-      const work = this.#access.touch(token.handle, now, expiresAt);
+      const work = this.#access.touch(handle, touchedAt, expiresAt);
       if (isPromise(work)) this.#inBackground(work);
     } catch {
       // The store's failure is an event already; the session has lost some idle time, and the request nothing.
     }
-    return { ...record, touchedAt: now, expiresAt };
+  }
+
+  /** A session as it is stored now, unless it has ended. */
+  #living({
+    handle,
+    record: { userId },
+  }: OpenedSession): Awaitable<{ record: SessionRecord; lifetime: Lifetime } | undefined> {
+    return after(this.#access.load(handle), (record) => {
+      const facts = record === undefined ? undefined : decodePayload(record.payload)?.facts;
+      if (record === undefined || facts === undefined || record.userId !== userId) return undefined;
+      const { createdAt, touchedAt, expiresAt } = record;
+      const lifetime = { ...facts, createdAt };
+      if (hasExpired({ ...lifetime, touchedAt, expiresAt }, this.clock.now(), this.#limits)) return undefined;
+      return { record, lifetime };
+    });
   }
 
   #inBackground(work: Promise<unknown>): void {

@@ -1,9 +1,10 @@
 import type { Awaitable, SessionRecord, StoredSession } from "../stores/store.ts";
 import { hashSecret } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
-import { type Content, EMPTY, merge, NOTHING } from "./changes.ts";
-import { type CommitListener, type Committer, conflictError, goneError, TRIES } from "./committer.ts";
+import { type Changes, type Content, EMPTY, merge, NOTHING, overwritten } from "./changes.ts";
+import { type CommitListener, type Committer, goneError } from "./committer.ts";
 import type { SessionState } from "./state.ts";
+import type { TimeLimit } from "./time-limit.ts";
 
 /**
  * Puts `fresh`, a blank session, in the place of `old`, which dies at once, by compare-and-set: what others committed to it until that
@@ -15,10 +16,14 @@ export class Replacement {
   readonly #old: SessionState;
   readonly #fresh: SessionState;
   readonly #carried: (content: Content) => Content;
-  readonly #changes;
+  /** What the application had changed when this began. */
+  readonly changes: Changes;
   /** A login begins anew where the old session was ended meanwhile; anything else would bring it back. */
   readonly #mayBeginAnew: boolean;
   readonly #tombstone: (old: { handle: string; secretHash: string }, successor: string) => StoredSession;
+  readonly #began: number;
+  /** For all tries together, from the first conflict on. */
+  #limit: TimeLimit | undefined = undefined;
 
   constructor(
     committer: Committer,
@@ -29,6 +34,7 @@ export class Replacement {
       carried,
       mayBeginAnew,
       tombstone,
+      began,
     }: {
       old: SessionState;
       fresh: SessionState;
@@ -36,6 +42,8 @@ export class Replacement {
       mayBeginAnew: boolean;
       /** What stays in the store of the old session. */
       tombstone: (old: { handle: string; secretHash: string }, successor: string) => StoredSession;
+      /** Now, in epoch milliseconds. */
+      began: number;
     },
   ) {
     this.#committer = committer;
@@ -45,7 +53,8 @@ export class Replacement {
     this.#carried = carried;
     this.#mayBeginAnew = mayBeginAnew;
     this.#tombstone = tombstone;
-    this.#changes = old.collect() ?? NOTHING;
+    this.#began = began;
+    this.changes = old.collect() ?? NOTHING;
   }
 
   /** What the new session begins with: nothing of a session that was ended. */
@@ -55,16 +64,17 @@ export class Replacement {
 
   /** If it fails, the old session lives on as it was. */
   run(): Awaitable<void> {
-    if (this.#old.standing === "stored") return this.#replace(this.#old.record, this.content, 1);
+    if (this.#old.standing === "stored") return this.#replace(this.#old.record, this.#old.content, 1);
     if (this.#old.standing === "ended" && !this.#mayBeginAnew) throw goneError();
     return this.#begin(this.content);
   }
 
   #from(content: Content): Content {
-    return this.#carried(merge(content, this.#changes));
+    return this.#carried(merge(content, this.changes));
   }
 
-  #replace(base: SessionRecord, content: Content, tries: number): Awaitable<void> {
+  #replace(base: SessionRecord, stored: Content, tries: number): Awaitable<void> {
+    const content = this.#from(stored);
     const { access } = this.#committer;
     const { handle } = this.#old;
     const { version } = base;
@@ -73,21 +83,25 @@ export class Replacement {
       ? access.end(handle, version, tombstone)
       : this.#committer.replace({ handle, version, tombstone }, this.#fresh, content, this.#listener);
     return after(replaced, (result) => {
-      if (result === "ok") return undefined;
+      if (result === "ok") return this.#tellOverwritten(stored, content);
       if (result === "gone") return this.#oldIsGone();
       if (result === "taken") {
         this.#committer.rename(this.#fresh, tries);
-        return this.#replace(base, content, tries + 1);
+        return this.#replace(base, stored, tries + 1);
       }
-      if (tries >= TRIES) throw conflictError();
-      return this.#committer.again(this.#old, tries, () =>
-        after(this.#committer.reread(this.#old), (newest) =>
-          newest === undefined
-            ? this.#oldIsGone()
-            : this.#replace(newest.record, this.#from(newest.content), tries + 1),
+      this.#limit ??= access.limit(this.#began);
+      const limit = this.#limit;
+      return this.#committer.again(this.#old, tries, limit, () =>
+        after(this.#committer.reread(this.#old, limit), (newest) =>
+          newest === undefined ? this.#oldIsGone() : this.#replace(newest.record, newest.content, tries + 1),
         ),
       );
     });
+  }
+
+  #tellOverwritten(stored: Content, content: Content): void {
+    const names = overwritten(this.changes, this.#old.content, stored);
+    this.#committer.tellOverwritten(this.#fresh, new Set([...names].filter((name) => content.texts.has(name))));
   }
 
   #oldIsGone(): Awaitable<void> {

@@ -116,7 +116,7 @@ class GuardedStore implements ResilientStore {
   readonly #maxPending: number;
   readonly #retryReads: boolean;
   readonly #breaker: Breaker;
-  readonly #events = new Events<CircuitEvents>();
+  readonly #events = new Events<CircuitEvents>({ open: true, "half-open": true, closed: true });
   readonly #counts: CircuitCounts = { pending: 0, calls: 0, failures: 0, retries: 0, refused: 0 };
   #lastFailure: unknown;
 

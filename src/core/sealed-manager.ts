@@ -5,7 +5,7 @@ import { isHandle } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import { CarriedRecords } from "./carried-records.ts";
 import type { Clock } from "./clock.ts";
-import { Committer, type CommitterOptions } from "./committer.ts";
+import { Committer, type CommitterOptions, undeliverableError } from "./committer.ts";
 import { encrypted } from "./encrypted-store.ts";
 import { Endings } from "./endings.ts";
 import { SojournError } from "./errors.ts";
@@ -119,6 +119,11 @@ export class SealedManager implements SessionKeeper {
       );
     }
     return revocations.links();
+  }
+
+  /** Only an answer could bring a seal with a later deadline. */
+  touch(): never {
+    throw undeliverableError();
   }
 
   /** By the seal's own deadlines, because a later one is in the client's hands; and by what the stores know. */
@@ -260,13 +265,13 @@ export class SealedManager implements SessionKeeper {
   }
 
   #unseal(text: string, scope: TokenScope): Unsealed | undefined {
-    const unsealed = this.#tokensOf(scope.name).open(text);
+    const unsealed = this.#tokensOf((scope.former ?? scope).name).open(text);
     if (unsealed === undefined) return undefined;
     const { createdAt, touchedAt, expiresAt } = unsealed.sealed.record;
     const now = this.clock.now();
     // A seal from further in the future than clocks differ is none. A session may begin later than its seal was made, see `Endings`.
     if (createdAt > now + 3 * SKEW_MS || touchedAt > now + SKEW_MS || expiresAt <= now) return undefined;
-    return unsealed;
+    return scope.former === undefined ? unsealed : { ...unsealed, outdated: true };
   }
 
   #opening({ sealed, outdated }: Unsealed, scope: TokenScope): Awaitable<Opening | undefined> {

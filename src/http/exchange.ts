@@ -3,13 +3,15 @@ import { after, isPromise } from "../core/awaitable.ts";
 import { SojournError } from "../core/errors.ts";
 import type { Opening, SessionKeeper } from "../core/keeper.ts";
 import type { DeviceInfo } from "../core/record.ts";
+import type { Running } from "../core/running.ts";
 import type { LiveSession } from "../core/session.ts";
-import type { Client, OpenedSession, Visit } from "../core/visit.ts";
+import type { Client, OpenedSession, StoredState, Visit } from "../core/visit.ts";
 import type { Awaitable } from "../stores/store.ts";
 import { forbidCaching, forbidSharedCaching, isPublic } from "./cache-control.ts";
 import type { Channel } from "./channel.ts";
 import { deviceOf } from "./device.ts";
 import { answerFailure, type ErrorHandler, routerOf, tellErrorHandler } from "./failed-answer.ts";
+import { onHandshake, upgradeWatch } from "./held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
 import { isResponse } from "./is-response.ts";
 import { type Accept, clearLegacy, type LegacyReader, type LegacySession, takeOver } from "./legacy.ts";
@@ -33,7 +35,7 @@ export interface ExchangeEnvironment {
  * One request and its response, as far as their session is concerned. Until the application reads `req.session` nothing is decoded and
  * nothing added to the response.
  */
-export class Exchange implements HoldHooks, Client, SessionHolder {
+export class Exchange implements HoldHooks, Client, Running, SessionHolder {
   readonly #env: ExchangeEnvironment;
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
@@ -47,6 +49,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
   #texts: readonly string[];
   #opened: OpenedSession | undefined = undefined;
   readonly #answering: Channel;
+  readonly #isHeld: boolean;
   #isOutdated = false;
   /** Reads the session that ours takes over from. */
   #reader: LegacyReader | undefined = undefined;
@@ -65,6 +68,8 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
   #broken = false;
   /** The last commit before the headers has begun, or they have left: nothing that begins now can have its token sent. */
   #isSealed = false;
+  /** Whether the connection has been given to another protocol, whatever the response says. */
+  readonly #isUpgraded: (() => boolean) | undefined;
 
   /** @param answering one of the channels: for a client that sent no token */
   constructor(
@@ -83,9 +88,12 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     this.#channel = this.#carriers[0] ?? answering;
     this.#texts = this.#channel.read(req);
     this.#answering = answering;
-    const held: Partial<ServerResponse> = res;
-    // Called with something that is no response (an upgrade, a job): the session works, save() commits it.
-    if (isResponse(held)) holdResponse(res, this);
+    this.#isUpgraded = upgradeWatch(req);
+    const held: Partial<ServerResponse> | null | undefined = res;
+    // Called with something that is no response (an upgrade, a job), the session opens, and save() commits it. A new token could reach nobody.
+    this.#isHeld = isResponse(held);
+    if (this.#isHeld) holdResponse(res, this);
+    else if (!onHandshake(held, () => this.#shakeHands())) this.#isSealed = true;
   }
 
   get isUnused(): boolean {
@@ -114,6 +122,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
       return;
     }
     const { manager } = this.#env;
+    if (this.#isHeld) manager.running?.add(this);
     if (manager.opensAtOnce) {
       if (!this.#isQuiet()) this.#openQuietly();
       if (this.#failure === undefined) this.#next();
@@ -174,7 +183,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
   }
 
   delivery(): "possible" | "insecure" | "headers-sent" {
-    if (this.#isSealed || this.#broken) return "headers-sent";
+    if (this.#isSealed || this.#broken || this.#isUpgraded?.() === true) return "headers-sent";
     return this.#channel.deliverable ? "possible" : "insecure";
   }
 
@@ -182,7 +191,24 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     return deviceOf(this.#req);
   }
 
+  get isOver(): boolean {
+    const { destroyed, stream }: { destroyed?: boolean; stream?: { destroyed?: boolean } } = this.#res;
+    return destroyed === true || stream?.destroyed === true;
+  }
+
+  /** The request goes on, and its session with it. One that nobody has read is looked up for that, and again when it is read. */
+  use(): void {
+    const { manager } = this.#env;
+    const note = (session: StoredState | undefined): void => {
+      if (session !== undefined) manager.use?.(session);
+    };
+    if (this.#visit !== undefined) note(this.#visit.stored);
+    else if (this.#isOpen) note(this.#opened);
+    else quietly(() => after(manager.openFirst(this.#texts, this.#channel), (found) => note(found?.opened)));
+  }
+
   beforeHeaders(): void | Promise<void> {
+    this.#env.manager.running?.delete(this);
     if (!this.#broken && isSessionDeleted(this.#req)) {
       this.#isSealed = true;
       throw new TypeError("req.session was deleted, which ends nothing: await req.session.destroy(), or logout()");
@@ -262,6 +288,17 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     }
   }
 
+  /**
+   * A WebSocket's handshake leaves, and does not wait: where the store answers at once its session is stored now, else only a session that
+   * `save()` or `login()` stored before has a token to bring.
+   */
+  #shakeHands(): void | Promise<void> {
+    if (!this.#env.manager.opensAtOnce) this.#isSealed = true;
+    const pending = this.beforeHeaders();
+    this.writeHeaders();
+    return pending;
+  }
+
   /** What to tell the client of its token. A response that could not save says nothing, except that a logout was asked for. */
   #answer(visit: Visit): "keep" | "send" | "clear" {
     if (visit.token === "clear") return this.#texts.length > 0 ? "clear" : "keep";
@@ -295,6 +332,8 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
 
   /** Begins a session of ours with the data of another library's. */
   #move(legacy: LegacySession): Awaitable<void> {
+    // The old one stays until a page brings the token of the new one.
+    if (this.delivery() === "headers-sent") return undefined;
     const session = this.liveSession;
     takeOver(session, legacy);
     this.#legacy = legacy;

@@ -52,11 +52,13 @@ export class UrlTokens {
 
   /** Takes the token out of the request's address; `undefined` if there was none. Several are as good as a wrong one: `""`. */
   take(req: Addressed): string | undefined {
-    const target = strip(req.url ?? "/", this.#name);
+    const address = req.url ?? "/";
+    const target = strip(address, this.#name);
     if (target.tokens.length === 0) return undefined;
     req.url = target.url;
     if (req.originalUrl !== undefined) req.originalUrl = strip(req.originalUrl, this.#name).url;
     forget(req, this.#name, target.tokens);
+    forgetHeaders(req, address, this.#name, target.tokens);
     return target.tokens.length === 1 ? target.tokens[0] : "";
   }
 
@@ -93,7 +95,7 @@ const SHORTEST = 100;
 /** Takes the tokens out of what others have made of the address already: Express 4's `req.query`, parseurl's copies. */
 function forget(req: Addressed, name: string, tokens: readonly string[]): void {
   const { query } = req;
-  const texts = tokens.flatMap((token) => [token, decoded(token)]).filter((text) => text.length >= SHORTEST);
+  const texts = textsOf(tokens);
   if (typeof query === "object" && query !== null) {
     for (const [key, value] of Object.entries(query)) {
       const all = `${key} ${JSON.stringify(value)}`;
@@ -103,6 +105,32 @@ function forget(req: Addressed, name: string, tokens: readonly string[]): void {
   for (const copy of ["_parsedUrl", "_parsedOriginalUrl"]) {
     if (Object.hasOwn(req, copy)) Reflect.set(req, copy, undefined);
   }
+}
+
+/**
+ * Takes the tokens out of the headers that hold the address, too: HTTP/2's `:path`, and what proxies add, such as `X-Original-URL`. What
+ * is no parameter of this name stays.
+ */
+function forgetHeaders(
+  { headers, rawHeaders }: IncomingMessage,
+  address: string,
+  name: string,
+  tokens: readonly string[],
+): void {
+  const texts = textsOf(tokens);
+  const without = (value: string): string =>
+    value === address || texts.some((text) => value.includes(text)) ? strip(value, name).url : value;
+  for (const [key, value] of Object.entries(headers ?? {})) {
+    if (typeof value === "string" && value !== without(value)) headers[key] = without(value);
+  }
+  for (const [position, text] of (rawHeaders ?? []).entries()) {
+    if (text !== without(text)) rawHeaders[position] = without(text);
+  }
+}
+
+/** What a token may be found by. */
+function textsOf(tokens: readonly string[]): string[] {
+  return tokens.flatMap((token) => [token, decoded(token)]).filter((text) => text.length >= SHORTEST);
 }
 
 /** What begins a parameter for one parser or another, or ends its value: also where one address was put into another, and encoded. */

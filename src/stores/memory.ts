@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../core/clock.ts";
+import { type Clock, queueMicrotask, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
 import { areNames } from "./memory/name.ts";
 import { NONE } from "./memory/rows.ts";

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../core/clock.ts";
+import { type Clock, setImmediate, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
 import { CheckpointThread } from "./sqlite/checkpoint-thread.ts";

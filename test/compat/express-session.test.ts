@@ -813,6 +813,19 @@ describe("beside a server", () => {
     }
   });
 
+  test("a cookie function or genid that throws is told to next, where no framework would catch it", () => {
+    const fail = () => {
+      throw new Error("the application's");
+    };
+    for (const options of [{ cookie: fail }, { genid: fail }]) {
+      const errors: unknown[] = [];
+      const req = new IncomingMessage(new Socket());
+      req.url = "/";
+      Reflect.apply(session({ ...QUIET, ...options }), undefined, [req, {}, (error: unknown) => errors.push(error)]);
+      assert.deepEqual(errors.map(String), ["Error: the application's"]);
+    }
+  });
+
   test("a request that has a session keeps it", async (t) => {
     const outer = session({ ...QUIET, name: "outer" });
     const inner = session({ ...QUIET, name: "inner" });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { inspect } from "node:util";
+import { joinChunks } from "../../src/http/cookie-chunks.ts";
 import { type SessionOptions, type Sessions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
@@ -297,6 +298,52 @@ describe("in several cookies", () => {
       assert.deepEqual(await read(thief), { user: null });
     }
     assert.equal((await read(visitor))["value"], "new");
+  });
+});
+
+describe("beside another application whose cookies have the same names", () => {
+  test("a session in several cookies opens, wherever the other's stand in the header", async (t) => {
+    const ours = await shop(t, { store: new SealedStore({ secret: A, chunks: 3 }) });
+    const theirs = await shop(t, { store: new SealedStore({ secret: B, chunks: 3 }) });
+    const cookiesOf = async (one: Site, size: number): Promise<string[]> => {
+      const visitor = one.visitor();
+      await visitor.get(`/fill?value=${size}`);
+      return [...visitor.cookies].map(([name, value]) => `${name}=${value}`);
+    };
+    const neighbours: Record<string, string[]> = {
+      "one of the same size": await cookiesOf(theirs, 3_100),
+      "one in a single cookie": await cookiesOf(theirs, 10),
+      "another of ours, in a single cookie": await cookiesOf(theirs, 20),
+      "other things": ["sid=1", "sid.0=2.abc", "sid.0=x", "sid.1=y", "sid.2=", "sid.0=", "sid.0=3.a"],
+    };
+    const mine = await cookiesOf(ours, 3_100);
+    assert.equal(mine.length, 2);
+    for (const [name, others] of Object.entries(neighbours)) {
+      const mixed = [mine[0], ...others, mine[1]];
+      for (const cookies of [[...mine, ...others], [...others, ...mine], mixed, [...mixed].reverse()]) {
+        const { text } = await ours.visitor().get("/", { cookie: cookies.join("; ") });
+        assert.equal(JSON.parse(text).fill?.length, 3_100, name);
+      }
+      const { text } = await ours.visitor().get("/", { cookie: others.join("; ") });
+      assert.deepEqual(JSON.parse(text), { user: null }, `${name} alone`);
+    }
+  });
+
+  test("however many parts a header holds, at most 64 combinations are tried", () => {
+    assert.deepEqual(joinChunks("sid.0=2.short; sid.1=b", "sid"), [], "all parts but the last are full");
+    const part = `3.${"a".repeat(4_096 - "sid.0".length - 2)}`;
+    for (const others of [["sid.1", "sid.2"], ["sid.1"], []]) {
+      const header = ["sid.0", ...others]
+        .flatMap((name) =>
+          Array.from(
+            { length: 8 },
+            (_, n) => `${name}=${n === 0 || name === "sid.0" ? part : part.replace("3.", "xx")}`,
+          ),
+        )
+        .join("; ");
+      const expected = others.length === 2 ? 64 : 0;
+      assert.equal(joinChunks(header, "sid").length, expected);
+    }
   });
 });
 

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
+import { connect, createServer } from "node:http2";
 import { type TestContext, test } from "node:test";
 import type { Express } from "express";
 import fc from "fast-check";
@@ -150,4 +152,40 @@ test("needs the flag, a key, another transport, and a memory of what was used", 
   assert.throws(() => session({ transport: [cookie(), links()] }), /needs a key/);
   assert.throws(() => session({ transport: [cookie(), links()], store: new SealedStore({ secret }) }), /remembers/);
   assert.throws(() => session().urlToken("alice"), TypeError);
+});
+
+test("over HTTP/2 no header of the request holds the token when a handler sees it", async (t) => {
+  const sessions = session({ transport: [cookie(), links()], secret });
+  const seen: string[] = [];
+  const server = createServer((req, res) => {
+    // The compatibility API's objects, which imitate those of HTTP/1.1.
+    Reflect.apply(sessions, undefined, [
+      req,
+      res,
+      () => {
+        seen.push(JSON.stringify([req.url, req.headers, req.rawHeaders]));
+        res.end();
+      },
+    ]);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const client = connect(`http://127.0.0.1:${address.port}`);
+  t.after(async () => {
+    client.destroy();
+    server.close();
+    await sessions.close();
+  });
+  const token = sessions.urlToken("alice");
+  for (const method of ["GET", "POST"]) {
+    const stream = client.request({ ":path": `/a?b=1&session=${token}`, ":method": method }).end();
+    const [headers] = await once(stream, "response");
+    stream.resume();
+    if (method === "GET") assert.deepEqual([headers[":status"], headers["location"]], [303, "/a?b=1"]);
+  }
+  assert.equal(seen.length, 1);
+  assert.ok(!seen[0]?.includes(token), seen[0]);
+  assert.ok(seen[0]?.includes('":path":"/a?b=1"') && seen[0].includes('":path","/a?b=1"'), seen[0]);
 });

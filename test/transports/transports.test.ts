@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import http from "node:http";
-import { type TestContext, test } from "node:test";
+import http, { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
+import { describe, type TestContext, test } from "node:test";
 import { bearer, cookie, header, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import type { SessionStore } from "../../src/stores/store.ts";
-import { type Handler, type SiteOptions, site } from "../http/site.ts";
+import { type Handler, hasSession, type SiteOptions, site } from "../http/site.ts";
 
 const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 
@@ -191,4 +192,77 @@ test("impossible transports are refused", () => {
   assert.throws(() => session({ transport: [cookie(), cookie()] }), TypeError);
   assert.throws(() => Reflect.apply(session, undefined, [{ transport: "bearer" }]), TypeError);
   for (const name of ["", "Authorization", "cookie", "a b", "x:y"]) assert.throws(() => header(name), TypeError);
+});
+
+describe("a token in headers that Node did not parse", () => {
+  const options = { transport: [bearer(), header("x-my-token")], secret: A };
+  /** A token, and whom the middleware finds by headers as an adapter, a mock or an earlier middleware leaves them. */
+  async function played(t: TestContext) {
+    const one = await shop(t, options);
+    const tokens: Record<string, string> = {};
+    for (const via of ["bearer", "x-my-token"]) {
+      const { headers } = await one.visitor().get("/login", { "x-session-transport": via });
+      tokens[via] = String(headers["x-session-token"]);
+    }
+    const find = (parts: { headers: object; rawHeaders?: string[] | undefined }) => {
+      const req = new IncomingMessage(new Socket());
+      Object.defineProperty(req, "headers", { value: parts.headers });
+      Object.defineProperty(req, "rawHeaders", { value: parts.rawHeaders });
+      Reflect.apply(one.sessions, undefined, [req, new ServerResponse(req), () => {}]);
+      hasSession(req);
+      return req.session.userId;
+    };
+    return { find, bearerToken: `Bearer ${tokens["bearer"]}`, own: String(tokens["x-my-token"]) };
+  }
+
+  test("counts where rawHeaders are missing, empty, or lack it", async (t) => {
+    const { find, bearerToken, own } = await played(t);
+    for (const rawHeaders of [undefined, [], ["Host", "x"]]) {
+      assert.equal(find({ headers: { authorization: bearerToken }, rawHeaders }), "alice");
+      assert.equal(find({ headers: { authorization: [bearerToken] }, rawHeaders }), "alice", "a list of one");
+      assert.equal(find({ headers: { "x-my-token": own }, rawHeaders }), "alice");
+      assert.equal(find({ headers: { authorization: [bearerToken, bearerToken] }, rawHeaders }), null);
+      assert.equal(find({ headers: { "x-my-token": `${own}, ${own}` }, rawHeaders }), null);
+      assert.equal(find({ headers: {}, rawHeaders }), null);
+    }
+  });
+
+  test("that an earlier middleware replaced is what it says, and one that came twice is none", async (t) => {
+    const { find, bearerToken } = await played(t);
+    const other = `Bearer ${"A".repeat(22)}.${"A".repeat(32)}`;
+    assert.equal(find({ headers: { authorization: bearerToken }, rawHeaders: ["Authorization", other] }), "alice");
+    assert.equal(find({ headers: { authorization: other }, rawHeaders: ["Authorization", bearerToken] }), null);
+    const twice = ["Authorization", bearerToken, "AUTHORIZATION", bearerToken];
+    assert.equal(find({ headers: { authorization: bearerToken }, rawHeaders: twice }), null);
+  });
+});
+
+test("a page of another origin may read the header that brings a token, beside those that the application names", async (t) => {
+  const expose = "access-control-expose-headers";
+  const tables: [string | string[] | undefined, string][] = [
+    [undefined, "X-Session-Token"],
+    ["", "X-Session-Token"],
+    ["ETag", "ETag, X-Session-Token"],
+    ["ETag,x-session-token", "ETag,x-session-token"],
+    [["ETag", "Link"], "ETag, Link, X-Session-Token"],
+    ["*", "*, X-Session-Token"],
+  ];
+  for (const [own, expected] of tables) {
+    for (const how of ["setHeader", "writeHead"]) {
+      const one = await site(t, { transport: bearer() }, async (req, res) => {
+        if (own !== undefined && how === "setHeader") res.setHeader(expose, own);
+        if (req.url === "/login") await req.session.login("alice");
+        if (own !== undefined && how === "writeHead") res.writeHead(200, { [expose]: [own].flat().join(", ") });
+        res.end();
+      });
+      const origin = "https://app.example";
+      const answer = await one.visitor().get("/login", { origin });
+      assert.ok(answer.headers["x-session-token"] !== undefined);
+      assert.equal(answer.headers[expose], expected, how);
+      const same = (await one.visitor().get("/login")).headers[expose];
+      assert.equal(same, own === undefined ? undefined : [own].flat().join(", "), "without an origin");
+      const without = (await one.visitor().get("/", { origin })).headers[expose];
+      assert.equal(without, own === undefined ? undefined : [own].flat().join(", "), "without a token");
+    }
+  }
 });

@@ -1,6 +1,8 @@
 import type { ServerResponse } from "node:http";
+import { setImmediate } from "../../core/clock.ts";
 import { goneError } from "../../core/committer.ts";
 import { SojournError } from "../../core/errors.ts";
+import { onHandshake } from "../../http/held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
 import { isResponse } from "../../http/is-response.ts";
 import { type SignatureKey, signValue } from "../../tokens/signature.ts";
@@ -60,21 +62,22 @@ export class Exchange implements HoldHooks {
     if (isResponse(this.#res)) {
       holdResponse(this.#res, this);
       this.#res.on("error", ignoreSecondEnd);
+    } else {
+      onHandshake(this.#res, () => {
+        if (this.#isOpen) this.#chooseCookie();
+        this.writeHeaders();
+      });
     }
     if (ids.length > 0) {
       this.#load(ids);
       return;
     }
-    this.#generate();
-    this.#next();
+    this.#open(undefined);
   }
 
   beforeHeaders(): void | Promise<void> {
     if (this.#isBroken || !this.#isOpen) return undefined;
-    const session = this.#req.session || undefined;
-    session?.touch();
-    this.#setCookie = this.#cookieFor(session);
-    return this.#commit(session);
+    return this.#commit(this.#chooseCookie());
   }
 
   writeHeaders(): void {
@@ -271,6 +274,13 @@ export class Exchange implements HoldHooks {
     return new Promise<void>((done) => {
       resolve = done;
     });
+  }
+
+  #chooseCookie(): Session | undefined {
+    const session = this.#req.session || undefined;
+    session?.touch();
+    this.#setCookie = this.#cookieFor(session);
+    return session;
   }
 
   #shouldSave(id: string, session: Session, text: string): boolean {

@@ -1,4 +1,4 @@
-import type { Clock } from "../../core/clock.ts";
+import { type Clock, setImmediate } from "../../core/clock.ts";
 import { SojournError } from "../../core/errors.ts";
 import { isLost, storeError } from "./failures.ts";
 import { CONNECT_TIMEOUT_MS, type OwnClient, type Package } from "./packages.ts";

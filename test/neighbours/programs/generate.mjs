@@ -31,7 +31,20 @@ export function programOf(seed) {
 }
 
 function stepOf(pick, random, index) {
-  const kind = pick(["touch", "touch", "write", "write", "writeHead", "flushHeaders", "flush", "wait", "wait", "header", "save", "login"]);
+  const kind = pick([
+    "touch",
+    "touch",
+    "write",
+    "write",
+    "writeHead",
+    "flushHeaders",
+    "flush",
+    "wait",
+    "wait",
+    "header",
+    "save",
+    "login",
+  ]);
   const touch = pick(TOUCHES);
   switch (kind) {
     case "write":

@@ -80,9 +80,11 @@ function listenerOf({ framework, neighbour }, sessions, play) {
       go(0);
     };
   }
-  const app = { express5: () => require("express")(), express4: () => require("express4")(), connect: () => require("connect")() }[
-    framework
-  ]();
+  const app = {
+    express5: () => require("express")(),
+    express4: () => require("express4")(),
+    connect: () => require("connect")(),
+  }[framework]();
   app.set?.("env", "test");
   for (const one of middleware) app.use(one);
   app.use((_error, _req, res, _next) => bareError(_error, res));
@@ -147,7 +149,9 @@ function player(program, seen) {
           res.setHeader("X-Set", `${touch(step.touch)}1`);
           return undefined;
         case "wait":
-          return step.turns === 0 ? Promise.resolve() : Array.from({ length: step.turns }).reduce((all) => all.then(turn), turn());
+          return step.turns === 0
+            ? Promise.resolve()
+            : Array.from({ length: step.turns }).reduce((all) => all.then(turn), turn());
         case "save":
         case "login": {
           const done = step.kind === "save" ? req.session.save() : req.session.login("alice");
@@ -341,7 +345,11 @@ async function check(seed) {
   const say = JSON.stringify({ setting, program });
   // While the head waits, a text after the end is dropped, where Node would make an error of it.
   const heldUncaught = uncaught.splice(0).map(String);
-  assert.deepEqual(heldUncaught.filter((error) => !plainUncaught.includes(error)), [], `uncaught: ${say}`);
+  assert.deepEqual(
+    heldUncaught.filter((error) => !plainUncaught.includes(error)),
+    [],
+    `uncaught: ${say}`,
+  );
   // Who fails after the end cuts off what still waits, and what Node has sent already not.
   if (plain.complete && late === 0) {
     assert.ok(held.complete, `complete: ${say}`);
@@ -351,7 +359,8 @@ async function check(seed) {
       assert.equal(held.headers[name], plain.headers[name], `${name}: ${say}`);
     }
   }
-  const cookies = (answer) => (answer?.headers?.["set-cookie"] ?? "").split("\n").filter((line) => line.startsWith("sid="));
+  const cookies = (answer) =>
+    (answer?.headers?.["set-cookie"] ?? "").split("\n").filter((line) => line.startsWith("sid="));
   assert.ok(cookies(held).length <= 1, `one cookie at most: ${say}`);
   if (cookies(held).length === 1) assert.equal(held.headers["cache-control"], "no-store", say);
   if (again?.headers?.["apicache-version"] !== undefined && plainSeen.sets === seen.sets) {
@@ -376,4 +385,6 @@ for (let seed = first; seed < first + count; seed += 1) {
   }
 }
 clearInterval(awake);
-console.log(`${process.version}: ${count} programs from ${first} on: ${[...played].map(([name, times]) => `${name} ${times}`).join(", ")}`);
+console.log(
+  `${process.version}: ${count} programs from ${first} on: ${[...played].map(([name, times]) => `${name} ${times}`).join(", ")}`,
+);
