@@ -160,9 +160,9 @@ export class Committer {
   /** What is stored of a session now; `undefined` where it was ended, or where the record has become another user's. */
   reread(
     { handle, record: { userId } }: SessionState,
-    limit?: TimeLimit,
+    withinMs?: number,
   ): Awaitable<{ record: SessionRecord; content: Content } | undefined> {
-    return after(this.access.load(handle, limit?.leftMs), (record) => {
+    return after(this.access.load(handle, withinMs), (record) => {
       // A session's user never changes, and only a token tells whether a record is its user's.
       const content = record?.userId === userId ? decodePayload(record.payload) : undefined;
       return record === undefined || content === undefined ? undefined : { record, content };
@@ -269,9 +269,10 @@ export class Committer {
     tries: number,
   ): Awaitable<Outcome> {
     return this.again(state, tries, limit, () =>
-      after(this.reread(state, limit), (newest) => {
+      after(this.reread(state, limit.leftMs), (newest) => {
         if (newest === undefined) return this.gone(state, listener);
-        return after(this.#attempt(state, newest.record, newest.content, changes, listener, limit), (outcome) =>
+        const { record, content } = newest;
+        return after(this.#attempt(state, record, content, changes, listener, limit), (outcome) =>
           outcome === "conflict" ? this.#merge(state, changes, listener, limit, tries + 1) : outcome,
         );
       }),

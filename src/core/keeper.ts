@@ -49,12 +49,12 @@ export interface SessionKeeper {
   isOpen(opened: OpenedSession): Awaitable<boolean>;
   /** Writes down a use of a session that was opened before; its record as it is then. @throws SojournError SESSION_GONE; HEADERS_SENT where only an answer could */
   touch(opened: OpenedSession): Awaitable<SessionRecord>;
-  /** Sign-in links. @throws TypeError where there is no store that could promise that they work once */
-  links(): Links;
   /** Where idle sessions end in a store: requests under way, which keep theirs from that. */
   readonly running?: RunningRequests | undefined;
   /** Writes down that a session is in use; nobody waits for it. */
   use?(session: StoredState): void;
+  /** Sign-in links. @throws TypeError where there is no store that could promise that they work once */
+  links(): Links;
   /** The token for the visit's session as it was stored last. */
   tokenOf(visit: Visit, scope: TokenScope): string;
 }

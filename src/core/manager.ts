@@ -17,13 +17,14 @@ import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import type { Opening, OpenOptions, SessionKeeper, TokenScope } from "./keeper.ts";
 import { Links } from "./links.ts";
-import { decodePayload } from "./record.ts";
+import { decodePayload, type SessionFacts } from "./record.ts";
 import { RunningRequests } from "./running.ts";
 import { stateOf } from "./session.ts";
 import { type SessionSnapshot, snapshotOf } from "./snapshot.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
 import { type Replaced, Superseded } from "./superseded.ts";
 import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
+import { checkedUserId } from "./user-id.ts";
 import { type Client, type OpenedSession, type StoredState, Visit, type VisitEnvironment } from "./visit.ts";
 
 /** What a user is shown of one of their sessions. */
@@ -236,8 +237,8 @@ export class SessionManager implements SessionKeeper {
   async list(userId: string, { current }: { current?: object } = {}): Promise<Device[]> {
     const currentHandle = current === undefined ? undefined : stateOf(current)?.handle;
     const devices: Device[] = [];
-    for await (const session of this.#sessionsOf(requireUser(userId))) {
-      const device = decodePayload(session.payload)?.facts.device;
+    for await (const { session, facts } of this.#openSessionsOf(checkedUserId(userId, "list(userId)"))) {
+      const { device } = facts;
       devices.push({
         handle: session.handle,
         label: device?.label ?? "Unknown device",
@@ -257,7 +258,9 @@ export class SessionManager implements SessionKeeper {
    */
   async revoke(handle: string, options: { userId?: string } = {}): Promise<boolean> {
     // A user ID that turned out to be missing must not mean "anyone's".
-    const userId = Object.hasOwn(options, "userId") ? requireUser(options.userId) : undefined;
+    const userId = Object.hasOwn(options, "userId")
+      ? checkedUserId(options.userId, "revoke(handle, { userId })")
+      : undefined;
     if (typeof handle !== "string" || !isHandle(handle)) return false;
     if (userId !== undefined && (await this.#access.load(handle))?.userId !== userId) return false;
     const ended = await this.#env.superseded.end(handle);
@@ -272,7 +275,7 @@ export class SessionManager implements SessionKeeper {
     if (except !== undefined && kept === undefined) {
       throw new TypeError("revokeAll(userId, { except }): except must be a session or a handle");
     }
-    const query = { userId: requireUser(userId), ...(kept !== undefined && { except: kept }) };
+    const query = { userId: checkedUserId(userId, "revokeAll(userId)"), ...(kept !== undefined && { except: kept }) };
     await this.endLinks(query.userId);
     const count = await this.#access.commit("deleteAll", () => store.deleteAll(query));
     if (count > 0) this.events.emit("revoke", { ...query, count });
@@ -284,14 +287,20 @@ export class SessionManager implements SessionKeeper {
     if (typeof handle !== "string" || !isHandle(handle)) return undefined;
     const record = await this.#access.load(handle);
     const content = record === undefined ? undefined : decodePayload(record.payload);
-    if (record === undefined || content === undefined) return undefined;
+    if (record === undefined || content === undefined || this.#hasEnded(record, content.facts)) return undefined;
     return snapshotOf(handle, record, content, () => this.events.emit("damaged-record", { handle }));
   }
 
-  /** How many sessions are stored, of one user or of everyone. */
+  /**
+   * How many sessions a user has, as `list` shows them, at its price; or how many are stored of everyone, among which may be some
+   * that have ended and were not swept yet.
+   */
   async count(userId?: string): Promise<number> {
     const store = this.#indexed("count");
-    return this.#access.read("count", () => store.count(userId === undefined ? {} : { userId }));
+    if (userId === undefined) return this.#access.read("count", () => store.count({}));
+    let count = 0;
+    for await (const _ of this.#openSessionsOf(checkedUserId(userId, "count(userId)"))) count += 1;
+    return count;
   }
 
   /** Removes expired records now, at most `limit`; it is done by itself about once a minute. @returns how many */
@@ -385,12 +394,10 @@ export class SessionManager implements SessionKeeper {
     record: { userId },
   }: OpenedSession): Awaitable<{ record: SessionRecord; lifetime: Lifetime } | undefined> {
     return after(this.#access.load(handle), (record) => {
-      const facts = record === undefined ? undefined : decodePayload(record.payload)?.facts;
-      if (record === undefined || facts === undefined || record.userId !== userId) return undefined;
-      const { createdAt, touchedAt, expiresAt } = record;
-      const lifetime = { ...facts, createdAt };
-      if (hasExpired({ ...lifetime, touchedAt, expiresAt }, this.clock.now(), this.#limits)) return undefined;
-      return { record, lifetime };
+      const facts = record?.userId === userId ? decodePayload(record.payload)?.facts : undefined;
+      if (record === undefined || facts === undefined) return undefined;
+      if (this.#hasEnded(record, facts)) return undefined;
+      return { record, lifetime: { ...facts, createdAt: record.createdAt } };
     });
   }
 
@@ -408,13 +415,22 @@ export class SessionManager implements SessionKeeper {
     if (different.size > 1) this.events.emit("duplicate-cookie", { count: different.size });
   }
 
-  async *#sessionsOf(userId: string): AsyncGenerator<StoredSession> {
+  /** Whether requests refuse a session, whose timeouts may have been shortened since it was stored. */
+  #hasEnded({ createdAt, touchedAt, expiresAt }: SessionRecord, facts: SessionFacts): boolean {
+    return hasExpired({ ...facts, createdAt, touchedAt, expiresAt }, this.clock.now(), this.#limits);
+  }
+
+  /** Those that a request would open: neither ended nor damaged. */
+  async *#openSessionsOf(userId: string): AsyncGenerator<{ session: StoredSession; facts: SessionFacts }> {
     const store = this.#indexed("list");
     let cursor: string | undefined;
     do {
       const query = { userId, limit: LIST_PAGE, ...(cursor !== undefined && { cursor }) };
       const page = await this.#access.read("list", () => store.list(query));
-      yield* page.sessions;
+      for (const session of page.sessions) {
+        const facts = decodePayload(session.payload)?.facts;
+        if (facts !== undefined && !this.#hasEnded(session, facts)) yield { session, facts };
+      }
       cursor = page.cursor;
     } while (cursor !== undefined);
   }
@@ -446,9 +462,4 @@ export class SessionManager implements SessionKeeper {
       `${method} needs a store that knows its users; this one only loads and saves`,
     );
   }
-}
-
-function requireUser(userId: unknown): string {
-  if (typeof userId === "string" && userId !== "") return userId;
-  throw new TypeError("userId must be a non-empty string");
 }

@@ -92,7 +92,7 @@ export class Replacement {
       this.#limit ??= access.limit(this.#began);
       const limit = this.#limit;
       return this.#committer.again(this.#old, tries, limit, () =>
-        after(this.#committer.reread(this.#old, limit), (newest) =>
+        after(this.#committer.reread(this.#old, limit.leftMs), (newest) =>
           newest === undefined ? this.#oldIsGone() : this.#replace(newest.record, newest.content, tries + 1),
         ),
       );

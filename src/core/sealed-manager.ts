@@ -23,6 +23,7 @@ import { stateOf } from "./session.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
 import { Superseded } from "./superseded.ts";
 import { hasExpired, touchIsDue } from "./timeouts.ts";
+import { checkedUserId } from "./user-id.ts";
 import { type Client, type OpenedSession, Visit, type VisitEnvironment } from "./visit.ts";
 
 /** A store that keeps nothing, and has sessions travel in their tokens; `SealedStore` is one. */
@@ -230,7 +231,7 @@ export class SealedManager implements SessionKeeper {
    */
   async revokeAll(userId: string, { except }: { except?: object | string } = {}): Promise<number> {
     const endings = this.#requireEndings("revokeAll");
-    if (typeof userId !== "string" || userId === "") throw new TypeError("userId must be a non-empty string");
+    checkedUserId(userId, "revokeAll(userId)");
     const kept = typeof except === "object" ? stateOf(except)?.handle : except;
     if (except !== undefined && kept === undefined) {
       throw new TypeError("revokeAll(userId, { except }): except must be a session or a handle");

@@ -34,6 +34,7 @@ import type { TimeLimit } from "./time-limit.ts";
 import { type Duration, expiryOf, parseDuration, type Timeouts } from "./timeouts.ts";
 import { Turns } from "./turns.ts";
 import { refuseWithinUpdate, runUpdate } from "./updating.ts";
+import { checkedUserId } from "./user-id.ts";
 
 /** What all visits of one application share. */
 export interface VisitEnvironment {
@@ -224,9 +225,7 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   }
 
   login(state: SessionState, userId: string, options: LoginOptions): Awaitable<void> {
-    if (typeof userId !== "string" || userId === "") {
-      throw new TypeError("login(userId): userId must be a non-empty string; use String(user.id) for a number");
-    }
+    checkedUserId(userId, "login(userId)");
     const { remember = false, device } = options;
     const now = this.#env.clock.now();
     const until = remember === false ? undefined : now + parseDuration(remember, "remember");
@@ -301,7 +300,7 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
         });
       };
       const retry = (tried: Changes, tries: number, all: TimeLimit): Awaitable<T> =>
-        after(committer.reread(state, all), (newest) => {
+        after(committer.reread(state, all.leftMs), (newest) => {
           if (newest === undefined) {
             committer.gone(state, this);
             throw goneError();
@@ -438,9 +437,9 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
         carried: (content) => this.#stamped(carried(content)),
         // Not even with nothing kept: applications carry a user over by hand, and would bring a revoked login back.
         mayBeginAnew: operation === "login",
+        began: this.#env.clock.now(),
         tombstone: (gone, successor) =>
           superseded.tombstone(gone, successor, operation === "regenerate" && kept === true),
-        began: this.#env.clock.now(),
       });
       const finish = (): void => {
         const { handle, record, standing } = fresh.state;

@@ -28,7 +28,7 @@ export function forbidSharedCaching(res: ServerResponse): void {
 /** Whether the application invites shared caches to keep the answer. */
 export function isPublic(res: ServerResponse): boolean {
   const value = said(res);
-  return !UNSHARED.test(value) && (INVITING.test(value) || TARGETED.some((name) => res.hasHeader(name)));
+  return !UNSHARED.test(value) && (INVITING.test(value) || TARGETED.some((name) => has(res, name)));
 }
 
 // A directive with field names, as `private="set-cookie"`, is another one than that without.
@@ -43,5 +43,10 @@ function said(res: ServerResponse): string {
 }
 
 function dropTargeted(res: ServerResponse): void {
-  for (const name of TARGETED) if (res.hasHeader(name)) res.removeHeader(name);
+  for (const name of TARGETED) if (has(res, name)) res.removeHeader(name);
+}
+
+/** Responses that are not Node's own may have no `hasHeader`. */
+function has(res: ServerResponse, name: string): boolean {
+  return res.getHeader(name) !== undefined;
 }

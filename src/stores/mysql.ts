@@ -293,6 +293,8 @@ export class MysqlStore implements IndexedStore {
         connection.on("error", ignore);
         return connection;
       },
+      identity: innermost,
+      watch: (onNew) => source.on("connection", (connection) => onNew(innermost(connection))),
       release(connection) {
         connection.release();
         connection.removeListener("error", ignore);
@@ -338,6 +340,12 @@ function numbersOf(record: SessionRecord): number[] {
 
 function ignore(): void {}
 
+/** Promises are put around a connection each time that it is given out. */
+function innermost(connection: object): object {
+  const inner: unknown = "connection" in connection ? connection.connection : connection;
+  return typeof inner === "object" && inner !== null ? inner : connection;
+}
+
 function checkedUrl(url: string): string {
   if (/^(mysql|mariadb):\/\//.test(url) && URL.canParse(url)) return url;
   throw new TypeError("MysqlStore: the URL must begin with mysql:// or mariadb:// and be valid; escape its password");
@@ -345,8 +353,16 @@ function checkedUrl(url: string): string {
 
 function promised(pool: MysqlPool | MysqlCallbackPool): MysqlPool {
   if (typeof pool === "object" && pool !== null) {
-    if ("promise" in pool && typeof pool.promise === "function") return pool.promise();
-    if ("getConnection" in pool && typeof pool.getConnection === "function") return pool;
+    // A single connection has promises too, and the pools of `mysql` and of a cluster's part call back instead.
+    const found: unknown = "promise" in pool && typeof pool.promise === "function" ? pool.promise() : pool;
+    if (isPool(found)) return found;
   }
-  throw new TypeError('MysqlStore: the first argument must be a URL or a pool of the package "mysql2"');
+  throw new TypeError(
+    'MysqlStore: the first argument must be a URL or a pool of the package "mysql2", createPool(…); createConnection(…) makes one connection only',
+  );
+}
+
+function isPool(pool: unknown): pool is MysqlPool {
+  if (typeof pool !== "object" || pool === null || !("getConnection" in pool)) return false;
+  return typeof pool.getConnection === "function" && pool.getConnection.length === 0;
 }

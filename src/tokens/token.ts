@@ -71,6 +71,12 @@ export function derivedHandle(purpose: string): string {
 }
 
 const HASH_LENGTH = 43;
+
+/** Whether a record's hash is that of a secret, as only sessions and what belongs to one have it. */
+export function isSecretHash(text: string): boolean {
+  return text.length === HASH_LENGTH;
+}
+
 const [LEFT, RIGHT] = [Buffer.alloc(HASH_LENGTH), Buffer.alloc(HASH_LENGTH)];
 
 /** Compares two of `hashSecret` in a time that tells nothing about where they differ; `false` for any other texts. */

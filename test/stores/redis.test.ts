@@ -80,6 +80,21 @@ describe("RedisStore", { skip: skip ?? false }, () => {
     deepEqual(await keysOf(url, base), before, "and leaves nothing behind");
   });
 
+  test("a user ID never reaches into a store whose prefix begins with this store's", async () => {
+    const prefix = keyPrefix();
+    const inner = new RedisStore(url, { prefix: `${prefix}user:` });
+    const outer = new RedisStore(url, { prefix });
+    await inner.create("inner", record({ userId: "ann" }));
+    const keys = await keysOf(url, prefix);
+    for (const key of keys) {
+      await outer.create(`outer of ${key}`, record({ userId: key.slice(`${prefix}user:`.length) }));
+    }
+    equal(await outer.deleteAll({}), keys.length);
+    equal((await inner.list({ userId: "ann" })).sessions.length, 1);
+    equal((await inner.list({})).sessions.length, 1);
+    await Promise.all([inner.close(), outer.close()]);
+  });
+
   test("leaves nothing behind once everything has ended and was swept", async () => {
     const prefix = keyPrefix();
     const clock = new ManualClock();
