@@ -304,7 +304,7 @@ export class Exchange implements HoldHooks, Client, Running, SessionHolder {
     if (visit.token === "clear") return this.#texts.length > 0 ? "clear" : "keep";
     if (this.#broken) return "keep";
     // The application's newest key takes over.
-    if (this.#isOutdated && visit.isStored) return "send";
+    if (this.#isOutdated && visit.isStored && this.#channel.deliverable) return "send";
     return visit.token;
   }
 

@@ -3,7 +3,7 @@ import { after, afterEach, describe, test } from "node:test";
 import { inspect } from "node:util";
 import { type Clock, systemClock } from "../../src/core/clock.ts";
 import { SojournError } from "../../src/core/errors.ts";
-import type { IndexedStore } from "../../src/stores/store.ts";
+import type { IndexedStore, SessionRecord } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { eventually, tableName } from "../servers/private-process.ts";
 import { blackhole, FaultProxy } from "../servers/proxy.ts";
@@ -36,6 +36,17 @@ export interface SharedPool {
 const PATIENT_MS = 20_000;
 /** What no store may take for an answer. */
 const UNKNOWN = /^STORE_(UNAVAILABLE|TIMEOUT)$/;
+
+/**
+ * Without TLS nothing notices a letter of a text that became another. What a store must not hand out is what it never holds: no session where there is one, or
+ * a time that is no number, which never comes.
+ */
+function isOfItsTypes(found: SessionRecord | undefined): void {
+  ok(found !== undefined, "nobody ended it");
+  const { version, createdAt, touchedAt, expiresAt, payload, secretHash, userId } = found;
+  for (const number of [version, createdAt, touchedAt, expiresAt]) ok(Number.isSafeInteger(number), inspect(found));
+  for (const text of [payload, secretHash, userId]) equal(typeof text, "string", inspect(found));
+}
 
 /** Faults F3 to F10: whatever the network does, a call ends, and says no more than what is so. */
 export function networkFaults(subject: NetworkSubject): void {
@@ -139,7 +150,7 @@ export function networkFaults(subject: NetworkSubject): void {
       proxy.fault = { kind: "delay", ms: 20 };
       equal(await store.create("handle", record), true);
       equal(await store.update("handle", { ...record, version: 2 }, 1), "ok");
-      equal((await store.load("handle"))?.version, 2);
+      deepEqual(await store.load("handle"), { ...record, version: 2 });
     });
 
     test("a connection that was found dead costs a read nothing", async () => {
@@ -249,7 +260,13 @@ export function networkFaults(subject: NetworkSubject): void {
       for (let round = 0; round < 60; round++) {
         try {
           const current = await store.load("handle");
-          ok(current !== undefined);
+          ok(current !== undefined, "nobody ended it");
+          deepEqual(current, { ...record, version: current.version }, "nothing else was ever written");
+          const done = current.version - 1;
+          ok(
+            done >= acknowledged && done <= acknowledged + unknown,
+            `${acknowledged} <= ${done}, and ${unknown} unknown`,
+          );
           const next = { ...current, version: current.version + 1 };
           equal(await store.update("handle", next, current.version), "ok");
           acknowledged++;
@@ -273,7 +290,7 @@ export function networkFaults(subject: NetworkSubject): void {
       proxy.fault = { kind: "corrupt" };
       for (let round = 0; round < 40; round++) {
         try {
-          await store.load("handle");
+          isOfItsTypes(await store.load("handle"));
         } catch (error) {
           ok(error instanceof SojournError && error.code.startsWith("STORE_"), inspect(error));
         }

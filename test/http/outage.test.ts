@@ -295,6 +295,33 @@ for (const async of [true, false]) {
       }
     });
 
+    test("who waits for a logout is told that the store did not do it, however often it is asked", async (t) => {
+      for (const onStoreError of ["error", "anonymous"] as const) {
+        for (const failing of [["delete"], ["load", "delete", "update"]] satisfies StoreOperation[][]) {
+          const told: unknown[] = [];
+          const one = await probed(t, { async, onStoreError }, async (req, res) => {
+            if (req.url !== "/logout") return handler(req, res);
+            for (const end of [() => req.session.logout(), () => req.session.destroy()]) {
+              told.push(
+                await end().then(
+                  () => "ended",
+                  ({ code }) => code,
+                ),
+              );
+            }
+            return res.end("good-bye");
+          });
+          const visitor = one.visitor();
+          await visitor.get("/login");
+          one.probe.fail(new Error("connection refused"), ...failing);
+          const { status } = await visitor.get("/logout");
+          const what = `${onStoreError} ${failing}`;
+          assert.equal(status, 503, what);
+          assert.deepEqual(told, ["STORE_UNAVAILABLE", "STORE_UNAVAILABLE"], what);
+        }
+      }
+    });
+
     test("no outage deletes a cookie, and afterwards every old one works", async (t) => {
       for (const onStoreError of ["error", "anonymous"] as const) {
         const one = await probed(t, { async, onStoreError });

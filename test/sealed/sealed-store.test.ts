@@ -13,8 +13,12 @@ const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 const B = Buffer.from("ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210zyxwvu");
 
 const app: Handler = async (req, res) => {
-  const { session } = req;
   const url = new URL(req.url ?? "/", "http://x");
+  if (url.pathname === "/static") {
+    res.end("nobody read the session");
+    return;
+  }
+  const { session } = req;
   const value = url.searchParams.get("value") ?? "";
   const user = url.searchParams.get("user") ?? "alice";
   switch (url.pathname) {
@@ -37,9 +41,12 @@ const app: Handler = async (req, res) => {
       await session.regenerate({ keep: true });
       await sessionsOf(req).revokeAll("alice", { except: req.session });
       break;
-    case "/static":
-      res.end("nobody read the session");
-      return;
+    case "/persist":
+      session.persist(value === "" ? false : value);
+      break;
+    case "/touch":
+      await session.touch();
+      break;
     case "/late":
       res.write("begun ");
       Reflect.set(session, "value", value);
@@ -347,6 +354,84 @@ describe("beside another application whose cookies have the same names", () => {
   });
 });
 
+describe("one cookie beside several of an older answer, or the other way round", () => {
+  test("whichever of them opens a session does", async (t) => {
+    const one = await shop(t, { store: new SealedStore({ secret: A, chunks: 3 }) });
+    const [small, large] = [one.visitor(), one.visitor()];
+    await small.get("/login?user=small");
+    await large.get("/login?user=large");
+    await large.get("/fill?value=7000");
+    assert.equal(large.cookies.size, 3);
+    const parts = [...large.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const junk = parts.replaceAll(/(?<==(?:3\.)?)A/g, "B").replace(/.{9}$/, "AAAAAAAAA");
+    for (const [cookie, user] of [
+      [`sid=${small.token}; ${junk}`, "small"],
+      [`sid=junk; ${parts}`, "large"],
+      [`${parts}; sid=${small.token}`, "small"],
+    ] as const) {
+      const { text } = await one.visitor().get("/", { cookie });
+      assert.equal(JSON.parse(text).user, user);
+    }
+  });
+});
+
+describe("a cookie that can't be delivered", () => {
+  // An application that sees no HTTPS, because its proxy is not trusted, and cookies that are Secure.
+  async function behindProxy(t: TestContext) {
+    const clock = new ManualClock();
+    const options = { clock, cookie: { secure: true }, trustProxy: true };
+    const one = await shop(t, { ...options, store: new SealedStore({ secret: A }) });
+    const rotated = await shop(t, { ...options, store: new SealedStore({ secret: [B, A] }) });
+    const visitor = one.visitor();
+    await visitor.get("/login", { "x-forwarded-proto": "https" });
+    assert.ok(visitor.token !== undefined);
+    return { clock, one, rotated, visitor };
+  }
+
+  test("is not sealed anew when it was used, whether or not the session is read", async (t) => {
+    const { clock, one, visitor } = await behindProxy(t);
+    clock.advance(5 * 60_000);
+    for (const path of ["/static", "/"]) {
+      const { status, setCookies, headers } = await visitor.clone().get(path);
+      assert.deepEqual([status, setCookies], [200, []], path);
+      if (path === "/static") assert.deepEqual([headers.vary, headers["cache-control"]], [undefined, undefined]);
+      const secured = await visitor.clone().get(path, { "x-forwarded-proto": "https" });
+      assert.equal(secured.setCookies.length, 1, path);
+    }
+    assert.equal((await read(holding(one, visitor)))["user"], "alice");
+  });
+
+  test("is not sealed anew by the newest key", async (t) => {
+    const { rotated, visitor } = await behindProxy(t);
+    for (const path of ["/static", "/"]) {
+      const { status, setCookies } = await holding(rotated, visitor).get(path);
+      assert.deepEqual([status, setCookies], [200, []], path);
+      const secured = await holding(rotated, visitor).get(path, { "x-forwarded-proto": "https" });
+      assert.equal(secured.setCookies.length, 1, path);
+    }
+  });
+});
+
+describe("a clock that was set back", () => {
+  test("takes nothing of a session's time, however it is used", async (t) => {
+    const clock = new ManualClock();
+    const one = await shop(t, { clock, idleTimeout: "30m" });
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    clock.advance(600_000);
+    await visitor.get("/static");
+    // Its last use was at ten minutes; the machine finds that it is nine and a half.
+    clock.advance(-30_000);
+    for (const path of ["/set?value=1", "/touch"]) {
+      const used = visitor.clone();
+      await used.get(path);
+      clock.advance(30_000 + 30 * 60_000 - 1);
+      assert.equal((await read(used))["user"], "alice", path);
+      clock.advance(-(30_000 + 30 * 60_000 - 1));
+    }
+  });
+});
+
 describe("keys rotate", () => {
   test("and nobody is logged out; the new key takes over with the next answer", async (t) => {
     const clock = new ManualClock();
@@ -489,6 +574,25 @@ describe("with a list of endings", () => {
     assert.equal((await read(phone))["user"], "alice", "with the new password");
   });
 
+  test("a cookie that was ended, or whose data is gone, does not stand in the way of a good one of the same name", async (t) => {
+    const clock = new ManualClock();
+    const [revocations, overflow] = [new MemoryStore({ clock }), new MemoryStore({ clock })];
+    const { one } = await listed(t, { clock, store: new SealedStore({ secret: A, revocations, overflow }) });
+    const visitors = [one.visitor(), one.visitor(), one.visitor()] as const;
+    const [ended, missing, good] = visitors;
+    for (const visitor of visitors) await visitor.get("/login");
+    const dead = [ended.token];
+    await ended.get("/logout");
+    await missing.get("/fill?value=9000");
+    dead.push(missing.token);
+    overflow.deleteAll({});
+    for (const token of dead) {
+      for (const cookie of [`sid=${token}; sid=${good.token}`, `sid=${good.token}; sid=${token}`]) {
+        assert.equal(JSON.parse((await one.visitor().get("/", { cookie })).text).user, "alice");
+      }
+    }
+  });
+
   test("its records go when the last copy has died", async (t) => {
     const { one, clock, revocations } = await listed(t);
     const visitor = one.visitor();
@@ -504,6 +608,20 @@ describe("with a list of endings", () => {
     clock.advance(24 * 3_600_000);
     await one.sessions.prune();
     assert.deepEqual(revocations.notes, []);
+  });
+
+  test("where a longer life was taken back, an ending is kept as long as a copy of the longer-lived cookie may live", async (t) => {
+    const { one, clock } = await listed(t);
+    const visitor = one.visitor();
+    await visitor.get("/login?value=30d");
+    const copy = visitor.clone();
+    await visitor.get("/persist");
+    await visitor.get("/logout");
+    for (let day = 1; day < 30; day += 1) {
+      clock.advance(86_400_000);
+      await one.sessions.prune();
+      assert.equal((await read(copy.clone()))["user"], null, `day ${day}`);
+    }
   });
 
   test("when the list can't be asked, nobody is let in", async (t) => {

@@ -352,6 +352,33 @@ describe("RedisStore", { skip: skip ?? false }, () => {
     await store.close();
   });
 
+  test("a sign-out ends no session that has another user by the time of its turn", async () => {
+    const prefix = keyPrefix();
+    const another = new RedisStore(url, { prefix });
+    await another.create("handle", record({ userId: "ann" }));
+    const bobs = record({ userId: "bob", secretHash: "another hash" });
+    const client = createClient({ url });
+    await client.connect();
+    const send = client.sendCommand.bind(client);
+    let isOver = false;
+    // Once the sign-out has looked and before it ends what it saw.
+    Reflect.set(client, "sendCommand", async (command: string[]) => {
+      if (command[0]?.startsWith("EVAL") && !isOver) {
+        isOver = true;
+        await another.delete("handle");
+        await another.create("handle", bobs);
+      }
+      return send(command);
+    });
+    const store = new RedisStore(client, { prefix });
+    equal(await store.deleteAll({ userId: "ann" }), 0);
+    ok(isOver);
+    deepEqual(await another.load("handle"), bobs);
+    await store.close();
+    await another.close();
+    client.destroy();
+  });
+
   test("warns of nothing on a server that evicts nothing", async (t) => {
     const warnings: Error[] = [];
     const listen = (warning: Error) => warnings.push(warning);

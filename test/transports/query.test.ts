@@ -82,7 +82,7 @@ test("neither the redirect nor the address can be made to lead elsewhere, or to 
   const token = one.sessions.urlToken("alice");
   const spelt = [
     `/?%73ession=${token}`, `/?session[]=${token}`, `/?session[a]=${token}`, `/?x&session=${token}&session=1`, `/?session=${token}#f`,
-    `/?session=${token}&%=1`, `/?+session=${token}`, `/?session%5B%5D=${token}`,
+    `/?session=${token}&%=1`, `/?%2573ession=${token}`, `/?next=%2Fa%3Fsession%3D${token}`, `/?next=%252Fa%253F%252573ession%253D${token}`, `/?+session=${token}`, `/?session%5B%5D=${token}`,
   ]; // biome-ignore format: a list of addresses
   for (const path of spelt) {
     const { headers, status } = await one.visitor().get(path);
@@ -90,6 +90,84 @@ test("neither the redirect nor the address can be made to lead elsewhere, or to 
     assert.doesNotMatch(headers.location ?? "", new RegExp(token), path);
   }
   assert.doesNotMatch(one.seen.join("\n"), new RegExp(token));
+});
+
+test("each link works for itself: neither another one's use nor a HEAD uses it up", async (t) => {
+  const one = await shop(t);
+  const links = ["alice", "alice", "bob"].map((user) => ({ user, token: one.sessions.urlToken(user) }));
+  for (const { token } of links) {
+    const program = one.visitor();
+    const { status, setCookies } = await program.request("HEAD", `/?session=${token}`);
+    assert.deepEqual([status, setCookies], [303, []]);
+  }
+  for (const { user, token } of links) {
+    const visitor = one.visitor();
+    await visitor.get(`/?session=${token}`);
+    assert.equal((await visitor.get("/")).text, user);
+  }
+});
+
+test("a link of one parameter is none of another one's", async (t) => {
+  const one = await shop(t);
+  const other = await shop(t, {
+    transport: [cookie(), query({ iUnderstandThatAddressesLeak: true, name: "invitation" })],
+  });
+  for (const [of, at, name] of [
+    [one, other, "invitation"],
+    [other, one, "session"],
+  ] as const) {
+    const visitor = at.visitor();
+    await visitor.get(`/?${name}=${of.sessions.urlToken("alice")}`);
+    assert.equal((await visitor.get("/")).text, "null");
+  }
+});
+
+test("what others have made of the address already is without the token, too", async (t) => {
+  const seen: unknown[] = [];
+  const configure = (app: Express): void => {
+    app.use((req, _res, next) => {
+      const copy = { href: req.url, query: String(req.url) };
+      Object.assign(req, { _parsedUrl: { ...copy }, _parsedOriginalUrl: { ...copy } });
+      next();
+    });
+  };
+  const one = await site(t, { kind: "express4", configure, transport: [cookie(), links()], secret }, (req, res) => {
+    seen.push(
+      req.url,
+      Reflect.get(req, "query"),
+      Reflect.get(req, "_parsedUrl"),
+      Reflect.get(req, "_parsedOriginalUrl"),
+    );
+    res.end();
+  });
+  for (const value of [one.sessions.urlToken("alice"), "short"]) {
+    seen.length = 0;
+    // A POST reaches the application as it is.
+    await one.visitor().post(`/form?a=1&session=${value}`);
+    assert.deepEqual(seen.slice(0, 2), ["/form?a=1", { a: "1" }]);
+    assert.doesNotMatch(JSON.stringify(seen), new RegExp(`session|${value}`));
+  }
+});
+
+test("of an address with several links' tokens none counts, and none is used up", async (t) => {
+  const one = await shop(t);
+  const [first, second] = [one.sessions.urlToken("alice"), one.sessions.urlToken("bob")];
+  for (const target of [
+    `/?session=${first}&session=${second}`,
+    `/?session=${first}&session=${first}`,
+    `/?session=${first}&session=`,
+    `/?session=junk&x=1&session[]=${first}`,
+    `/?session=${first}?session=${second}`,
+  ]) {
+    const visitor = one.visitor();
+    const { status, setCookies, headers } = await visitor.get(target);
+    assert.deepEqual([status, setCookies], [303, []], target);
+    assert.doesNotMatch(headers.location ?? "", /session/);
+    assert.equal((await visitor.get("/")).text, "null");
+  }
+  const visitor = one.visitor();
+  await visitor.get(`/?session=${first}`);
+  assert.equal((await visitor.get("/")).text, "alice");
 });
 
 test("a bound link works for its own client alone, and another's try does not use it up", async (t) => {

@@ -104,6 +104,28 @@ for (const [name, options] of kinds) {
 }
 
 for (const [name, options] of kinds) {
+  test(`an outage may be answered without a session, but two sessions at once never are: ${name}`, async (t) => {
+    const one = await site(
+      t,
+      { transport: [cookie(), bearer()], onStoreError: "anonymous", ...options() },
+      (req, res) => {
+        if (req.url === "/unread") return res.end("unread");
+        return app(req, res);
+      },
+    );
+    const browser = one.visitor();
+    await browser.get("/login");
+    const login = await one.visitor().get("/login", { "x-session-transport": "bearer" });
+    const authorization = `Bearer ${login.headers["x-session-token"]}`;
+    for (const path of ["/", "/unread", "/logout"]) {
+      const { status, setCookies } = await browser.get(path, { authorization });
+      assert.deepEqual([status, setCookies], [400, []], path);
+    }
+    assert.equal((await browser.get("/")).text, '{"user":"alice"}');
+  });
+}
+
+for (const [name, options] of kinds) {
   test(`a session says by which transport it travels, so that only cookies need a CSRF check: ${name}`, async (t) => {
     const transport = [cookie(), bearer(), header("X-My-Token")];
     const one = await site(t, { transport, ...options() }, async (req, res) => {
@@ -134,6 +156,19 @@ for (const [name, options] of kinds) {
     assert.deepEqual(one.errors, []);
   });
 }
+
+test("a client without cookies that has nothing in its session gets no token, though it is given a new one", async (t) => {
+  const one = await site(t, { transport: [cookie(), bearer()] }, async (req, res) => {
+    await req.session.regenerate();
+    await req.session.regenerate({ keep: true });
+    res.end("nothing");
+  });
+  for (const headers of [{}, { "x-session-transport": "bearer" }]) {
+    const answer = await one.visitor().get("/", headers);
+    assert.deepEqual([answer.headers["x-session-token"], answer.setCookies], [undefined, []]);
+  }
+  assert.equal(await one.sessions.count(), 0);
+});
 
 test("exactly one Authorization header, of the grammar and at most 4 KiB", async (t) => {
   const one = await shop(t, { transport: bearer() });

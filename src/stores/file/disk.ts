@@ -78,8 +78,14 @@ export async function makeFolder(folder: string): Promise<void> {
 
 /** Makes a folder and those that it is in, where they are missing. `mkdir` with `recursive` never comes back from `/proc`. */
 export async function makeRoot(folder: string): Promise<void> {
-  const make = () => unless(["EEXIST"], undefined, () => mkdir(folder, { mode: 0o700 }));
   const parent = dirname(folder);
+  const make = async () => {
+    await unless(["EEXIST"], undefined, async () => {
+      await mkdir(folder, { mode: 0o700 });
+      // Or a power cut would take everything in it along.
+      await syncNames(parent);
+    });
+  };
   const isMissing = await unless(["ENOENT"], true, make);
   if (isMissing !== true || parent === folder) return;
   await makeRoot(parent);

@@ -388,3 +388,5 @@ clearInterval(awake);
 console.log(
   `${process.version}: ${count} programs from ${first} on: ${[...played].map(([name, times]) => `${name} ${times}`).join(", ")}`,
 );
+// apicache's timers would keep it alive for another minute.
+process.exit();
