@@ -217,6 +217,16 @@ class Exchange implements HoldHooks, Holder {
   }
 }
 
+/** Tells this drop-in from the original, which has no such property. */
+const implementation = "sojourn";
+
+Object.assign(cookieSession, { implementation });
+
+declare namespace cookieSession {
+  /** Tells this drop-in from the original, which has no such property. */
+  const implementation: "sojourn";
+}
+
 const told = new Set<string>();
 
 function warnOnce(message: string): void {
@@ -226,7 +236,6 @@ function warnOnce(message: string): void {
 }
 
 export type { CookieSession };
-// `require()` gets the function itself.
-export { cookieSession, cookieSession as "module.exports" };
+export { cookieSession, implementation };
 // biome-ignore lint/style/noDefaultExport: it is how the original is imported.
 export default cookieSession;

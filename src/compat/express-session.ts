@@ -21,7 +21,7 @@ export interface SessionOptions {
   /** Signs the session's ID in the cookie. Of an array the first signs and all of them verify. */
   secret?: SignatureKey | readonly SignatureKey[] | undefined;
   /** Default: 192 random bits as 32 characters. */
-  genid?(req: IncomingMessage): string;
+  genid?: ((req: IncomingMessage) => string) | undefined;
   /** The cookie's name. Default `"connect.sid"`. */
   name?: string | undefined;
   /** The former name of `name`. */
@@ -153,7 +153,10 @@ function isList(secret: SessionOptions["secret"]): secret is readonly SignatureK
   return Array.isArray(secret);
 }
 
-Object.assign(session, { Store, Cookie, Session, MemoryStore, toExpressStore });
+/** Tells this drop-in from the original, which has no such property. */
+const implementation = "sojourn";
+
+Object.assign(session, { Store, Cookie, Session, MemoryStore, toExpressStore, implementation });
 
 type TheOptions = SessionOptions;
 type TheCookieOptions = CookieOptions;
@@ -185,19 +188,20 @@ declare namespace session {
   const Session: Classes["Session"];
   const MemoryStore: Classes["MemoryStore"];
   const toExpressStore: Classes["toExpressStore"];
+  /** Tells this drop-in from the original, which has no such property. */
+  const implementation: "sojourn";
 }
 
 // All of it, because only so can applications add to SessionData by declaring this module.
-export * from "./express-session/session-data.ts";
-// `require()` gets the function itself.
+export type * from "./express-session/session-data.ts";
 export {
   Cookie,
   type CookieOptions,
+  implementation,
   MemoryStore,
   Session,
   Store,
   session,
-  session as "module.exports",
   type ToExpressStoreOptions,
   toExpressStore,
 };

@@ -19,7 +19,7 @@ export interface CookieTransportOptions {
   trustProxy?: boolean | undefined;
   ring: KeyRing | undefined;
   /** How many cookies a token may take. Default 1. */
-  chunks?: number;
+  chunks?: number | undefined;
 }
 
 /** The token in a cookie. */

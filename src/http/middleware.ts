@@ -5,6 +5,7 @@ import { type Duration, parseDuration } from "../core/timeouts.ts";
 import { type ManagerMembers, openApplication } from "./application.ts";
 import { Exchange, type Next } from "./exchange.ts";
 import "./express-request.ts";
+import "./express-request-first.ts";
 import type { SessionOptions } from "./options.ts";
 import { giveSession, hasSession } from "./request-session.ts";
 import { answering } from "./transports.ts";

@@ -7,7 +7,7 @@ import type { Channel } from "./channel.ts";
 
 export interface UpgradeOptions {
   /** Other origins whose pages may connect, such as `"https://app.example.com"`. Default: none but the page's own host. */
-  origins?: readonly string[];
+  origins?: readonly string[] | undefined;
 }
 
 /** A session for a connection that outlives its request: to be read, and to be told of its end. */

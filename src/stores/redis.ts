@@ -38,23 +38,23 @@ export type { WaitOptions } from "./redis/replicated-writes.ts";
 /** What {@link RedisStore} can be told. */
 export interface RedisStoreOptions {
   /** What all keys begin with. Default `"sojourn:"`. Stores of different prefixes may share a server. */
-  prefix?: string;
+  prefix?: string | undefined;
   /** Which package makes the client for a URL. Default: `"redis"` if it is installed, else `"ioredis"`. */
-  client?: ClientPackage;
+  client?: ClientPackage | undefined;
   /**
    * Acknowledge a write only when so many replicas have it, so that a failover can't undo it. Where they don't
    * confirm within `timeoutMs`, the write fails with `STORE_UNAVAILABLE`, though the primary has it. Default: don't wait.
    */
-  wait?: WaitOptions;
+  wait?: WaitOptions | undefined;
   /**
    * Keep sessions in this process's memory while the server would tell of every change to them (client tracking): reading
    * one again costs nothing. A session that another process changed or ended may be read here as it was until the server's
    * message arrives, as a rule within a millisecond, and never for longer than `maxAgeMs`. What this store was asked to
    * change it never reads as it was. For one server, not for a cluster. Default: no.
    */
-  cache?: boolean | CacheOptions;
+  cache?: boolean | CacheOptions | undefined;
   /** Default: the machine's time. */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /** How long `close` waits for what is under way. */

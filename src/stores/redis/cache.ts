@@ -8,9 +8,9 @@ import { track } from "./tracking.ts";
 /** Sessions kept in this process for a moment; see `cache` among the store's options. */
 export interface CacheOptions {
   /** How many sessions. Default 10,000. */
-  maxEntries?: number;
+  maxEntries?: number | undefined;
   /** How old a session from the cache is at most, in milliseconds. Default 1,000. */
-  maxAgeMs?: number;
+  maxAgeMs?: number | undefined;
 }
 
 interface Entry {
