@@ -38,7 +38,16 @@ export const floors: readonly Floor[] = [
     name: "http",
     place: "src/http/",
     below: ["src/core/", "src/tokens/", DEFAULT_STORE],
-    builtins: ["node:http", "node:http2", "node:net", "node:tls", "node:stream", "node:util", "node:events"],
+    builtins: [
+      "node:http",
+      "node:async_hooks",
+      "node:http2",
+      "node:net",
+      "node:tls",
+      "node:stream",
+      "node:util",
+      "node:events",
+    ],
     because: "it touches requests and responses, and leaves databases to the stores",
   },
   {

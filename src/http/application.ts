@@ -59,6 +59,11 @@ export function openApplication(options: SessionOptions): Application {
     throw new TypeError('onStoreError must be "error" or "anonymous"');
   }
   if (!Number.isInteger(maxBytes) || maxBytes < 1) throw new TypeError("maxBytes must be a positive number of bytes");
+  if ("secret" in options && options.secret === undefined) {
+    throw new TypeError(
+      "secret is undefined: set the environment variable that it is read from, or leave secret out for tokens without a MAC",
+    );
+  }
   const secret = sealing?.secret ?? options.secret;
   const ring =
     secret === undefined
@@ -100,7 +105,11 @@ export function openApplication(options: SessionOptions): Application {
         ...common,
         store: options.encrypt === true ? encrypted(store, keysToSeal(ring, "encrypt")) : store,
       });
-  const env = { manager, onStoreError, accept: acceptOf(options.accept ?? []) };
+  const { onError } = options;
+  if (onError !== undefined && typeof onError !== "function") {
+    throw new TypeError("onError must be a function of the error, the request and the response");
+  }
+  const env = { manager, store: given, onStoreError, onError, accept: acceptOf(options.accept ?? []) };
   const { link } = transports;
   if (link !== undefined && isClientSide(store) && sealing?.revocations === undefined) {
     throw new TypeError(

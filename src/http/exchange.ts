@@ -6,31 +6,40 @@ import type { DeviceInfo } from "../core/record.ts";
 import type { LiveSession } from "../core/session.ts";
 import type { Client, OpenedSession, Visit } from "../core/visit.ts";
 import type { Awaitable } from "../stores/store.ts";
+import { forbidCaching, forbidSharedCaching, isPublic } from "./cache-control.ts";
 import type { Channel } from "./channel.ts";
 import { deviceOf } from "./device.ts";
+import { answerFailure, type ErrorHandler, errorHandlerOf } from "./failed-answer.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
 import { isResponse } from "./is-response.ts";
 import { type Accept, clearLegacy, type LegacySession, takeOver } from "./legacy.ts";
+import { isPlain, isSessionDeleted, type SessionHolder } from "./request-session.ts";
 
 export type Next = (error?: unknown) => void;
 
 /** What all exchanges of one middleware share. */
 export interface ExchangeEnvironment {
   readonly manager: SessionKeeper;
+  /** What the application gave as its store. */
+  readonly store: object;
   readonly onStoreError: "error" | "anonymous";
   /** Finds a session of another library's, for a client that has none of ours. */
   readonly accept?: Accept | undefined;
+  /** Answers requests whose session could not be saved. Default: Express's or Connect's error handler, else a bare answer. */
+  readonly onError?: ErrorHandler | undefined;
 }
 
 /**
- * One request and its response, as far as their session is concerned. Until the application reads `req.session` nothing is
- * patched and nothing decoded.
+ * One request and its response, as far as their session is concerned. Until the application reads `req.session` nothing is decoded and
+ * nothing added to the response.
  */
-export class Exchange implements HoldHooks, Client {
+export class Exchange implements HoldHooks, Client, SessionHolder {
   readonly #env: ExchangeEnvironment;
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   readonly #next: Next;
+  /** Where an error goes after `next` was called. */
+  readonly #errorHandler: ((error: unknown) => void) | undefined;
   /** All the ways that this application has, never none. */
   readonly #channels: readonly Channel[];
   /** Those by which the client sent something. */
@@ -45,6 +54,10 @@ export class Exchange implements HoldHooks, Client {
   #isMoved = false;
   #isOpen = false;
   #visit: Visit | undefined = undefined;
+  /** The application has looked at its session. */
+  #isRead = false;
+  /** `null` or `undefined`, when the application has assigned that to `req.session`. */
+  #ended: { as: null | undefined } | undefined = undefined;
   /** Why the session could not be opened. */
   #failure: SojournError | undefined = undefined;
   /** A commit failed, or the session could not be opened: the error handler's answer says nothing of a session. */
@@ -63,11 +76,29 @@ export class Exchange implements HoldHooks, Client {
     this.#req = req;
     this.#res = res;
     this.#next = next;
+    this.#errorHandler = errorHandlerOf(req, next);
     this.#channels = channels;
     this.#carriers = channels.length === 1 ? channels : channels.filter((channel) => channel.read(req).length > 0);
     this.#channel = this.#carriers[0] ?? answering;
     this.#texts = this.#channel.read(req);
     this.#answering = answering;
+    const held: Partial<ServerResponse> = res;
+    // Called with something that is no response (an upgrade, a job): the session works, save() commits it.
+    if (isResponse(held)) holdResponse(res, this);
+  }
+
+  get isUnused(): boolean {
+    return this.#visit === undefined && !isSessionDeleted(this.#req);
+  }
+
+  /** The name of a cookie or header that both this exchange and another one's channels would use. */
+  clashesWith(channels: readonly Channel[]): string | undefined {
+    return channels.find(({ name }) => this.#channels.some((channel) => channel.name === name))?.name;
+  }
+
+  /** Whether this exchange is of the same sessions: of one `session()`, or of two that share a store. */
+  isOf({ store }: ExchangeEnvironment): boolean {
+    return store === this.#env.store;
   }
 
   /**
@@ -105,8 +136,36 @@ export class Exchange implements HoldHooks, Client {
   }
 
   /** `req.session` */
-  get session(): LiveSession {
+  get session(): LiveSession | null | undefined {
+    return this.#ended === undefined ? this.liveSession : this.#ended.as;
+  }
+
+  get liveSession(): LiveSession {
+    this.#isRead = true;
     return (this.#visit ?? this.#start()).session;
+  }
+
+  /** `req.session = value`: a plain object takes the place of the data, and `null` ends the session, as in cookie-session. */
+  assign(value: unknown): void {
+    const session = this.liveSession;
+    if (value === session) return;
+    if (value === null || value === undefined) {
+      this.#ended = { as: value };
+      session.destroy();
+      return;
+    }
+    if (!isPlain(value)) {
+      throw new TypeError(
+        "req.session can be set to a plain object, its new data, or to null, which ends it: for a new session use await req.session.regenerate()",
+      );
+    }
+    this.#ended = undefined;
+    const old = new Set(Object.keys(session));
+    for (const [name, one] of Object.entries(value)) {
+      Reflect.set(session, name, one);
+      old.delete(name);
+    }
+    for (const name of old) Reflect.deleteProperty(session, name);
   }
 
   get via(): string | undefined {
@@ -123,6 +182,12 @@ export class Exchange implements HoldHooks, Client {
   }
 
   beforeHeaders(): void | Promise<void> {
+    if (!this.#broken && isSessionDeleted(this.#req)) {
+      this.#isSealed = true;
+      throw new TypeError("req.session was deleted, which ends nothing: await req.session.destroy(), or logout()");
+    }
+    // A file for everyone must not carry one visitor's renewed cookie.
+    if (!this.#isRead && this.#visit !== undefined && isPublic(this.#res)) this.#visit = undefined;
     const visit = this.#broken ? undefined : this.#visit;
     // An error handler's answer to a session call that failed: to try the same again would make it fail, too.
     this.#broken ||= visit?.hasFailed === true && this.#res.statusCode >= 500;
@@ -141,9 +206,11 @@ export class Exchange implements HoldHooks, Client {
     for (const channel of this.#channels) channel.vary(res);
     if (visit.clearSiteData) res.setHeader("Clear-Site-Data", '"cache", "cookies", "storage"');
     const answer = this.#answer(visit);
-    if (answer === "keep") return;
-    // RFC 9111: a shared cache must not give one visitor's cookie to another (CVE-2023-30861).
-    if (!res.hasHeader("cache-control")) res.setHeader("Cache-Control", "no-store");
+    if (answer === "keep") {
+      if (this.#isRead) forbidSharedCaching(res);
+      return;
+    }
+    forbidCaching(res);
     if (answer === "clear") {
       this.#channel.clear(res);
       return;
@@ -159,7 +226,10 @@ export class Exchange implements HoldHooks, Client {
   failed(error: unknown): void {
     this.#broken = true;
     if (!this.#res.headersSent) this.#visit?.takeBack();
-    this.#next(error);
+    const { onError } = this.#env;
+    if (onError !== undefined) onError(error, this.#req, this.#res);
+    else if (this.#errorHandler !== undefined) this.#errorHandler(error);
+    else answerFailure(error, this.#res);
   }
 
   /** What to tell the client of its token. A response that could not save says nothing, except that a logout was asked for. */
@@ -194,7 +264,7 @@ export class Exchange implements HoldHooks, Client {
 
   /** Begins a session of ours with the data of another library's. */
   #move(legacy: LegacySession): Awaitable<void> {
-    const { session } = this;
+    const session = this.liveSession;
     takeOver(session, legacy);
     this.#legacy = legacy;
     return legacy.userId === undefined ? undefined : session.login(legacy.userId);
@@ -213,7 +283,8 @@ export class Exchange implements HoldHooks, Client {
         }
       } catch (error) {
         this.#failure = asError(error);
-        if (this.#env.onStoreError === "error") {
+        // After the answer nobody could catch it: a log's line finds an empty session.
+        if (this.#env.onStoreError === "error" && !this.#isSealed) {
           // Told once. The error handler's page may read req.session: it finds an empty one that saves nothing.
           this.#broken = true;
           throw error;
@@ -226,12 +297,7 @@ export class Exchange implements HoldHooks, Client {
     visit.isLate =
       this.#opened === undefined && this.#texts.length > 0 && this.#env.manager.wasReplaced(this.#texts, this.#channel);
     this.#visit = visit;
-    const res: Partial<ServerResponse> = this.#res;
-    // Called with something that is no response (an upgrade, a job): the session works, save() commits it.
-    if (isResponse(res)) {
-      this.#isSealed = res.headersSent === true;
-      holdResponse(this.#res, this);
-    }
+    this.#isSealed ||= this.#res?.headersSent === true;
     return visit;
   }
 

@@ -12,7 +12,10 @@ const http = process.getBuiltinModule("node:http");
 /** Any method, whatever its overloads; called only through `Reflect.apply`. */
 export type Method = (...args: never[]) => unknown;
 
-/** What `ServerResponse` and `Http2ServerResponse` have in common, as far as a hold needs it. Public API only. */
+/**
+ * What `ServerResponse` and `Http2ServerResponse` have in common, as far as a hold needs it. Responses of others (frameworks' virtual
+ * requests, mocks) have less: what may be missing is optional.
+ */
 export interface Outgoing extends Emitter {
   statusCode: number;
   statusMessage: string;
@@ -23,8 +26,12 @@ export interface Outgoing extends Emitter {
   writeHead: Method;
   write: Method;
   end: Method;
-  /** Missing in the types of HTTP/2 only. */
+  /** Missing in the types of HTTP/2. */
   flushHeaders?: Method;
+  /** Compression's; and an old name of Node's for `flushHeaders`. */
+  flush?: Method;
+  /** How Node, and who imitates it, makes a head that nobody wrote. */
+  _implicitHeader?: Method;
   hasHeader(name: string): boolean;
   getHeader(name: string): unknown;
   setHeader(name: unknown, value: unknown): unknown;
@@ -39,7 +46,7 @@ interface Emitter {
   on(event: "drain", listener: () => void): Emitter | undefined;
   off(event: "drain", listener: () => void): unknown;
   emit(event: "drain"): boolean;
-  removeAllListeners(event: "drain"): unknown;
+  removeAllListeners?(event: "drain"): unknown;
 }
 
 /** The stream behind an HTTP/2 response. */
@@ -47,8 +54,35 @@ export function http2Stream(response: Outgoing): Outgoing["stream"] {
   return response instanceof http.ServerResponse ? undefined : response.stream;
 }
 
+/** Whether a response is neither of Node's kinds. Node's rules don't hold for it. */
+export function isForeign(response: Outgoing): boolean {
+  return !(response instanceof http.ServerResponse) && typeof response.stream?.close !== "function";
+}
+
 /** The calls that send something. */
-export type Call = "writeHead" | "write" | "end" | "flushHeaders";
+export type Call = "writeHead" | "write" | "end" | "flushHeaders" | "flush";
+
+/** Whether a call that sends something has Node make the head by `writeHead`. */
+export function impliesHead(response: Outgoing, args: readonly unknown[]): boolean {
+  if (response instanceof http.ServerResponse) return true;
+  return !isForeign(response) && hasChunk(args);
+}
+
+/** Whether a call of `write` or `end` brings something to send. */
+export function hasChunk([chunk]: readonly unknown[]): boolean {
+  return chunk !== undefined && chunk !== null && typeof chunk !== "function";
+}
+
+/** Whether nothing was said of an answer: neither its status nor its type. */
+export function saysNothing(response: Outgoing): boolean {
+  return response.statusCode === 200 && !response.hasHeader("content-type");
+}
+
+/** The status of an answer that reports an error: what the error says, as Express reads it, else 500. */
+export function statusOf(error: unknown): number {
+  const { status } = Object(error);
+  return Number.isInteger(status) && status >= 400 && status <= 599 ? status : 500;
+}
 
 /**
  * Takes in the arguments of the first `writeHead`: checks them, and merges its headers into those that were set before,
@@ -57,7 +91,8 @@ export type Call = "writeHead" | "write" | "end" | "flushHeaders";
  *
  * Node's own merge is not usable here: it has no nested arrays, and Node 20 keeps only the last of repeated names.
  */
-export function takeHead(response: Outgoing, args: readonly unknown[]): unknown[] {
+export function takeHead(response: Outgoing, args: readonly unknown[]): readonly unknown[] {
+  if (isForeign(response)) return args;
   const [status, reason] = args;
   const hasReason = typeof reason === "string";
   const code = assertHead(response, status, hasReason ? reason : undefined);
@@ -69,6 +104,7 @@ export function takeHead(response: Outgoing, args: readonly unknown[]): unknown[
 /** Throws what Node throws for a status code or reason that can't be sent; returns the code. */
 export function assertHead(response: Outgoing, status: unknown, reason: string | undefined): number {
   const code = Number(status) | 0;
+  if (isForeign(response)) return code;
   if (http2Stream(response) !== undefined) {
     response.statusCode = code || 200; // HTTP/2 checks it here, has no reasons, and takes none for 200
     return response.statusCode;
@@ -85,6 +121,7 @@ const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/;
 /** Throws what Node throws for a chunk that can't be written. */
 export function assertChunk(response: Outgoing, method: Call, args: readonly unknown[]): void {
   const chunk = args[0];
+  if (isForeign(response)) return;
   if (typeof chunk === "string" || chunk instanceof Uint8Array) return;
   if (method === "end" ? !chunk || typeof chunk === "function" : method !== "write") return;
   if (http2Stream(response) !== undefined && ArrayBuffer.isView(chunk)) return; // HTTP/2 writes any view
@@ -104,7 +141,7 @@ export function refuseAsSent(response: Outgoing, method: HeaderCall, args: reado
 /** Properties to show instead of an object's own or inherited ones. */
 export type Look = readonly (readonly [name: string, shown: PropertyDescriptor])[];
 
-/** The look of a response whose headers were sent and whose end was not asked for. */
+/** The look of a response whose headers were sent. */
 export function sentLook(response: Outgoing): Look {
   return http2Stream(response) === undefined ? SENT_HTTP1 : SENT_HTTP2;
 }
@@ -112,15 +149,11 @@ export function sentLook(response: Outgoing): Look {
 const YES: PropertyDescriptor = { value: true, writable: true, configurable: true };
 const SENT_HTTP2: Look = [
   ["headersSent", YES],
-  ["writableEnded", { ...YES, value: false }],
   ["setHeader", refusing("setHeader")],
   ["appendHeader", refusing("appendHeader")],
   ["removeHeader", refusing("removeHeader")],
 ];
 const SENT_HTTP1: Look = [...SENT_HTTP2, ["setHeaders", refusing("setHeaders")]];
-
-/** What changes in it when the end is asked for. */
-export const ENDED_LOOK: Look = [["writableEnded", YES]];
 
 function refusing(method: HeaderCall): PropertyDescriptor {
   function value(this: Outgoing, ...args: unknown[]): never {
@@ -149,6 +182,7 @@ export function overlay(object: object, look: Look): () => void {
  */
 export function forgetHead(response: Outgoing): void {
   response.statusCode = 200;
+  if (isForeign(response)) return;
   if (http2Stream(response) === undefined) {
     Reflect.deleteProperty(response, "statusMessage"); // back to the prototype's: Node chooses
     response.addTrailers({}); // replaces; HTTP/2 only ever adds

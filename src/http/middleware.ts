@@ -7,7 +7,7 @@ import { Exchange, type Next } from "./exchange.ts";
 import "./express-request.ts";
 import "./express-request-first.ts";
 import type { SessionOptions } from "./options.ts";
-import { giveSession, hasSession } from "./request-session.ts";
+import { giveSession, hasForeignSession, holderOf } from "./request-session.ts";
 import { answering } from "./transports.ts";
 import {
   isAllowedOrigin,
@@ -87,12 +87,21 @@ export function session(options: SessionOptions = {}): Sessions {
   const watch = new Watch(manager, events);
 
   function middleware(req: IncomingMessage, res: ServerResponse, next: Next): void {
-    // Mounted twice, or below another one: the first has the request.
-    if (hasSession(req)) return next();
+    const above = holderOf<Exchange>(req);
+    // Mounted twice: the first has the request.
+    if (above === undefined ? hasForeignSession(req) : above.isOf(env)) return next();
     const brought = urlTokens?.take(req);
     const channels = transports.channelsFor(req);
     const channel = answering(req, channels);
     if (channel === undefined) return next();
+    const taken = above?.clashesWith(channels);
+    if (taken !== undefined) {
+      return next(
+        new TypeError(
+          `two session() on one request both use "${taken}": give the inner one a name of its own, session({ name }), or leave it out`,
+        ),
+      );
+    }
     const proceed: Next =
       brought === undefined || urlTokens === undefined || (req.method !== "GET" && req.method !== "HEAD")
         ? next
@@ -100,7 +109,7 @@ export function session(options: SessionOptions = {}): Sessions {
             if (error !== undefined) return next(error);
             // A HEAD is a program's look at a link: it must not use it up.
             const text = req.method === "GET" ? brought : "";
-            urlTokens.exchange(req, res, () => exchange.session, text).catch(next);
+            urlTokens.exchange(req, res, () => exchange.liveSession, text).catch(next);
           };
     const exchange = new Exchange(env, { req, res, next: proceed }, channels, channel);
     giveSession(req, exchange);

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../core/clock.ts";
 import type { ExpressSessionStore } from "../core/express-store.ts";
 import type { ClientSideStore } from "../core/sealed-manager.ts";
@@ -47,6 +47,11 @@ export interface SessionOptions {
    * empty session that is never saved. An outage never deletes a cookie.
    */
   onStoreError?: "error" | "anonymous" | undefined;
+  /**
+   * Answers a request whose session could not be saved; `res` is as if nobody had answered yet, unless `res.headersSent`. Default: the error
+   * handler of Express or Connect; elsewhere a bare answer with the error's status, such as 503, and a warning.
+   */
+  onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
   /** The largest session, in bytes as stored. Default: 64 KiB of data, and 512 bytes for names. */
   maxBytes?: number | undefined;
   /**
@@ -71,6 +76,7 @@ const OPTIONS = new Set([
   "trustProxy",
   "storeTimeout",
   "onStoreError",
+  "onError",
   "maxBytes",
   "accept",
   "clock",

@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { after, before, describe, test } from "node:test";
 import { inspect } from "node:util";
-import { createGzip, gunzipSync } from "node:zlib";
+import { constants, createGzip, gunzipSync } from "node:zlib";
 import { type HoldHooks, holdResponse } from "../../src/http/held-response.ts";
 import { type Answer, Gate, type Handler, PROTOCOLS, type Protocol, serve, type TestServer } from "./raw-client.ts";
 
@@ -65,6 +65,9 @@ function compress(
         if (hasEnded) return false;
         if (!haveHeadersLeft(res)) sendHeaders(res);
         return gzip === undefined ? Reflect.apply(write, res, [chunk]) : gzip.write(chunk);
+      },
+      flush() {
+        gzip?.flush();
       },
       end(chunk?: string | Buffer) {
         if (hasEnded) return false;
@@ -196,6 +199,36 @@ for (const protocol of PROTOCOLS) {
       assert.deepEqual(told, ["Error: the store is out"]);
     });
 
+    test("flush sends what was written while the head waited, whoever compresses first", async () => {
+      for (const order of ["before", "after"]) {
+        const gate = new Gate();
+        const begun = new Gate();
+        const seen = new Gate();
+        handler = (_req, res) => {
+          seen.promise.then(() => res.end());
+          const beforeHeaders = () => {
+            begun.open();
+            return gate.promise;
+          };
+          const hold = () => holdResponse(res, hooksOf(res, { beforeHeaders }));
+          if (order === "after") hold();
+          compressToday(res);
+          if (order === "before") hold();
+          res.write("data: hello\n\n");
+          Reflect.apply(Reflect.get(res, "flush"), res, []);
+        };
+        const exchange = await served.request();
+        await begun.promise;
+        await served.fence(exchange);
+        assert.equal(exchange.arrived(), 0);
+        gate.open();
+        // Nothing else will be written: it comes now, or never.
+        while (unpacked(exchange.answer().body) !== "data: hello\n\n") await turn();
+        seen.open();
+        assert.equal((await exchange.finished).complete, true);
+      }
+    });
+
     for (const [name, patch] of Object.entries(PATCHES_OF[protocol])) {
       for (const order of ["before", "after"]) {
         const layered = (hold: Patch): Patch => {
@@ -308,6 +341,12 @@ function hooksOf(res: ServerResponse, own: Partial<HoldHooks> = {}): HoldHooks {
     failed: (error) => assert.fail(inspect(error)),
     ...own,
   };
+}
+
+/** The text that a part of a compressed body holds so far. */
+function unpacked(body: string): string {
+  if (body === "") return "";
+  return gunzipSync(Buffer.from(body, "latin1"), { finishFlush: constants.Z_SYNC_FLUSH }).toString("latin1");
 }
 
 /** Unpacked, and without what differs from run to run. */

@@ -238,7 +238,7 @@ for (const protocol of PROTOCOLS) {
         assert.equal(exchange.answer().complete, false);
         end.open();
         assert.equal((await exchange.finished).complete, true);
-        assert.deepEqual(log.sort(), ["beforeEnd", "ended", "writableEnded true"]);
+        assert.deepEqual(log.sort(), ["beforeEnd", "ended", "writableEnded false"]);
       }
     });
 

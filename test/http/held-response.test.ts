@@ -300,7 +300,8 @@ for (const protocol of PROTOCOLS) {
       assert.deepEqual(seen, [
         [false, false, 200],
         [true, false, 201],
-        [true, true, 201],
+        // Adapters for serverless platforms take the body as soon as this is true.
+        [true, false, 201],
         [true, true],
         [true, true, 201],
       ]);
@@ -461,7 +462,11 @@ for (const protocol of PROTOCOLS) {
       for (const first of [undefined, "some "]) {
         const plain = await run(first, "plain");
         assert.deepEqual(await run(first, undefined), plain);
-        assert.deepEqual(await run(first, Promise.resolve()), plain);
+        // `writableEnded` is false until the end is made: who looked at it must not be punished by an error event.
+        const held = await run(first, Promise.resolve());
+        const event = protocol === "http1" ? ["ERR_STREAM_WRITE_AFTER_END"] : [];
+        assert.deepEqual([...held.log, ...event].sort(), plain.log);
+        assert.equal(held.body, `${first ?? ""}text`);
       }
     });
 
@@ -481,7 +486,7 @@ for (const protocol of PROTOCOLS) {
         holdResponse(res, hooksOf(res, hooks));
         res.write("second ");
         res.end("last");
-        assert.equal(res.writableEnded, true);
+        assert.equal(res.writableEnded, false);
       });
       const exchange = await tested.request();
       await asked.promise;
@@ -531,7 +536,7 @@ for (const protocol of PROTOCOLS) {
           headers.filter((line) => line.startsWith("set-cookie")),
           ["set-cookie: inner=1", "set-cookie: outer=1"],
         );
-        assert.deepEqual(log, ["outer commits", "outer writes", "inner commits", "inner writes"]);
+        assert.deepEqual(log, ["outer commits", "inner commits", "outer writes", "inner writes"]);
       }
     });
 

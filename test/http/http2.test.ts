@@ -29,7 +29,7 @@ interface Answer {
 async function start(t: Cleanup, { secure }: { secure: boolean }) {
   const clock = new ManualClock();
   const probe = new ProbeStore(new MemoryStore({ clock }), { async: true });
-  const sessions = session({ clock, store: probe.store });
+  const sessions = session({ clock, store: probe.store, onError: (error, req, res) => answer(req, res, error) });
   const listener = (req: unknown, res: unknown) => {
     // The compatibility objects imitate those of HTTP/1.1: that is what is tested.
     Reflect.apply(sessions, undefined, [

@@ -40,17 +40,7 @@ export function application(
 ): RequestListener {
   if (kind === "node") {
     return (req, res) => {
-      const answerError = (error: unknown) => {
-        errors.push(error);
-        if (res.headersSent) {
-          res.destroy();
-          return;
-        }
-        const { status = 500, headers = {} } = Object(error);
-        for (const name of res.getHeaderNames()) res.removeHeader(name);
-        res.writeHead(status, headers);
-        res.end(error instanceof Error ? error.name : "error");
-      };
+      const answerError = (error: unknown) => answerWith(errors, error, res);
       sessions(req, res, (error?: unknown) => {
         if (error === undefined) run(handler, req, res, answerError);
         else answerError(error);
@@ -68,6 +58,19 @@ export function application(
   };
   app.use(note);
   return app;
+}
+
+/** What the plain server answers with an error. */
+function answerWith(errors: unknown[], error: unknown, res: ServerResponse): void {
+  errors.push(error);
+  if (res.headersSent) {
+    res.destroy();
+    return;
+  }
+  const { status = 500, headers = {} } = Object(error);
+  for (const name of res.getHeaderNames()) res.removeHeader(name);
+  res.writeHead(status, headers);
+  res.end(error instanceof Error ? error.name : "error");
 }
 
 function run(handler: Handler, req: IncomingMessage, res: ServerResponse, fail: (error: unknown) => void): void {
@@ -110,9 +113,26 @@ export async function site(
   handler: Handler,
 ): Promise<Site> {
   const clock = options.clock instanceof ManualClock ? options.clock : new ManualClock();
-  const sessions = session({ ...options, clock });
   const errors: unknown[] = [];
-  const server = createServer(application(kind, sessions, handler, { errors, configure }));
+  // A plain server can't be told by `next` of what happens after it was called.
+  const onError = kind === "node" && {
+    onError: (error: unknown, _req: unknown, res: ServerResponse) => answerWith(errors, error, res),
+  };
+  const sessions = session({ ...onError, ...options, clock });
+  const { port, visitor } = await listen(
+    t,
+    createServer(application(kind, sessions, handler, { errors, configure })),
+    sessions,
+  );
+  return { port, clock, sessions, errors, visitor };
+}
+
+/** Starts a server on a free port of 127.0.0.1 and closes it, and its sessions, after the test. */
+export async function listen(
+  t: Cleanup,
+  server: http.Server,
+  sessions: { close(): Promise<void> },
+): Promise<{ port: number; visitor(): Visitor }> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
@@ -126,7 +146,7 @@ export async function site(
     await sessions.close();
   });
   const { port } = address;
-  return { port, clock, sessions, errors, visitor: () => new Visitor(port, agent) };
+  return { port, visitor: () => new Visitor(port, agent) };
 }
 
 /** A browser, as far as its cookies go. */

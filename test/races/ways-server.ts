@@ -30,12 +30,12 @@ export function startExpress(t: Cleanup, store: SessionStore): Promise<Started> 
 }
 
 export function startPlain(t: Cleanup, store: SessionStore): Promise<Started> {
-  const sessions = session({ store, storeTimeout: PATIENT });
+  const sessions = session({ store, storeTimeout: PATIENT, onError: answerError });
   return listen(t, createServer(plain(sessions, onHttp1)), sessions);
 }
 
 export function startHttp2(t: Cleanup, store: SessionStore): Promise<Started> {
-  const sessions = session({ store, storeTimeout: PATIENT });
+  const sessions = session({ store, storeTimeout: PATIENT, onError: answerError });
   const listener = plain(sessions, anywhere);
   return listen(
     t,
@@ -52,10 +52,14 @@ function plain(sessions: Sessions, ways: Ways): RequestListener {
         serve(ways, req, res).catch(() => {});
         return;
       }
-      res.statusCode = 503;
-      res.end(error instanceof Error && "code" in error ? String(error.code) : String(error));
+      answerError(error, req, res);
     });
   };
+}
+
+function answerError(error: unknown, _req: IncomingMessage, res: ServerResponse): void {
+  res.statusCode = 503;
+  res.end(error instanceof Error && "code" in error ? String(error.code) : String(error));
 }
 
 /** Where the streams of `/events` wait to be told to go on. */

@@ -1,0 +1,45 @@
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import { statusOf } from "./held-headers.ts";
+
+/** Answers a request whose session could not be saved. The response is as if nobody had answered yet. */
+export type ErrorHandler = (error: unknown, req: IncomingMessage, res: ServerResponse) => void;
+
+/** What Express puts on a request, and Connect. */
+interface Routed {
+  next?: unknown;
+  originalUrl?: string;
+}
+
+/**
+ * Who can be told of an error after `next` was called for the request: Express's routers, and Connect, which go on to their error handlers.
+ * Others take a second call for the end of another request, or not at all.
+ */
+export function errorHandlerOf(
+  req: IncomingMessage & Routed,
+  next: (error?: unknown) => void,
+): ((error: unknown) => void) | undefined {
+  const { next: router } = req;
+  if (typeof router === "function") return (error) => router(error);
+  return next.name === "next" && req.originalUrl !== undefined ? next : undefined;
+}
+
+const told = new Set<string>();
+
+/** The answer where no error handler can be told: the status, and nothing of what happened. */
+export function answerFailure(error: unknown, res: ServerResponse): void {
+  const { code, name, message, headers } = Object(error);
+  const kind = String(code ?? name);
+  if (!told.has(kind)) {
+    told.add(kind);
+    process.emitWarning(
+      `a session could not be saved, and the request was answered with ${statusOf(error)}: ${message}. Give session({ onError }) to answer it yourself`,
+      { code: "SOJOURN" },
+    );
+  }
+  if (res.headersSent) return;
+  const status = statusOf(error);
+  res.statusCode = status;
+  for (const [header, value] of Object.entries(Object(headers))) res.setHeader(header, String(value));
+  res.setHeader("Content-Type", "text/plain; charset=utf-8");
+  res.end(STATUS_CODES[status] ?? String(status));
+}
