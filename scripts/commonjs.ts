@@ -23,9 +23,16 @@ export function toCommonJs(source: string): CommonJsModule {
   const edits: Edit[] = [];
   const exports = new Map<string, string>();
   const replace = (node: Node, text: string) => edits.push({ ...rangeOf(node), text });
+  const unwrap = (call: Extract<Node, { type: "CallExpression" }>) => {
+    const { start, end } = rangeOf(call);
+    edits.push({ start, end: rangeOf(call.callee).end + 1, text: "" }, { start: end - 1, end, text: "" });
+  };
 
   for (const statement of program.body) {
     switch (statement.type) {
+      case "VariableDeclaration":
+        if (statement.kind === "var" && source.startsWith(`var ${HELPER}`)) replace(statement, "");
+        break;
       case "ImportDeclaration":
         replace(statement, importText(statement));
         break;
@@ -56,9 +63,10 @@ export function toCommonJs(source: string): CommonJsModule {
   traverseFast(program, (node) => {
     if (node.type === "MetaProperty" && node.meta.name === "import") throw unknown(node);
     if (node.type !== "CallExpression" || node.callee.type !== "Import") return;
-    // A name that is computed stays a real `import()`.
     const [specifier] = node.arguments;
     if (specifier?.type === "StringLiteral") replace(node, lazyText(specifier.value));
+    // A name that is computed stays a real `import()`, of a package: the compiler's helper for relative ones goes.
+    else if (specifier?.type === "CallExpression") unwrap(specifier);
   });
   for (const comment of comments ?? []) {
     if (!BUNDLER.test(comment.value)) edits.push({ ...wholeLines(source, rangeOf(comment)), text: "" });
@@ -74,6 +82,9 @@ export function toCommonJs(source: string): CommonJsModule {
 
 /** Comments that tell a bundler to leave an `import()` alone. */
 const BUNDLER = /webpackIgnore|@vite-ignore/;
+
+/** What the compiler puts around the argument of `import()` where it is computed. */
+const HELPER = "__rewriteRelativeImportExtension";
 
 const HEAD = '"use strict";\nObject.defineProperty(exports, "__esModule", { value: true });';
 
@@ -114,11 +125,12 @@ function loadText(specifier: string): string {
 }
 
 /**
- * What `import("…")` becomes. A package is required within a `try`, which is how bundlers know that it may be missing.
+ * What `import("…")` becomes. A package is imported within a `try`, which is how bundlers know that it may be missing. It is not
+ * required, because Vite 7 makes a package that is missing throw as soon as the bundle is loaded, unless it is imported.
  */
 function lazyText(specifier: string): string {
-  const load = loadText(specifier);
-  if (specifier.startsWith(".")) return `(async () => ${load})()`;
+  if (specifier.startsWith(".")) return `(async () => ${loadText(specifier)})()`;
+  const load = `await import(${JSON.stringify(specifier)})`;
   return `(async () => { try { return ${load}; } catch (error) { throw error; } })()`;
 }
 

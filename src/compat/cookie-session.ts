@@ -222,7 +222,13 @@ const implementation = "sojourn";
 
 Object.assign(cookieSession, { implementation });
 
+type TheSession = CookieSession;
+
+// What `cookieSession.CookieSessionOptions` means to those who have the function alone, as `require()` gives it.
 declare namespace cookieSession {
+  type CookieSessionOptions = TheOptions;
+  type CookieSessionRequest = TheRequest;
+  type CookieSession = TheSession;
   /** Tells this drop-in from the original, which has no such property. */
   const implementation: "sojourn";
 }

@@ -165,6 +165,8 @@ type TheSession = Session;
 type TheCookie = Cookie;
 type TheStore = Store;
 type TheMemoryStore = MemoryStore;
+type TheMiddleware = SessionMiddleware;
+type TheStoreOptions = ToExpressStoreOptions;
 type Classes = {
   Store: typeof Store;
   Cookie: typeof Cookie;
@@ -183,6 +185,8 @@ declare namespace session {
   type Cookie = TheCookie;
   type Store = TheStore;
   type MemoryStore = TheMemoryStore;
+  type SessionMiddleware = TheMiddleware;
+  type ToExpressStoreOptions = TheStoreOptions;
   const Store: Classes["Store"];
   const Cookie: Classes["Cookie"];
   const Session: Classes["Session"];

@@ -45,7 +45,7 @@ export async function requirePackage(): Promise<void> {
 
 // Not exported: its type is the package's, which not everybody has.
 async function loadPackage(): Promise<Pick<typeof import("mysql2"), "createPool">> {
-  const mysql2 = await optionalPackage("mysql2", () => import("mysql2"));
+  const mysql2 = await optionalPackage("mysql2", "createPool", () => import("mysql2"));
   if (mysql2 !== undefined) return mysql2;
   throw new TypeError('MysqlStore with a URL needs the package "mysql2": npm install mysql2');
 }

@@ -48,7 +48,7 @@ export async function requirePackage(): Promise<void> {
 
 // Not exported: its type is the package's, which not everybody has.
 async function loadPackage(): Promise<Pick<typeof import("pg"), "Pool">> {
-  const pg = await optionalPackage("pg", () => import("pg"));
+  const pg = await optionalPackage("pg", "Pool", () => import("pg"));
   if (pg !== undefined) return pg;
   throw new TypeError('PostgresStore with a URL needs the package "pg": npm install pg');
 }

@@ -34,11 +34,11 @@ export const CONNECT_TIMEOUT_MS = 2_000;
 /** @throws TypeError where neither package, or not the wanted one, is installed */
 export async function loadPackage(wanted?: ClientPackage): Promise<Package> {
   if (wanted !== "ioredis") {
-    const redis = await optionalPackage("redis", () => import("redis"));
+    const redis = await optionalPackage("redis", "createClient", () => import("redis"));
     if (redis !== undefined) return ofRedis(redis);
   }
   if (wanted !== "redis") {
-    const ioredis = await optionalPackage("ioredis", () => import("ioredis"));
+    const ioredis = await optionalPackage("ioredis", "Redis", () => import("ioredis"));
     if (ioredis !== undefined) return ofIoredis(ioredis);
   }
   throw new TypeError(
