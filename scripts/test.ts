@@ -19,7 +19,12 @@ process.chdir(root);
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { name: { type: "string", short: "t", multiple: true }, coverage: { type: "boolean", default: false } },
+  options: {
+    name: { type: "string", short: "t", multiple: true },
+    coverage: { type: "boolean", default: false },
+    // Only the tests with other libraries, which load the package as it is packed, not its source: `scripts/neighbours.ts`.
+    packed: { type: "boolean", default: false },
+  },
 });
 
 /** The suite takes less than three minutes on two cores; this bound only ends a run that hangs. */
@@ -30,18 +35,21 @@ const TEST_TIMEOUT_MS = 2 * 60_000;
 const ci = process.env.CI === "true";
 // One more than cores: many tests wait for a server, a child process or a deadline.
 const concurrency = Math.max(2, availableParallelism() + 1);
-/** They take long and need more than Node. Their own commands run them, and CI does: `npm run test:browser`, `npm run test:package`. */
+/** They take long and need more than Node. Their own commands run them, and CI does: `npm run test:browser`, `test:package`. */
 const APART = /^test\/(?:browser|package)\/|\/browser\.test\.ts$/;
 const filters = positionals.map((filter) => (relative(root, resolve(root, filter)) || ".").split(sep).join("/"));
-const files = globSync("test/**/*.test.ts", { exclude: ["test/package/apps/**"] })
+const files = globSync("test/**/*.test.ts", {
+  exclude: ["test/package/apps/**", "test/neighbours/{apps,node_modules}/**"],
+})
   .map((file) => file.split(sep).join("/"))
+  .filter((file) => file.startsWith("test/neighbours/") === values.packed)
   .filter((file) =>
     filters.length === 0 ? !APART.test(file) : filters.some((filter) => filter === "." || file.includes(filter)),
   )
   .sort();
 
 console.log(`Node ${process.version}, ${files.length} test files, ${concurrency} at a time${ci ? ", CI" : ""}`);
-if (filters.length === 0) console.log("Apart: npm run test:browser, npm run test:package");
+if (filters.length === 0) console.log("Apart: npm run test:browser, npm run test:package, npm run test:neighbours");
 if (files.length === 0) {
   console.error(`No test file matches ${filters.join(", ") || "test/**/*.test.ts"}.`);
   process.exit(1);
@@ -63,7 +71,7 @@ const results = run({
   timeout: TEST_TIMEOUT_MS,
   signal: AbortSignal.timeout(RUN_TIMEOUT_MS),
   execArgv: [
-    "--conditions=sojourn-source",
+    ...(values.packed ? [] : ["--conditions=sojourn-source"]),
     "--disable-warning=ExperimentalWarning",
     "--import=./scripts/test-guard.ts",
   ],

@@ -1,3 +1,5 @@
+import { queueMicrotask } from "../core/clock.ts";
+
 /** A Node-style callback of an application or a store. */
 export type Done<T = void> = (error?: unknown, value?: T) => unknown;
 

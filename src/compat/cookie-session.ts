@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { undeliverableError } from "../core/committer.ts";
 import "../http/express-request.ts";
+import { onHandshake } from "../http/held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "../http/held-response.ts";
 import { isResponse } from "../http/is-response.ts";
 import { keygripSigner, type SignatureKey, type Signer } from "../tokens/signature.ts";
@@ -90,6 +91,7 @@ function cookieSession(
       set: (value: unknown) => exchange.replace(value),
     });
     if (isResponse(res)) holdResponse(res, exchange);
+    else onHandshake(res, () => exchange.shakeHands());
     next();
   };
 }
@@ -180,6 +182,11 @@ class Exchange implements HoldHooks, Holder {
         `the cookie ${JSON.stringify(this.#name)} is longer than ${LONGEST} bytes: browsers drop it, and the session with it. Keep less in it, or keep sessions in a store`,
       );
     }
+  }
+
+  shakeHands(): void {
+    this.beforeHeaders();
+    this.writeHeaders();
   }
 
   beforeEnd(): void {}

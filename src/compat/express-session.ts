@@ -32,16 +32,14 @@ export interface SessionOptions {
   cookie?: CookieOptions | undefined | CookieFunction["of"];
   /** Send the cookie with every response, so that `maxAge` counts from the last one. Default `false`. */
   rolling?: boolean | undefined;
-  /** Write unchanged sessions too. Default `true`, with a warning; `false` in version 2. */
+  /** Write unchanged sessions too. Default `true`, with a warning. */
   resave?: boolean | undefined;
   /** Whether `X-Forwarded-Proto` tells if a request is secure. Default: what Express says. */
   proxy?: boolean | undefined;
-  /** Store sessions that nothing was put in. Default `true`, with a warning; `false` in version 2. */
+  /** Store sessions that nothing was put in. Default `true`, with a warning. */
   saveUninitialized?: boolean | undefined;
   /** What becomes of the record when `req.session` is set to `null`. Default `"keep"`. */
   unset?: "destroy" | "keep" | undefined;
-  /** Which express-session to be: 1.19 (the default), or the unreleased 2.x. */
-  compat?: "v1" | "v2" | undefined;
   /**
    * Read a session again just before writing it, so that one which *another process* destroyed meanwhile is not written back.
    * Costs a `get` for every `set`. Within one process that never happens in any case. Default `false`.
@@ -81,7 +79,7 @@ const WARNING =
  * app.use(session({ secret: process.env.SESSION_SECRET, resave: false, saveUninitialized: false }));
  * ```
  *
- * @throws TypeError for `genid`, `unset`, `secret`, `cookie` or `compat` that can't work
+ * @throws TypeError for `genid`, `unset`, `secret` or `cookie` that can't work
  */
 function session(options?: SessionOptions): SessionMiddleware {
   const env = environmentOf(options ?? {});
@@ -95,7 +93,13 @@ function session(options?: SessionOptions): SessionMiddleware {
     const req: SessionRequest = request;
     // Another session middleware has the request, or the store is known to be away: the application goes on without.
     if (req.session || !ready()) return next();
-    if (!pathOf(req).startsWith(cookieOptions(req).path || "/")) return next();
+    let path: string | undefined;
+    try {
+      path = cookieOptions(req).path;
+    } catch (error) {
+      return next(error);
+    }
+    if (!pathOf(req).startsWith(path || "/")) return next();
     const secrets = env.secrets ?? (req.secret ? [req.secret] : undefined);
     if (secrets === undefined) return next(new Error("secret option required for sessions"));
     new Exchange(env, req, res, next, secrets).begin();
@@ -103,21 +107,19 @@ function session(options?: SessionOptions): SessionMiddleware {
 }
 
 function environmentOf(options: SessionOptions): Environment {
-  const { compat = "v1", cookie = {}, unset, store = new MemoryStore() } = options;
-  if (compat !== "v1" && compat !== "v2") throw new TypeError('compat option must be "v1" or "v2"');
-  const isVersion2 = compat === "v2";
+  const { cookie = {}, unset, store = new MemoryStore() } = options;
   const tokens = new TokenSource();
   const { genid: generateId = () => tokens.secret() } = options;
   if (typeof generateId !== "function") throw new TypeError("genid option must be a function");
-  const resave = options.resave ?? legacyDefault("resave", isVersion2);
-  const saveUninitialized = options.saveUninitialized ?? legacyDefault("saveUninitialized", isVersion2);
+  const resave = options.resave ?? legacyDefault("resave");
+  const saveUninitialized = options.saveUninitialized ?? legacyDefault("saveUninitialized");
   if (unset && unset !== "destroy" && unset !== "keep") {
     throw new TypeError('unset option must be "destroy" or "keep"');
   }
   return {
     store,
     name: options.name || options.key || "connect.sid",
-    secrets: secretsOf(options, isVersion2),
+    secrets: secretsOf(options),
     proxy: options.proxy,
     resave: Boolean(resave),
     rolling: Boolean(options.rolling),
@@ -126,25 +128,22 @@ function environmentOf(options: SessionOptions): Environment {
     recheck: Boolean(options.recheck),
     touches: typeof store.touch === "function",
     lives: livesOf(store),
-    isVersion2,
     generateId,
     cookieOptions: typeof cookie === "function" ? cookie : () => cookie,
   };
 }
 
-function legacyDefault(option: string, isVersion2: boolean): boolean {
-  if (isVersion2) return false;
+function legacyDefault(option: string): boolean {
   deprecated("express-session", `undefined ${option} option; provide ${option} option`);
   return true;
 }
 
-function secretsOf({ secret }: SessionOptions, isVersion2: boolean): readonly SignatureKey[] | undefined {
+function secretsOf({ secret }: SessionOptions): readonly SignatureKey[] | undefined {
   if (isList(secret)) {
     if (secret.length === 0) throw new TypeError("secret option array must contain one or more strings");
     return secret;
   }
   if (secret) return [secret];
-  if (isVersion2) throw new TypeError("secret option required for sessions");
   deprecated("express-session", "req.secret; provide secret option");
   return undefined;
 }

@@ -58,6 +58,7 @@ export function expressSession(options: LegacyExpressSessionOptions): LegacyRead
   const clearing = [cleared(name, options)];
   return {
     name,
+    clearing,
     async read(req) {
       if (isOver()) return undefined;
       for (const raw of readCookies(req.headers.cookie, name)) {
@@ -65,7 +66,7 @@ export function expressSession(options: LegacyExpressSessionOptions): LegacyRead
         if (!id) continue;
         const { cookie, ...data } = Object((await stored(store, id)) ?? undefined);
         if (hasExpired(cookie)) continue;
-        const session = moved(data, options, clearing, () => destroyed(store, id));
+        const session = moved(data, options, () => destroyed(store, id));
         if (session !== undefined) return session;
       }
       return undefined;
@@ -97,10 +98,11 @@ export function cookieSession(options: LegacyCookieSessionOptions): LegacyReader
   const clearing = [cleared(name, options), cleared(`${name}.sig`, options)];
   return {
     name,
+    clearing,
     read(req) {
       if (isOver()) return undefined;
       const value = open(req.headers.cookie);
-      return value === undefined ? undefined : moved(parsed(value), options, clearing, () => {});
+      return value === undefined ? undefined : moved(parsed(value), options, () => {});
     },
   };
 }
@@ -121,15 +123,10 @@ function sealed(name: string, keys: Keys): Opener {
   return (header) => sealing.open(header)?.value;
 }
 
-function moved(
-  data: unknown,
-  { userId }: LegacyOptions,
-  clearing: readonly string[],
-  end: LegacySession["end"],
-): LegacySession | undefined {
+function moved(data: unknown, { userId }: LegacyOptions, end: LegacySession["end"]): LegacySession | undefined {
   if (!isData(data) || Object.keys(data).length === 0) return undefined;
   const user = userId?.(data);
-  return { data, clearing, end, ...(user !== undefined && user !== null && user !== "" && { userId: String(user) }) };
+  return { data, end, ...(user !== undefined && user !== null && user !== "" && { userId: String(user) }) };
 }
 
 function isData(value: unknown): value is Data {

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../core/clock.ts";
+import { type Clock, setImmediate, systemClock } from "../core/clock.ts";
 import { type Duration, FOREVER, parseDuration } from "../core/timeouts.ts";
 import { type IndexedStore, isIndexed, type SessionRecord, type SessionStore } from "../stores/store.ts";
 import { handleOf } from "../tokens/signature.ts";

@@ -1,4 +1,11 @@
-import type { Awaitable, ReplaceResult, SessionRecord, SessionStore, UpdateResult } from "../stores/store.ts";
+import {
+  type Awaitable,
+  isNote,
+  type ReplaceResult,
+  type SessionRecord,
+  type SessionStore,
+  type UpdateResult,
+} from "../stores/store.ts";
 import { after } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import type { Endings } from "./endings.ts";
@@ -38,6 +45,7 @@ export class CarriedRecords implements SessionStore {
   readonly #serverSide: ServerSide | undefined;
   readonly #kept = new Map<string, ServerSideKept>();
   readonly #came: CameWith | undefined;
+  readonly #beginnings = new Map<string, number>();
 
   constructor({ clock, endings, overflow, serverSide, came }: CarriedOptions) {
     this.#clock = clock;
@@ -56,19 +64,18 @@ export class CarriedRecords implements SessionStore {
     return this.#elsewhere.get(handle);
   }
 
+  /** When a session begins, where that is later than its record says. */
+  beginning(handle: string): number | undefined {
+    return this.#beginnings.get(handle);
+  }
+
+  /** What was alive when the request began stays so until its end: a running request is a use. */
   load(handle: string): SessionRecord | undefined {
-    const record = this.#records.get(handle);
-    return record !== undefined && record.expiresAt > this.#clock.now() ? record : undefined;
+    return this.#records.get(handle);
   }
 
   create(handle: string, record: SessionRecord): Awaitable<boolean> {
-    const { userId, createdAt } = record;
-    // What was excepted when all of a user's sessions were ended stays so under its new name.
-    const noted =
-      userId === null || this.#came === undefined
-        ? undefined
-        : this.#endings?.rename(userId, this.#came.handle, { handle, createdAt });
-    return after(noted, () => after(this.#put(handle, record), (result) => result === "ok"));
+    return after(this.#begin(handle, record), () => after(this.#put(handle, record), (result) => result === "ok"));
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult> {
@@ -84,6 +91,8 @@ export class CarriedRecords implements SessionStore {
     const there = this.load(handle);
     if (there === undefined) return "gone";
     if (there.version !== expectedVersion) return "conflict";
+    // Nobody looks for a tombstone: which session took this one's place, only its cookie says.
+    if (isNote(newHandle)) return this.#end(handle, there);
     return after(this.create(newHandle, record), (created) => (created ? this.#end(handle, there) : "taken"));
   }
 
@@ -110,6 +119,21 @@ export class CarriedRecords implements SessionStore {
   }
 
   close(): void {}
+
+  /** Has a user's session stand right in the list of endings. */
+  #begin(handle: string, record: SessionRecord): Awaitable<void> {
+    const { userId, createdAt } = record;
+    const endings = this.#endings;
+    if (userId === null || endings === undefined) return undefined;
+    const came = this.#came;
+    if (came !== undefined && came.record.userId === userId && came.record.createdAt === createdAt) {
+      // What was excepted when all of a user's sessions were ended stays so under its new name.
+      return endings.rename(userId, came.handle, { handle, createdAt });
+    }
+    return after(endings.beginning(record), (beginning) => {
+      if (beginning !== createdAt) this.#beginnings.set(handle, beginning);
+    });
+  }
 
   /** What the server keeps comes last: until that is written, another request may have been faster. */
   #put(handle: string, record: SessionRecord): Awaitable<"ok" | "conflict"> {

@@ -1,5 +1,5 @@
-import { SojournError } from "./errors.ts";
 import type { SessionFacts } from "./record.ts";
+import { notSerializable, requireSerializable, step } from "./serializable.ts";
 
 /**
  * What one request changed of a session since it loaded it, in a form that can be put over any newer state of the
@@ -14,6 +14,8 @@ export interface Changes {
   flash?: readonly FlashStep[];
   /** Which of the state's deletions are in here. */
   asOf?: number;
+  /** Properties that the application changed without having seen what is stored of them by now. */
+  blind?: readonly string[];
 }
 
 /** Messages are added and taken, never overwritten, so that two requests' messages both survive. */
@@ -33,24 +35,23 @@ export const EMPTY: Content = Object.freeze({ facts: Object.freeze({}), texts: n
 
 /**
  * The JSON text of a property; `undefined` for the value `undefined`, which deletes it.
- * @throws SojournError NOT_SERIALIZABLE for what JSON can't hold. The value itself never reaches the message.
+ * @throws SojournError NOT_SERIALIZABLE where JSON has no text for it, see `requireSerializable` for what it has the wrong one for
  */
 export function textOf(holder: Readonly<Record<string, unknown>>, name: string): string | undefined {
   let text: string | undefined;
+  let value: unknown;
   let cause: unknown;
   try {
-    const value = holder[name];
+    value = holder[name];
     if (value === undefined) return undefined;
     text = JSON.stringify(value);
   } catch (error) {
     cause = error;
   }
   if (text !== undefined) return text;
-  throw new SojournError(
-    "NOT_SERIALIZABLE",
-    `req.session[${JSON.stringify(name)}] can't be saved: a session holds what JSON can (no function, symbol, BigInt or circular reference, no getter or toJSON that throws)`,
-    cause,
-  );
+  const path = `req.session${step(name)}`;
+  requireSerializable(value, path);
+  throw notSerializable(path, "a getter or a toJSON() of it throws, or it has no text in JSON", cause);
 }
 
 /** `changes` put over `newest`. Neither argument is modified. */
@@ -65,6 +66,17 @@ export function merge(newest: Content, changes: Changes): Content {
     texts = merged;
   }
   return { facts: mergeFacts(newest.facts, changes), texts };
+}
+
+/** The properties that `changes` put over something which another request has stored since `loaded`, and which is lost by that. */
+export function overwritten({ texts, blind = [] }: Changes, loaded: Content, newest: Content): Set<string> {
+  const names = new Set(blind);
+  if (loaded === newest) return names;
+  for (const [name, text] of texts) {
+    const theirs = newest.texts.get(name);
+    if (theirs !== loaded.texts.get(name) && theirs !== text) names.add(name);
+  }
+  return names;
 }
 
 function mergeFacts(newest: SessionFacts, changes: Changes): SessionFacts {

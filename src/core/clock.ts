@@ -1,3 +1,5 @@
+import { clearTimeout, setImmediate, setTimeout } from "node:timers";
+
 /** The one place that reads the time. Everything else is given a clock, so that tests can hold it still. */
 export interface Clock {
   /** Epoch milliseconds. */
@@ -6,9 +8,26 @@ export interface Clock {
   after(ms: number, action: () => void): () => void;
 }
 
+// Test suites replace the global `Date` and timers, before or after this file is loaded. The time of day follows the replacement, because
+// that is what such a suite moves. Waiting does not: it would never end. `node:timers` has the real timers in any case.
+export { setImmediate };
+
+const { nextTick } = process;
+
+/** Calls `action` in a microtask. The global function of this name may be a fake that never does. What `action` throws is uncaught. */
+export function queueMicrotask(action: () => void): void {
+  Promise.resolve()
+    .then(action)
+    .catch((error: unknown) => {
+      nextTick(() => {
+        throw error;
+      });
+    });
+}
+
 /** The machine's own time. */
 export const systemClock: Clock = {
-  now: Date.now,
+  now: () => Date.now(),
   after(ms, action) {
     // Node fires at once for anything longer than this, which is 24.8 days.
     const timer = setTimeout(action, Math.min(ms, 2 ** 31 - 1));

@@ -1,7 +1,8 @@
-import type { Awaitable, SessionRecord, UpdateResult } from "../stores/store.ts";
+import type { Awaitable, SessionRecord, StoredSession, UpdateResult } from "../stores/store.ts";
+import type { OwnerHashes } from "../tokens/owner.ts";
 import { hashSecret, type TokenSource } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
-import { type Changes, type Content, merge, NOTHING } from "./changes.ts";
+import { type Changes, type Content, merge, NOTHING, overwritten } from "./changes.ts";
 import type { Clock } from "./clock.ts";
 import { decideCommit } from "./commit.ts";
 import { SojournError } from "./errors.ts";
@@ -9,6 +10,7 @@ import type { Events } from "./events.ts";
 import { decodePayload, encodePayload } from "./record.ts";
 import type { SessionState } from "./state.ts";
 import type { StoreAccess } from "./store-access.ts";
+import type { TimeLimit } from "./time-limit.ts";
 import { expiryOf, type Timeouts, touchIsDue } from "./timeouts.ts";
 
 /** Whether a token can still reach the client, or why not. */
@@ -17,6 +19,15 @@ export type Delivery = "possible" | "insecure" | "headers-sent";
 /** What became of a commit. `refused`: there was something to store, but no way to send its token. */
 export type Outcome = "done" | "gone" | "refused" | "conflict";
 
+export interface CommitOptions {
+  /** Whether a conflict is the outcome, instead of being merged with. */
+  once?: boolean;
+  /** Whether even an empty session is stored. */
+  asked?: boolean;
+  /** Where it is one of several tries. */
+  limit?: TimeLimit | undefined;
+}
+
 export interface CommitterOptions {
   access: StoreAccess;
   clock: Clock;
@@ -24,6 +35,8 @@ export interface CommitterOptions {
   tokens: TokenSource;
   events: Events;
   maxBytes: number;
+  /** Set where there is a key to bind sessions to their users. */
+  owners?: OwnerHashes | undefined;
   /** Set where the token that travels is the record. `revocable`: sessions can be ended without the client's help. */
   carried?: {
     revocable: boolean;
@@ -46,7 +59,7 @@ export interface CommitListener {
  * How often a change is brought to newer data before it gives up with CONFLICT. Each conflict means that another request was done, so
  * a crowd gets through by itself; what never ends is a store that can't compare.
  */
-export const TRIES = 50;
+const TRIES = 50;
 /** How often a new session tries another handle when its own is taken: 128 random bits collide never, a broken generator always. */
 const HANDLES = 3;
 
@@ -59,8 +72,9 @@ export class Committer {
   readonly #tokens: TokenSource;
   readonly #events: Events;
   readonly #maxBytes: number;
+  readonly #owners: OwnerHashes | undefined;
 
-  constructor({ access, clock, limits, tokens, events, maxBytes, carried }: CommitterOptions) {
+  constructor({ access, clock, limits, tokens, events, maxBytes, owners, carried }: CommitterOptions) {
     this.access = access;
     this.carried = carried;
     this.#clock = clock;
@@ -68,24 +82,26 @@ export class Committer {
     this.#tokens = tokens;
     this.#events = events;
     this.#maxBytes = maxBytes;
+    this.#owners = owners;
   }
 
   /**
-   * One commit of one session. On a conflict this request's changes are put over the newest state, again and again; with
-   * `"once"` the conflict is the outcome.
+   * One commit of one session. On a conflict this request's changes are put over the newest state, again and again.
    */
   commit(
     state: SessionState,
     delivery: Delivery,
     listener: CommitListener,
-    { once = false }: { once?: boolean } = {},
+    { once = false, asked = false, limit }: CommitOptions = {},
   ): Awaitable<Outcome> {
     if (state.standing === "ended") return "gone";
+    const began = this.#clock.now();
     const changes = state.collect();
     const action = decideCommit({
       standing: state.standing,
       changed: changes !== undefined,
-      touchDue: touchIsDue(state.record.touchedAt, this.#clock.now(), this.#limits),
+      asked,
+      touchDue: touchIsDue(state.record.touchedAt, began, this.#limits),
       deliverable: delivery === "possible",
       carried: this.carried !== undefined,
     });
@@ -101,10 +117,11 @@ export class Committer {
       case "create":
         return after(this.create(state, merge(state.content, changes ?? NOTHING), listener, changes), () => "done");
       case "update": {
-        const first = this.#attempt(state, state.record, state.content, changes ?? NOTHING, listener);
+        const first = this.#attempt(state, state.record, state.content, changes ?? NOTHING, listener, limit);
         return after(first, (outcome) => {
           if (outcome !== "conflict" || once) return outcome;
-          return this.inTurn(state, () => this.#merge(state, changes ?? NOTHING, listener, 1));
+          const limit = this.access.limit(began);
+          return this.inTurn(state, limit, () => this.#merge(state, changes ?? NOTHING, listener, limit, 1));
         });
       }
     }
@@ -118,7 +135,7 @@ export class Committer {
     changes: Changes | undefined,
     tries = 1,
   ): Awaitable<void> {
-    const record = this.recordOf(state.record, content, hashSecret(state.secret), 1);
+    const record = this.recordOf(state.record, content, this.#hashFor(state), 1);
     return after(this.access.create(state.handle, record), (created) => {
       if (created) return this.#created(state, record, content, listener, changes);
       this.rename(state, tries);
@@ -128,15 +145,27 @@ export class Committer {
 
   /** Stores a session for the first time, in the place of another one, which ends. */
   replace(
-    old: { handle: string; version: number },
+    { handle, version, tombstone }: { handle: string; version: number; tombstone: StoredSession },
     state: SessionState,
     content: Content,
     listener: CommitListener,
   ): Awaitable<UpdateResult | "taken"> {
-    const record = this.recordOf(state.record, content, hashSecret(state.secret), 1);
-    return after(this.access.replace(old.handle, old.version, state.handle, record), (result) => {
+    const record = this.recordOf(state.record, content, this.#hashFor(state), 1);
+    return after(this.access.replace(handle, version, state.handle, record, tombstone), (result) => {
       if (result === "ok") this.#created(state, record, content, listener, undefined);
       return result;
+    });
+  }
+
+  /** What is stored of a session now; `undefined` where it was ended, or where the record has become another user's. */
+  reread(
+    { handle, record: { userId } }: SessionState,
+    withinMs?: number,
+  ): Awaitable<{ record: SessionRecord; content: Content } | undefined> {
+    return after(this.access.load(handle, withinMs), (record) => {
+      // A session's user never changes, and only a token tells whether a record is its user's.
+      const content = record?.userId === userId ? decodePayload(record.payload) : undefined;
+      return record === undefined || content === undefined ? undefined : { record, content };
     });
   }
 
@@ -158,6 +187,10 @@ export class Committer {
     });
   }
 
+  tellOverwritten({ handle }: SessionState, properties: ReadonlySet<string>): void {
+    for (const property of properties) this.#events.emit("overwritten", { handle, property });
+  }
+
   gone(state: SessionState, listener: CommitListener): "gone" {
     state.standing = "ended";
     listener.sessionGone(state);
@@ -165,15 +198,20 @@ export class Committer {
     return "gone";
   }
 
-  /** A pause before the second and later tries, so that processes that collided don't collide again. */
-  again<T>(state: SessionState, tries: number, work: () => Awaitable<T>): Awaitable<T> {
+  /**
+   * A pause before the second and later tries, so that processes that collided don't collide again.
+   *
+   * @throws SojournError CONFLICT after the last try, or when the time for all of them is over
+   */
+  again<T>(state: SessionState, tries: number, limit: TimeLimit, work: () => Awaitable<T>): Awaitable<T> {
+    if (tries > TRIES || limit.leftMs === 0) throw conflictError();
     this.#events.emit("conflict", { handle: state.handle, attempt: tries });
     return tries === 1 ? work() : this.access.pause(Math.min(2 * tries, 20)).then(work);
   }
 
   /** Retries on one session take turns in this process. A synchronous store needs no turns: nothing comes between its load and its update. */
-  inTurn<T>(state: SessionState, work: () => Awaitable<T>): Awaitable<T> {
-    return this.access.isSynchronous ? work() : this.access.inTurn(state.handle, work);
+  inTurn<T>(state: SessionState, limit: TimeLimit, work: () => Awaitable<T>): Awaitable<T> {
+    return this.access.isSynchronous ? work() : this.access.inTurn(state.handle, work, limit, conflictError);
   }
 
   /** What is stored of `content` now. @throws SojournError TOO_LARGE */
@@ -184,6 +222,11 @@ export class Committer {
     const { userId, createdAt } = base;
     const expiresAt = expiryOf({ ...content.facts, createdAt }, now, this.#limits);
     return { payload, version, secretHash, userId, createdAt, touchedAt: now, expiresAt };
+  }
+
+  #hashFor({ secret, record: { userId, createdAt } }: SessionState): string {
+    const secretHash = hashSecret(secret);
+    return userId === null ? secretHash : (this.#owners?.hash(secretHash, { userId, createdAt }) ?? secretHash);
   }
 
   #created(
@@ -204,28 +247,34 @@ export class Committer {
     stored: Content,
     changes: Changes,
     listener: CommitListener,
+    limit?: TimeLimit,
   ): Awaitable<Outcome> {
     const content = merge(stored, changes);
     const record = this.recordOf(base, content, base.secretHash, base.version + 1);
-    return after(this.access.update(state.handle, record, base.version), (result) => {
+    return after(this.access.update(state.handle, record, base.version, limit?.leftMs), (result) => {
       if (result === "conflict") return "conflict";
       if (result === "gone") return this.gone(state, listener);
+      this.tellOverwritten(state, overwritten(changes, state.content, stored));
       state.settle(record, content, changes);
       if (changes.until !== undefined || this.carried !== undefined) listener.tokenChanged(state);
       return "done";
     });
   }
 
-  #merge(state: SessionState, changes: Changes, listener: CommitListener, tries: number): Awaitable<Outcome> {
-    return this.again(state, tries, () =>
-      after(this.access.load(state.handle), (newest) => {
-        const content = newest === undefined ? undefined : decodePayload(newest.payload);
-        if (newest === undefined || content === undefined) return this.gone(state, listener);
-        return after(this.#attempt(state, newest, content, changes, listener), (outcome) => {
-          if (outcome !== "conflict") return outcome;
-          if (tries >= TRIES) throw conflictError();
-          return this.#merge(state, changes, listener, tries + 1);
-        });
+  #merge(
+    state: SessionState,
+    changes: Changes,
+    listener: CommitListener,
+    limit: TimeLimit,
+    tries: number,
+  ): Awaitable<Outcome> {
+    return this.again(state, tries, limit, () =>
+      after(this.reread(state, limit.leftMs), (newest) => {
+        if (newest === undefined) return this.gone(state, listener);
+        const { record, content } = newest;
+        return after(this.#attempt(state, record, content, changes, listener, limit), (outcome) =>
+          outcome === "conflict" ? this.#merge(state, changes, listener, limit, tries + 1) : outcome,
+        );
       }),
     );
   }

@@ -2,11 +2,13 @@ import {
   type Awaitable,
   type IndexedStore,
   isIndexed,
+  isTombstone,
   type ReplaceResult,
   type SessionPage,
   type SessionRecord,
   type SessionStore,
   type StoreCapabilities,
+  type StoredSession,
   type UpdateResult,
 } from "../stores/store.ts";
 import type { KeyRing } from "../tokens/key-ring.ts";
@@ -67,10 +69,16 @@ class EncryptedStore implements SessionStore {
     return this.#store.delete(handle);
   }
 
-  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Awaitable<ReplaceResult> {
+  replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): Awaitable<ReplaceResult> {
     const { replace } = this.#store;
     if (replace === undefined) return "unsupported";
-    return replace.call(this.#store, handle, expectedVersion, newHandle, this.#sealed(newHandle, record));
+    return replace.call(this.#store, handle, expectedVersion, newHandle, this.#sealed(newHandle, record), tombstone);
   }
 
   close(): Awaitable<void> {
@@ -79,11 +87,14 @@ class EncryptedStore implements SessionStore {
 
   /** The record with its payload readable. */
   protected opened<R extends SessionRecord>(handle: string, record: R): R {
+    if (isTombstone(handle)) return record;
     const unsealed = this.#sealer.open(record.payload, bindings(handle, record));
     return { ...record, payload: unsealed === undefined ? DAMAGED : textOf(unsealed.body) };
   }
 
+  /** What a tombstone names are handles, which are no secrets, and stores put several of them together. */
   #sealed(handle: string, record: SessionRecord): SessionRecord {
+    if (isTombstone(handle)) return record;
     const payload = this.#sealer.seal(bytesOf(record.payload), bindings(handle, record));
     return { ...record, payload };
   }

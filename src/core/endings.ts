@@ -1,27 +1,26 @@
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
-import { derivedHandle } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
-import { SojournError } from "./errors.ts";
+import { noteHandle, noteRecord, SKEW_MS, userNoteHandle, writeNote } from "./notes.ts";
 import { decodePayload } from "./record.ts";
 import type { StoreAccess } from "./store-access.ts";
 import { expiryOf, type Timeouts } from "./timeouts.ts";
 
 /** Browsers keep no cookie longer than 400 days (RFC 6265bis 5.5): so long the sessions of a user may live that nobody has a list of. */
 const LONGEST_MS = 400 * 24 * 60 * 60 * 1_000;
-const TRIES = 20;
-/** Until when all sessions of a user have ended, and the one that has not. */
+
+/** Sessions of a user that began until `before` have ended, with one exception. */
 interface UserEnding {
   before: number;
   except: string;
 }
 
-/** No secret has this hash: nothing in the list opens as a session, even in a store that holds sessions too. */
-const NO_SECRET = "ended";
-
 /**
- * The sessions that were ended before their seals died, kept in a store: one small record for each, until no copy of its seal could open
+ * The sessions that were ended before their seals died, kept in a store: one small note for each, until no copy of its seal could open
  * any more; and for a user, the instant before which all sessions of theirs have ended, with the one that was excepted.
+ *
+ * That instant lies ahead by as much as clocks may differ, so that it covers a session that began on a machine whose clock is ahead. A login looks
+ * at it, and begins its session after it.
  */
 export class Endings {
   readonly #access: StoreAccess;
@@ -36,27 +35,35 @@ export class Endings {
 
   /** Whether a session was ended, by itself or with all of its user's. */
   includes(handle: string, { userId, createdAt }: SessionRecord): Awaitable<boolean> {
-    return after(this.#access.load(handle), (ended) => {
+    return after(this.#access.load(noteHandle("ended", handle)), (ended) => {
       if (ended !== undefined || userId === null) return ended !== undefined;
-      return after(this.#access.load(userHandle(userId)), (all) => {
-        if (all === undefined) return false;
-        const { before, except } = userEnding(all);
-        return createdAt <= before && except !== handle;
-      });
+      return after(
+        this.#ofUser(userId),
+        (all) => all !== undefined && createdAt <= all.before && all.except !== handle,
+      );
     });
   }
 
   /** Ends a session. @param last what is known of it; without, it is kept as long as any seal may live. */
   end(handle: string, last?: SessionRecord): Awaitable<boolean> {
     const now = this.#clock.now();
-    const record = ending("", now, last === undefined ? now + LONGEST_MS : lastCopyEnds(last, now, this.#limits));
+    const until = last === undefined ? now + LONGEST_MS : lastCopyEnds(last, now, this.#limits);
     // Taken: it was ended before.
-    return this.#access.commit("create", () => this.#access.store.create(handle, record));
+    return this.#access.note(noteHandle("ended", handle), noteRecord("", now, until));
   }
 
   /** Ends all sessions of a user that began until now, except one. */
   endUser(userId: string, except: string | undefined): Promise<void> {
-    return this.#noteUser(userId, () => ({ before: this.#clock.now(), except: except ?? "" }));
+    return this.#noteUser(userId, (newest) => ({
+      before: Math.max(this.#clock.now() + SKEW_MS, newest.before + 1),
+      except: except ?? "",
+    }));
+  }
+
+  /** When a user's new session begins: after the last time that all of them were ended. */
+  beginning({ userId, createdAt }: SessionRecord): Awaitable<number> {
+    if (userId === null) return createdAt;
+    return after(this.#ofUser(userId), (all) => Math.max(createdAt, (all?.before ?? 0) + 1));
   }
 
   /** A session that was excepted gets another handle, and keeps its age. */
@@ -65,30 +72,23 @@ export class Endings {
     previous: string,
     { handle, createdAt }: { handle: string; createdAt: number },
   ): Awaitable<void> {
-    return after(this.#access.load(userHandle(userId)), (there) => {
-      if (there === undefined) return undefined;
-      const { before, except } = userEnding(there);
-      if (except !== previous || createdAt > before) return undefined;
+    return after(this.#ofUser(userId), (there) => {
+      if (there === undefined || there.except !== previous || createdAt > there.before) return undefined;
       return this.#noteUser(userId, (newest) => (newest.except === previous ? { ...newest, except: handle } : newest));
     });
   }
 
-  async #noteUser(userId: string, next: (newest: UserEnding) => UserEnding): Promise<void> {
-    const handle = userHandle(userId);
-    for (let tries = 1; tries <= TRIES; tries += 1) {
-      const there = await this.#access.load(handle);
-      const now = this.#clock.now();
-      const newest = there === undefined ? { before: 0, except: "" } : userEnding(there);
-      const { before, except } = next(newest);
-      const record = ending(JSON.stringify([Math.max(before, newest.before), except]), now, now + LONGEST_MS);
-      if (there === undefined) {
-        if (await this.#access.commit("create", () => this.#access.store.create(handle, record))) return;
-      } else {
-        const updated = { ...record, createdAt: there.createdAt, version: there.version + 1 };
-        if ((await this.#access.update(handle, updated, there.version)) === "ok") return;
-      }
-    }
-    throw new SojournError("CONFLICT", "other requests kept ending this user's sessions");
+  #ofUser(userId: string): Awaitable<UserEnding | undefined> {
+    return after(this.#access.load(userNoteHandle("ended", userId)), (note) =>
+      note === undefined ? undefined : userEnding(note),
+    );
+  }
+
+  #noteUser(userId: string, next: (newest: UserEnding) => UserEnding): Promise<void> {
+    return writeNote(this.#access, this.#clock, userNoteHandle("ended", userId), (there) => {
+      const { before, except } = next(there === undefined ? { before: 0, except: "" } : userEnding(there));
+      return { payload: JSON.stringify([before, except]), expiresAt: this.#clock.now() + LONGEST_MS };
+    });
   }
 }
 
@@ -102,10 +102,6 @@ export function lastCopyEnds(last: SessionRecord, now: number, limits: Timeouts)
   return Math.max(last.expiresAt, expiryOf({ createdAt }, now, limits), expiryOf({ ...facts, createdAt }, now, limits));
 }
 
-function ending(payload: string, now: number, expiresAt: number): SessionRecord {
-  return { payload, version: 1, secretHash: NO_SECRET, userId: null, createdAt: now, touchedAt: now, expiresAt };
-}
-
 /** What is written is ours, but a store may have lost it: what can't be read ends everything until its own instant. */
 function userEnding({ payload, touchedAt }: SessionRecord): UserEnding {
   try {
@@ -115,9 +111,4 @@ function userEnding({ payload, touchedAt }: SessionRecord): UserEnding {
     // Below.
   }
   return { before: touchedAt, except: "" };
-}
-
-/** The list doesn't name its users. */
-function userHandle(userId: string): string {
-  return derivedHandle(`ended user ${userId}`);
 }

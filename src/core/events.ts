@@ -18,9 +18,11 @@ export interface SessionEvents {
   revoke: { handle?: string; userId?: string; except?: string; count: number };
   /** A commit found that another request had committed first, and merged its own changes over that. */
   conflict: { handle: string; attempt: number };
+  /** A merge put this request's value of a property over one that another request had stored meanwhile; that one is lost. */
+  overwritten: { handle: string; property: string };
   /** A commit found its session ended meanwhile; its write was dropped. */
   gone: { handle: string };
-  /** A record could not be decoded. It counts as absent and is left where it is. */
+  /** A record could not be decoded, or was not made for the user that it names. It counts as absent and is left where it is. */
   "damaged-record": { handle: string };
   /** A request carried several different tokens under one cookie name. */
   "duplicate-cookie": { count: number };
@@ -34,16 +36,49 @@ export interface SessionEvents {
 
 export type SessionEvent = keyof SessionEvents;
 
+const EVENTS: Readonly<Record<SessionEvent, true>> = {
+  create: true,
+  login: true,
+  regenerate: true,
+  destroy: true,
+  revoke: true,
+  conflict: true,
+  overwritten: true,
+  gone: true,
+  "damaged-record": true,
+  "duplicate-cookie": true,
+  "transport-refused": true,
+  "cookie-not-sent": true,
+  "store-error": true,
+};
+
 /**
  * Calls listeners, and lets none of them disturb what is being done: one that throws is reported as a process warning.
  *
  * @typeParam Details what each event, by its name, is told with
  */
 export class Events<Details extends object = SessionEvents> {
+  readonly #known: Readonly<Record<string, true>>;
   readonly #listeners = new Map<keyof Details, Set<(detail: never) => void>>();
 
-  /** Adds a listener; returns how to remove it. */
+  /** @param known the names of all events; default: those of sessions */
+  constructor(known: Readonly<Record<keyof Details & string, true>> | undefined = undefined) {
+    this.#known = known ?? EVENTS;
+  }
+
+  /**
+   * Adds a listener; returns how to remove it.
+   *
+   * @throws TypeError for an event that there isn't: nobody would ever call its listener
+   */
   on<E extends keyof Details>(event: E, listener: (detail: Details[E]) => void): () => void {
+    if (!Object.hasOwn(this.#known, event)) {
+      throw new TypeError(
+        `on(event): there is no event ${inspect(event)}; there are ${Object.keys(this.#known).join(", ")}`,
+      );
+    }
+    if (typeof listener !== "function")
+      throw new TypeError(`on(${inspect(event)}, listener): listener must be a function`);
     let listeners = this.#listeners.get(event);
     if (listeners === undefined) {
       listeners = new Set();

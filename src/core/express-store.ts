@@ -1,4 +1,5 @@
 import type { SessionRecord, SessionStore, StoreCapabilities, UpdateResult } from "../stores/store.ts";
+import { isHandle, isSecretHash } from "../tokens/token.ts";
 import { isPromise, withDeadline } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import { SojournError } from "./errors.ts";
@@ -24,6 +25,11 @@ export function isExpressStore(store: object): store is ExpressSessionStore {
 
 /** Nobody waits longer for another call on the same session: the store may never answer that one. */
 const PATIENCE_MS = 10_000;
+/**
+ * The furthest end, from now, that a store is given: a session without timeouts says the year 9999, which not every store can
+ * hold (express-mysql-session has 32 bits of seconds). Each write counts from now again.
+ */
+const LONGEST_MS = 10 * 365 * 24 * 60 * 60 * 1_000;
 /** Where in a stored session our record stands. */
 const PLACE = "sojourn";
 
@@ -60,7 +66,10 @@ class ExpressStore implements SessionStore {
 
   create(handle: string, record: SessionRecord): Promise<boolean> {
     return this.#inTurn(handle, async () => {
-      if ((await this.#read(handle)) !== undefined) return false;
+      // A session's handle is 128 random bits, drawn a moment ago, and can't be there. Some stores search long for a missing
+      // session: session-file-store takes 250 ms. The handle of any other record may be taken.
+      const isFresh = isHandle(handle) && isSecretHash(record.secretHash);
+      if (!isFresh && (await this.#read(handle)) !== undefined) return false;
       await this.#write(handle, record);
       return true;
     });
@@ -123,7 +132,8 @@ class ExpressStore implements SessionStore {
   }
 
   async #write(handle: string, record: SessionRecord): Promise<void> {
-    const left = record.expiresAt - this.#clock.now();
+    const now = this.#clock.now();
+    const left = Math.min(record.expiresAt - now, LONGEST_MS);
     if (left <= 0) {
       await this.#ask((answer) => this.#store.destroy(handle, answer));
       return;
@@ -132,7 +142,7 @@ class ExpressStore implements SessionStore {
     const cookie = {
       originalMaxAge: left,
       maxAge: left,
-      expires: new Date(record.expiresAt),
+      expires: new Date(now + left),
       httpOnly: true,
       path: "/",
     };

@@ -7,20 +7,25 @@ import {
   type StoreCapabilities,
   type StoredSession,
 } from "../stores/store.ts";
+import type { KeyRing } from "../tokens/key-ring.ts";
+import { OwnerHashes } from "../tokens/owner.ts";
 import { isHandle, sameHash, type TokenCodec, type TokenSource, type VerifiedToken } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
-import type { Clock } from "./clock.ts";
-import { Committer } from "./committer.ts";
+import { type Clock, setImmediate } from "./clock.ts";
+import { Committer, goneError } from "./committer.ts";
 import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
-import type { Opening, SessionKeeper, TokenScope } from "./keeper.ts";
-import { decodePayload } from "./record.ts";
+import type { Opening, OpenOptions, SessionKeeper, TokenScope } from "./keeper.ts";
+import { Links } from "./links.ts";
+import { decodePayload, type SessionFacts } from "./record.ts";
+import { RunningRequests } from "./running.ts";
 import { stateOf } from "./session.ts";
 import { type SessionSnapshot, snapshotOf } from "./snapshot.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
-import { Superseded } from "./superseded.ts";
+import { type Replaced, Superseded } from "./superseded.ts";
 import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
-import { type Client, type OpenedSession, Visit, type VisitEnvironment } from "./visit.ts";
+import { checkedUserId } from "./user-id.ts";
+import { type Client, type OpenedSession, type StoredState, Visit, type VisitEnvironment } from "./visit.ts";
 
 /** What a user is shown of one of their sessions. */
 export interface Device {
@@ -58,6 +63,8 @@ export interface ManagerOptions {
   tokens: TokenSource;
   events: Events;
   maxBytes: number;
+  /** Binds sessions to their users, so that no record opens for another one. */
+  ring?: KeyRing | undefined;
 }
 
 /** Expired records are swept about once a minute, at a random moment so that processes don't do it at once. */
@@ -74,26 +81,31 @@ export class SessionManager implements SessionKeeper {
   readonly events: Events;
   readonly #access: StoreAccess;
   readonly #limits: Timeouts;
+  readonly #owners: OwnerHashes | undefined;
   readonly #env: VisitEnvironment;
+  #links: Links | undefined = undefined;
   readonly #background = new Set<Promise<unknown>>();
+  readonly running: RunningRequests | undefined;
   #cancelSweep: (() => void) | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
-  constructor({ store, clock, limits, deadlines, tokens, events, maxBytes }: ManagerOptions) {
+  constructor({ store, clock, limits, deadlines, tokens, events, maxBytes, ring }: ManagerOptions) {
     this.store = store;
     this.clock = clock;
     this.events = events;
     this.#limits = limits;
     this.#access = new StoreAccess(store, clock, deadlines, events);
+    this.#owners = ring === undefined ? undefined : new OwnerHashes(ring);
     this.#env = {
-      committer: new Committer({ access: this.#access, clock, limits, tokens, events, maxBytes }),
+      committer: new Committer({ access: this.#access, clock, limits, tokens, events, maxBytes, owners: this.#owners }),
       clock,
       limits,
       tokens,
       events,
-      superseded: new Superseded(),
+      superseded: new Superseded(this.#access, clock),
       endAll: (userId) => this.revokeAll(userId),
     };
+    this.running = limits.idleMs === Number.POSITIVE_INFINITY ? undefined : new RunningRequests(clock, limits);
     if (isIndexed(store)) this.#sweepLater(store);
   }
 
@@ -105,23 +117,34 @@ export class SessionManager implements SessionKeeper {
     return new Visit(this.#env, client, opened);
   }
 
+  /** The absolute timeout, and the end of a remembered session, stay what they are. */
+  use({ handle, record: { createdAt }, content: { facts } }: StoredState): void {
+    if (facts.until !== undefined) return;
+    const now = this.clock.now();
+    this.#touch(handle, now, expiryOf({ ...facts, createdAt }, now, this.#limits));
+  }
+
   tokenOf({ session, secret }: Visit, { codec }: TokenScope): string {
     return codec.format(session.id, secret);
   }
 
   /** Whether there is nothing to write down for this token unless its session is read. */
-  isQuiet(text: string, { codec }: TokenScope): boolean {
-    const token = codec.verify(text);
+  isQuiet(text: string, { codec, former }: TokenScope): boolean {
+    const token = (former?.codec ?? codec).verify(text);
     return token === undefined || this.clock.now() < token.quietUntil;
   }
 
   /**
    * The session that a token opens; `undefined` for a token of no session, or with the wrong secret, or whose record has
    * expired or is damaged. Plain if the store is synchronous.
+   *
+   * @param counts whether it counts as a use. Default: it does
    */
-  open(token: VerifiedToken, via?: string): Awaitable<OpenedSession | undefined> {
-    return after(this.#access.load(token.handle), (record) => {
-      if (record === undefined || !sameHash(record.secretHash, token.secretHash)) return undefined;
+  open(token: VerifiedToken, via?: string, counts = true): Awaitable<OpenedSession | undefined> {
+    return after(this.#access.load(token.handle), (stored) => {
+      if (stored === undefined) return this.#noteIfReplaced(token);
+      const record = this.#proven(token, stored);
+      if (record === undefined) return undefined;
       const content = decodePayload(record.payload);
       if (content === undefined) {
         this.events.emit("damaged-record", { handle: token.handle });
@@ -139,66 +162,83 @@ export class SessionManager implements SessionKeeper {
       return {
         handle: token.handle,
         secret: token.secret,
-        record: this.#touched(token, record, lifetime, now),
+        record: counts ? this.#touched(token, record, lifetime, now) : record,
         content,
       };
     });
   }
 
   /** Tries each text in turn; the first that opens a session wins. */
-  openFirst(texts: readonly string[], { codec, via }: TokenScope): Awaitable<Opening | undefined> {
+  openFirst(
+    texts: readonly string[],
+    { codec: own, via, former }: TokenScope,
+    { counts = true }: OpenOptions = {},
+  ): Awaitable<Opening | undefined> {
+    const codec = former?.codec ?? own;
     if (texts.length > 1) this.#reportDuplicates(texts, codec);
     const from = (position: number): ReturnType<SessionManager["openFirst"]> => {
       for (let i = position; i < texts.length; i += 1) {
         const token = codec.verify(texts[i] ?? "");
         if (token === undefined) continue;
-        return after(this.open(token, via), (opened) =>
-          opened === undefined ? from(i + 1) : { opened, outdated: token.outdated, renew: false },
-        );
+        return after(this.open(token, via, counts), (opened) => {
+          if (opened === undefined) return from(i + 1);
+          return { opened, outdated: token.outdated || former !== undefined, renew: false };
+        });
       }
       return undefined;
     };
     return from(0);
   }
 
-  wasReplaced(texts: readonly string[], { codec }: TokenScope): boolean {
+  wasReplaced(texts: readonly string[], { codec: own, former }: TokenScope): Replaced | false {
+    const codec = former?.codec ?? own;
     const now = this.clock.now();
-    return texts.some((text) => {
-      const token = codec.verify(text);
-      return token !== undefined && this.#env.superseded.isRecent(token.handle, now);
+    for (const text of texts) {
+      const replaced = codec.verify(text)?.replaced;
+      if (replaced && now < replaced.until) return replaced;
+    }
+    return false;
+  }
+
+  links(): Links {
+    if (this.store.capabilities?.atomicUpdate === false) {
+      throw new TypeError(
+        "query() needs a store that can refuse to create what is there already, or a link would work twice: a store written for express-session can't. Use one of sojourn's, such as SqliteStore or RedisStore",
+      );
+    }
+    this.#links ??= new Links(this.#access, this.clock);
+    return this.#links;
+  }
+
+  /** Ends a user's sign-in links, if there are any. */
+  async endLinks(userId: string): Promise<void> {
+    await this.#links?.endAll(userId);
+  }
+
+  touch(opened: OpenedSession): Awaitable<SessionRecord> {
+    const { handle } = opened;
+    return after(this.#living(opened), (living) => {
+      if (living === undefined) throw goneError();
+      const { record, lifetime } = living;
+      const now = Math.max(this.clock.now(), record.touchedAt);
+      const expiresAt = expiryOf(lifetime, now, this.#limits);
+      return after(this.#access.touch(handle, now, expiresAt), (there) => {
+        if (!there) throw goneError();
+        return { ...record, touchedAt: now, expiresAt };
+      });
     });
   }
 
-  useOnce(id: string, until: number): Awaitable<boolean> {
-    const now = this.clock.now();
-    // No secret has this hash: the record opens nothing.
-    const used = {
-      payload: "",
-      version: 1,
-      secretHash: "used",
-      userId: null,
-      createdAt: now,
-      touchedAt: now,
-      expiresAt: until,
-    };
-    return this.#access.create(id, used);
-  }
-
-  isOpen({ handle }: OpenedSession): Awaitable<boolean> {
-    return after(this.#access.load(handle), (record) => {
-      const facts = record === undefined ? undefined : decodePayload(record.payload)?.facts;
-      if (record === undefined || facts === undefined) return false;
-      const { createdAt, touchedAt, expiresAt } = record;
-      return !hasExpired({ ...facts, createdAt, touchedAt, expiresAt }, this.clock.now(), this.#limits);
-    });
+  isOpen(opened: OpenedSession): Awaitable<boolean> {
+    return after(this.#living(opened), (living) => living !== undefined);
   }
 
   /** A user's sessions, the newest use first. Give `current: req.session` to have it marked. */
   async list(userId: string, { current }: { current?: object } = {}): Promise<Device[]> {
     const currentHandle = current === undefined ? undefined : stateOf(current)?.handle;
     const devices: Device[] = [];
-    for await (const session of this.#sessionsOf(requireUser(userId))) {
-      const device = decodePayload(session.payload)?.facts.device;
+    for await (const { session, facts } of this.#openSessionsOf(checkedUserId(userId, "list(userId)"))) {
+      const { device } = facts;
       devices.push({
         handle: session.handle,
         label: device?.label ?? "Unknown device",
@@ -218,10 +258,12 @@ export class SessionManager implements SessionKeeper {
    */
   async revoke(handle: string, options: { userId?: string } = {}): Promise<boolean> {
     // A user ID that turned out to be missing must not mean "anyone's".
-    const userId = Object.hasOwn(options, "userId") ? requireUser(options.userId) : undefined;
+    const userId = Object.hasOwn(options, "userId")
+      ? checkedUserId(options.userId, "revoke(handle, { userId })")
+      : undefined;
     if (typeof handle !== "string" || !isHandle(handle)) return false;
     if (userId !== undefined && (await this.#access.load(handle))?.userId !== userId) return false;
-    const ended = await this.#env.superseded.end(this.#access, handle);
+    const ended = await this.#env.superseded.end(handle);
     if (ended) this.events.emit("revoke", { handle, ...(userId !== undefined && { userId }), count: 1 });
     return ended;
   }
@@ -233,7 +275,8 @@ export class SessionManager implements SessionKeeper {
     if (except !== undefined && kept === undefined) {
       throw new TypeError("revokeAll(userId, { except }): except must be a session or a handle");
     }
-    const query = { userId: requireUser(userId), ...(kept !== undefined && { except: kept }) };
+    const query = { userId: checkedUserId(userId, "revokeAll(userId)"), ...(kept !== undefined && { except: kept }) };
+    await this.endLinks(query.userId);
     const count = await this.#access.commit("deleteAll", () => store.deleteAll(query));
     if (count > 0) this.events.emit("revoke", { ...query, count });
     return count;
@@ -244,14 +287,20 @@ export class SessionManager implements SessionKeeper {
     if (typeof handle !== "string" || !isHandle(handle)) return undefined;
     const record = await this.#access.load(handle);
     const content = record === undefined ? undefined : decodePayload(record.payload);
-    if (record === undefined || content === undefined) return undefined;
+    if (record === undefined || content === undefined || this.#hasEnded(record, content.facts)) return undefined;
     return snapshotOf(handle, record, content, () => this.events.emit("damaged-record", { handle }));
   }
 
-  /** How many sessions are stored, of one user or of everyone. */
+  /**
+   * How many sessions a user has, as `list` shows them, at its price; or how many are stored of everyone, among which may be some
+   * that have ended and were not swept yet.
+   */
   async count(userId?: string): Promise<number> {
     const store = this.#indexed("count");
-    return this.#access.read("count", () => store.count(userId === undefined ? {} : { userId }));
+    if (userId === undefined) return this.#access.read("count", () => store.count({}));
+    let count = 0;
+    for await (const _ of this.#openSessionsOf(checkedUserId(userId, "count(userId)"))) count += 1;
+    return count;
   }
 
   /** Removes expired records now, at most `limit`; it is done by itself about once a minute. @returns how many */
@@ -275,6 +324,7 @@ export class SessionManager implements SessionKeeper {
   /** Waits for what is being written, stops sweeping, and closes the store. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= (async () => {
+      this.running?.close();
       this.#cancelSweep?.();
       this.#cancelSweep = undefined;
       await Promise.allSettled(this.#background);
@@ -282,6 +332,39 @@ export class SessionManager implements SessionKeeper {
       await this.store.close();
     })();
     return this.#closing;
+  }
+
+  /**
+   * The record, if the token's secret is its session's, made for the user whom it names. What follows for the token is remembered, so that a
+   * visitor's next request needs no MAC. The hash is the newest key's, which the next change writes.
+   */
+  #proven(token: VerifiedToken, record: SessionRecord): SessionRecord | undefined {
+    const { userId, createdAt, secretHash } = record;
+    if (userId === null || this.#owners === undefined) {
+      return sameHash(secretHash, token.secretHash) ? record : undefined;
+    }
+    if (token.owner?.userId !== userId || token.owner.createdAt !== createdAt) {
+      token.owner = { userId, createdAt, hashes: this.#owners.all(token.secretHash, { userId, createdAt }) };
+    }
+    const { hashes } = token.owner;
+    let isProven = false;
+    for (const one of hashes) if (sameHash(secretHash, one)) isProven = true;
+    const [newest] = hashes;
+    if (!isProven || newest === undefined) {
+      // The token is of a session of this handle, so the record was changed by somebody else.
+      this.events.emit("damaged-record", { handle: token.handle });
+      return undefined;
+    }
+    return { ...record, secretHash: newest };
+  }
+
+  /** Asked once for each token: whether its session is gone because another one took its place. */
+  #noteIfReplaced(token: VerifiedToken): Awaitable<undefined> {
+    if (token.replaced !== undefined) return undefined;
+    return after(this.#env.superseded.find(token), (replaced) => {
+      token.replaced = replaced ?? false;
+      return undefined;
+    });
   }
 
   /** Writes the last use down when that is due; nobody waits for it. */
@@ -292,13 +375,30 @@ export class SessionManager implements SessionKeeper {
     }
     const expiresAt = expiryOf(lifetime, now, this.#limits);
     token.quietUntil = now + this.#limits.touchAfterMs;
+    this.#touch(token.handle, now, expiresAt);
+    return { ...record, touchedAt: now, expiresAt };
+  }
+
+  #touch(handle: string, touchedAt: number, expiresAt: number): void {
     try {
-      const work = this.#access.touch(token.handle, now, expiresAt);
+      const work = this.#access.touch(handle, touchedAt, expiresAt);
       if (isPromise(work)) this.#inBackground(work);
     } catch {
       // The store's failure is an event already; the session has lost some idle time, and the request nothing.
     }
-    return { ...record, touchedAt: now, expiresAt };
+  }
+
+  /** A session as it is stored now, unless it has ended. */
+  #living({
+    handle,
+    record: { userId },
+  }: OpenedSession): Awaitable<{ record: SessionRecord; lifetime: Lifetime } | undefined> {
+    return after(this.#access.load(handle), (record) => {
+      const facts = record?.userId === userId ? decodePayload(record.payload)?.facts : undefined;
+      if (record === undefined || facts === undefined) return undefined;
+      if (this.#hasEnded(record, facts)) return undefined;
+      return { record, lifetime: { ...facts, createdAt: record.createdAt } };
+    });
   }
 
   #inBackground(work: Promise<unknown>): void {
@@ -315,13 +415,22 @@ export class SessionManager implements SessionKeeper {
     if (different.size > 1) this.events.emit("duplicate-cookie", { count: different.size });
   }
 
-  async *#sessionsOf(userId: string): AsyncGenerator<StoredSession> {
+  /** Whether requests refuse a session, whose timeouts may have been shortened since it was stored. */
+  #hasEnded({ createdAt, touchedAt, expiresAt }: SessionRecord, facts: SessionFacts): boolean {
+    return hasExpired({ ...facts, createdAt, touchedAt, expiresAt }, this.clock.now(), this.#limits);
+  }
+
+  /** Those that a request would open: neither ended nor damaged. */
+  async *#openSessionsOf(userId: string): AsyncGenerator<{ session: StoredSession; facts: SessionFacts }> {
     const store = this.#indexed("list");
     let cursor: string | undefined;
     do {
       const query = { userId, limit: LIST_PAGE, ...(cursor !== undefined && { cursor }) };
       const page = await this.#access.read("list", () => store.list(query));
-      yield* page.sessions;
+      for (const session of page.sessions) {
+        const facts = decodePayload(session.payload)?.facts;
+        if (facts !== undefined && !this.#hasEnded(session, facts)) yield { session, facts };
+      }
       cursor = page.cursor;
     } while (cursor !== undefined);
   }
@@ -353,9 +462,4 @@ export class SessionManager implements SessionKeeper {
       `${method} needs a store that knows its users; this one only loads and saves`,
     );
   }
-}
-
-function requireUser(userId: unknown): string {
-  if (typeof userId === "string" && userId !== "") return userId;
-  throw new TypeError("userId must be a non-empty string");
 }

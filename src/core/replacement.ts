@@ -1,9 +1,10 @@
-import type { Awaitable, SessionRecord } from "../stores/store.ts";
+import type { Awaitable, SessionRecord, StoredSession } from "../stores/store.ts";
+import { hashSecret } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
-import { type Content, EMPTY, merge, NOTHING } from "./changes.ts";
-import { type CommitListener, type Committer, conflictError, goneError, TRIES } from "./committer.ts";
-import { decodePayload } from "./record.ts";
+import { type Changes, type Content, EMPTY, merge, NOTHING, overwritten } from "./changes.ts";
+import { type CommitListener, type Committer, goneError } from "./committer.ts";
 import type { SessionState } from "./state.ts";
+import type { TimeLimit } from "./time-limit.ts";
 
 /**
  * Puts `fresh`, a blank session, in the place of `old`, which dies at once, by compare-and-set: what others committed to it until that
@@ -15,10 +16,14 @@ export class Replacement {
   readonly #old: SessionState;
   readonly #fresh: SessionState;
   readonly #carried: (content: Content) => Content;
-  readonly #changes;
+  /** What the application had changed when this began. */
+  readonly changes: Changes;
   /** A login begins anew where the old session was ended meanwhile; anything else would bring it back. */
   readonly #mayBeginAnew: boolean;
-  readonly #beforeEnd: () => void;
+  readonly #tombstone: (old: { handle: string; secretHash: string }, successor: string) => StoredSession;
+  readonly #began: number;
+  /** For all tries together, from the first conflict on. */
+  #limit: TimeLimit | undefined = undefined;
 
   constructor(
     committer: Committer,
@@ -28,14 +33,17 @@ export class Replacement {
       fresh,
       carried,
       mayBeginAnew,
-      beforeEnd,
+      tombstone,
+      began,
     }: {
       old: SessionState;
       fresh: SessionState;
       carried: (content: Content) => Content;
       mayBeginAnew: boolean;
-      /** The old session is going to be ended, and `fresh` has the handle that takes over. */
-      beforeEnd: () => void;
+      /** What stays in the store of the old session. */
+      tombstone: (old: { handle: string; secretHash: string }, successor: string) => StoredSession;
+      /** Now, in epoch milliseconds. */
+      began: number;
     },
   ) {
     this.#committer = committer;
@@ -44,8 +52,9 @@ export class Replacement {
     this.#fresh = fresh;
     this.#carried = carried;
     this.#mayBeginAnew = mayBeginAnew;
-    this.#beforeEnd = beforeEnd;
-    this.#changes = old.collect() ?? NOTHING;
+    this.#tombstone = tombstone;
+    this.#began = began;
+    this.changes = old.collect() ?? NOTHING;
   }
 
   /** What the new session begins with: nothing of a session that was ended. */
@@ -55,39 +64,44 @@ export class Replacement {
 
   /** If it fails, the old session lives on as it was. */
   run(): Awaitable<void> {
-    if (this.#old.standing === "stored") return this.#replace(this.#old.record, this.content, 1);
+    if (this.#old.standing === "stored") return this.#replace(this.#old.record, this.#old.content, 1);
     if (this.#old.standing === "ended" && !this.#mayBeginAnew) throw goneError();
     return this.#begin(this.content);
   }
 
   #from(content: Content): Content {
-    return this.#carried(merge(content, this.#changes));
+    return this.#carried(merge(content, this.changes));
   }
 
-  #replace(base: SessionRecord, content: Content, tries: number): Awaitable<void> {
+  #replace(base: SessionRecord, stored: Content, tries: number): Awaitable<void> {
+    const content = this.#from(stored);
     const { access } = this.#committer;
     const { handle } = this.#old;
     const { version } = base;
-    this.#beforeEnd();
+    const tombstone = this.#tombstone({ handle, secretHash: hashSecret(this.#old.secret) }, this.#fresh.handle);
     const replaced = this.#isEmpty(content)
-      ? access.end(handle, version)
-      : this.#committer.replace({ handle, version }, this.#fresh, content, this.#listener);
+      ? access.end(handle, version, tombstone)
+      : this.#committer.replace({ handle, version, tombstone }, this.#fresh, content, this.#listener);
     return after(replaced, (result) => {
-      if (result === "ok") return undefined;
+      if (result === "ok") return this.#tellOverwritten(stored, content);
       if (result === "gone") return this.#oldIsGone();
       if (result === "taken") {
         this.#committer.rename(this.#fresh, tries);
-        return this.#replace(base, content, tries + 1);
+        return this.#replace(base, stored, tries + 1);
       }
-      if (tries >= TRIES) throw conflictError();
-      return this.#committer.again(this.#old, tries, () =>
-        after(access.load(handle), (newest) => {
-          const stored = newest === undefined ? undefined : decodePayload(newest.payload);
-          if (newest === undefined || stored === undefined) return this.#oldIsGone();
-          return this.#replace(newest, this.#from(stored), tries + 1);
-        }),
+      this.#limit ??= access.limit(this.#began);
+      const limit = this.#limit;
+      return this.#committer.again(this.#old, tries, limit, () =>
+        after(this.#committer.reread(this.#old, limit.leftMs), (newest) =>
+          newest === undefined ? this.#oldIsGone() : this.#replace(newest.record, newest.content, tries + 1),
+        ),
       );
     });
+  }
+
+  #tellOverwritten(stored: Content, content: Content): void {
+    const names = overwritten(this.changes, this.#old.content, stored);
+    this.#committer.tellOverwritten(this.#fresh, new Set([...names].filter((name) => content.texts.has(name))));
   }
 
   #oldIsGone(): Awaitable<void> {

@@ -2,11 +2,13 @@ import {
   type Awaitable,
   type IndexedStore,
   isIndexed,
+  isNote,
   type ReplaceResult,
   type SessionPage,
   type SessionRecord,
   type SessionStore,
   type StoreCapabilities,
+  type StoredSession,
   type UpdateResult,
 } from "../stores/store.ts";
 import { isPromise, withDeadline } from "./awaitable.ts";
@@ -114,7 +116,7 @@ class GuardedStore implements ResilientStore {
   readonly #maxPending: number;
   readonly #retryReads: boolean;
   readonly #breaker: Breaker;
-  readonly #events = new Events<CircuitEvents>();
+  readonly #events = new Events<CircuitEvents>({ open: true, "half-open": true, closed: true });
   readonly #counts: CircuitCounts = { pending: 0, calls: 0, failures: 0, retries: 0, refused: 0 };
   #lastFailure: unknown;
 
@@ -166,9 +168,9 @@ class GuardedStore implements ResilientStore {
 
   create(handle: string, record: SessionRecord): Awaitable<boolean> {
     const work = () => this.#store.create(handle, record);
-    // Whoever asked was told that it failed, so nobody will ever hold its token.
+    // Whoever asked was told that it failed, so nobody will ever hold its token. A note that comes late still says what is true.
     return this.call("create", this.commitMs, work, (created) => {
-      if (created) void quietly(() => this.#store.delete(handle));
+      if (created && !isNote(handle)) void quietly(() => this.#store.delete(handle));
     });
   }
 
@@ -184,10 +186,16 @@ class GuardedStore implements ResilientStore {
     return this.call("delete", this.commitMs, () => this.#store.delete(handle));
   }
 
-  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Awaitable<ReplaceResult> {
+  replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): Awaitable<ReplaceResult> {
     const { replace } = this.#store;
     if (replace === undefined) return "unsupported";
-    const work = () => replace.call(this.#store, handle, expectedVersion, newHandle, record);
+    const work = () => replace.call(this.#store, handle, expectedVersion, newHandle, record, tombstone);
     return this.call("replace", this.commitMs, work, (result) => {
       if (result === "ok") void quietly(() => this.#store.delete(newHandle));
     });

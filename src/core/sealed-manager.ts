@@ -5,13 +5,15 @@ import { isHandle } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import { CarriedRecords } from "./carried-records.ts";
 import type { Clock } from "./clock.ts";
-import { Committer, type CommitterOptions } from "./committer.ts";
+import { Committer, type CommitterOptions, undeliverableError } from "./committer.ts";
 import { encrypted } from "./encrypted-store.ts";
 import { Endings } from "./endings.ts";
 import { SojournError } from "./errors.ts";
 import { Events } from "./events.ts";
 import type { Opening, SessionKeeper, TokenScope } from "./keeper.ts";
+import type { Links } from "./links.ts";
 import { type Capabilities, type ManagerOptions, SessionManager } from "./manager.ts";
+import { SKEW_MS } from "./notes.ts";
 import { Overflow } from "./overflow.ts";
 import { decodePayload } from "./record.ts";
 import { elsewhereBytes, MOST_INFLATED_BYTES, SEALED_RECORD_BYTES, type Sealed, sealedBytes } from "./sealed-record.ts";
@@ -21,6 +23,7 @@ import { stateOf } from "./session.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
 import { Superseded } from "./superseded.ts";
 import { hasExpired, touchIsDue } from "./timeouts.ts";
+import { checkedUserId } from "./user-id.ts";
 import { type Client, type OpenedSession, Visit, type VisitEnvironment } from "./visit.ts";
 
 /** A store that keeps nothing, and has sessions travel in their tokens; `SealedStore` is one. */
@@ -52,9 +55,6 @@ export interface SealedManagerOptions extends Omit<ManagerOptions, "store"> {
 const NO_DEADLINES: Deadlines = { readMs: Number.POSITIVE_INFINITY, commitMs: Number.POSITIVE_INFINITY };
 const NO_LISTENERS = new Events();
 
-/** Clocks of an application's machines may differ by this much; a seal from further in the future is none. */
-const SKEW_MS = 60_000;
-
 /** Sessions that travel in their tokens: opens and seals them, and ends them as far as there is a list of endings. */
 export class SealedManager implements SessionKeeper {
   readonly clock: Clock;
@@ -63,22 +63,19 @@ export class SealedManager implements SessionKeeper {
   readonly #events: Events;
   /** By the cookie's or the header's name. */
   readonly #tokens = new Map<string, SealedTokens>();
-  readonly #superseded = new Superseded();
   readonly #endings: Endings | undefined;
   readonly #overflow: Overflow | undefined;
   readonly #serverSide: ServerSide | undefined;
-  /** What the visits of sessions that may overflow have in their hands. */
+  /** What visits have in their hands. */
   readonly #carried = new WeakMap<Visit, CarriedRecords>();
   /** The stores beside the tokens, swept, counted and closed as any other. */
   readonly #stores: readonly SessionManager[];
-  /** No session begins in the millisecond in which all of its user's were ended: it could not be told from them. */
-  #notBefore = 0;
 
   constructor(options: SealedManagerOptions) {
     const { clock, events, revocations, overflow, serverSide, deadlines, limits, ring, tokens } = options;
     this.#options = options;
     this.#events = events;
-    this.clock = { now: () => Math.max(clock.now(), this.#notBefore), after: clock.after.bind(clock) };
+    this.clock = clock;
     const stores = [...new Set([revocations, overflow])].filter((store) => store !== undefined);
     this.opensAtOnce = stores.every((store) => store.synchronousLoad === true);
     this.#stores = stores.map((store) => new SessionManager({ ...options, store }));
@@ -115,12 +112,19 @@ export class SealedManager implements SessionKeeper {
     return from(0);
   }
 
-  useOnce(id: string, until: number): Awaitable<boolean> {
+  links(): Links {
     const [revocations] = this.#stores;
     if (this.#endings === undefined || revocations === undefined) {
-      throw new TypeError("what works once needs a SealedStore with revocations");
+      throw new TypeError(
+        "query() needs a store that remembers which links were used: new SealedStore({ revocations: store })",
+      );
     }
-    return revocations.useOnce(id, until);
+    return revocations.links();
+  }
+
+  /** Only an answer could bring a seal with a later deadline. */
+  touch(): never {
+    throw undeliverableError();
   }
 
   /** By the seal's own deadlines, because a later one is in the client's hands; and by what the stores know. */
@@ -135,7 +139,7 @@ export class SealedManager implements SessionKeeper {
   }
 
   /** Sealed sessions are not told apart by their tokens: the last answer wins. */
-  wasReplaced(): boolean {
+  wasReplaced(): false {
     return false;
   }
 
@@ -161,8 +165,9 @@ export class SealedManager implements SessionKeeper {
       serverSide,
       came: opened,
     });
+    const access = new StoreAccess(store, clock, NO_DEADLINES, NO_LISTENERS);
     const committer = new Committer({
-      access: new StoreAccess(store, clock, NO_DEADLINES, NO_LISTENERS),
+      access,
       clock,
       limits,
       tokens,
@@ -175,18 +180,21 @@ export class SealedManager implements SessionKeeper {
       limits,
       tokens,
       events,
-      superseded: this.#superseded,
+      superseded: new Superseded(access, clock),
       endAll: (userId) => this.revokeAll(userId),
     };
     const visit = new Visit(env, client, opened);
-    if (records !== undefined) this.#carried.set(visit, store);
+    this.#carried.set(visit, store);
     return visit;
   }
 
   tokenOf(visit: Visit, { name }: TokenScope): string {
     const { session } = visit;
-    const record = this.#serverSide?.without(visit.record) ?? visit.record;
-    return this.#tokensOf(name).seal(session.id, record, this.#carried.get(visit)?.elsewhere(session.id));
+    const carried = this.#carried.get(visit);
+    const createdAt = carried?.beginning(session.id);
+    const own = createdAt === undefined ? visit.record : { ...visit.record, createdAt };
+    const record = this.#serverSide?.without(own) ?? own;
+    return this.#tokensOf(name).seal(session.id, record, carried?.elsewhere(session.id));
   }
 
   async list(): Promise<never> {
@@ -223,13 +231,14 @@ export class SealedManager implements SessionKeeper {
    */
   async revokeAll(userId: string, { except }: { except?: object | string } = {}): Promise<number> {
     const endings = this.#requireEndings("revokeAll");
-    if (typeof userId !== "string" || userId === "") throw new TypeError("userId must be a non-empty string");
+    checkedUserId(userId, "revokeAll(userId)");
     const kept = typeof except === "object" ? stateOf(except)?.handle : except;
     if (except !== undefined && kept === undefined) {
       throw new TypeError("revokeAll(userId, { except }): except must be a session or a handle");
     }
+    const [revocations] = this.#stores;
+    await revocations?.endLinks(userId);
     await endings.endUser(userId, kept);
-    this.#notBefore = this.clock.now() + 1;
     this.#events.emit("revoke", { userId, ...(kept !== undefined && { except: kept }), count: 1 });
     return 1;
   }
@@ -257,12 +266,13 @@ export class SealedManager implements SessionKeeper {
   }
 
   #unseal(text: string, scope: TokenScope): Unsealed | undefined {
-    const unsealed = this.#tokensOf(scope.name).open(text);
+    const unsealed = this.#tokensOf((scope.former ?? scope).name).open(text);
     if (unsealed === undefined) return undefined;
     const { createdAt, touchedAt, expiresAt } = unsealed.sealed.record;
     const now = this.clock.now();
-    if (createdAt > now + SKEW_MS || touchedAt > now + SKEW_MS || expiresAt <= now) return undefined;
-    return unsealed;
+    // A seal from further in the future than clocks differ is none. A session may begin later than its seal was made, see `Endings`.
+    if (createdAt > now + 3 * SKEW_MS || touchedAt > now + SKEW_MS || expiresAt <= now) return undefined;
+    return scope.former === undefined ? unsealed : { ...unsealed, outdated: true };
   }
 
   #opening({ sealed, outdated }: Unsealed, scope: TokenScope): Awaitable<Opening | undefined> {

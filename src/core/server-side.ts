@@ -1,8 +1,8 @@
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
-import { derivedHandle } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import { lastCopyEnds } from "./endings.ts";
+import { noteHandle } from "./notes.ts";
 import { decodePayload, encodePayload } from "./record.ts";
 import type { StoreAccess } from "./store-access.ts";
 import type { Timeouts } from "./timeouts.ts";
@@ -16,8 +16,6 @@ export interface ServerSideKept {
 
 export const NOT_KEPT: ServerSideKept = { version: 0, texts: new Map() };
 
-/** No secret has this hash: nothing here opens as a session, even in a store that holds sessions too. */
-const NO_SECRET = "server-side";
 /** No payload reads like this: that of a session which another one has replaced. */
 const REPLACED = "replaced";
 
@@ -107,11 +105,11 @@ export class ServerSide {
     const version = kept.version + 1;
     const { createdAt } = record;
     const expiresAt = lastCopyEnds(record, now, this.#limits);
-    const next = { payload, version, secretHash: NO_SECRET, userId: null, createdAt, touchedAt: now, expiresAt };
+    const next = { payload, version, secretHash: "note", userId: null, createdAt, touchedAt: now, expiresAt };
     const name = nameOf(handle);
     const written =
       kept.version === 0
-        ? this.#access.commit("create", () => this.#access.store.create(name, next))
+        ? this.#access.note(name, next)
         : after(this.#access.update(name, next, kept.version), (result) => result === "ok");
     return after(written, (isWritten) => (isWritten ? { version, texts } : "conflict"));
   }
@@ -130,6 +128,7 @@ function isSame(one: ReadonlyMap<string, string>, another: ReadonlyMap<string, s
   return true;
 }
 
+/** A note: were it dropped, an old seal's values would count again. */
 function nameOf(handle: string): string {
-  return derivedHandle(`server side of ${handle}`);
+  return noteHandle("kept", handle);
 }

@@ -4,6 +4,7 @@ import { type Callback, deliver } from "./awaitable.ts";
 import { SojournError } from "./errors.ts";
 import { type DeviceInfo, transportOf } from "./record.ts";
 import type { SessionData } from "./session-data.ts";
+import { copyError, FACTS, isWithheld, NO_COOKIE, refuseMember } from "./session-members.ts";
 import type { SessionState } from "./state.ts";
 import type { Duration } from "./timeouts.ts";
 
@@ -49,6 +50,7 @@ export type LiveSession = Session & {
 
 const STATE = Symbol("state");
 const OPERATIONS = Symbol("operations");
+const IS_SESSION = Symbol("is a session");
 
 /**
  * `req.session`: a plain object to work with, whose own properties are the application's data, saved before the response
@@ -67,13 +69,20 @@ export class Session {
     this.#state = makeState(this as unknown as Record<string, unknown>);
   }
 
+  /** @internal `false` for a copy that has a session's prototype. */
+  get [IS_SESSION](): boolean {
+    return #state in this;
+  }
+
   /** @internal */
   get [STATE](): SessionState {
+    if (!(#state in this)) throw copyError();
     return this.#state;
   }
 
   /** @internal */
   get [OPERATIONS](): SessionOperations {
+    if (!(#operations in this)) throw copyError();
     return this.#operations;
   }
 
@@ -111,7 +120,8 @@ export class Session {
   }
 
   /**
-   * Commits now. Not needed before a response: that waits for the commit anyway.
+   * Commits now. Not needed before a response: that waits for the commit anyway. Begins an empty session, too: its ID, `req.session.id`,
+   * is then that of the next requests.
    * @throws SojournError SESSION_GONE if the session was ended meanwhile, NOT_SERIALIZABLE, TOO_LARGE, CONFLICT, HEADERS_SENT
    * (its cookie could not be sent any more), or STORE_….
    */
@@ -125,8 +135,8 @@ export class Session {
   }
 
   /**
-   * A new handle and secret; the old session dies at once. `req.session` is then a new object; the old one can be read, and
-   * writing to it throws SESSION_ENDED.
+   * A new handle and secret; the old session dies at once. With `keep` the object goes on as the new session. Without it `req.session` is
+   * then a new object; the old one can be read, and writing to it throws SESSION_ENDED.
    */
   regenerate(options?: RegenerateOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
@@ -135,7 +145,7 @@ export class Session {
 
   /**
    * Makes this the session of a user: a new handle and secret (so that nobody who knew the old ones is logged in with them), the
-   * data kept, listed among the user's devices.
+   * data kept, listed among the user's devices. The object goes on as the new session, also where it was taken from `req.session` before.
    * @example await req.session.login(user.id, { remember: "30d" });
    */
   login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
@@ -194,14 +204,17 @@ export class Session {
 
   /** Shows the data as `console.log` would show a plain object's; no token or secret is part of it. */
   [inspect.custom](depth: number, options: object, show: typeof inspect): string {
+    // A copy that some library made with the session's prototype is no session, and has nothing but data.
+    if (!this[IS_SESSION]) return show({ ...(this as object) }, { ...options, depth });
     const state = this[STATE];
     state.decodeAll();
     return `Session ${show({ ...state.values }, { ...options, depth })}`;
   }
 }
 
-const RESERVED = new Set([...Object.getOwnPropertyNames(Session.prototype), "__proto__"]);
-RESERVED.delete("constructor");
+// What is written by way of a session must never reach another one's.
+Object.freeze(Session.prototype);
+Object.freeze(Session);
 
 /** The object that a handler holds, and the state behind it. */
 export function createSession(
@@ -214,7 +227,7 @@ export function createSession(
 
 /** The state behind a session that a handler holds; `undefined` for anything else. */
 export function stateOf(session: unknown): SessionState | undefined {
-  return session instanceof Session ? session[STATE] : undefined;
+  return session instanceof Session && session[IS_SESSION] ? session[STATE] : undefined;
 }
 
 /**
@@ -223,21 +236,26 @@ export function stateOf(session: unknown): SessionState | undefined {
  */
 const PLAIN_OBJECT: ProxyHandler<Session> = {
   get(target, key) {
-    if (typeof key === "string" && target[STATE].content.texts.size > 0) target[STATE].decode(key);
+    if (typeof key === "string") {
+      if (target[STATE].content.texts.size > 0) target[STATE].decode(key);
+      if (isWithheld(key) && !Object.hasOwn(target, key)) return key === "cookie" ? NO_COOKIE : undefined;
+    }
     return Reflect.get(target, key);
   },
   set(target, key, value) {
     if (typeof key === "symbol") return Reflect.set(target, key, value);
-    refuseReserved(key);
+    refuseMember(key);
     refuseIfRetired(target[STATE]);
     target[STATE].assign(key, value);
     return true;
   },
   has(target, key) {
-    return (typeof key === "string" && target[STATE].has(key)) || Reflect.has(target, key);
+    if (typeof key === "string" && (target[STATE].has(key) || isWithheld(key))) return target[STATE].has(key);
+    return Reflect.has(target, key);
   },
   deleteProperty(target, key) {
     if (typeof key === "symbol") return Reflect.deleteProperty(target, key);
+    refuseMember(key);
     refuseIfRetired(target[STATE]);
     return target[STATE].remove(key);
   },
@@ -246,12 +264,17 @@ const PLAIN_OBJECT: ProxyHandler<Session> = {
     return Reflect.ownKeys(target);
   },
   getOwnPropertyDescriptor(target, key) {
-    if (typeof key === "string") target[STATE].decode(key);
+    if (typeof key === "string") {
+      // Templates (Handlebars, Liquid) show only what an object says is its own. Never listed among the keys, so that it is no data.
+      if (FACTS.has(key))
+        return { value: Reflect.get(target, key), writable: false, enumerable: true, configurable: true };
+      target[STATE].decode(key);
+    }
     return Reflect.getOwnPropertyDescriptor(target, key);
   },
   defineProperty(target, key, descriptor) {
     if (typeof key === "string") {
-      refuseReserved(key);
+      refuseMember(key);
       refuseIfRetired(target[STATE]);
       target[STATE].decode(key);
     }
@@ -261,12 +284,6 @@ const PLAIN_OBJECT: ProxyHandler<Session> = {
   preventExtensions: () => false,
   setPrototypeOf: () => false,
 };
-
-function refuseReserved(name: string): void {
-  if (RESERVED.has(name)) {
-    throw new TypeError(`req.session.${name} belongs to the session itself: choose another name for your data`);
-  }
-}
 
 export function refuseIfRetired(state: SessionState): void {
   if (state.retired !== undefined) throw new SojournError("SESSION_ENDED", state.retired);

@@ -1,6 +1,9 @@
 import type { SessionRecord } from "../stores/store.ts";
 import type { TokenSource } from "../tokens/token.ts";
 import { type Changes, type Content, type FlashStep, mergeFlash, textOf } from "./changes.ts";
+import { requireSerializable, step } from "./serializable.ts";
+
+const SHORT = 4;
 
 /** `blank`: no store has heard of it. `ending`: destroyed, not yet confirmed by the store. `ended`: nothing of it is written any more. */
 export type Standing = "blank" | "stored" | "ending" | "ended";
@@ -14,6 +17,13 @@ export interface StateBegin {
   content: Content;
 }
 
+/** An object that the application may still hold although the session has a newer one under its name, and its text by then. */
+interface Detached {
+  name: string;
+  value: object;
+  text: string;
+}
+
 /** Told of a property whose stored text is damaged. */
 export interface DamageListener {
   damaged(state: SessionState): void;
@@ -25,11 +35,11 @@ export class SessionState {
   readonly values: Record<string, unknown>;
   standing: Standing;
   /** Whether this request began it. */
-  readonly isNew: boolean;
+  isNew: boolean;
   /** As last seen in the store; while `blank`, what it would begin with. */
   record: SessionRecord;
   content: Content;
-  /** Why this object takes no more writes, once `regenerate` or `destroy` put another in its place. */
+  /** Why this object takes no more writes, once `regenerate` without `keep`, `logout` or `destroy` put another in its place. */
   retired: string | undefined = undefined;
 
   readonly #tokens: TokenSource;
@@ -38,6 +48,9 @@ export class SessionState {
   /** Deleted properties, and how often changes had been collected by then. */
   #removed: Map<string, number> | undefined = undefined;
   #collections = 0;
+  #detached: Detached[] | undefined = undefined;
+  /** Names of what was changed that way, until it is stored. */
+  #blind: Set<string> | undefined = undefined;
   #flash: FlashStep[] | undefined = undefined;
   #until: number | null | undefined = undefined;
   #from: number | undefined = undefined;
@@ -96,10 +109,12 @@ export class SessionState {
 
   assign(name: string, value: unknown): void {
     this.#define(name, value);
+    this.#forget(name);
   }
 
   remove(name: string): boolean {
     if (!Reflect.deleteProperty(this.values, name)) return false;
+    this.#forget(name);
     this.#removed ??= new Map();
     this.#removed.set(name, this.#collections);
     return true;
@@ -121,6 +136,7 @@ export class SessionState {
   addFlash(type: string, message: unknown): void {
     const text = textOf({ flash: message }, "flash");
     if (text === undefined) throw new TypeError("flash: the message must not be undefined");
+    requireSerializable(message, "req.session.flash: the message");
     this.#flash ??= [];
     // A copy: what the application does to its object later is no part of the message.
     this.#flash.push({ type, add: JSON.parse(text) });
@@ -143,10 +159,14 @@ export class SessionState {
    * @throws SojournError NOT_SERIALIZABLE
    */
   collect(): Changes | undefined {
+    if (this.#detached !== undefined) this.#attach(this.#detached);
     const stored = this.content.texts;
     let texts: Map<string, string | undefined> | undefined;
     for (const name of Object.keys(this.values)) {
       const text = textOf(this.values, name);
+      // Of a short text more than one value is the source: `{}` may be a Map, `null` be NaN.
+      if (text === stored.get(name) && !(text !== undefined && text.length <= SHORT)) continue;
+      requireSerializable(this.values[name], `req.session${step(name)}`);
       if (text === stored.get(name)) continue;
       texts ??= new Map();
       texts.set(name, text);
@@ -164,6 +184,7 @@ export class SessionState {
     if (texts === undefined && flash === undefined && until === undefined && from === undefined) return undefined;
     const changes: Changes = { texts: texts ?? new Map(), asOf: this.#collections };
     this.#collections += 1;
+    if (this.#blind !== undefined) changes.blind = [...this.#blind].filter((name) => changes.texts.has(name));
     if (flash !== undefined) changes.flash = flash;
     if (until !== undefined) changes.until = until;
     if (from !== undefined) changes.from = from;
@@ -182,17 +203,36 @@ export class SessionState {
     if (before !== content.texts) {
       for (const name of Object.keys(this.values)) {
         if (changes?.texts.has(name) === true || before.get(name) === content.texts.get(name)) continue;
-        if (this.#isUnchanged(name, before)) delete this.values[name];
+        if (this.#isUnchanged(name, before)) this.#detach(name, before.get(name));
       }
     }
-    if (changes === undefined) return;
-    const { asOf = -1, flash } = changes;
-    this.#removed?.forEach((when, name) => {
-      if (when <= asOf) this.#removed?.delete(name);
-    });
-    if (flash !== undefined) this.#flash = this.#flash?.filter((step) => !flash.includes(step));
-    if (this.#until === changes.until) this.#until = undefined;
-    if (this.#from === changes.from) this.#from = undefined;
+    if (changes !== undefined) this.#done(changes);
+  }
+
+  /**
+   * Goes on as another session, which the store has in the place of this one: the object that the application holds stays the same. What the
+   * application does meanwhile stays a change.
+   *
+   * @param changes what had been changed when that one was made
+   * @param seen the values at that time: what the other one did not take over is gone, unless it was assigned since
+   */
+  become(heir: SessionState, changes: Changes, seen: Readonly<Record<string, unknown>>): void {
+    const before = this.content.texts;
+    const { texts } = heir.content;
+    this.#handle = heir.#handle;
+    this.#secret = heir.#secret;
+    this.isNew = heir.isNew;
+    this.standing = heir.standing;
+    this.record = heir.record;
+    this.content = heir.content;
+    for (const name of Object.keys(this.values)) {
+      const was = changes.texts.has(name) ? changes.texts.get(name) : before.get(name);
+      if (texts.get(name) === was) continue;
+      if (!texts.has(name)) {
+        if (this.values[name] === seen[name]) Reflect.deleteProperty(this.values, name);
+      } else if (this.#hasText(name, was)) this.#detach(name, was);
+    }
+    this.#done(changes);
   }
 
   /** Forgets every change, and takes `record` as the truth. */
@@ -201,6 +241,8 @@ export class SessionState {
     this.record = record;
     this.content = content;
     this.#removed = undefined;
+    this.#detached = undefined;
+    this.#blind = undefined;
     this.#flash = undefined;
     this.#until = undefined;
     this.#from = undefined;
@@ -216,11 +258,11 @@ export class SessionState {
       const was = earlier?.get(name);
       if (text === was && earlier?.has(name) === true) continue;
       if (!this.#hasText(name, text)) continue; // changed again since
+      this.#detach(name, text);
       if (was !== undefined) {
-        this.assign(name, JSON.parse(was));
+        this.#define(name, JSON.parse(was));
         continue;
       }
-      delete this.values[name];
       if (earlier?.has(name) !== true) this.#removed?.delete(name);
     }
     const kept = new Set(before?.flash);
@@ -231,6 +273,47 @@ export class SessionState {
     this.settle(record, content);
   }
 
+  /** Forgets what is stored now. */
+  #done({ asOf = -1, blind, flash, until, from }: Changes): void {
+    for (const name of blind ?? []) this.#blind?.delete(name);
+    this.#removed?.forEach((when, name) => {
+      if (when <= asOf) this.#removed?.delete(name);
+    });
+    if (flash !== undefined) this.#flash = this.#flash?.filter((step) => !flash.includes(step));
+    if (this.#until === until) this.#until = undefined;
+    if (this.#from === from) this.#from = undefined;
+  }
+
+  /** Has a property read anew. What the application still does to the object that it has is not lost by that. */
+  #detach(name: string, text: string | undefined): void {
+    const value = this.values[name];
+    Reflect.deleteProperty(this.values, name);
+    if (text === undefined || typeof value !== "object" || value === null) return;
+    this.#detached ??= [];
+    this.#detached.push({ name, value, text });
+  }
+
+  /** Puts objects back that the application has changed since. */
+  #attach(detached: readonly Detached[]): void {
+    this.#detached = detached.filter(({ name, value, text }) => isText({ [name]: value }, name, text));
+    for (const one of detached) {
+      if (this.#detached.includes(one)) continue;
+      const { name, value } = one;
+      this.#blind ??= new Set();
+      this.#blind.add(name);
+      const stored = this.content.texts.get(name);
+      // Changed there, and here as well: one of the two is lost, and that is told.
+      if (Object.hasOwn(this.values, name) && !this.#hasText(name, stored)) continue;
+      this.#detach(name, stored);
+      this.#define(name, value);
+    }
+  }
+
+  /** The application has put something else there itself. */
+  #forget(name: string): void {
+    if (this.#detached !== undefined) this.#detached = this.#detached.filter((one) => one.name !== name);
+  }
+
   #flashChanges(): readonly FlashStep[] | undefined {
     if (this.#flash === undefined || this.#flash.length === 0) return undefined;
     const stored = this.content.facts.flash;
@@ -239,12 +322,7 @@ export class SessionState {
   }
 
   #hasText(name: string, text: string | undefined): boolean {
-    if (!Object.hasOwn(this.values, name)) return text === undefined;
-    try {
-      return textOf(this.values, name) === text;
-    } catch {
-      return false;
-    }
+    return Object.hasOwn(this.values, name) ? isText(this.values, name, text) : text === undefined;
   }
 
   #isUnchanged(name: string, stored: ReadonlyMap<string, string>): boolean {
@@ -255,5 +333,13 @@ export class SessionState {
   #define(name: string, value: unknown): void {
     if (Object.hasOwn(this.values, name) || !(name in this.values)) this.values[name] = value;
     else Object.defineProperty(this.values, name, { value, writable: true, enumerable: true, configurable: true });
+  }
+}
+
+function isText(holder: Readonly<Record<string, unknown>>, name: string, text: string | undefined): boolean {
+  try {
+    return textOf(holder, name) === text;
+  } catch {
+    return false;
   }
 }

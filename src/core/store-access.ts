@@ -1,8 +1,17 @@
-import type { Awaitable, ReplaceResult, SessionRecord, SessionStore, UpdateResult } from "../stores/store.ts";
+import {
+  type Awaitable,
+  leaveTombstone,
+  type ReplaceResult,
+  type SessionRecord,
+  type SessionStore,
+  type StoredSession,
+  type UpdateResult,
+} from "../stores/store.ts";
 import { after, isPromise, withDeadline } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
+import { TimeLimit } from "./time-limit.ts";
 
 export interface Deadlines {
   readMs: number;
@@ -22,7 +31,8 @@ export class StoreAccess {
   isSynchronous = true;
   readonly #running = new Set<Promise<unknown>>();
   readonly #loads = new Map<string, { running: Promise<unknown>; next?: Promise<SessionRecord | undefined> }>();
-  readonly #queues = new Map<string, Promise<unknown>>();
+  /** The end of the last turn on each session. */
+  readonly #queues = new Map<string, Promise<void>>();
 
   constructor(store: SessionStore, clock: Clock, deadlines: Deadlines, events: Events) {
     this.store = store;
@@ -34,8 +44,11 @@ export class StoreAccess {
   /**
    * One round trip at a time for each handle. Who asks while one is under way shares the next one rather than
    * that one, which may have read the store before a commit that this client has already seen.
+   *
+   * @param withinMs if that is less time than reads have anyway
    */
-  load(handle: string): Awaitable<SessionRecord | undefined> {
+  load(handle: string, withinMs: number = this.#deadlines.readMs): Awaitable<SessionRecord | undefined> {
+    const ms = Math.min(withinMs, this.#deadlines.readMs);
     const shared = this.#loads.get(handle);
     if (shared !== undefined) {
       shared.next ??= shared.running.then(
@@ -43,7 +56,7 @@ export class StoreAccess {
         () => this.load(handle),
       );
       // Counted from now: the read that is under way may have used up most of its own time.
-      return this.#inTime("load", shared.next, this.#deadlines.readMs);
+      return this.#inTime("load", shared.next, ms);
     }
     const work = this.read("load", () => this.store.load(handle));
     if (!isPromise(work)) return work;
@@ -51,38 +64,58 @@ export class StoreAccess {
     this.#loads.set(handle, entry);
     const done = () => this.#loads.delete(handle);
     work.then(done, done);
-    return work;
+    // Others may share it, who have more time.
+    return ms < this.#deadlines.readMs ? this.#inTime("load", work, ms) : work;
   }
 
   create(handle: string, record: SessionRecord): Awaitable<boolean> {
     return this.#begin("create", handle, () => this.store.create(handle, record));
   }
 
-  update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult> {
-    return this.commit("update", () => this.store.update(handle, record, expectedVersion));
+  /** Stores a note, which is never taken back: whether it was there before counts. */
+  note(handle: string, record: SessionRecord): Awaitable<boolean> {
+    return this.commit("create", () => this.store.create(handle, record));
   }
 
-  /** Ends a session of a known version, and stores another in its place. */
+  update(
+    handle: string,
+    record: SessionRecord,
+    expectedVersion: number,
+    withinMs: number = this.#deadlines.commitMs,
+  ): Awaitable<UpdateResult> {
+    return this.#call("update", withinMs, () => this.store.update(handle, record, expectedVersion));
+  }
+
+  /** For what is tried again after a conflict: all tries together have the time of one. */
+  limit(began: number): TimeLimit {
+    return new TimeLimit(this.#clock, this.isSynchronous ? Number.POSITIVE_INFINITY : this.#deadlines.commitMs, began);
+  }
+
+  /** Ends a session of a known version, and stores another in its place. The tombstone is there by then. */
   replace(
     handle: string,
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone?: StoredSession,
   ): Awaitable<Exclude<ReplaceResult, "unsupported">> {
     const { store } = this;
     const replaced = this.#begin(
       "replace",
       newHandle,
-      () => store.replace?.(handle, expectedVersion, newHandle, record) ?? "unsupported",
+      () => store.replace?.(handle, expectedVersion, newHandle, record, tombstone) ?? "unsupported",
     );
     return after(replaced, (result) =>
-      result === "unsupported" ? this.#replaceInSteps(handle, expectedVersion, newHandle, record) : result,
+      result === "unsupported" ? this.#replaceInSteps(handle, expectedVersion, newHandle, record, tombstone) : result,
     );
   }
 
-  /** Ends a session of a known version. */
-  end(handle: string, expectedVersion: number): Awaitable<UpdateResult> {
-    return this.update(handle, tombstone(expectedVersion), expectedVersion);
+  /** Ends a session of a known version. The tombstone takes its place. */
+  end(handle: string, expectedVersion: number, { handle: note, ...record }: StoredSession): Awaitable<UpdateResult> {
+    return after(this.replace(handle, expectedVersion, note, record), (result) =>
+      // An earlier try has left one.
+      result === "taken" ? this.update(handle, ended(expectedVersion), expectedVersion) : result,
+    );
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean> {
@@ -118,16 +151,25 @@ export class StoreAccess {
 
   /**
    * Lets this process's retries on one session take turns, so that they don't make each other fail. Only
-   * retries: a first attempt never waits for another request.
+   * retries: a first attempt never waits for another request. A turn ends after the time of a commit, also if its work doesn't: it then
+   * goes on beside the next one, by compare-and-set as ever.
+   *
+   * @throws what `late` makes, if the turn doesn't come within the limit; then `work` is not begun
    */
-  inTurn<T>(handle: string, work: () => Awaitable<T>): Promise<T> {
+  inTurn<T>(handle: string, work: () => Awaitable<T>, limit: TimeLimit, late: () => Error): Promise<T> {
     const before = this.#queues.get(handle) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    this.#queues.set(handle, mine);
+    const coming = withDeadline(before, limit.leftMs, this.#clock, late);
+    const mine = coming.then(work);
+    const over = coming.then(
+      () => withDeadline(mine, this.#deadlines.commitMs, this.#clock, late),
+      // Who has given up lets nobody overtake the one whose turn it is.
+      () => before,
+    );
     const done = () => {
-      if (this.#queues.get(handle) === mine) this.#queues.delete(handle);
+      if (this.#queues.get(handle) === turn) this.#queues.delete(handle);
     };
-    mine.then(done, done);
+    const turn: Promise<void> = over.then(done, done);
+    this.#queues.set(handle, turn);
     return mine;
   }
 
@@ -165,10 +207,14 @@ export class StoreAccess {
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone: StoredSession | undefined,
   ): Awaitable<UpdateResult | "taken"> {
     return after(this.create(newHandle, record), (created) => {
       if (!created) return "taken";
-      const end = () => this.store.update(handle, tombstone(expectedVersion), expectedVersion);
+      const end = () =>
+        after(tombstone === undefined ? undefined : leaveTombstone(this.store, tombstone), () =>
+          this.store.update(handle, ended(expectedVersion), expectedVersion),
+        );
       return after(this.#begin("update", newHandle, end), (result) =>
         result === "ok" ? result : after(this.delete(newHandle), () => result),
       );
@@ -215,6 +261,6 @@ export class StoreAccess {
 }
 
 /** The update that ends a session of a known version. */
-function tombstone(version: number): SessionRecord {
+function ended(version: number): SessionRecord {
   return { payload: "", version: version + 1, secretHash: "", userId: null, createdAt: 0, touchedAt: 0, expiresAt: 0 };
 }

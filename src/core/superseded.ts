@@ -1,77 +1,84 @@
-import type { Awaitable } from "../stores/store.ts";
+import {
+  type Awaitable,
+  decodeTombstone,
+  encodeTombstone,
+  type StoredSession,
+  tombstoneHandle,
+} from "../stores/store.ts";
+import { sameHash } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
+import type { Clock } from "./clock.ts";
 import type { StoreAccess } from "./store-access.ts";
 
-const REMEMBERED = 1_000;
 /** After this a client that still sends the old token never got the new one, and may begin anew. */
 const RECENT_MS = 60_000;
 
-/** One request's replacement of a session, and what others noted of the same session before. */
-interface Replaced {
-  /** The handle of what is the same session under a new name. */
-  heir: string | undefined;
-  /** Epoch milliseconds. */
-  readonly at: number;
-  instead: Replaced | undefined;
+/** A session that is gone because another one took its place. */
+export interface Replaced {
+  /** Its handle, for whoever has its token; `undefined` where the token's secret was another one. */
+  readonly handle: string | undefined;
+  /** Epoch milliseconds: until then requests that were sent before may still be on their way. */
+  readonly until: number;
 }
 
 /**
- * Handles that this process replaced by new ones, the last thousand: a late request with an old token must not have the client's new
- * cookie cleared, and a late logout must end the session under its new handle.
+ * Sessions that were replaced in the last minute, by any process: each has a tombstone in the store. It is only looked for where a session is
+ * found gone. A late request with the old token must begin no session, because its cookie would take the place of the new one, and a
+ * late logout must end the session under its new handle.
  */
 export class Superseded {
-  readonly #replacements = new Map<string, Replaced>();
+  readonly #access: StoreAccess;
+  readonly #clock: Clock;
+
+  constructor(access: StoreAccess, clock: Clock) {
+    this.#access = access;
+    this.#clock = clock;
+  }
 
   /**
-   * Notes that a session is being replaced. If nothing comes of it, `remove` takes exactly this note back, and not that of another
-   * request that replaced the session meanwhile.
+   * The tombstone of a session that `successor` is about to replace.
+   *
+   * @param isSame whether the successor is the same session under a new name, so that whoever ends the old one ends it
    */
-  add(handle: string, at: number): Replaced {
-    const note = { heir: undefined, at, instead: this.#replacements.get(handle) };
-    this.#replacements.set(handle, note);
-    if (this.#replacements.size > REMEMBERED) {
-      for (const oldest of this.#replacements.keys()) {
-        this.#replacements.delete(oldest);
-        break;
-      }
-    }
-    return note;
+  tombstone(old: { handle: string; secretHash: string }, successor: string, isSame: boolean): StoredSession {
+    const now = this.#clock.now();
+    return {
+      handle: tombstoneHandle(old.handle),
+      payload: encodeTombstone({ secretHash: old.secretHash, heirs: isSame ? [successor] : [] }),
+      version: 1,
+      // No secret has this hash, and no other tombstone.
+      secretHash: `replaced by ${successor}`,
+      userId: null,
+      createdAt: now,
+      touchedAt: now,
+      expiresAt: now + RECENT_MS,
+    };
   }
 
-  remove(handle: string, note: Replaced): void {
-    const top = this.#replacements.get(handle);
-    if (top === note) {
-      if (note.instead === undefined) this.#replacements.delete(handle);
-      else this.#replacements.set(handle, note.instead);
-      return;
-    }
-    for (let later = top; later !== undefined; later = later.instead) {
-      if (later.instead === note) later.instead = note.instead;
-    }
-  }
-
-  has(handle: string): boolean {
-    return this.#replacements.has(handle);
-  }
-
-  /** Whether it happened so lately that requests sent before it may still be on their way. */
-  isRecent(handle: string, now: number): boolean {
-    const note = this.#replacements.get(handle);
-    return note !== undefined && now - note.at < RECENT_MS;
-  }
-
-  /** Deletes a session under its handle, and under those that it was given since. Whether there was one. */
-  end(access: StoreAccess, handle: string): Awaitable<boolean> {
-    return after(access.delete(handle), (ended) => {
-      // Asked only now: a replacement names the heir before it ends the old session.
-      return this.#endHeirs(access, this.#replacements.get(handle), ended);
+  /** Whether a token's session is gone because another one took its place a moment ago. */
+  find(token: { handle: string; secretHash: string }): Awaitable<Replaced | undefined> {
+    return after(this.#access.load(tombstoneHandle(token.handle)), (found) => {
+      if (found === undefined) return undefined;
+      // Handles are public. Only whoever could have ended the session may end what became of it.
+      const isProven = sameHash(decodeTombstone(found).secretHash, token.secretHash);
+      return { handle: isProven ? token.handle : undefined, until: found.expiresAt };
     });
   }
 
-  #endHeirs(access: StoreAccess, note: Replaced | undefined, ended: boolean): Awaitable<boolean> {
-    if (note === undefined) return ended;
-    const { heir, instead } = note;
-    if (heir === undefined) return this.#endHeirs(access, instead, ended);
-    return after(this.end(access, heir), (also) => this.#endHeirs(access, instead, ended || also));
+  /** Deletes a session under its handle, or under those that it was given since. Whether there was one. */
+  end(handle: string): Awaitable<boolean> {
+    return this.#end([handle], new Set(), false);
+  }
+
+  #end([handle, ...others]: readonly string[], seen: Set<string>, ended: boolean): Awaitable<boolean> {
+    if (handle === undefined) return ended;
+    if (seen.has(handle)) return this.#end(others, seen, ended);
+    seen.add(handle);
+    return after(this.#access.delete(handle), (wasThere) => {
+      if (wasThere) return this.#end(others, seen, true);
+      return after(this.#access.load(tombstoneHandle(handle)), (tombstone) =>
+        this.#end(tombstone === undefined ? others : [...decodeTombstone(tombstone).heirs, ...others], seen, ended),
+      );
+    });
   }
 }

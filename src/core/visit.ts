@@ -1,22 +1,22 @@
 import type { Awaitable, SessionRecord } from "../stores/store.ts";
 import type { TokenSource } from "../tokens/token.ts";
 import { after, isPromise } from "./awaitable.ts";
-import { type Changes, type Content, EMPTY } from "./changes.ts";
+import { type Changes, type Content, EMPTY, overwritten } from "./changes.ts";
 import type { Clock } from "./clock.ts";
 import {
   type CommitListener,
+  type CommitOptions,
   type Committer,
   conflictError,
   type Delivery,
   goneError,
   type Outcome,
-  TRIES,
   undeliverableError,
 } from "./committer.ts";
 import type { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import { carry, type Kept, keepOption } from "./keep.ts";
-import { type DeviceInfo, decodePayload } from "./record.ts";
+import type { DeviceInfo } from "./record.ts";
 import { Replacement } from "./replacement.ts";
 import type { ServerSideKept } from "./server-side.ts";
 import {
@@ -29,10 +29,12 @@ import {
   type SessionOperations,
 } from "./session.ts";
 import { type DamageListener, SessionState, type StateBegin } from "./state.ts";
-import type { Superseded } from "./superseded.ts";
+import type { Replaced, Superseded } from "./superseded.ts";
+import type { TimeLimit } from "./time-limit.ts";
 import { type Duration, expiryOf, parseDuration, type Timeouts } from "./timeouts.ts";
 import { Turns } from "./turns.ts";
 import { refuseWithinUpdate, runUpdate } from "./updating.ts";
+import { checkedUserId } from "./user-id.ts";
 
 /** What all visits of one application share. */
 export interface VisitEnvironment {
@@ -54,12 +56,16 @@ export interface Client {
   device(): DeviceInfo;
 }
 
-/** A session as the store had it, its token checked. */
-export interface OpenedSession {
+/** A session as the store has it. */
+export interface StoredState {
   handle: string;
-  secret: string;
   record: SessionRecord;
   content: Content;
+}
+
+/** A session as the store had it, its token checked. */
+export interface OpenedSession extends StoredState {
+  secret: string;
   /** Where the payload of a sealed session was kept that its token had no room for. */
   elsewhere?: string;
   /** What the server held of a sealed session; the record and the content have it, too. */
@@ -69,6 +75,13 @@ export interface OpenedSession {
 interface Owner {
   userId: string | null;
   createdAt: number;
+}
+
+/** What a new session takes over from the one in whose place it comes. */
+interface Plan {
+  owner: Owner;
+  kept: Kept;
+  carried: (content: Content) => Content;
 }
 
 /**
@@ -84,9 +97,9 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
 
   /**
    * Set where the request's token is of a session that was replaced a moment ago. What it writes is dropped, as every late write is: a
-   * new session's cookie would take the place of the one that the client has just been given.
+   * new session's cookie would take the place of the one that the client has just been given. A logout ends what the session became.
    */
-  isLate = false;
+  isLate: Replaced | false = false;
 
   readonly #env: VisitEnvironment;
   readonly #client: Client;
@@ -94,6 +107,8 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   #state: SessionState;
   /** Endings that the store has not confirmed, to be asked for again. */
   readonly #unconfirmed: (() => Awaitable<unknown>)[] = [];
+  /** What took the place of a destroyed session: only data begins it, because a client who logged out needs no session. */
+  #farewell: SessionState | undefined = undefined;
   readonly #turns = new Turns();
 
   constructor(env: VisitEnvironment, client: Client, opened?: OpenedSession) {
@@ -104,7 +119,7 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     this.#state = made.state;
   }
 
-  /** `req.session`: after `regenerate` and `destroy` another object than before. */
+  /** `req.session`: after `regenerate` without `keep`, `logout` and `destroy` another object than before. */
   get session(): LiveSession {
     return this.#session;
   }
@@ -127,6 +142,11 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   /** Whether the current session is in the store. */
   get isStored(): boolean {
     return this.#state.standing === "stored";
+  }
+
+  /** The current session, if it is in the store. */
+  get stored(): StoredState | undefined {
+    return this.isStored ? this.#state : undefined;
   }
 
   /** Whether the last thing that was asked of the store failed, and the application was told. */
@@ -167,7 +187,11 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   save(state: SessionState): Awaitable<void> {
     this.#refuseIfUnusable(state);
     const delivery = this.#client.delivery();
-    return this.#turns.take(() => after(this.#commit(state, delivery), (outcome) => this.#require(outcome, delivery)));
+    return this.#turns.take(() =>
+      after(this.#commit(state, delivery, { asked: state !== this.#farewell }), (outcome) =>
+        this.#require(outcome, delivery),
+      ),
+    );
   }
 
   reload(state: SessionState): Awaitable<void> {
@@ -177,46 +201,49 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
         state.reset(state.record, this.#stamped(EMPTY));
         return undefined;
       }
-      return after(this.#env.committer.access.load(state.handle), (record) => {
-        const content = record === undefined ? undefined : decodePayload(record.payload);
-        if (record === undefined || content === undefined) {
+      return after(this.#env.committer.reread(state), (newest) => {
+        if (newest === undefined) {
           this.#env.committer.gone(state, this);
           throw goneError();
         }
-        state.reset(record, content);
+        state.reset(newest.record, newest.content);
       });
     });
   }
 
   regenerate(state: SessionState, { keep = false }: RegenerateOptions): Awaitable<void> {
     const kept = keepOption(keep, "regenerate");
-    const { userId, createdAt } = state.record;
-    // What is kept keeps its age, or carrying it over would make it live for ever.
-    const owner = {
-      userId: kept === true ? userId : null,
-      createdAt: kept === false ? this.#env.clock.now() : createdAt,
-    };
-    return this.#replace(state, { operation: "regenerate", owner, kept }, (content) => carry(content, kept));
+    return this.#replace(state, "regenerate", () => {
+      const { userId, createdAt } = state.record;
+      // What is kept keeps its age, or carrying it over would make it live for ever.
+      const owner = {
+        userId: kept === true ? userId : null,
+        createdAt: kept === false ? this.#env.clock.now() : createdAt,
+      };
+      return { owner, kept, carried: (content) => carry(content, kept) };
+    });
   }
 
   login(state: SessionState, userId: string, options: LoginOptions): Awaitable<void> {
-    if (typeof userId !== "string" || userId === "") {
-      throw new TypeError("login(userId): userId must be a non-empty string; use String(user.id) for a number");
-    }
+    checkedUserId(userId, "login(userId)");
     const { remember = false, device } = options;
     const now = this.#env.clock.now();
     const until = remember === false ? undefined : now + parseDuration(remember, "remember");
-    // Another user's cart is not carried into this user's session unless the application asks for it.
-    const another = state.record.userId !== null && state.record.userId !== userId;
-    const kept = keepOption(options.keep ?? !another, "login");
+    const wanted = options.keep === undefined ? undefined : keepOption(options.keep, "login");
     const shown = { ...this.#client.device(), ...(typeof device === "string" ? { label: device } : device) };
-    return this.#replace(state, { operation: "login", owner: { userId, createdAt: now }, kept }, (content) => {
-      const { texts, facts } = carry(content, kept);
-      const { flash } = facts;
-      return {
-        texts,
-        facts: { device: shown, ...(flash !== undefined && { flash }), ...(until !== undefined && { until }) },
+    return this.#replace(state, "login", () => {
+      // Another user's cart is not carried into this user's session unless the application asks for it.
+      const another = state.record.userId !== null && state.record.userId !== userId;
+      const kept = wanted ?? !another;
+      const carried = (content: Content): Content => {
+        const { texts, facts } = carry(content, kept);
+        const { flash } = facts;
+        return {
+          texts,
+          facts: { device: shown, ...(flash !== undefined && { flash }), ...(until !== undefined && { until }) },
+        };
       };
+      return { owner: { userId, createdAt: now }, kept, carried };
     });
   }
 
@@ -249,30 +276,53 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     const { committer } = this.#env;
     return this.#turns.take(() => {
       const before = state.collect();
-      const attempt = (tries: number): Awaitable<T> =>
-        after(runUpdate(this, change), (result) => {
+      const lost = new Set<string>();
+      let limit: TimeLimit | undefined;
+      /** What the function did that is neither stored nor taken back. */
+      let undecided: Changes | undefined;
+      const attempt = (tries: number): Awaitable<T> => {
+        const run = () => runUpdate(this, change);
+        return after(limit === undefined ? run() : limit.without(run), (result) => {
+          const began = this.#env.clock.now();
           const tried = state.collect();
-          return after(this.#commit(state, delivery, { once: true }), (outcome) => {
+          return after(this.#commit(state, delivery, { once: true, limit }), (outcome) => {
             if (outcome !== "conflict" || tried === undefined) {
               this.#require(outcome, delivery);
+              committer.tellOverwritten(state, lost);
               return result;
             }
-            if (tries >= TRIES) throw conflictError();
-            const again = () => committer.again(state, tries, () => retry(tried, tries + 1));
-            return tries === 1 ? committer.inTurn(state, again) : again();
+            limit ??= committer.access.limit(began);
+            const all = limit;
+            undecided = tried;
+            const again = () => committer.again(state, tries, all, () => retry(tried, tries + 1, all));
+            return tries === 1 ? committer.inTurn(state, all, again) : again();
           });
         });
-      const retry = (tried: Changes, tries: number): Awaitable<T> =>
-        after(committer.access.load(state.handle), (newest) => {
-          const content = newest === undefined ? undefined : decodePayload(newest.payload);
-          if (newest === undefined || content === undefined) {
+      };
+      const retry = (tried: Changes, tries: number, all: TimeLimit): Awaitable<T> =>
+        after(committer.reread(state, all.leftMs), (newest) => {
+          if (newest === undefined) {
             committer.gone(state, this);
             throw goneError();
           }
-          state.rebase(newest, content, before, tried);
+          const { record, content } = newest;
+          // What the function did is done again; what was changed before it is put over the newest.
+          if (before !== undefined) for (const name of overwritten(before, state.content, content)) lost.add(name);
+          undecided = undefined;
+          state.rebase(record, content, before, tried);
           return attempt(tries);
         });
-      return attempt(1);
+      const failed = (error: unknown): never => {
+        // Or the end of the request would save it after all, over what others have stored.
+        if (undecided !== undefined) state.rebase(state.record, state.content, before, undecided);
+        throw error;
+      };
+      try {
+        const updated = attempt(1);
+        return isPromise(updated) ? updated.catch(failed) : updated;
+      } catch (error) {
+        return failed(error);
+      }
     });
   }
 
@@ -293,16 +343,16 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   }
 
   sessionGone(state: SessionState): void {
-    // Where this process replaced the session itself, the client has, or will have, the new token: not to be cleared.
-    if (this.#state === state && !this.#env.superseded.has(state.handle)) this.token = "clear";
+    // Whatever ended it, a login's answer may have brought the client a new cookie since: nothing is cleared.
+    if (this.#state === state) this.token = "keep";
   }
 
-  #commit(state: SessionState, delivery: Delivery, { once = false } = {}): Awaitable<Outcome> {
-    if (this.isLate && state.standing === "blank" && state.collect() !== undefined) {
+  #commit(state: SessionState, delivery: Delivery, options: CommitOptions = {}): Awaitable<Outcome> {
+    if (this.isLate && state.standing === "blank" && (options.asked === true || state.collect() !== undefined)) {
       this.#env.events.emit("gone", { handle: state.handle });
       return "gone";
     }
-    return this.#env.committer.commit(state, delivery, this, { once });
+    return this.#env.committer.commit(state, delivery, this, options);
   }
 
   #require(outcome: Outcome, delivery: Delivery): void {
@@ -324,6 +374,7 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     if (state.standing === "stored") this.#requireDelivery();
     state.retired = "this session was destroyed in this request; req.session is a new one";
     if (this.#state === state) this.#moveTo(this.#blank());
+    this.#farewell = this.#state;
     this.token = "clear";
     const { detached } = this;
     if (detached !== undefined) {
@@ -336,6 +387,9 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
       if (state.standing === "stored") {
         state.standing = "ending";
         this.#unconfirmed.push(() => this.#delete(state));
+      } else if (state.standing === "blank" && this.isLate && this.isLate.handle !== undefined) {
+        const { handle } = this.isLate;
+        this.#unconfirmed.push(() => this.#env.superseded.end(handle));
       }
       if (also !== undefined) this.#unconfirmed.push(also);
       return this.#confirmEndings();
@@ -343,8 +397,8 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
   }
 
   #delete(state: SessionState): Awaitable<void> {
-    const { committer, events, superseded } = this.#env;
-    return after(superseded.end(committer.access, state.handle), () => {
+    const { events, superseded } = this.#env;
+    return after(superseded.end(state.handle), () => {
       state.standing = "ended";
       events.emit("destroy", { handle: state.handle, userId: state.record.userId });
     });
@@ -360,11 +414,11 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     });
   }
 
-  #replace(
-    old: SessionState,
-    { operation, owner, kept }: { operation: "login" | "regenerate"; owner: Owner; kept: Kept },
-    carried: (content: Content) => Content,
-  ): Awaitable<void> {
+  /**
+   * Puts a new session in the place of `old`. The object that handlers hold goes on as the new one, unless that keeps nothing on purpose:
+   * what they would still write to the old one must not get into it.
+   */
+  #replace(old: SessionState, operation: "login" | "regenerate", plan: () => Plan): Awaitable<void> {
     this.#refuseIfUnusable(old);
     const delivery = this.#client.delivery();
     if (delivery === "headers-sent") throw undeliverableError();
@@ -372,40 +426,41 @@ export class Visit implements SessionOperations, CommitListener, DamageListener 
     return this.#turns.take(() => {
       // Again: another operation may have had its turn in between.
       refuseIfRetired(old);
+      const { owner, kept, carried } = plan();
+      const goesOn = operation === "login" || kept !== false;
       const fresh = this.#blank(owner);
       const previous = old.standing === "stored" ? old.handle : undefined;
-      let note: ReturnType<Superseded["add"]> | undefined;
+      const seen = { ...old.values };
       const replacement = new Replacement(committer, this, {
         old,
         fresh: fresh.state,
         carried: (content) => this.#stamped(carried(content)),
         // Not even with nothing kept: applications carry a user over by hand, and would bring a revoked login back.
         mayBeginAnew: operation === "login",
-        beforeEnd: () => {
-          // From the next step on other requests may find the old one gone.
-          if (previous === undefined) return;
-          note ??= superseded.add(previous, this.#env.clock.now());
-          if (operation === "regenerate" && kept === true) note.heir = fresh.state.handle;
-        },
+        began: this.#env.clock.now(),
+        tombstone: (gone, successor) =>
+          superseded.tombstone(gone, successor, operation === "regenerate" && kept === true),
       });
       const finish = (): void => {
-        old.standing = "ended";
-        const { handle, record } = fresh.state;
+        const { handle, record, standing } = fresh.state;
         if (this.#state === old) {
-          this.#moveTo(fresh);
-          if (fresh.state.standing === "stored") this.token = "send";
+          if (standing === "stored") this.token = "send";
           else if (previous !== undefined) this.token = "clear";
+          if (!goesOn) this.#moveTo(fresh);
         }
+        if (goesOn) old.become(fresh.state, replacement.changes, seen);
+        else old.standing = "ended";
+        if (this.#farewell === old) this.#farewell = undefined;
         if (operation === "login") events.emit("login", { handle, userId: record.userId ?? "", previous });
         else if (previous !== undefined) events.emit("regenerate", { handle, previous });
       };
       const abort = (error: unknown): never => {
-        old.retired = undefined;
-        if (note !== undefined && previous !== undefined) superseded.remove(previous, note);
+        if (!goesOn) old.retired = undefined;
         if (old.standing === "ended") this.sessionGone(old);
         throw error;
       };
-      old.retired = `this session was replaced by ${operation}() in this request; write to req.session, the new one`;
+      if (!goesOn)
+        old.retired = "this session was replaced by regenerate() in this request; write to req.session, the new one";
       try {
         if (delivery === "insecure") {
           // Nobody could ever hold its token: it lives for this request only.

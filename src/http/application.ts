@@ -13,6 +13,7 @@ import { TokenSource } from "../tokens/token.ts";
 import type { ExchangeEnvironment } from "./exchange.ts";
 import { acceptOf } from "./legacy.ts";
 import { refuseUnknown, type SessionOptions } from "./options.ts";
+import { ProxyTrust } from "./secure.ts";
 import { cookie, Transports } from "./transports.ts";
 import { UrlTokens } from "./url-tokens.ts";
 
@@ -72,15 +73,16 @@ export function openApplication(options: SessionOptions): Application {
   if (options.encrypt !== undefined && typeof options.encrypt !== "boolean") {
     throw new TypeError("encrypt must be true or false");
   }
+  const trust = new ProxyTrust(options.trustProxy);
   const transports = new Transports(options.transport ?? cookie(), {
     cookie: options.cookie,
     name: options.name,
-    trustProxy: options.trustProxy,
+    trust,
     ring,
     chunks: sealing?.chunks ?? 1,
   });
   const events = new Events();
-  warnOfUnsentCookies(events);
+  warnOfUnsentCookies(events, trust);
   const common = {
     clock,
     events,
@@ -103,6 +105,7 @@ export function openApplication(options: SessionOptions): Application {
       })
     : new SessionManager({
         ...common,
+        ring,
         store: options.encrypt === true ? encrypted(store, keysToSeal(ring, "encrypt")) : store,
       });
   const { onError } = options;
@@ -111,11 +114,6 @@ export function openApplication(options: SessionOptions): Application {
   }
   const env = { manager, store: given, onStoreError, onError, accept: acceptOf(options.accept ?? []) };
   const { link } = transports;
-  if (link !== undefined && isClientSide(store) && sealing?.revocations === undefined) {
-    throw new TypeError(
-      "query() needs a store that remembers which links were used: new SealedStore({ revocations: store })",
-    );
-  }
   const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), manager);
   return { manager, transports, events, env, urlTokens };
 }
@@ -134,17 +132,17 @@ function warn(message: string): void {
 }
 
 /** Loud, but once: a cookie that can't arrive is the commonest reason why "the session doesn't work". */
-function warnOfUnsentCookies(events: Events): void {
-  const remedies = {
-    insecure:
-      'the session cookie is Secure, but this request did not come over HTTPS as far as the application can tell, so the cookie can\'t be sent and the session was not stored. Behind a proxy that ends TLS: app.set("trust proxy", 1), or trustProxy: true without Express. Without TLS: cookie: { secure: "auto" }',
-    "headers-sent":
-      "a session was begun after the response's headers had left, so its cookie can't be sent and it was not stored. Change the session before the response starts",
+function warnOfUnsentCookies(events: Events, trust: ProxyTrust): void {
+  const messages = {
+    insecure: () =>
+      `the session cookie is Secure, but this request did not come over HTTPS as far as the application can tell, so the cookie can't be sent and the session was not stored. ${trust.remedy}`,
+    "headers-sent": () =>
+      "a session was begun where no response could bring its cookie any more, or none ever, so it was not stored. Change the session before the response starts; for a WebSocket, before its handshake",
   };
   const told = new Set<string>();
   events.on("cookie-not-sent", ({ reason }) => {
     if (told.has(reason)) return;
     told.add(reason);
-    warn(remedies[reason]);
+    warn(messages[reason]());
   });
 }

@@ -10,46 +10,43 @@ const TARGETED = ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogat
 
 /** For an answer that carries the session's token, or has the client forget it. */
 export function forbidCaching(res: ServerResponse): void {
-  if (!has(res, "no-store")) res.setHeader("Cache-Control", "no-store");
+  if (!FORBIDDEN.test(said(res))) res.setHeader("Cache-Control", "no-store");
   dropTargeted(res);
 }
 
 /** For an answer that a session was read for. */
 export function forbidSharedCaching(res: ServerResponse): void {
   dropTargeted(res);
-  if (has(res, "no-store") || has(res, "private")) return;
-  const kept = directives(res).filter((one) => !/^(?:public|s-maxage|proxy-revalidate)\b/i.test(one));
-  res.setHeader("Cache-Control", ["private", ...kept].join(", "));
+  const value = said(res);
+  if (value === "") res.setHeader("Cache-Control", "private");
+  else if (!UNSHARED.test(value)) {
+    const kept = value.split(",").filter((one) => !SHARED_ONLY.test(one));
+    res.setHeader("Cache-Control", ["private", ...kept.map((one) => one.trim()).filter(Boolean)].join(", "));
+  }
 }
 
 /** Whether the application invites shared caches to keep the answer. */
 export function isPublic(res: ServerResponse): boolean {
-  if (has(res, "no-store") || has(res, "private")) return false;
-  return (
-    directives(res).some((one) => /^(?:public\b|s-maxage|max-age *= *0*[1-9])/i.test(one)) || targets(res).length > 0
-  );
+  const value = said(res);
+  return !UNSHARED.test(value) && (INVITING.test(value) || TARGETED.some((name) => has(res, name)));
+}
+
+// A directive with field names, as `private="set-cookie"`, is another one than that without.
+const FORBIDDEN = /(?:^|,)[ \t]*no-store[ \t]*(?:,|$)/i;
+const UNSHARED = /(?:^|,)[ \t]*(?:no-store|private)[ \t]*(?:,|$)/i;
+const SHARED_ONLY = /^[ \t]*(?:public|s-maxage|proxy-revalidate)\b/i;
+const INVITING = /(?:^|,)[ \t]*(?:public\b|s-maxage|max-age[ \t]*=[ \t]*"?0*[1-9])/i;
+
+function said(res: ServerResponse): string {
+  const value = res.getHeader("cache-control");
+  return typeof value === "string" ? value : value === undefined ? "" : [value].flat().join(",");
 }
 
 function dropTargeted(res: ServerResponse): void {
-  for (const name of targets(res)) res.removeHeader(name);
+  for (const name of TARGETED) if (has(res, name)) res.removeHeader(name);
 }
 
-function targets(res: ServerResponse): string[] {
-  return TARGETED.filter((name) => res.getHeader(name) !== undefined);
-}
-
-function has(res: ServerResponse, directive: string): boolean {
-  return directives(res).some((one) => one.toLowerCase() === directive);
-}
-
-/** What `Cache-Control` says. A directive with field names, as `private="set-cookie"`, is another one than that without. */
-function directives(res: ServerResponse): string[] {
-  const value = res.getHeader("cache-control");
-  if (value === undefined) return [];
-  return [value]
-    .flat()
-    .join(",")
-    .split(",")
-    .map((one) => one.trim())
-    .filter(Boolean);
+/** Responses that are not Node's own may have no `hasHeader`. */
+function has(res: ServerResponse, name: string): boolean {
+  return res.getHeader(name) !== undefined;
 }

@@ -3,14 +3,19 @@ import type { TokenScope } from "../core/keeper.ts";
 
 /** How tokens travel between an application and its clients. */
 export interface Transport {
-  /** The way to and from the client of this request. */
-  channelFor(req: IncomingMessage): Channel;
+  /**
+   * The way to and from the client of this request.
+   * @param isPage whether there is a response that could bring a token, as there is none for an upgrade. Default `true`
+   */
+  channelFor(req: IncomingMessage, isPage?: boolean): Channel;
 }
 
 /** One request's way for its token, there and back. */
 export interface Channel extends TokenScope {
   /** Whether a token sent back would arrive. */
   readonly deliverable: boolean;
+  /** Whether its request came over HTTPS; absent where that makes no difference. */
+  readonly isSecure?: boolean;
   /** Requests outside of this path have no session. */
   readonly path: string;
   /** The texts that may be the token, not yet checked. */
@@ -25,12 +30,24 @@ export interface Channel extends TokenScope {
 
 /** Adds a request header to those that the response depends on. */
 export function addVary(res: ServerResponse, name: string): void {
-  const there = res.getHeader("vary");
-  if (there === undefined || there === "") {
-    res.setHeader("Vary", name);
-    return;
-  }
-  const vary = [there].flat().join(", ");
-  const names = vary.split(",").map((one) => one.trim().toLowerCase());
-  if (!names.includes("*") && !names.includes(name.toLowerCase())) res.setHeader("Vary", `${vary}, ${name}`);
+  const names = addName(res, "Vary", name);
+  // Whatever depends on everything depends on this, too.
+  if (names !== undefined && !names.includes("*")) res.setHeader("Vary", names.join(", "));
+}
+
+/** Lets a page of another origin read a response header. A `*` is no header of all where a request has credentials, so the name stands beside it. */
+export function exposeHeader(res: ServerResponse, name: string): void {
+  const names = addName(res, "Access-Control-Expose-Headers", name);
+  if (names !== undefined) res.setHeader("Access-Control-Expose-Headers", names.join(", "));
+}
+
+/** The names that a header lists, and this one; `undefined` if it is among them already. */
+function addName(res: ServerResponse, header: string, name: string): string[] | undefined {
+  const there = res.getHeader(header);
+  if (there === undefined) return [name];
+  const names = String(there)
+    .split(",")
+    .flatMap((one) => one.trim() || []);
+  const isThere = names.some((one) => one.toLowerCase() === name.toLowerCase());
+  return isThere ? undefined : [...names, name];
 }

@@ -34,15 +34,26 @@ export function toCookies(name: string, token: string): { name: string; value: s
   }));
 }
 
-/** The token that the parts of a Cookie header make, if they are all there. */
-export function joinChunks(header: string | undefined, name: string): string | undefined {
-  const [, total, start] = FIRST.exec(readCookies(header, `${name}.0`)[0] ?? "") ?? [];
-  if (total === undefined || start === undefined) return undefined;
-  let token = start;
-  for (let number = 1; number < Number(total); number += 1) {
-    const [part] = readCookies(header, `${name}.${number}`);
-    if (part === undefined) return undefined;
-    token += part;
+/** More than honest applications beside each other give: three parts, each of up to four of them. */
+const MOST_JOINED = 64;
+
+/**
+ * The tokens that the parts in a Cookie header may make. Applications of other paths or domains may have cookies of the same names, so every
+ * combination is one; only the seal tells which was made by whom. All parts but the last are full, so that little but parts is combined.
+ */
+export function joinChunks(header: string | undefined, name: string): string[] {
+  const size = COOKIE_BYTES - name.length - OVERHEAD;
+  const tokens: string[] = [];
+  for (const first of readCookies(header, `${name}.0`)) {
+    const [, total, start] = FIRST.exec(first) ?? [];
+    if (total === undefined || start === undefined || first.length !== size) continue;
+    let joined = [start];
+    for (let number = 1; number < Number(total); number += 1) {
+      const isLast = number === Number(total) - 1;
+      const parts = readCookies(header, `${name}.${number}`).filter((part) => isLast || part.length === size);
+      joined = joined.flatMap((text) => parts.map((part) => text + part));
+    }
+    tokens.push(...joined);
   }
-  return token;
+  return tokens.slice(0, MOST_JOINED);
 }

@@ -6,17 +6,19 @@ import { chunkNames, cookieRoom, joinChunks, toCookies } from "./cookie-chunks.t
 import {
   type CookieOptions,
   type CookieSettings,
+  cookieName,
   cookieSettings,
   deleteCookie,
   readCookies,
   setCookie,
 } from "./cookies.ts";
-import { isSecure } from "./secure.ts";
+import { isLocalhost, ProxyTrust } from "./secure.ts";
 
 export interface CookieTransportOptions {
   cookie?: CookieOptions | ((req: IncomingMessage) => CookieOptions) | undefined;
   name?: string | undefined;
-  trustProxy?: boolean | undefined;
+  /** Default: whom Express trusts. */
+  trust?: ProxyTrust | undefined;
   ring: KeyRing | undefined;
   /** How many cookies a token may take. Default 1. */
   chunks?: number | undefined;
@@ -25,45 +27,134 @@ export interface CookieTransportOptions {
 /** The token in a cookie. */
 export class CookieTransport implements Transport {
   readonly #options: CookieTransportOptions;
+  readonly #trust: ProxyTrust;
   readonly #codecs = new Map<string, TokenCodec>();
-  readonly #secure: CookieChannel | undefined;
-  readonly #plain: CookieChannel | undefined;
+  readonly #fixed: Readonly<Record<"secure" | "plain" | "moving", CookieChannel>> | undefined;
+  readonly #settings: CookieSettings | undefined;
 
   /** @throws TypeError for attributes or a name that no browser would accept */
   constructor(options: CookieTransportOptions) {
+    const { cookie = {}, name, trust = new ProxyTrust(undefined) } = options;
     this.#options = options;
-    const { cookie = {}, name } = options;
+    this.#trust = trust;
     if (typeof cookie === "function") {
       if (name !== undefined) cookieSettings({}, name);
       return;
     }
     const settings = cookieSettings(cookie, name);
-    this.#secure = this.#channel(settings, true);
-    this.#plain = this.#channel(settings, false);
+    this.#settings = settings;
+    this.#fixed = {
+      secure: this.#channel(settings, "secure"),
+      plain: this.#channel(settings, "plain"),
+      moving: this.#channel(settings, "moving"),
+    };
   }
 
-  channelFor(req: IncomingMessage): Channel {
-    const secure = isSecure(req, this.#options.trustProxy);
-    const fixed = secure ? this.#secure : this.#plain;
-    if (fixed !== undefined) return fixed;
+  channelFor(req: IncomingMessage, isPage = true): Channel {
+    const settings = this.#settings ?? this.#settingsFor(req);
+    const kind = !this.#isSecure(req, settings, isPage) ? "plain" : hasMoved(req, settings) ? "moving" : "secure";
+    return this.#fixed?.[kind] ?? this.#channel(settings, kind);
+  }
+
+  #settingsFor(req: IncomingMessage): CookieSettings {
     const { cookie, name } = this.#options;
-    return this.#channel(cookieSettings(typeof cookie === "function" ? cookie(req) : {}, name), secure);
+    return cookieSettings(typeof cookie === "function" ? cookie(req) : {}, name);
   }
 
-  #channel(settings: CookieSettings, secureRequest: boolean): CookieChannel {
-    const secure = settings.secure === true || (settings.secure === "auto" && secureRequest);
+  #isSecure(req: IncomingMessage, settings: CookieSettings, isPage: boolean): boolean {
+    if (settings.secure === "always") return true;
+    const judgement = this.#trust.judge(req);
+    if (judgement !== "claimed") return judgement || (needsSecure(settings) && isLocalhost(req));
+    // Only a browser that sees HTTPS has a cookie of such a name, and only there it sends it.
+    const { secureName, plainName } = settings;
+    const { cookie } = req.headers;
+    if (SECURE_PREFIX.test(secureName) && readCookies(cookie, secureName).length > 0) return true;
+    // Before the first page nobody knows by which name these have their sessions: never by the one that anybody could have planted.
+    if (isPage || !this.#trust.isUndecided) return false;
+    if (secureName !== plainName && readCookies(cookie, plainName).length > 0) warnOfUndecided(plainName);
+    return true;
+  }
+
+  #channel(settings: CookieSettings, kind: "secure" | "plain" | "moving"): CookieChannel {
+    const secureRequest = kind !== "plain";
+    const secure = settings.secure === true || (settings.secure !== false && secureRequest);
     const name = secure ? settings.secureName : settings.plainName;
+    const former = kind === "moving" ? settings.former : undefined;
+    return new CookieChannel({
+      name,
+      codec: this.#codecOf(name),
+      settings,
+      secure,
+      secureRequest,
+      chunks: this.#options.chunks ?? 1,
+      former: former === undefined ? undefined : { ...former, codec: this.#codecOf(former.name) },
+    });
+  }
+
+  #codecOf(name: string): TokenCodec {
     let codec = this.#codecs.get(name);
     if (codec === undefined) {
       codec = new TokenCodec(this.#options.ring, name);
       this.#codecs.set(name, codec);
     }
-    return new CookieChannel(name, codec, settings, { secure, secureRequest, chunks: this.#options.chunks ?? 1 });
+    return codec;
   }
+}
+
+/** Whether a visitor has only the cookie of before the application gave it a domain or another path. */
+function hasMoved({ headers: { cookie } }: IncomingMessage, { former, secureName }: CookieSettings): boolean {
+  return former !== undefined && isPresent(cookie, former.name) && !isPresent(cookie, secureName);
+}
+
+/** Whether a token is in a Cookie header under this name, in one cookie or in parts. */
+function isPresent(header: string | undefined, name: string): boolean {
+  return readCookies(header, name).length > 0 || readCookies(header, `${name}.0`).length > 0;
+}
+
+/** Whether a browser drops the cookie unless it is Secure. */
+function needsSecure({ secure, sameSiteNone, partitioned, plainName }: CookieSettings): boolean {
+  return secure === true || sameSiteNone || partitioned || SECURE_PREFIX.test(plainName);
+}
+
+/** What `res.clearCookie` sends, often beside a logout: it says nothing else than the session's own. */
+const DELETES = /;\s*(?:max-age=(?:0|-\d+)(?:;|$)|expires=[^;]*\b1970\b)/i;
+/** Of which cookies a warning has told. */
+const foreign = new Set<string>();
+
+function warnOfForeign(name: string): void {
+  if (foreign.has(name)) return;
+  foreign.add(name);
+  process.emitWarning(
+    `the application set a cookie named ${name}, which is the session's own name: give yours another one, or the session's, by session({ name })`,
+    { code: "SOJOURN" },
+  );
+}
+
+let hasWarned = false;
+
+function warnOfUndecided(name: string): void {
+  if (hasWarned) return;
+  hasWarned = true;
+  process.emitWarning(
+    `an upgrade with X-Forwarded-Proto: https came before the first page, so nothing has told yet whether to trust that header; the cookie ${name} was not read, because over HTTPS the session's has another name. Tell it by session({ trustProxy: 1 }), or trustProxy: app.get("trust proxy fn")`,
+    { code: "SOJOURN" },
+  );
 }
 
 /** Names that promise `Secure`: a browser drops such a cookie without it. */
 const SECURE_PREFIX = /^__(?:host|secure|http|host-http)-/i;
+
+interface CookieChannelOptions {
+  name: string;
+  codec: TokenCodec;
+  settings: CookieSettings;
+  /** Whether the cookie is Secure, and whether the request came over HTTPS. */
+  secure: boolean;
+  secureRequest: boolean;
+  chunks: number;
+  /** Where the request's token is under the name of before. */
+  former: ({ codec: TokenCodec } & NonNullable<CookieSettings["former"]>) | undefined;
+}
 
 class CookieChannel implements Channel {
   readonly name: string;
@@ -71,33 +162,31 @@ class CookieChannel implements Channel {
   readonly via: undefined;
   readonly room: number;
   readonly deliverable: boolean;
+  readonly isSecure: boolean;
   readonly path: string;
+  readonly former: CookieChannelOptions["former"];
   readonly #settings: CookieSettings;
   readonly #secure: boolean;
   readonly #chunks: number;
 
-  constructor(
-    name: string,
-    codec: TokenCodec,
-    settings: CookieSettings,
-    { secure, secureRequest, chunks }: { secure: boolean; secureRequest: boolean; chunks: number },
-  ) {
+  constructor({ name, codec, settings, secure, secureRequest, chunks, former }: CookieChannelOptions) {
     this.codec = codec;
     this.path = settings.path;
     this.name = name;
     this.room = cookieRoom(name, chunks);
+    this.former = former;
+    this.isSecure = secureRequest;
     this.#settings = settings;
     this.#secure = secure;
     this.#chunks = chunks;
-    const needsSecure = settings.sameSiteNone || settings.partitioned || SECURE_PREFIX.test(name);
-    this.deliverable = secure ? secureRequest : !needsSecure;
+    this.deliverable = secure ? secureRequest : !needsSecure(settings);
   }
 
   read(req: IncomingMessage): string[] {
     const { cookie } = req.headers;
-    const texts = readCookies(cookie, this.name);
-    const joined = this.#chunks === 1 ? undefined : joinChunks(cookie, this.name);
-    return joined === undefined ? texts : [...texts, joined];
+    const name = this.former?.name ?? this.name;
+    const texts = readCookies(cookie, name);
+    return this.#chunks === 1 ? texts : [...texts, ...joinChunks(cookie, name)];
   }
 
   send(res: ServerResponse, token: string, { now, expires }: { now: number; expires: number | undefined }): void {
@@ -106,15 +195,22 @@ class CookieChannel implements Channel {
     for (const { name, value } of cookies) {
       this.#append(res, name, setCookie(name, value, this.#settings, { secure: this.#secure, now, expires }));
     }
+    this.#removeFormer(res);
   }
 
   clear(res: ServerResponse): void {
     this.#remove(res, this.name);
     if (this.#chunks > 1) this.#removeStale(res, new Set([this.name]));
+    this.#removeFormer(res);
   }
 
   vary(res: ServerResponse): void {
     addVary(res, "Cookie");
+    const there = res.getHeader("Set-Cookie");
+    if (there === undefined) return;
+    // It travels unless the session has one to send, and takes the session's place in the browser.
+    const lines = [there].flat().map(String);
+    if (lines.some((line) => cookieName(line) === this.name && !DELETES.test(line))) warnOfForeign(this.name);
   }
 
   /** What the client still has of an earlier token that took more cookies, or fewer. */
@@ -127,14 +223,25 @@ class CookieChannel implements Channel {
     }
   }
 
+  #removeFormer(res: ServerResponse): void {
+    const { former } = this;
+    if (former === undefined) return;
+    const sent: string | undefined = res.req?.headers.cookie;
+    for (const name of [former.name, ...chunkNames(former.name)]) {
+      if (readCookies(sent, name).length === 0) continue;
+      const settings = { ...this.#settings, attributes: former.attributes };
+      this.#append(res, name, deleteCookie(name, settings, { secure: true }));
+    }
+  }
+
   #remove(res: ServerResponse, name: string): void {
     this.#append(res, name, deleteCookie(name, this.#settings, { secure: this.#secure }));
   }
 
   /** Other modules' cookies stay as they are; of this name there is never more than one (RFC 6265 4.1.1). */
   #append(res: ServerResponse, name: string, line: string): void {
-    const there = res.getHeader("set-cookie");
-    const others = there === undefined ? [] : [there].flat().map(String);
-    res.setHeader("Set-Cookie", [...others.filter((cookie) => !cookie.startsWith(`${name}=`)), line]);
+    const there = [res.getHeader("Set-Cookie") ?? []].flat().map(String);
+    const others = there.filter((cookie) => cookieName(cookie) !== name);
+    res.setHeader("Set-Cookie", [...others, line]);
   }
 }

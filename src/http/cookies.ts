@@ -6,8 +6,11 @@ export interface CookieOptions {
   httpOnly?: boolean | undefined;
   /** Whether other sites' requests carry the cookie. Default `"lax"`; `"none"` needs `secure`. */
   sameSite?: "lax" | "strict" | "none" | undefined;
-  /** Only over HTTPS: `true`, `false`, or `"auto"` (the default): on secure requests. */
-  secure?: boolean | "auto" | undefined;
+  /**
+   * Only over HTTPS: `true`, `false`, or `"auto"` (the default): on secure requests. `"always"`: as `true`, and every request counts as
+   * secure, for applications behind something that ends TLS and adds no header.
+   */
+  secure?: boolean | "auto" | "always" | undefined;
   /** Default `"/"`. Requests outside of it have no session. */
   path?: string | undefined;
   /** Default: the host alone, without its subdomains. */
@@ -20,11 +23,13 @@ export interface CookieOptions {
 
 /** Options that were checked and completed. */
 export interface CookieSettings {
-  secure: boolean | "auto";
+  secure: boolean | "auto" | "always";
   path: string;
   /** Names for a request that is secure and for one that isn't. */
   secureName: string;
   plainName: string;
+  /** The secure cookie as it was before the application gave it a domain or another path, which its name did not allow. */
+  former: { readonly name: string; readonly attributes: string } | undefined;
   /** The attributes but for lifetime and Secure, as they travel. */
   attributes: string;
   sameSiteNone: boolean;
@@ -37,6 +42,8 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Printable ASCII without ";" (RFC 6265 av-octet); browsers ignore attributes over 1024 bytes. */
 const PATH = /^\/[ -:<-~]{0,1023}$/;
 const DOMAIN = /^(?=.{1,253}$)\.?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+/** The names of a cookie that the application gave none. */
+const [HOST_NAME, PLAIN_NAME] = ["__Host-sid", "sid"];
 const SAME_SITE = { lax: "Lax", strict: "Strict", none: "None" };
 const PRIORITY = { low: "Low", medium: "Medium", high: "High" };
 
@@ -58,8 +65,8 @@ export function cookieSettings(options: CookieOptions, name?: string): CookieSet
   } = options;
   if (typeof httpOnly !== "boolean") throw new TypeError("cookie.httpOnly must be true or false");
   if (!Object.hasOwn(SAME_SITE, sameSite)) throw new TypeError('cookie.sameSite must be "lax", "strict" or "none"');
-  if (secure !== "auto" && typeof secure !== "boolean")
-    throw new TypeError('cookie.secure must be true, false or "auto"');
+  if (secure !== "auto" && secure !== "always" && typeof secure !== "boolean")
+    throw new TypeError('cookie.secure must be true, false, "auto" or "always"');
   if (typeof path !== "string" || !PATH.test(path)) {
     throw new TypeError('cookie.path must begin with "/" and hold printable ASCII without ";"');
   }
@@ -77,18 +84,19 @@ export function cookieSettings(options: CookieOptions, name?: string): CookieSet
     throw new TypeError("cookie.partitioned needs cookie.secure: browsers drop such a cookie otherwise");
   }
   if (name !== undefined) checkName(name, { httpOnly, secure, path, domain });
-  const hostOnly = path === "/" && domain === undefined;
-  let attributes = `; Path=${path}`;
-  if (domain !== undefined) attributes += `; Domain=${domain}`;
-  if (httpOnly) attributes += "; HttpOnly";
-  attributes += `; SameSite=${SAME_SITE[sameSite]}`;
-  if (priority !== undefined) attributes += `; Priority=${PRIORITY[priority]}`;
+  const scope = `; Path=${path}${domain === undefined ? "" : `; Domain=${domain}`}`;
+  let rest = httpOnly ? "; HttpOnly" : "";
+  rest += `; SameSite=${SAME_SITE[sameSite]}`;
+  if (priority !== undefined) rest += `; Priority=${PRIORITY[priority]}`;
+  const isHostOnly = path === "/" && domain === undefined;
+  const hasFormer = name === undefined && secure !== false && !isHostOnly;
   return {
     secure,
     path,
-    secureName: name ?? (hostOnly && secure !== false ? "__Host-sid" : "sid"),
-    plainName: name ?? "sid",
-    attributes,
+    secureName: name ?? (isHostOnly && secure !== false ? HOST_NAME : PLAIN_NAME),
+    plainName: name ?? PLAIN_NAME,
+    former: hasFormer ? { name: HOST_NAME, attributes: `; Path=/${rest}` } : undefined,
+    attributes: scope + rest,
     sameSiteNone: sameSite === "none",
     partitioned,
   };
@@ -97,7 +105,7 @@ export function cookieSettings(options: CookieOptions, name?: string): CookieSet
 /** The prefixes of RFC 6265bis: a browser drops a cookie whose name promises what its attributes don't keep. */
 function checkName(
   name: string,
-  cookie: { httpOnly: boolean; secure: boolean | "auto"; path: string; domain: string | undefined },
+  cookie: { httpOnly: boolean; secure: boolean | "auto" | "always"; path: string; domain: string | undefined },
 ): void {
   if (typeof name !== "string" || name.length > 256 || !NAME.test(name)) {
     throw new TypeError("name must be a cookie name: letters, digits and !#$%&'*+-.^_`|~");
@@ -177,6 +185,11 @@ export function deleteCookie(name: string, settings: CookieSettings, { secure }:
   if (secure) text += "; Secure";
   if (settings.partitioned && secure) text += "; Partitioned";
   return text;
+}
+
+/** The name in a Set-Cookie line, as browsers read it. */
+export function cookieName(line: string): string {
+  return /^[^=;]*/.exec(line)?.[0].trim() ?? "";
 }
 
 /** RFC 6265 5.1.4: whether a cookie with this path goes with a request for that one. `/app` covers `/app/x`, not `/application`. */

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { isIPv4, isIPv6 } from "node:net";
 import type { DeviceInfo } from "../core/record.ts";
 
 /** Looked for in this order: the later ones' names stand in the earlier ones' headers too. */
@@ -32,8 +33,34 @@ export function deviceLabel(userAgent: string | undefined): string {
   return browser ?? system ?? "Unknown device";
 }
 
-/** Label and address of the device that sends a request; Express's `req.ip` honours its trusted proxies. */
+/**
+ * Label and address of the device that sends a request. Express's `req.ip` honours its trusted proxies; where it is no address (with
+ * `trust proxy: true` it is any text that the client chose), the connection's own counts.
+ */
 export function deviceOf(req: IncomingMessage & { ip?: unknown }): DeviceInfo {
-  const ip = typeof req.ip === "string" ? req.ip : req.socket?.remoteAddress;
-  return { label: deviceLabel(req.headers["user-agent"]), ...(ip !== undefined && { ip }) };
+  const ip = addressOf(req.ip) ?? addressOf(req.socket?.remoteAddress);
+  return { label: deviceLabel(req.headers?.["user-agent"]), ...(ip !== undefined && { ip }) };
+}
+
+/** The longest text of an address, with a port: `[0000:…:0000:255.255.255.255]:65535`. */
+const LONGEST_ADDRESS = 53;
+/** Some proxies add the port that the client came from. */
+const WITH_PORT = /^(?:\[([^\]]*)\]|([\d.]+))(?::\d{1,5})?$/;
+const MAPPED = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/;
+
+/** An address in its usual form, IPv4 as IPv4; `undefined` for anything else. */
+export function addressOf(text: unknown): string | undefined {
+  if (typeof text !== "string" || text.length > LONGEST_ADDRESS) return undefined;
+  const [, bracketed, dotted] = WITH_PORT.exec(text) ?? [];
+  // The zone names an interface of this machine.
+  const address = (bracketed ?? dotted ?? text).replace(/%.*$/s, "");
+  if (isIPv4(address)) return address;
+  if (!isIPv6(address)) return undefined;
+  const { hostname } = new URL(`http://[${address}]`);
+  const [, high, low] = MAPPED.exec(hostname) ?? [];
+  if (high === undefined || low === undefined) return hostname.slice(1, -1);
+  return [high, low]
+    .map((hex) => Number.parseInt(hex, 16))
+    .flatMap((both) => [both >> 8, both & 255])
+    .join(".");
 }

@@ -3,16 +3,18 @@ import { after, isPromise } from "../core/awaitable.ts";
 import { SojournError } from "../core/errors.ts";
 import type { Opening, SessionKeeper } from "../core/keeper.ts";
 import type { DeviceInfo } from "../core/record.ts";
+import type { Running } from "../core/running.ts";
 import type { LiveSession } from "../core/session.ts";
-import type { Client, OpenedSession, Visit } from "../core/visit.ts";
+import type { Client, OpenedSession, StoredState, Visit } from "../core/visit.ts";
 import type { Awaitable } from "../stores/store.ts";
 import { forbidCaching, forbidSharedCaching, isPublic } from "./cache-control.ts";
 import type { Channel } from "./channel.ts";
 import { deviceOf } from "./device.ts";
-import { answerFailure, type ErrorHandler, errorHandlerOf } from "./failed-answer.ts";
+import { answerFailure, type ErrorHandler, routerOf, tellErrorHandler } from "./failed-answer.ts";
+import { onHandshake, upgradeWatch } from "./held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
 import { isResponse } from "./is-response.ts";
-import { type Accept, clearLegacy, type LegacySession, takeOver } from "./legacy.ts";
+import { type Accept, clearLegacy, type LegacyReader, type LegacySession, takeOver } from "./legacy.ts";
 import { isPlain, isSessionDeleted, type SessionHolder } from "./request-session.ts";
 
 export type Next = (error?: unknown) => void;
@@ -33,13 +35,12 @@ export interface ExchangeEnvironment {
  * One request and its response, as far as their session is concerned. Until the application reads `req.session` nothing is decoded and
  * nothing added to the response.
  */
-export class Exchange implements HoldHooks, Client, SessionHolder {
+export class Exchange implements HoldHooks, Client, Running, SessionHolder {
   readonly #env: ExchangeEnvironment;
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   readonly #next: Next;
-  /** Where an error goes after `next` was called. */
-  readonly #errorHandler: ((error: unknown) => void) | undefined;
+  readonly #router: unknown;
   /** All the ways that this application has, never none. */
   readonly #channels: readonly Channel[];
   /** Those by which the client sent something. */
@@ -48,9 +49,12 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
   #texts: readonly string[];
   #opened: OpenedSession | undefined = undefined;
   readonly #answering: Channel;
+  readonly #isHeld: boolean;
   #isOutdated = false;
-  /** The session that ours takes over from, and whether the client is going to be told. */
+  /** Reads the session that ours takes over from. */
+  #reader: LegacyReader | undefined = undefined;
   #legacy: LegacySession | undefined = undefined;
+  /** Whether the client is going to be told of that. */
   #isMoved = false;
   #isOpen = false;
   #visit: Visit | undefined = undefined;
@@ -64,6 +68,8 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
   #broken = false;
   /** The last commit before the headers has begun, or they have left: nothing that begins now can have its token sent. */
   #isSealed = false;
+  /** Whether the connection has been given to another protocol, whatever the response says. */
+  readonly #isUpgraded: (() => boolean) | undefined;
 
   /** @param answering one of the channels: for a client that sent no token */
   constructor(
@@ -76,15 +82,18 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     this.#req = req;
     this.#res = res;
     this.#next = next;
-    this.#errorHandler = errorHandlerOf(req, next);
+    this.#router = routerOf(req);
     this.#channels = channels;
     this.#carriers = channels.length === 1 ? channels : channels.filter((channel) => channel.read(req).length > 0);
     this.#channel = this.#carriers[0] ?? answering;
     this.#texts = this.#channel.read(req);
     this.#answering = answering;
-    const held: Partial<ServerResponse> = res;
-    // Called with something that is no response (an upgrade, a job): the session works, save() commits it.
-    if (isResponse(held)) holdResponse(res, this);
+    this.#isUpgraded = upgradeWatch(req);
+    const held: Partial<ServerResponse> | null | undefined = res;
+    // Called with something that is no response (an upgrade, a job), the session opens, and save() commits it. A new token could reach nobody.
+    this.#isHeld = isResponse(held);
+    if (this.#isHeld) holdResponse(res, this);
+    else if (!onHandshake(held, () => this.#shakeHands())) this.#isSealed = true;
   }
 
   get isUnused(): boolean {
@@ -113,6 +122,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
       return;
     }
     const { manager } = this.#env;
+    if (this.#isHeld) manager.running?.add(this);
     if (manager.opensAtOnce) {
       if (!this.#isQuiet()) this.#openQuietly();
       if (this.#failure === undefined) this.#next();
@@ -173,7 +183,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
   }
 
   delivery(): "possible" | "insecure" | "headers-sent" {
-    if (this.#isSealed || this.#broken) return "headers-sent";
+    if (this.#isSealed || this.#broken || this.#isUpgraded?.() === true) return "headers-sent";
     return this.#channel.deliverable ? "possible" : "insecure";
   }
 
@@ -181,7 +191,24 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     return deviceOf(this.#req);
   }
 
+  get isOver(): boolean {
+    const { destroyed, stream }: { destroyed?: boolean; stream?: { destroyed?: boolean } } = this.#res;
+    return destroyed === true || stream?.destroyed === true;
+  }
+
+  /** The request goes on, and its session with it. One that nobody has read is looked up for that, and again when it is read. */
+  use(): void {
+    const { manager } = this.#env;
+    const note = (session: StoredState | undefined): void => {
+      if (session !== undefined) manager.use?.(session);
+    };
+    if (this.#visit !== undefined) note(this.#visit.stored);
+    else if (this.#isOpen) note(this.#opened);
+    else quietly(() => after(manager.openFirst(this.#texts, this.#channel), (found) => note(found?.opened)));
+  }
+
   beforeHeaders(): void | Promise<void> {
+    this.#env.manager.running?.delete(this);
     if (!this.#broken && isSessionDeleted(this.#req)) {
       this.#isSealed = true;
       throw new TypeError("req.session was deleted, which ends nothing: await req.session.destroy(), or logout()");
@@ -190,19 +217,47 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     if (!this.#isRead && this.#visit !== undefined && isPublic(this.#res)) this.#visit = undefined;
     const visit = this.#broken ? undefined : this.#visit;
     // An error handler's answer to a session call that failed: to try the same again would make it fail, too.
-    this.#broken ||= visit?.hasFailed === true && this.#res.statusCode >= 500;
+    this.#broken ||= (visit?.hasFailed === true || this.#isUnavailable) && this.#res.statusCode >= 500;
     const pending = this.#broken ? quietly(() => visit?.giveUp()) : visit?.commit();
-    this.#isMoved = this.#legacy !== undefined && this.delivery() === "possible";
+    const isEnded = visit?.token === "clear";
+    this.#isMoved = this.#legacy !== undefined && (isEnded || this.delivery() === "possible");
     this.#isSealed = true;
-    // Only now that the new session is stored; if the old one can't be ended, it ends in its own time.
-    return this.#isMoved ? after(pending, () => quietly(() => this.#legacy?.end())) : pending;
+    const saved = this.#isMoved ? after(pending, () => this.#endLegacy(isEnded)) : pending;
+    // What the handler did, it did for a visitor without a session.
+    return this.#isUnavailable && !this.#broken && visit !== undefined ? after(saved, () => this.#refuse()) : saved;
+  }
+
+  /** Only now that the new session is stored. If the old one can't be ended, it ends in its own time, unless this was a logout. */
+  #endLegacy(isLogout: boolean): Awaitable<void> {
+    const end = () => this.#legacy?.end();
+    if (!isLogout) return quietly(end);
+    try {
+      const ending = end();
+      return isPromise(ending)
+        ? ending.catch((error: unknown) => {
+            throw asError(error);
+          })
+        : ending;
+    } catch (error) {
+      throw asError(error);
+    }
+  }
+
+  /** Whether the session could not be opened, and no answer may pass for one with the session. */
+  get #isUnavailable(): boolean {
+    return this.#failure !== undefined && this.#env.onStoreError === "error";
+  }
+
+  #refuse(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   writeHeaders(): void {
     const visit = this.#visit;
     if (visit === undefined) return;
     const res = this.#res;
-    if (this.#isMoved && !this.#broken && this.#legacy !== undefined) clearLegacy(res, this.#legacy);
+    const isForgotten = this.#isMoved && !this.#broken;
+    if (this.#reader !== undefined && (isForgotten || visit.token === "clear")) clearLegacy(res, this.#reader);
     for (const channel of this.#channels) channel.vary(res);
     if (visit.clearSiteData) res.setHeader("Clear-Site-Data", '"cache", "cookies", "storage"');
     const answer = this.#answer(visit);
@@ -228,8 +283,20 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     if (!this.#res.headersSent) this.#visit?.takeBack();
     const { onError } = this.#env;
     if (onError !== undefined) onError(error, this.#req, this.#res);
-    else if (this.#errorHandler !== undefined) this.#errorHandler(error);
-    else answerFailure(error, this.#res);
+    else if (!tellErrorHandler(error, { req: this.#req, next: this.#next, router: this.#router })) {
+      answerFailure(error, this.#res);
+    }
+  }
+
+  /**
+   * A WebSocket's handshake leaves, and does not wait: where the store answers at once its session is stored now, else only a session that
+   * `save()` or `login()` stored before has a token to bring.
+   */
+  #shakeHands(): void | Promise<void> {
+    if (!this.#env.manager.opensAtOnce) this.#isSealed = true;
+    const pending = this.beforeHeaders();
+    this.writeHeaders();
+    return pending;
   }
 
   /** What to tell the client of its token. A response that could not save says nothing, except that a logout was asked for. */
@@ -237,7 +304,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     if (visit.token === "clear") return this.#texts.length > 0 ? "clear" : "keep";
     if (this.#broken) return "keep";
     // The application's newest key takes over.
-    if (this.#isOutdated && visit.isStored) return "send";
+    if (this.#isOutdated && visit.isStored && this.#channel.deliverable) return "send";
     return visit.token;
   }
 
@@ -245,7 +312,8 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
     this.#isOpen = true;
     let moving: Awaitable<void>;
     try {
-      moving = after(accept(this.#req), (legacy) => {
+      this.#reader = accept(this.#req);
+      moving = after(this.#reader?.read(this.#req), (legacy) => {
         if (legacy !== undefined) return this.#move(legacy);
       });
     } catch (error) {
@@ -264,6 +332,8 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
 
   /** Begins a session of ours with the data of another library's. */
   #move(legacy: LegacySession): Awaitable<void> {
+    // The old one stays until a page brings the token of the new one.
+    if (this.delivery() === "headers-sent") return undefined;
     const session = this.liveSession;
     takeOver(session, legacy);
     this.#legacy = legacy;
@@ -282,13 +352,8 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
           );
         }
       } catch (error) {
+        // Not thrown: nobody may be there to catch it. The answer is refused instead.
         this.#failure = asError(error);
-        // After the answer nobody could catch it: a log's line finds an empty session.
-        if (this.#env.onStoreError === "error" && !this.#isSealed) {
-          // Told once. The error handler's page may read req.session: it finds an empty one that saves nothing.
-          this.#broken = true;
-          throw error;
-        }
       }
     }
     if (this.#visit !== undefined) return this.#visit;
@@ -355,7 +420,7 @@ export class Exchange implements HoldHooks, Client, SessionHolder {
 
   #loadFailed(error: unknown): void {
     this.#failure = asError(error);
-    if (this.#env.onStoreError === "anonymous" && !isMixed(error)) {
+    if (!isMixed(error)) {
       this.#next();
       return;
     }

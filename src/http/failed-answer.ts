@@ -10,17 +10,25 @@ interface Routed {
   originalUrl?: string;
 }
 
+/** The `next` of the Express router that a request is in; `undefined` elsewhere. */
+export function routerOf(req: IncomingMessage & Routed): unknown {
+  return req.next;
+}
+
 /**
- * Who can be told of an error after `next` was called for the request: Express's routers, and Connect, which go on to their error handlers.
- * Others take a second call for the end of another request, or not at all.
+ * Tells of an error after `next` was called for the request: Express's routers, and Connect, go on to their error handlers. Others take a second
+ * call for the end of another request, or not at all, and nothing is told.
+ *
+ * @returns whether somebody was told
  */
-export function errorHandlerOf(
-  req: IncomingMessage & Routed,
-  next: (error?: unknown) => void,
-): ((error: unknown) => void) | undefined {
-  const { next: router } = req;
-  if (typeof router === "function") return (error) => router(error);
-  return next.name === "next" && req.originalUrl !== undefined ? next : undefined;
+export function tellErrorHandler(
+  error: unknown,
+  { req, next, router }: { req: IncomingMessage & Routed; next: (error?: unknown) => void; router: unknown },
+): boolean {
+  if (typeof router === "function") router(error);
+  else if (next.name === "next" && req.originalUrl !== undefined) next(error);
+  else return false;
+  return true;
 }
 
 const told = new Set<string>();

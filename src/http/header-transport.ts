@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { KeyRing } from "../tokens/key-ring.ts";
 import { TokenCodec } from "../tokens/token.ts";
-import { addVary, type Channel, type Transport } from "./channel.ts";
+import { addVary, type Channel, exposeHeader, type Transport } from "./channel.ts";
 
 /** Most servers and proxies take lines of 8 KiB; half of one is enough for any token. */
 const LONGEST = 4_096;
@@ -56,6 +56,7 @@ class HeaderChannel implements Channel {
 
   send(res: ServerResponse, token: string): void {
     res.setHeader(ANSWER, token);
+    if (res.req?.headers.origin !== undefined) exposeHeader(res, ANSWER);
     // Whatever the application says: a cache that keeps this answer gives the session away.
     if (!/\bno-store\b/i.test(String(res.getHeader("cache-control") ?? ""))) res.setHeader("Cache-Control", "no-store");
   }
@@ -68,14 +69,17 @@ class HeaderChannel implements Channel {
   }
 }
 
-/** The value of a header that came exactly once. Node keeps the first of several `Authorization` headers and says nothing. */
-function onlyHeader(req: IncomingMessage, name: string): string | undefined {
-  const { rawHeaders } = req;
+/**
+ * The value of a header that came at most once. Node keeps the first of several `Authorization` headers and says nothing, so `rawHeaders` is
+ * asked, too. What is in `headers` alone counts: adapters of serverless platforms and mocks put it nowhere else, nor does an earlier middleware.
+ */
+function onlyHeader({ headers, rawHeaders = [] }: Partial<IncomingMessage>, name: string): string | undefined {
   let found: string | undefined;
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     if (rawHeaders[i]?.toLowerCase() !== name) continue;
     if (found !== undefined) return undefined;
     found = rawHeaders[i + 1];
   }
-  return found?.trim();
+  const [value, ...more]: unknown[] = [headers?.[name] ?? found].flat();
+  return more.length > 0 || typeof value !== "string" ? undefined : value.trim();
 }

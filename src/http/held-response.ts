@@ -234,7 +234,9 @@ function writeHead(hold: Hold, args: readonly unknown[]): unknown {
   const { failure, response } = hold;
   // An answer that says nothing of its status must not claim a success that was not saved.
   const isBare = failure !== undefined && args[0] === 200 && saysNothing(response);
-  const call = takeHead(response, isBare ? [statusOf(failure.error)] : args);
+  const head = isBare ? [statusOf(failure.error)] : args;
+  // A status alone is what Node implies: it was looked at when the commit began.
+  const call = head.length === 1 && head[0] === response.statusCode ? head : takeHead(response, head);
   addHeaders(hold);
   return pass(hold, "writeHead", call);
 }

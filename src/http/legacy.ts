@@ -9,6 +9,8 @@ import { readCookies } from "./cookies.ts";
 export interface LegacyReader {
   /** The name of its cookie. */
   readonly name: string;
+  /** Set-Cookie lines that have the client forget it. */
+  readonly clearing: readonly string[];
   /** The session that this request's cookie opens, all checks passed; `undefined` if none does. Rejects where nobody knows. */
   read(req: IncomingMessage): Awaitable<LegacySession | undefined>;
 }
@@ -18,14 +20,12 @@ export interface LegacySession {
   readonly data: Readonly<Record<string, unknown>>;
   /** Whose session it is, if the application can tell. */
   readonly userId?: string | undefined;
-  /** Set-Cookie lines that have the client forget it. */
-  readonly clearing: readonly string[];
   /** Ends it where it is stored. */
   end(): Awaitable<void>;
 }
 
-/** Asks the reader whose cookie a request carries. */
-export type Accept = (req: IncomingMessage) => Awaitable<LegacySession | undefined>;
+/** Finds the reader whose cookie a request carries. */
+export type Accept = (req: IncomingMessage) => LegacyReader | undefined;
 
 /** @throws TypeError for readers that are none, or that share a name */
 export function acceptOf(readers: readonly LegacyReader[]): Accept | undefined {
@@ -36,11 +36,11 @@ export function acceptOf(readers: readonly LegacyReader[]): Accept | undefined {
     throw new TypeError("accept: two readers have one cookie's name; nothing tells whose cookie it is");
   }
   if (readers.length === 0) return undefined;
-  return (req) => readers.find(({ name }) => readCookies(req.headers.cookie, name).length > 0)?.read(req);
+  return (req) => readers.find(({ name }) => readCookies(req.headers.cookie, name).length > 0);
 }
 
-/** Has the client forget a session that was moved. */
-export function clearLegacy(res: ServerResponse, { clearing }: LegacySession): void {
+/** Has the client forget another library's session. */
+export function clearLegacy(res: ServerResponse, { clearing }: LegacyReader): void {
   const there = [res.getHeader("set-cookie") ?? []].flat().map(String);
   res.setHeader("Set-Cookie", [...there, ...clearing]);
 }

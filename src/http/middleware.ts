@@ -3,20 +3,15 @@ import type { Events } from "../core/events.ts";
 import type { LiveSession } from "../core/session.ts";
 import { type Duration, parseDuration } from "../core/timeouts.ts";
 import { type ManagerMembers, openApplication } from "./application.ts";
+import type { Channel } from "./channel.ts";
 import { Exchange, type Next } from "./exchange.ts";
 import "./express-request.ts";
 import "./express-request-first.ts";
+import { isResponse } from "./is-response.ts";
 import type { SessionOptions } from "./options.ts";
 import { giveSession, hasForeignSession, holderOf } from "./request-session.ts";
 import { answering } from "./transports.ts";
-import {
-  isAllowedOrigin,
-  openDetached,
-  type UpgradeOptions,
-  type UpgradeSession,
-  upgradeSession,
-  Watch,
-} from "./upgrade.ts";
+import { DetachedSessions, type TouchOptions, type UpgradeOptions, type UpgradeSession, Watch } from "./upgrade.ts";
 
 /** A connect-style middleware that is also the manager of its sessions. */
 export interface Sessions extends ManagerMembers {
@@ -25,10 +20,11 @@ export interface Sessions extends ManagerMembers {
   (req: IncomingMessage, res: ServerResponse, next: Next): void;
   /**
    * The session of a WebSocket's upgrade request, or of one whose answer is a stream of events: to be read, and to be told of its end.
-   * `undefined` where there is none, where two transports brought different ones, and where the `Origin` is another site's.
+   * `undefined` where there is none, where two transports brought different ones, and where the `Origin` is another site's. It rejects where
+   * the store can't be asked. Does not count as a use of the session unless you say `{ touch: true }`.
    * @example
    * server.on("upgrade", async (req, socket, head) => {
-   *   const session = await sessions.authenticateUpgrade(req);
+   *   const session = await sessions.authenticateUpgrade(req).catch(() => undefined);
    *   if (!session?.userId) return socket.end("HTTP/1.1 401 Unauthorized\r\n\r\n");
    *   sockets.handleUpgrade(req, socket, head, (ws) => ws.on("close", session.onEnd(() => ws.close(4401))));
    * });
@@ -39,7 +35,7 @@ export interface Sessions extends ManagerMembers {
    * and `header(name)` only.
    * @throws TypeError if the application has no such transport
    */
-  openToken(token: string): Promise<UpgradeSession | undefined>;
+  openToken(token: string, options?: TouchOptions): Promise<UpgradeSession | undefined>;
   /**
    * A token for a link that signs this user in, once, within `expiresIn` (default `"2m"`, at most `"5m"`). For `transport: query(…)`; where
    * that has `bind`, for the client that made the request `for`, and no other.
@@ -85,13 +81,20 @@ const LONGEST_LINK_MS = 5 * 60_000;
 export function session(options: SessionOptions = {}): Sessions {
   const { manager, transports, events, env, urlTokens } = openApplication(options);
   const watch = new Watch(manager, events);
+  const detached = new DetachedSessions(manager, transports, watch);
 
   function middleware(req: IncomingMessage, res: ServerResponse, next: Next): void {
     const above = holderOf<Exchange>(req);
     // Mounted twice: the first has the request.
     if (above === undefined ? hasForeignSession(req) : above.isOf(env)) return next();
     const brought = urlTokens?.take(req);
-    const channels = transports.channelsFor(req);
+    let channels: Channel[];
+    try {
+      channels = transports.channelsFor(req, { isPage: isResponse(res) && req.headers.upgrade === undefined });
+    } catch (error) {
+      // The application's function for `cookie` threw, or gave what no cookie can have. Where there is no framework, nobody would catch that.
+      return next(error);
+    }
     const channel = answering(req, channels);
     if (channel === undefined) return next();
     const taken = above?.clashesWith(channels);
@@ -128,12 +131,8 @@ export function session(options: SessionOptions = {}): Sessions {
         watch.close();
         return manager.close();
       },
-      async authenticateUpgrade(req: IncomingMessage, { origins }: UpgradeOptions = {}) {
-        if (!isAllowedOrigin(req, origins)) return undefined;
-        const carried = transports.channelsFor(req).map((channel) => ({ channel, texts: channel.read(req) }));
-        const opened = await openDetached(manager, carried);
-        return opened === undefined ? undefined : upgradeSession(opened, watch);
-      },
+      authenticateUpgrade: (req: IncomingMessage, options: UpgradeOptions = {}) => detached.ofUpgrade(req, options),
+      openToken: (token: string, options: TouchOptions = {}) => detached.ofToken(token, options),
       urlToken(
         userId: string,
         { expiresIn = "2m", for: client }: { expiresIn?: Duration; for?: IncomingMessage } = {},
@@ -143,15 +142,6 @@ export function session(options: SessionOptions = {}): Sessions {
         const ms = parseDuration(expiresIn, "expiresIn");
         if (ms > LONGEST_LINK_MS) throw new TypeError('urlToken: expiresIn must be at most "5m"');
         return urlTokens.mint(userId, ms, client);
-      },
-      async openToken(token: string) {
-        if (transports.held.length === 0) throw new TypeError("openToken needs transport: bearer() or header(name)");
-        if (typeof token !== "string") return undefined;
-        const opened = await openDetached(
-          manager,
-          transports.held.map((channel) => ({ channel, texts: [token] })),
-        );
-        return opened === undefined ? undefined : upgradeSession(opened, watch);
       },
       on: events.on.bind(events),
       capabilities: manager.capabilities,

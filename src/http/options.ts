@@ -7,6 +7,7 @@ import type { SessionStore } from "../stores/store.ts";
 import type { Secret } from "../tokens/key-ring.ts";
 import type { CookieOptions } from "./cookies.ts";
 import type { LegacyReader } from "./legacy.ts";
+import type { TrustProxy } from "./secure.ts";
 import type { TransportChoice } from "./transports.ts";
 
 /** What `session()` can be told. */
@@ -38,13 +39,17 @@ export interface SessionOptions {
   absoluteTimeout?: Duration | false | undefined;
   /** The last use of an unchanged session is written down at most this often. Default: a tenth of the idle timeout, at most a minute. */
   touchAfter?: Duration | undefined;
-  /** Whether the nearest proxy's `X-Forwarded-Proto` decides that a request is secure. Default: Express's setting "trust proxy". */
-  trustProxy?: boolean | undefined;
+  /**
+   * Whether a proxy's `X-Forwarded-Proto` decides that a request is secure: `true` or 1 for one proxy, a number for several, or a function of the
+   * nearest one's address, such as `app.get("trust proxy fn")`. Default: Express's setting "trust proxy", as `req.secure` has it.
+   */
+  trustProxy?: TrustProxy | undefined;
   /** No request waits longer for the store. Default `{ read: "1s", commit: "2s" }`. */
   storeTimeout?: { read?: Duration | undefined; commit?: Duration | undefined } | undefined;
   /**
-   * When a session can't be loaded: `"error"` (the default) answers with status 503 through the error handler; `"anonymous"` goes on with an
-   * empty session that is never saved. An outage never deletes a cookie.
+   * When a session can't be loaded, handlers see an empty session that is never saved. With `"error"` (the default) whatever they answer is
+   * replaced by a 503 through the error handler, unless they did not look at the session; with `"anonymous"` the answer is given. Only a logout
+   * deletes the cookie.
    */
   onStoreError?: "error" | "anonymous" | undefined;
   /**

@@ -55,7 +55,7 @@ export function giveSession(req: IncomingMessage & Holding, holder: SessionHolde
 
 /** Whether the application has taken `session` off the request. */
 export function isSessionDeleted(req: IncomingMessage): boolean {
-  return !Object.hasOwn(req, "session");
+  return !("session" in req);
 }
 
 let hasWarned = false;

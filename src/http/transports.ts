@@ -4,6 +4,7 @@ import { CookieTransport, type CookieTransportOptions } from "./cookie-transport
 import { pathMatches } from "./cookies.ts";
 import { HeaderTransport } from "./header-transport.ts";
 import { pathOf } from "./request-path.ts";
+import type { ProxyTrust } from "./secure.ts";
 
 export type { Channel, Transport } from "./channel.ts";
 export { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
@@ -99,9 +100,15 @@ export class Transports {
   readonly held: readonly Channel[];
   /** Links that sign in, if there are any. */
   readonly link: LinkSettings | undefined;
+  /** Whether requests came over HTTPS. */
+  readonly trust: ProxyTrust;
 
   /** @throws TypeError for anything but one choice, or several different ones */
-  constructor(choice: TransportChoice | readonly TransportChoice[], options: CookieTransportOptions) {
+  constructor(
+    choice: TransportChoice | readonly TransportChoice[],
+    options: CookieTransportOptions & { trust: ProxyTrust },
+  ) {
+    this.trust = options.trust;
     const choices: readonly TransportChoice[] = Array.isArray(choice) ? choice : [choice];
     const names = new Set(choices.map((one) => one?.via));
     if (choices.length === 0 || names.size < choices.length || choices.some((one) => typeof one?.via !== "string")) {
@@ -123,11 +130,15 @@ export class Transports {
     this.held = held;
   }
 
-  /** Those whose path covers the request's. */
-  channelsFor(req: IncomingMessage): Channel[] {
+  /**
+   * Those whose path covers the request's.
+   * @param isPage whether there is a response that could bring a token, as there is none for an upgrade
+   */
+  channelsFor(req: IncomingMessage, { isPage }: { isPage: boolean }): Channel[] {
     const channels: Channel[] = [];
+    if (isPage) this.trust.learn(req);
     for (const transport of this.#transports) {
-      const channel = transport.channelFor(req);
+      const channel = transport.channelFor(req, isPage);
       if (channel.path === "/" || pathMatches(pathOf(req), channel.path)) channels.push(channel);
     }
     return channels;

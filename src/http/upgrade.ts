@@ -1,12 +1,21 @@
 import type { IncomingMessage } from "node:http";
-import type { Events } from "../core/events.ts";
+import { after, deliver } from "../core/awaitable.ts";
+import { queueMicrotask } from "../core/clock.ts";
+import { Events } from "../core/events.ts";
 import type { SessionKeeper } from "../core/keeper.ts";
 import { type SessionSnapshot, snapshotOf } from "../core/snapshot.ts";
 import type { OpenedSession } from "../core/visit.ts";
 import type { Channel } from "./channel.ts";
+import { isLocalhost, type ProxyTrust } from "./secure.ts";
+import type { Transports } from "./transports.ts";
 
-export interface UpgradeOptions {
-  /** Other origins whose pages may connect, such as `"https://app.example.com"`. Default: none but the page's own host. */
+export interface TouchOptions {
+  /** Whether this counts as a use of the session, which moves its idle deadline. Default `false`: asking does not. */
+  touch?: boolean | undefined;
+}
+
+export interface UpgradeOptions extends TouchOptions {
+  /** Other origins whose pages may connect, such as `"https://app.example.com"`. Default: none but the page's own scheme and host. */
   origins?: readonly string[] | undefined;
 }
 
@@ -20,6 +29,12 @@ export interface UpgradeSession extends SessionSnapshot {
    * socket.on("close", stop);
    */
   onEnd(listener: () => void): () => void;
+  /**
+   * Moves the session's idle deadline: what happens on a connection counts as a use only by this. Once a minute is enough. What it gives need not be
+   * awaited; it rejects with SESSION_GONE where the session has ended, and with HEADERS_SENT for a sealed session, whose deadline is in its cookie.
+   * @example socket.on("message", (message) => { if (isFromUser(message)) session.touch(); });
+   */
+  touch(): Promise<void>;
 }
 
 /** How often sessions with open connections are looked up. */
@@ -85,10 +100,10 @@ export class Watch {
     const watched = handle === undefined ? undefined : this.#watched.get(handle);
     if (watched === undefined) return;
     this.#watched.delete(watched.opened.handle);
-    for (const listener of watched.listeners) {
-      // The application's own; what it throws is its own too, and must not keep the others from being told.
-      queueMicrotask(listener);
-    }
+    // What a listener throws becomes a warning: it must keep no other from being told, and nobody could catch it here.
+    const ends = new Events<{ onEnd: undefined }>();
+    for (const listener of watched.listeners) ends.on("onEnd", listener);
+    queueMicrotask(() => ends.emit("onEnd", undefined));
   }
 
   #endUser(userId: string, except: string | undefined): void {
@@ -123,32 +138,115 @@ export class Watch {
   }
 }
 
+/** A name or an address, and perhaps a port. */
+const HOST = /^[^\s/?#@\\]+$/;
+
 /**
  * Whether a page of this origin may open a connection: WebSockets are not bound by the same-origin policy, and the browser sends
- * the cookie along. Programs that are no browsers send no `Origin`.
+ * the cookie along. So the page must have come from the same host by the same scheme. Programs that are no browsers send no `Origin`.
  */
-export function isAllowedOrigin(req: IncomingMessage, origins: readonly string[] = []): boolean {
-  const { origin, host } = req.headers;
+function isAllowedOrigin(
+  req: IncomingMessage,
+  { origins = [], trust, isSecure }: { origins: readonly string[] | undefined; trust: ProxyTrust; isSecure: boolean },
+): boolean {
+  const { origin } = req.headers;
   if (origin === undefined || origins.includes(origin)) return true;
-  const url = URL.canParse(origin) ? new URL(origin) : undefined;
-  return url !== undefined && host !== undefined && url.host === host.toLowerCase();
+  const page = URL.canParse(origin) ? new URL(origin) : undefined;
+  const host = hostOf(req, trust);
+  if (page === undefined || host === undefined || !HOST.test(host)) return false;
+  // By its scheme, so that a default port is none on both sides.
+  const own = `${page.protocol}//${host}`;
+  if (!URL.canParse(own) || new URL(own).host !== page.host) return false;
+  if (page.protocol === "http:") return !isSecure;
+  if (page.protocol !== "https:") return false;
+  // Where a proxy is not trusted, its header still says that nobody knows how the client came: then the host alone decides.
+  if (isSecure || req.headers["x-forwarded-proto"] !== undefined) return true;
+  warnOfScheme();
+  return false;
 }
 
-/** The session that a request's token opens, without a response: `undefined` for none, or for two different ones. */
-export async function openDetached(
-  keeper: SessionKeeper,
-  carried: readonly { channel: Channel; texts: readonly string[] }[],
-): Promise<OpenedSession | undefined> {
-  const found: OpenedSession[] = [];
-  for (const { channel, texts } of carried) {
-    const opening = await keeper.openFirst(texts, channel);
-    if (opening !== undefined) found.push(opening.opened);
+let hasWarned = false;
+
+/** A page of the same host over HTTPS is hardly an attacker: more likely the application does not know of its own TLS. */
+function warnOfScheme(): void {
+  if (hasWarned) return;
+  hasWarned = true;
+  process.emitWarning(
+    'authenticateUpgrade refused a page of the same host that came over HTTPS, because the upgrade did not, as far as the application can tell. If TLS ends at a proxy: have it send X-Forwarded-Proto, or set cookie: { secure: "always" }. If not, name the page in origins',
+    { code: "SOJOURN" },
+  );
+}
+
+/** The host that the client asked for: as Express's `req.host` behind a proxy, and by HTTP/2's own name for it. */
+function hostOf(req: IncomingMessage, trust: ProxyTrust): string | undefined {
+  const { headers } = req;
+  const forwarded = headers["x-forwarded-host"];
+  if (forwarded !== undefined && trust.trusts(req) === true) return String(forwarded).split(",")[0]?.trim();
+  const authority = headers[":authority"];
+  return typeof authority === "string" ? authority : headers.host;
+}
+
+/** Opens sessions for connections that outlive their request, without a response. */
+export class DetachedSessions {
+  readonly #keeper: SessionKeeper;
+  readonly #transports: Transports;
+  readonly #watch: Watch;
+
+  constructor(keeper: SessionKeeper, transports: Transports, watch: Watch) {
+    this.#keeper = keeper;
+    this.#transports = transports;
+    this.#watch = watch;
   }
-  return found.length === 1 ? found[0] : undefined;
-}
 
-/** What is shown of a session that was opened without a response. */
-export function upgradeSession(opened: OpenedSession, watch: Watch): UpgradeSession {
-  const snapshot = snapshotOf(opened.handle, opened.record, opened.content, () => {});
-  return Object.assign(snapshot, { onEnd: (listener: () => void) => watch.add(opened, listener) });
+  /** The session of a request, unless a page of another site made it. */
+  async ofUpgrade(req: IncomingMessage, { origins, ...options }: UpgradeOptions): Promise<UpgradeSession | undefined> {
+    const { trust } = this.#transports;
+    const channels = this.#transports.channelsFor(req, { isPage: false });
+    const isSecure =
+      trust.judge(req) === true || (channels.some(({ isSecure }) => isSecure === true) && !isLocalhost(req));
+    if (!isAllowedOrigin(req, { origins, trust, isSecure })) return undefined;
+    return this.#open(
+      channels.map((channel) => ({ channel, texts: channel.read(req) })),
+      options,
+    );
+  }
+
+  /** The session of a token that came in a message. */
+  async ofToken(token: string, options: TouchOptions): Promise<UpgradeSession | undefined> {
+    const { held } = this.#transports;
+    if (held.length === 0) throw new TypeError("openToken needs transport: bearer() or header(name)");
+    if (typeof token !== "string") return undefined;
+    return this.#open(
+      held.map((channel) => ({ channel, texts: [token] })),
+      options,
+    );
+  }
+
+  /** `undefined` for none, or for two different ones. */
+  async #open(
+    carried: readonly { channel: Channel; texts: readonly string[] }[],
+    { touch = false }: TouchOptions,
+  ): Promise<UpgradeSession | undefined> {
+    const found: OpenedSession[] = [];
+    for (const { channel, texts } of carried) {
+      const opening = await this.#keeper.openFirst(texts, channel, { counts: touch });
+      if (opening !== undefined) found.push(opening.opened);
+    }
+    const [opened, ...more] = found;
+    return opened === undefined || more.length > 0 ? undefined : this.#show(opened);
+  }
+
+  #show(opened: OpenedSession): UpgradeSession {
+    const snapshot = snapshotOf(opened.handle, opened.record, opened.content, () => {});
+    const session = Object.assign(snapshot, {
+      onEnd: (listener: () => void) => this.#watch.add(opened, listener),
+      touch: () => deliver(touch),
+    });
+    const touch = () =>
+      after(this.#keeper.touch(opened), ({ touchedAt, expiresAt }) => {
+        session.lastUsedAt = new Date(touchedAt);
+        session.expiresAt = new Date(expiresAt);
+      });
+    return session;
+  }
 }

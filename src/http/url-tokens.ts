@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { after } from "../core/awaitable.ts";
+import type { Clock } from "../core/clock.ts";
 import type { SessionKeeper } from "../core/keeper.ts";
+import type { Links } from "../core/links.ts";
 import type { LiveSession } from "../core/session.ts";
 import type { Awaitable } from "../stores/store.ts";
 import type { KeyRing } from "../tokens/key-ring.ts";
@@ -18,14 +20,16 @@ type Addressed = IncomingMessage & { originalUrl?: string; query?: unknown };
 export class UrlTokens {
   readonly #name: string;
   readonly #bind: LinkSettings["bind"];
-  readonly #keeper: SessionKeeper;
+  readonly #clock: Clock;
+  readonly #links: Links;
   readonly #sealer: Sealer;
   readonly #ids = new TokenSource();
 
   constructor({ parameter: name, bind }: LinkSettings, ring: KeyRing, keeper: SessionKeeper) {
     this.#name = name;
     this.#bind = bind;
-    this.#keeper = keeper;
+    this.#clock = keeper.clock;
+    this.#links = keeper.links();
     this.#sealer = new Sealer(ring, { purpose: "url", name });
   }
 
@@ -42,17 +46,19 @@ export class UrlTokens {
         "urlToken(userId, { for }) needs query({ bind }), which says what of the client the link is bound to",
       );
     }
-    const parts = [this.#ids.handle(), userId, this.#keeper.clock.now() + ms];
+    const parts = [this.#ids.handle(), userId, this.#clock.now() + ms, this.#links.madeAt(userId)];
     return this.#sealer.seal(Buffer.from(JSON.stringify(parts), "utf8"), this.#bindings(client));
   }
 
   /** Takes the token out of the request's address; `undefined` if there was none. Several are as good as a wrong one: `""`. */
   take(req: Addressed): string | undefined {
-    const target = strip(req.url ?? "/", this.#name);
+    const address = req.url ?? "/";
+    const target = strip(address, this.#name);
     if (target.tokens.length === 0) return undefined;
     req.url = target.url;
     if (req.originalUrl !== undefined) req.originalUrl = strip(req.originalUrl, this.#name).url;
     forget(req, this.#name, target.tokens);
+    forgetHeaders(req, address, this.#name, target.tokens);
     return target.tokens.length === 1 ? target.tokens[0] : "";
   }
 
@@ -76,10 +82,10 @@ export class UrlTokens {
     const body = this.#sealer.open(text, this.#bindings(req))?.body;
     if (body === undefined) return undefined;
     // Ours: nobody else can seal for this purpose.
-    const [id, userId, expiresAt]: unknown[] = JSON.parse(body.toString("utf8"));
-    if (typeof id !== "string" || typeof userId !== "string" || typeof expiresAt !== "number") return undefined;
-    if (this.#keeper.clock.now() >= expiresAt) return undefined;
-    return after(this.#keeper.useOnce(id, expiresAt), (isFirst) => (isFirst ? userId : undefined));
+    const [id, userId, expiresAt, madeAt]: unknown[] = JSON.parse(body.toString("utf8"));
+    if (typeof id !== "string" || typeof userId !== "string") return undefined;
+    if (typeof expiresAt !== "number" || typeof madeAt !== "number" || this.#clock.now() >= expiresAt) return undefined;
+    return after(this.#links.use({ id, userId, madeAt, expiresAt }), (isFirst) => (isFirst ? userId : undefined));
   }
 }
 
@@ -89,7 +95,7 @@ const SHORTEST = 100;
 /** Takes the tokens out of what others have made of the address already: Express 4's `req.query`, parseurl's copies. */
 function forget(req: Addressed, name: string, tokens: readonly string[]): void {
   const { query } = req;
-  const texts = tokens.flatMap((token) => [token, decoded(token)]).filter((text) => text.length >= SHORTEST);
+  const texts = textsOf(tokens);
   if (typeof query === "object" && query !== null) {
     for (const [key, value] of Object.entries(query)) {
       const all = `${key} ${JSON.stringify(value)}`;
@@ -99,6 +105,32 @@ function forget(req: Addressed, name: string, tokens: readonly string[]): void {
   for (const copy of ["_parsedUrl", "_parsedOriginalUrl"]) {
     if (Object.hasOwn(req, copy)) Reflect.set(req, copy, undefined);
   }
+}
+
+/**
+ * Takes the tokens out of the headers that hold the address, too: HTTP/2's `:path`, and what proxies add, such as `X-Original-URL`. What
+ * is no parameter of this name stays.
+ */
+function forgetHeaders(
+  { headers, rawHeaders }: IncomingMessage,
+  address: string,
+  name: string,
+  tokens: readonly string[],
+): void {
+  const texts = textsOf(tokens);
+  const without = (value: string): string =>
+    value === address || texts.some((text) => value.includes(text)) ? strip(value, name).url : value;
+  for (const [key, value] of Object.entries(headers ?? {})) {
+    if (typeof value === "string" && value !== without(value)) headers[key] = without(value);
+  }
+  for (const [position, text] of (rawHeaders ?? []).entries()) {
+    if (text !== without(text)) rawHeaders[position] = without(text);
+  }
+}
+
+/** What a token may be found by. */
+function textsOf(tokens: readonly string[]): string[] {
+  return tokens.flatMap((token) => [token, decoded(token)]).filter((text) => text.length >= SHORTEST);
 }
 
 /** What begins a parameter for one parser or another, or ends its value: also where one address was put into another, and encoded. */

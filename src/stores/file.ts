@@ -1,21 +1,23 @@
 import { resolve } from "node:path";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
-import { makeFolder, makeRoot } from "./file/disk.ts";
+import { checkFolders, makeFolder, makeRoot } from "./file/disk.ts";
 import { storeError, systemCode } from "./file/failures.ts";
 import { Markers } from "./file/markers.ts";
 import { nameOfHandle, nameOfUser, newName, type State, stateOf } from "./file/names.ts";
 import { Sessions } from "./file/sessions.ts";
 import { Turns } from "./file/turns.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
-import type {
-  IndexedStore,
-  ReplaceResult,
-  SessionPage,
-  SessionRecord,
-  StoreCapabilities,
-  StoredSession,
-  UpdateResult,
+import { refuseUrl } from "./path.ts";
+import {
+  type IndexedStore,
+  leaveTombstone,
+  type ReplaceResult,
+  type SessionPage,
+  type SessionRecord,
+  type StoreCapabilities,
+  type StoredSession,
+  type UpdateResult,
 } from "./store.ts";
 
 /** What {@link FileStore} can be told. */
@@ -40,13 +42,13 @@ const LOOKS_PER_REMOVAL = 10;
  * A write that was acknowledged survives `kill -9` and a power cut: the payload, its name and the folder's were synced. Nobody takes
  * a lock. Of a damaged file, as of a missing one, `load` says that there is no session.
  *
- * The names of files hold hashes and numbers only. Folders have mode 0700, files 0600, and a symbolic link below the folder is an
- * error. The folder must be on a local file system; network file systems do not keep its promises.
+ * The names of files hold hashes and numbers only. Folders have mode 0700, files 0600, and a symbolic link below the folder, or a
+ * folder of another user, is an error. The folder must be on a local file system; network file systems do not keep its promises.
  *
  * @param folder created by the first session where it is missing. Where it vanishes later, everything fails with `STORE_UNAVAILABLE`,
  * since that doesn't mean that nobody is logged in, until it is back, or the next new session has made it anew
- * @throws TypeError for an impossible argument, or on Windows. A `SojournError` from every method: `STORE_UNAVAILABLE`
- * (unreadable, removed, too many open files), `STORE_FULL`, `STORE_CORRUPT` (a symbolic link), `STORE_CLOSED`.
+ * @throws TypeError for an impossible argument, or on Windows. A `SojournError`, here and from every method: `STORE_UNAVAILABLE`
+ * (unreadable, another user's, removed, too many open files), `STORE_FULL`, `STORE_CORRUPT` (a symbolic link), `STORE_CLOSED`.
  * @example
  * app.use(session({ store: new FileStore("data/sessions") }));
  */
@@ -69,6 +71,7 @@ export class FileStore implements IndexedStore {
     if (typeof folder !== "string" || folder === "" || folder.includes("\0")) {
       throw new TypeError("FileStore: the first argument must be the path of a folder");
     }
+    refuseUrl(folder, "FileStore");
     if (process.platform === "win32") {
       throw new TypeError("FileStore: needs a POSIX file system; on Windows, use the SQLite store");
     }
@@ -76,6 +79,12 @@ export class FileStore implements IndexedStore {
     this.#root = resolve(folder);
     this.#sessions = new Sessions(this.#root);
     this.#markers = new Markers(this.#root);
+    try {
+      checkFolders(this.#root, this.#folders);
+    } catch (error) {
+      // Anything else may be over by the first call.
+      if (/^(?:ELOOP|EOWNER)$/.test(systemCode(error) ?? "")) throw storeError(error, this.#root);
+    }
   }
 
   load(handle: string): Promise<SessionRecord | undefined> {
@@ -160,7 +169,15 @@ export class FileStore implements IndexedStore {
     return this.#run(() => this.#endAny(nameOfHandle(handle)));
   }
 
-  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Promise<ReplaceResult> {
+  async replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): Promise<ReplaceResult> {
+    // Before, because no `rename` moves two things at once.
+    if (tombstone !== undefined) await leaveTombstone(this, tombstone);
     return this.#run(async () => {
       const name = nameOfHandle(handle);
       const heir = nameOfHandle(newHandle);
@@ -297,9 +314,13 @@ export class FileStore implements IndexedStore {
     }
   }
 
+  get #folders(): readonly string[] {
+    return [...this.#sessions.folders, ...this.#markers.folders];
+  }
+
   async #makeFolders(): Promise<void> {
     await makeRoot(this.#root);
-    for (const folder of [...this.#sessions.folders, ...this.#markers.folders]) await makeFolder(folder);
+    for (const folder of this.#folders) await makeFolder(folder);
   }
 
   async #read(name: string): Promise<StoredSession | undefined> {

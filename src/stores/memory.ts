@@ -1,16 +1,18 @@
-import { type Clock, systemClock } from "../core/clock.ts";
+import { type Clock, queueMicrotask, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
 import { areNames } from "./memory/name.ts";
 import { NONE } from "./memory/rows.ts";
 import { bytesFor, Table } from "./memory/table.ts";
 import { checkedLimit, decodeCursor, encodeCursor, Newest, nextPage } from "./paging.ts";
-import type {
-  IndexedStore,
-  ReplaceResult,
-  SessionPage,
-  SessionRecord,
-  StoreCapabilities,
-  UpdateResult,
+import {
+  type IndexedStore,
+  isNote,
+  type ReplaceResult,
+  type SessionPage,
+  type SessionRecord,
+  type StoreCapabilities,
+  type StoredSession,
+  type UpdateResult,
 } from "./store.ts";
 
 /** What {@link MemoryStore} can be told. */
@@ -44,11 +46,13 @@ let warned = false;
  * Synchronous, and bounded: at its limits it gives up expired sessions first, then the anonymous one whose last
  * recorded use is oldest, and a user's only when no anonymous one is left (a flood of visitors signs nobody out).
  * No timer and no scan: expired sessions go a few with each write, so a million of them never stop the process.
+ * Notes (that a session was revoked, that a link was used) are not given up before their time. When they alone fill the
+ * store, writes fail with `STORE_FULL`.
  *
  * In production it prints one warning: a restart ends every session, and a second process has its own.
  *
  * @throws TypeError for an impossible option. Its methods throw a {@link SojournError}: `TOO_LARGE` for a session
- * that alone is over `maxBytes`, `STORE_CLOSED` after `close`.
+ * that alone is over `maxBytes`, `STORE_FULL` where notes leave no room, `STORE_CLOSED` after `close`.
  * @example
  * app.use(session({ store: new MemoryStore({ maxEntries: 10_000 }) }));
  */
@@ -65,7 +69,9 @@ export class MemoryStore implements IndexedStore {
   readonly #maxEntries: number;
   readonly #maxBytes: number;
   readonly #onEvict: MemoryStoreOptions["onEvict"];
-  readonly #table = new Table();
+  readonly #sessions = new Table();
+  /** Apart, because they are never listed, counted or given up. */
+  readonly #notes = new Table();
   #closed = false;
 
   constructor(options: MemoryStoreOptions = {}) {
@@ -77,60 +83,75 @@ export class MemoryStore implements IndexedStore {
   }
 
   load(handle: string): SessionRecord | undefined {
-    const slot = this.#live(handle);
-    return slot === NONE ? undefined : this.#table.record(slot);
+    const table = this.#open(handle);
+    const slot = this.#live(table, handle);
+    return slot === NONE ? undefined : table.record(slot);
   }
 
   create(handle: string, record: SessionRecord): boolean {
-    const table = this.#open();
+    const table = this.#open(handle);
     const known = table.find(handle);
     if (known !== NONE) {
       if (table.expiresAt(known) > this.#clock.now()) return false;
       table.remove(known);
     }
     this.#sweep(SWEPT_PER_WRITE);
-    this.#makeRoom(1, this.#checkedBytes(handle, record), NONE);
+    this.#makeRoom(1, this.#checkedBytes(handle, record));
     table.insert(handle, record);
     return true;
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): UpdateResult {
-    const slot = this.#live(handle);
+    const table = this.#open(handle);
+    const slot = this.#live(table, handle);
     if (slot === NONE) return "gone";
-    const table = this.#table;
     if (table.version(slot) !== expectedVersion) return "conflict";
     const bytes = table.bytesWith(slot, record);
     if (bytes > this.#maxBytes || !areNames(record.secretHash)) throw tooLarge();
     const growth = bytes - table.sessionBytes(slot);
-    if (growth > 0) this.#makeRoom(0, growth, slot);
+    if (growth > 0) this.#makeRoom(0, growth, table === this.#sessions ? slot : NONE);
     table.replace(slot, record);
     this.#sweep(SWEPT_PER_WRITE);
     return "ok";
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): boolean {
-    const slot = this.#live(handle);
+    const table = this.#open(handle);
+    const slot = this.#live(table, handle);
     if (slot === NONE) return false;
-    const table = this.#table;
     table.move(slot, Math.max(touchedAt, table.touchedAt(slot)), Math.max(expiresAt, table.expiresAt(slot)));
     this.#sweep(SWEPT_PER_WRITE);
     return true;
   }
 
   delete(handle: string): boolean {
-    const slot = this.#live(handle);
-    if (slot !== NONE) this.#table.remove(slot);
+    const table = this.#open(handle);
+    const slot = this.#live(table, handle);
+    if (slot !== NONE) table.remove(slot);
     this.#sweep(SWEPT_PER_WRITE);
     return slot !== NONE;
   }
 
-  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): ReplaceResult {
-    const slot = this.#live(handle);
+  replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): ReplaceResult {
+    const table = this.#open(handle);
+    const slot = this.#live(table, handle);
     if (slot === NONE) return "gone";
-    if (this.#table.version(slot) !== expectedVersion) return "conflict";
-    if (this.#live(newHandle) !== NONE) return "taken";
-    this.#checkedBytes(newHandle, record);
-    this.#table.remove(slot);
+    if (table.version(slot) !== expectedVersion) return "conflict";
+    if (this.#live(this.#open(newHandle), newHandle) !== NONE) return "taken";
+    const growth = Math.max(0, this.#checkedBytes(newHandle, record) - table.sessionBytes(slot));
+    // Before anything is removed, because there may be no room for it.
+    if (tombstone === undefined) this.#makeRoom(0, growth, slot);
+    else {
+      this.#makeRoom(1, growth + this.#checkedBytes(tombstone.handle, tombstone), slot);
+      this.#put(tombstone);
+    }
+    table.remove(slot);
     this.create(newHandle, record);
     return "ok";
   }
@@ -171,7 +192,7 @@ export class MemoryStore implements IndexedStore {
   deleteAll(query: { userId?: string; except?: string }): number {
     const table = this.#open();
     const now = this.#clock.now();
-    const spared = query.except === undefined ? NONE : this.#live(query.except);
+    const spared = query.except === undefined || isNote(query.except) ? NONE : this.#live(table, query.except);
     if (query.userId === undefined) {
       const live = table.size - table.countExpired(now) - (spared === NONE ? 0 : 1);
       const kept = spared === NONE ? undefined : table.stored(spared);
@@ -207,7 +228,8 @@ export class MemoryStore implements IndexedStore {
   /** Forgets every session. */
   close(): void {
     this.#closed = true;
-    this.#table.clear();
+    this.#sessions.clear();
+    this.#notes.clear();
   }
 
   /** What a new record takes. @throws SojournError TOO_LARGE where there would never be room for it */
@@ -217,40 +239,63 @@ export class MemoryStore implements IndexedStore {
     return bytes;
   }
 
-  #open(): Table {
+  /** The table that a handle belongs to; without one, that of the sessions. */
+  #open(handle = ""): Table {
     if (this.#closed) throw new SojournError("STORE_CLOSED", "The memory store was closed.");
-    return this.#table;
+    return isNote(handle) ? this.#notes : this.#sessions;
   }
 
-  #live(handle: string): number {
-    const table = this.#open();
+  #live(table: Table, handle: string): number {
     const slot = table.find(handle);
     return slot !== NONE && table.expiresAt(slot) > this.#clock.now() ? slot : NONE;
   }
 
+  #put({ handle, ...record }: StoredSession): void {
+    const there = this.#notes.find(handle);
+    if (there !== NONE) this.#notes.remove(there);
+    this.#notes.insert(handle, record);
+  }
+
   #sweep(limit: number): number {
+    const swept = this.#sweepTable(this.#sessions, limit);
+    return swept + this.#sweepTable(this.#notes, limit - swept);
+  }
+
+  #sweepTable(table: Table, limit: number): number {
     const now = this.#clock.now();
     let removed = 0;
     for (; removed < limit; removed++) {
-      const slot = this.#table.firstToExpire();
-      if (slot === NONE || this.#table.expiresAt(slot) > now) break;
-      this.#table.remove(slot);
+      const slot = table.firstToExpire();
+      if (slot === NONE || table.expiresAt(slot) > now) break;
+      table.remove(slot);
     }
     return removed;
   }
 
-  /** @param writing the slot that the room is for, which must not be given up itself */
-  #makeRoom(entries: number, bytes: number, writing: number): void {
-    const table = this.#table;
+  /**
+   * @param writing the session that the room is for, which must not be given up itself
+   * @throws SojournError STORE_FULL where notes leave no room
+   */
+  #makeRoom(entries: number, bytes: number, writing = NONE): void {
+    const [sessions, notes] = [this.#sessions, this.#notes];
+    const size = () => sessions.size + notes.size + entries;
+    const total = () => sessions.bytes + notes.bytes + bytes;
+    if (size() <= this.#maxEntries && total() <= this.#maxBytes) return;
+    this.#sweepTable(notes, notes.size);
+    // No session is given up for what has no room in any case.
+    const [kept, keptBytes] = writing === NONE ? [0, 0] : [1, sessions.sessionBytes(writing)];
+    if (notes.size + kept + entries > this.#maxEntries || notes.bytes + keptBytes + bytes > this.#maxBytes) {
+      throw fullOfNotes();
+    }
     const now = this.#clock.now();
-    while (table.size + entries > this.#maxEntries || table.bytes + bytes > this.#maxBytes) {
-      const first = table.firstToExpire();
-      const unexpired = first === NONE || table.expiresAt(first) > now;
-      const victim = unexpired ? table.leastRecentlyUsed(writing) : first;
+    while (size() > this.#maxEntries || total() > this.#maxBytes) {
+      const first = sessions.firstToExpire();
+      const unexpired = first === NONE || sessions.expiresAt(first) > now;
+      const victim = unexpired ? sessions.leastRecentlyUsed(writing) : first;
       if (victim === NONE) return;
       if (unexpired && this.#onEvict !== undefined)
-        tell(this.#onEvict, { handle: table.handle(victim), userId: table.userId(victim) });
-      table.remove(victim);
+        tell(this.#onEvict, { handle: sessions.handle(victim), userId: sessions.userId(victim) });
+      sessions.remove(victim);
     }
   }
 }
@@ -276,6 +321,13 @@ function tooLarge(): SojournError {
   return new SojournError(
     "TOO_LARGE",
     "The session is larger than the memory store's maxBytes, or its handle, hash or user ID is longer than 4,096 characters.",
+  );
+}
+
+function fullOfNotes(): SojournError {
+  return new SojournError(
+    "STORE_FULL",
+    "The memory store is full of notes (revoked sessions, used links, sessions that were replaced), which must not be forgotten before their time: raise maxEntries and maxBytes.",
   );
 }
 

@@ -18,13 +18,15 @@ import { checkedName, checkedNumber } from "./sql/names.ts";
 import { givenPool, ownPool, type PoolSource } from "./sql/pools.ts";
 import { checkLengths, wholeMs } from "./sql/records.ts";
 import { writeIds } from "./sql/write-ids.ts";
-import type {
-  IndexedStore,
-  ReplaceResult,
-  SessionPage,
-  SessionRecord,
-  StoreCapabilities,
-  UpdateResult,
+import {
+  type IndexedStore,
+  leaveTombstone,
+  type ReplaceResult,
+  type SessionPage,
+  type SessionRecord,
+  type StoreCapabilities,
+  type StoredSession,
+  type UpdateResult,
 } from "./store.ts";
 
 export type { MysqlCallbackPool, MysqlConnection, MysqlPool, MysqlQuery } from "./mysql/client.ts";
@@ -175,7 +177,10 @@ export class MysqlStore implements IndexedStore {
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone?: StoredSession,
   ): Promise<ReplaceResult> {
+    // A statement of its own, because one can't change two rows in two ways, and a transaction would take four.
+    if (tombstone !== undefined) await leaveTombstone(this, tombstone);
     const now = this.#now();
     const key = bytesOf(handle);
     const { key: newKey, values } = newRow(newHandle, record);
@@ -226,7 +231,7 @@ export class MysqlStore implements IndexedStore {
     const { userId } = query;
     const [row] = await this.#rows(
       userId === undefined
-        ? this.#statements.countAll([this.#now()])
+        ? this.#statements.countAll([this.#now(), this.#now()])
         : this.#statements.countUser([bytesOf(userId), this.#now()]),
     );
     return Number(row?.[0]);
@@ -288,6 +293,8 @@ export class MysqlStore implements IndexedStore {
         connection.on("error", ignore);
         return connection;
       },
+      identity: innermost,
+      watch: (onNew) => source.on("connection", (connection) => onNew(innermost(connection))),
       release(connection) {
         connection.release();
         connection.removeListener("error", ignore);
@@ -333,6 +340,12 @@ function numbersOf(record: SessionRecord): number[] {
 
 function ignore(): void {}
 
+/** Promises are put around a connection each time that it is given out. */
+function innermost(connection: object): object {
+  const inner: unknown = "connection" in connection ? connection.connection : connection;
+  return typeof inner === "object" && inner !== null ? inner : connection;
+}
+
 function checkedUrl(url: string): string {
   if (/^(mysql|mariadb):\/\//.test(url) && URL.canParse(url)) return url;
   throw new TypeError("MysqlStore: the URL must begin with mysql:// or mariadb:// and be valid; escape its password");
@@ -340,8 +353,16 @@ function checkedUrl(url: string): string {
 
 function promised(pool: MysqlPool | MysqlCallbackPool): MysqlPool {
   if (typeof pool === "object" && pool !== null) {
-    if ("promise" in pool && typeof pool.promise === "function") return pool.promise();
-    if ("getConnection" in pool && typeof pool.getConnection === "function") return pool;
+    // A single connection has promises too, and the pools of `mysql` and of a cluster's part call back instead.
+    const found: unknown = "promise" in pool && typeof pool.promise === "function" ? pool.promise() : pool;
+    if (isPool(found)) return found;
   }
-  throw new TypeError('MysqlStore: the first argument must be a URL or a pool of the package "mysql2"');
+  throw new TypeError(
+    'MysqlStore: the first argument must be a URL or a pool of the package "mysql2", createPool(…); createConnection(…) makes one connection only',
+  );
+}
+
+function isPool(pool: unknown): pool is MysqlPool {
+  if (typeof pool !== "object" || pool === null || !("getConnection" in pool)) return false;
+  return typeof pool.getConnection === "function" && pool.getConnection.length === 0;
 }

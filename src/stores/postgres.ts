@@ -17,6 +17,7 @@ import type {
   SessionPage,
   SessionRecord,
   StoreCapabilities,
+  StoredSession,
   UpdateResult,
 } from "./store.ts";
 
@@ -152,9 +153,13 @@ export class PostgresStore implements IndexedStore {
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone?: StoredSession,
   ): Promise<ReplaceResult> {
-    const which = [storable(handle), expectedVersion, this.#now()];
-    const query = this.#statements.replace([...which, ...newRow(newHandle, record)]);
+    const values = [storable(handle), expectedVersion, this.#now(), ...newRow(newHandle, record)];
+    const query =
+      tombstone === undefined
+        ? this.#statements.replace(values)
+        : this.#statements.replaceAndNote([...values, ...newRow(tombstone.handle, tombstone)]);
     return this.#connections.run<ReplaceResult>(async (client) => {
       const look = async () => {
         const { rows } = await client.query(query);
@@ -240,10 +245,18 @@ export class PostgresStore implements IndexedStore {
       },
       async connect() {
         const client = await (await source.open()).connect();
+        try {
+          refuseBinary(client);
+        } catch (error) {
+          release(client, true);
+          throw error;
+        }
         // A connection that breaks while it is in use says so twice: by the query's error, and by this event.
         client.on("error", ignore);
         return client;
       },
+      identity: (client) => client,
+      watch: (onNew) => source.on("connect", onNew),
       release: (client) => release(client, false),
       discard: (client) => release(client, true),
       failure: (error) => failureOf(error, source.redact),
@@ -294,6 +307,13 @@ function numbersOf(record: SessionRecord): number[] {
 
 function ignore(): void {}
 
+/** `pg` decodes binary values as UTF-8, which numbers are not, and no query can ask for text again. */
+function refuseBinary(settings: unknown): void {
+  if (Object(settings).binary) {
+    throw new TypeError("PostgresStore: needs a pool without binary: true, with which pg damages numbers");
+  }
+}
+
 function release(client: PostgresClient, destroy: boolean): void {
   client.release(destroy);
   // Afterwards, so that the pool's own listener is there before this one goes.
@@ -308,6 +328,15 @@ function checkedUrl(url: string): string {
 }
 
 function checkedPool(pool: PostgresPool): PostgresPool {
-  if (typeof pool === "object" && pool !== null && typeof pool.connect === "function") return pool;
-  throw new TypeError('PostgresStore: the first argument must be a URL or a Pool of the package "pg"');
+  if (typeof pool === "object" && pool !== null && typeof pool.connect === "function") {
+    // A single connection, and the client of another database, connect too. Of those that can be asked something only pools count.
+    const isAsked = ["query", "sendCommand", "call"].some((name) => name in pool);
+    if (!isAsked || "totalCount" in pool) {
+      refuseBinary("options" in pool ? pool.options : undefined);
+      return pool;
+    }
+  }
+  throw new TypeError(
+    'PostgresStore: the first argument must be a URL or a Pool of the package "pg", new pg.Pool(…); a Client is one connection only',
+  );
 }

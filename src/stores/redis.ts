@@ -1,7 +1,6 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
 import { checkedLimit, decodeCursor } from "./paging.ts";
-import { Cache, type CacheOptions } from "./redis/cache.ts";
 import { connectionOf, type RedisClient } from "./redis/client.ts";
 import { Commands } from "./redis/commands.ts";
 import { Duplicate } from "./redis/duplicate.ts";
@@ -10,20 +9,20 @@ import { warnOfEviction } from "./redis/eviction.ts";
 import { Keys } from "./redis/keys.ts";
 import { Listing } from "./redis/listing.ts";
 import { OwnConnection } from "./redis/own-connection.ts";
-import { type ClientPackage, loadPackage } from "./redis/packages.ts";
+import type { ClientPackage } from "./redis/packages.ts";
 import { Records } from "./redis/records.ts";
 import { ReplicatedWrites, type WaitOptions } from "./redis/replicated-writes.ts";
-import { trackable } from "./redis/tracking.ts";
-import type {
-  IndexedStore,
-  ReplaceResult,
-  SessionPage,
-  SessionRecord,
-  StoreCapabilities,
-  UpdateResult,
+import {
+  type IndexedStore,
+  isNote,
+  type ReplaceResult,
+  type SessionPage,
+  type SessionRecord,
+  type StoreCapabilities,
+  type StoredSession,
+  type UpdateResult,
 } from "./store.ts";
 
-export type { CacheOptions } from "./redis/cache.ts";
 export type {
   IoredisClient,
   IoredisCluster,
@@ -46,13 +45,6 @@ export interface RedisStoreOptions {
    * confirm within `timeoutMs`, the write fails with `STORE_UNAVAILABLE`, though the primary has it. Default: don't wait.
    */
   wait?: WaitOptions | undefined;
-  /**
-   * Keep sessions in this process's memory while the server would tell of every change to them (client tracking): reading
-   * one again costs nothing. A session that another process changed or ended may be read here as it was until the server's
-   * message arrives, as a rule within a millisecond, and never for longer than `maxAgeMs`. What this store was asked to
-   * change it never reads as it was. For one server, not for a cluster. Default: no.
-   */
-  cache?: boolean | CacheOptions | undefined;
   /** Default: the machine's time. */
   clock?: Clock | undefined;
 }
@@ -89,15 +81,15 @@ export class RedisStore implements IndexedStore {
   readonly #records: Records;
   readonly #listing: Listing;
   readonly #ending: Ending;
-  readonly #cache: Cache | undefined;
   /** What we made, and end. */
   readonly #own: { close(): Promise<void> }[] = [];
+  #onFirstNote: (() => void) | undefined;
   #underWay = 0;
   #onDrained: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(clientOrUrl: RedisClient | string, options: RedisStoreOptions = {}) {
-    const { prefix = "sojourn:", client, wait, cache = false, clock = systemClock } = options;
+    const { prefix = "sojourn:", client, wait, clock = systemClock } = options;
     const keys = new Keys(prefix);
     const handedOver = typeof clientOrUrl === "string" ? undefined : connectionOf(clientOrUrl);
     const another = () => {
@@ -110,47 +102,49 @@ export class RedisStore implements IndexedStore {
     };
     const reads = handedOver ?? another();
     const writes = wait === undefined ? reads : new ReplicatedWrites(another(), wait, clock);
-    const onFirstAnswer = () => void warnOfEviction(reads, keys.newest(0));
+    const onFirstAnswer = () => void warnOfEviction(reads, keys.newest(0), "sessions");
+    this.#onFirstNote = () => void warnOfEviction(reads, keys.newest(0), "notes");
     const commands = new Commands({ reads, writes, clock, onFirstAnswer });
     this.#clock = clock;
     this.#records = new Records(commands, keys, reads);
     this.#listing = new Listing(commands, keys);
     this.#ending = new Ending(commands, keys, { listing: this.#listing, records: this.#records });
-    if (cache !== false) {
-      const model = trackedLike(clientOrUrl, client);
-      this.#cache = new Cache(cache === true ? {} : cache, { clock, keys, commands, model });
-      this.#own.push(this.#cache);
-    }
   }
 
   load(handle: string): Promise<SessionRecord | undefined> {
-    return this.#work(async (now) => {
-      const load = () => this.#records.load(handle, now);
-      return this.#cache === undefined ? load() : (this.#cache.get(handle) ?? this.#cache.ask(handle, load));
-    });
+    return this.#work((now) => this.#records.load(handle, now));
   }
 
-  create(handle: string, record: SessionRecord): Promise<boolean> {
-    return this.#change(handle, (now) => this.#records.create(handle, record, now));
+  async create(handle: string, record: SessionRecord): Promise<boolean> {
+    const created = await this.#work((now) => this.#records.create(handle, record, now));
+    if (isNote(handle)) {
+      this.#onFirstNote?.();
+      this.#onFirstNote = undefined;
+    }
+    return created;
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Promise<UpdateResult> {
-    return this.#change(handle, (now) => this.#records.update(handle, record, expectedVersion, now));
+    return this.#work((now) => this.#records.update(handle, record, expectedVersion, now));
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): Promise<boolean> {
-    return this.#change(handle, (now) => this.#records.touch(handle, touchedAt, expiresAt, now));
+    return this.#work((now) => this.#records.touch(handle, touchedAt, expiresAt, now));
   }
 
   delete(handle: string): Promise<boolean> {
-    return this.#change(handle, (now) => this.#records.delete(handle, now));
+    return this.#work((now) => this.#records.delete(handle, now));
   }
 
   /** Not on a Cluster, where the two sessions and the user's index lie on different nodes. */
-  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Promise<ReplaceResult> {
-    return this.#change(newHandle, () =>
-      this.#change(handle, (now) => this.#records.replace(handle, expectedVersion, newHandle, record, now)),
-    );
+  replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): Promise<ReplaceResult> {
+    return this.#work((now) => this.#records.replace(handle, expectedVersion, newHandle, record, tombstone, now));
   }
 
   /** One page. Of a user: a command for each of the user's sessions. Of everyone: 256, however many there are. */
@@ -167,7 +161,7 @@ export class RedisStore implements IndexedStore {
 
   /** In batches of 500. After an error, what was done is done, and a second call does the rest. */
   deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
-    return this.#change(undefined, (now) =>
+    return this.#work((now) =>
       userId === undefined ? this.#ending.everyone(except, now) : this.#ending.allOfUser(userId, except, now),
     );
   }
@@ -204,17 +198,6 @@ export class RedisStore implements IndexedStore {
     }
   }
 
-  /** Work on a session, or on many: whoever is told that it is done reads nothing older here. */
-  async #change<T>(handle: string | undefined, work: (now: number) => Promise<T>): Promise<T> {
-    if (this.#cache === undefined) return this.#work(work);
-    this.#cache.drop(handle);
-    try {
-      return await this.#work(work);
-    } finally {
-      this.#cache.drop(handle);
-    }
-  }
-
   #drained(): Promise<void> {
     if (this.#underWay === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -225,10 +208,4 @@ export class RedisStore implements IndexedStore {
       };
     });
   }
-}
-
-function trackedLike(clientOrUrl: RedisClient | string, client: ClientPackage | undefined) {
-  if (typeof clientOrUrl === "string") return async () => (await loadPackage(client)).model(clientOrUrl);
-  const model = trackable(clientOrUrl);
-  return async () => model;
 }

@@ -1,6 +1,7 @@
-import { type Clock, systemClock } from "../core/clock.ts";
+import { type Clock, setImmediate, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
+import { refuseUrl } from "./path.ts";
 import { CheckpointThread } from "./sqlite/checkpoint-thread.ts";
 import { Commits, type Footprint } from "./sqlite/commits.ts";
 import {
@@ -23,6 +24,7 @@ import type {
   SessionPage,
   SessionRecord,
   StoreCapabilities,
+  StoredSession,
   UpdateResult,
 } from "./store.ts";
 
@@ -65,6 +67,9 @@ const DELETE_BATCH: Footprint = { pages: BATCH, frees: true };
  * connection of `node:sqlite` or `better-sqlite3`. Hand over one that nothing else uses (its file may hold other
  * tables): it is switched to write-ahead logging, to no waiting for locks and to no automatic checkpoints, and is not closed by `close`.
  *
+ * Where the file, or one of SQLite's own beside it, is removed or replaced, every call fails with `STORE_UNAVAILABLE` within 100 ms, until
+ * it is back or the store is opened again: another process would sign users out where this one doesn't look.
+ *
  * Beside the file stand SQLite's own `-wal` (with one process 128 MiB at most) and `-shm`, and `-reserve`: up to 2 MiB of disk kept back so that
  * logging out works when the disk is full. A file that is given by its path gets a thread, once thousands write every second.
  *
@@ -95,6 +100,7 @@ export class SqliteStore implements IndexedStore {
     const path = typeof pathOrDatabase === "string" ? pathOrDatabase : undefined;
     const durability = checkedDurability(options.durability ?? (path === undefined ? undefined : "process-crash"));
     const place = path ?? "handed over";
+    if (path !== undefined) refuseUrl(path, "SqliteStore");
     const database = typeof pathOrDatabase === "string" ? opened(pathOrDatabase) : pathOrDatabase;
     if (!isDatabase(database)) {
       throw new TypeError(
@@ -149,12 +155,18 @@ export class SqliteStore implements IndexedStore {
     return this.#write(() => this.#records.delete(handle, this.#clock.now()), DELETE);
   }
 
-  replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Promise<ReplaceResult> {
-    const pages = 5 + overflowOf(record);
-    return this.#write(() => this.#records.replace(handle, expectedVersion, newHandle, record, this.#clock.now()), {
-      pages,
-      frees: false,
-    });
+  replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): Promise<ReplaceResult> {
+    const pages = (tombstone === undefined ? 5 : 8) + overflowOf(record);
+    return this.#write(
+      () => this.#records.replace(handle, expectedVersion, newHandle, record, tombstone, this.#clock.now()),
+      { pages, frees: false },
+    );
   }
 
   /**
@@ -242,11 +254,14 @@ export class SqliteStore implements IndexedStore {
 
   #read<T>(work: () => T): T {
     if (this.#closing !== undefined) throw this.#closed();
+    let found: T;
     try {
-      return work();
+      found = work();
     } catch (error) {
-      return this.#readAgain(work, error);
+      found = this.#readAgain(work, error);
     }
+    this.#upkeep.checkPlace();
+    return found;
   }
 
   #readAgain<T>(work: () => T, error: unknown): T {

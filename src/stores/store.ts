@@ -32,6 +32,19 @@ export interface StoredSession extends SessionRecord {
   handle: string;
 }
 
+/**
+ * Handles that begin with this are of notes: records by which something is remembered until its time, such as that a session was revoked, that
+ * a link was used, or which session took the place of another. A store loads, writes, deletes, expires and prunes a note as any record. But a note
+ * is no session: it is never listed or counted, `deleteAll` leaves it alone, and a store with a limit never drops it to make
+ * room. If nothing else is left to drop, the write fails (`STORE_FULL`).
+ */
+export const NOTE = "!";
+
+/** Whether a handle is a note's. */
+export function isNote(handle: string): boolean {
+  return handle.startsWith(NOTE);
+}
+
 /** What became of an `update`: done; someone else's came first; or the session was ended meanwhile. */
 export type UpdateResult = "ok" | "conflict" | "gone";
 
@@ -76,8 +89,18 @@ export interface SessionStore {
    *
    * No two records have one secret hash. So a store that asks its server again, because a reply was lost, knows by the hash what it has
    * done itself, and answers `"ok"`.
+   *
+   * A `tombstone` is a note that names the new handle in its payload. Whoever finds the old record gone must find it: a store writes it in the
+   * same step, or before. Where there may be one already, and it is written before, the new one names the handles of both, with spaces in
+   * between. It may stay behind where the answer is not `"ok"`.
    */
-  replace?(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Awaitable<ReplaceResult>;
+  replace?(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): Awaitable<ReplaceResult>;
   /** Ends the store's own connections, files and timers. Idempotent; the process can exit afterwards. */
   close(): Awaitable<void>;
 }
@@ -110,7 +133,7 @@ export interface StoreCapabilities {
   durable: "no" | "process-crash" | "power-loss";
   /** Whether several processes may share the store. */
   shared: boolean;
-  /** Whether `update` compares and sets in one atomic step. */
+  /** Whether `create` and `update` look and write in one atomic step. */
   atomicUpdate: boolean;
   /** Whether the store is an {@link IndexedStore}. */
   indexed: boolean;
@@ -125,4 +148,56 @@ export function isIndexed(store: SessionStore): store is IndexedStore {
     typeof candidate.count === "function" &&
     typeof candidate.prune === "function"
   );
+}
+
+/** What tombstones' handles begin with. Only they are written by more than one caller, see {@link leaveTombstone}. */
+const TOMBSTONE = `${NOTE}replaced:`;
+
+/** How often a tombstone is put beside another one: each failed try means that another caller succeeded. */
+const TRIES = 50;
+
+/** Under which handle a session's tombstone is. */
+export function tombstoneHandle(handle: string): string {
+  return TOMBSTONE + handle;
+}
+
+export function isTombstone(handle: string): boolean {
+  return handle.startsWith(TOMBSTONE);
+}
+
+/** What a tombstone says: the hash of the secret that opened the session, and the handles that the session has now. */
+export interface Tombstone {
+  secretHash: string;
+  heirs: readonly string[];
+}
+
+export function encodeTombstone({ secretHash, heirs }: Tombstone): string {
+  return [secretHash, ...heirs].join(" ");
+}
+
+export function decodeTombstone({ payload }: { payload: string }): Tombstone {
+  const [secretHash = "", ...heirs] = payload.split(" ");
+  return { secretHash, heirs };
+}
+
+/**
+ * Writes a tombstone before its session is replaced, for a store that can't do both in one step. A tombstone only matters once its session is
+ * gone, so one that is early does no harm. If several callers try to replace one session, the tombstone names the new handles of all of them,
+ * because one of them will succeed.
+ */
+export async function leaveTombstone(
+  store: Pick<SessionStore, "create" | "load" | "update">,
+  { handle, ...record }: StoredSession,
+): Promise<void> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    if (await store.create(handle, record)) return;
+    const there = await store.load(handle);
+    if (there === undefined) continue;
+    const [one, other] = [decodeTombstone(there), decodeTombstone(record)];
+    const payload = encodeTombstone({ ...other, heirs: [...new Set([...one.heirs, ...other.heirs])] });
+    const expiresAt = Math.max(there.expiresAt, record.expiresAt);
+    const both = { ...record, payload, expiresAt, createdAt: there.createdAt, version: there.version + 1 };
+    if ((await store.update(handle, both, there.version)) === "ok") return;
+  }
+  throw new Error("other callers kept replacing one session");
 }

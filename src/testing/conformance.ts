@@ -9,6 +9,7 @@ import { compareAndSet } from "./conformance/compare-and-set.ts";
 import { gone } from "./conformance/gone.ts";
 import { identity } from "./conformance/identity.ts";
 import { index } from "./conformance/index.ts";
+import { notes } from "./conformance/notes.ts";
 import { prune } from "./conformance/prune.ts";
 import { replace } from "./conformance/replace.ts";
 import { time } from "./conformance/time.ts";
@@ -42,6 +43,7 @@ export const conformanceGroups: readonly (readonly [string, readonly Check[]])[]
   ["gone", gone],
   ["compare and set", compareAndSet],
   ["replace", replace],
+  ["notes", notes],
   ["index", index],
   ["bulk", bulk],
   ["prune", prune],

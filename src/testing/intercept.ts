@@ -29,8 +29,7 @@ export function intercept(store: SessionStore, around: Around, options: Intercep
   };
   const replace = store.replace?.bind(store);
   if (replace !== undefined) {
-    wrapped.replace = (handle, version, newHandle, record) =>
-      around("replace", () => replace(handle, version, newHandle, record));
+    wrapped.replace = (...call) => around("replace", () => replace(...call));
   }
   if (!isIndexed(store)) return wrapped;
   const indexed: IndexedStore = {

@@ -52,6 +52,10 @@ export interface VerifiedToken {
   secretHash: string;
   /** Whether another key than the first made its MAC, so that it should be sent anew. */
   outdated: boolean;
+  /** What the record may hold of the secret, by each key, if it is this user's. Kept by the manager. */
+  owner?: { userId: string; createdAt: number; hashes: readonly string[] };
+  /** What became of its session, which is gone; `false`: it was not replaced. Absent while that was not asked. Kept by the manager. */
+  replaced?: { readonly handle: string | undefined; readonly until: number } | false;
   /** Epoch milliseconds: until then a request that doesn't read its session has nothing to write down. Kept by the manager. */
   quietUntil: number;
 }
@@ -67,6 +71,12 @@ export function derivedHandle(purpose: string): string {
 }
 
 const HASH_LENGTH = 43;
+
+/** Whether a record's hash is that of a secret, as only sessions and what belongs to one have it. */
+export function isSecretHash(text: string): boolean {
+  return text.length === HASH_LENGTH;
+}
+
 const [LEFT, RIGHT] = [Buffer.alloc(HASH_LENGTH), Buffer.alloc(HASH_LENGTH)];
 
 /** Compares two of `hashSecret` in a time that tells nothing about where they differ; `false` for any other texts. */
@@ -110,7 +120,7 @@ export class TokenCodec {
     if (outdated === undefined) return undefined;
     const own = copied(text);
     const secret = own.slice(HANDLE_LENGTH + 1, BARE_LENGTH);
-    const verified = {
+    const verified: VerifiedToken = {
       handle: own.slice(0, HANDLE_LENGTH),
       secret,
       secretHash: hashSecret(secret),

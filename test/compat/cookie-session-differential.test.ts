@@ -19,6 +19,12 @@ const theirs: CookieSession = load("cookie-session");
 
 type Request = IncomingMessage & { session: Record<string, unknown>; sessionOptions: Options };
 
+/** What an argument of `end` or `write` does with the session. */
+function page(req: Request): string {
+  req.session["pages"] = Number(req.session["pages"] ?? 0) + 1;
+  return `page ${req.session["pages"]}`;
+}
+
 const actions: Record<string, (req: Request, res: ServerResponse) => unknown> = {
   "/untouched": (_req, res) => res.end("untouched"),
   "/read": (req, res) => res.end(`${JSON.stringify(req.session)} ${req.session["isNew"]} ${req.session["isChanged"]}`),
@@ -65,6 +71,44 @@ const actions: Record<string, (req: Request, res: ServerResponse) => unknown> = 
     req.session["other"] = Number(req.session["other"] ?? 0) + 1;
     res.writeHead(200, { "Content-Type": "text/plain" });
     res.end("others");
+  },
+  "/argument-of-end": (req, res) => res.end(page(req)),
+  "/argument-of-write": (req, res) => {
+    res.write(page(req));
+    res.end(page(req));
+  },
+  "/argument-of-write-head": (req, res) => {
+    res.writeHead(200, { "X-Other": page(req) });
+    res.end();
+  },
+  "/or-empty": (req, res) => {
+    Object.assign(req, { session: req.session || {} });
+    req.session["or"] = "empty";
+    res.end("or");
+  },
+  "/undefined": (req, res) => {
+    Object.assign(req, { session: undefined });
+    res.end(`${req.session}`);
+  },
+  "/false": (req, res) => {
+    Object.assign(req, { session: false });
+    res.end("unreachable");
+  },
+  "/array": (req, res) => {
+    Object.assign(req, { session: ["a"] });
+    res.end(JSON.stringify(req.session));
+  },
+  "/delete": (req, res) => {
+    Reflect.deleteProperty(req, "session");
+    res.end(`${req.session}`);
+  },
+  "/null-then-object": (req, res) => {
+    Object.assign(req, { session: null });
+    Object.assign(req, { session: { again: true } });
+    res.end(JSON.stringify(req.session));
+  },
+  "/copies": (req, res) => {
+    res.end(JSON.stringify([Object.hasOwn(req, "session"), { ...req }.session, { ...req.session }]));
   },
   "/accessor": (req, res) => {
     const { get, set, ...flags } = Object.getOwnPropertyDescriptor(req, "session") ?? {};

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
-import { type Answer, type Cleanup, hasSession, load, type Middleware, recorded, serve } from "./world.ts";
+import { type Answer, type Any, type Cleanup, hasSession, load, type Middleware, recorded, serve } from "./world.ts";
 
 /**
  * One script of requests, run against express-session itself and against ours: status, body, Set-Cookie byte for byte and the
@@ -24,6 +24,13 @@ const packages: Record<"theirs" | "ours", Package> = {
   theirs: { session: theirs, MemoryStore: theirs.MemoryStore },
   ours: { session: ours.session as Session, MemoryStore: ours.MemoryStore },
 };
+
+/** What an argument of `end` or `write` does with the session. */
+function page(req: IncomingMessage): string {
+  hasSession(req);
+  req.session["pages"] = Number(req.session["pages"] ?? 0) + 1;
+  return `page ${req.session["pages"]}`;
+}
 
 /** What the application does, by path. */
 const actions: Record<string, (req: IncomingMessage, res: ServerResponse) => unknown> = {
@@ -172,6 +179,81 @@ const actions: Record<string, (req: IncomingMessage, res: ServerResponse) => unk
     req.session["head"] = true;
     res.writeHead(200, "Fine", { "Set-Cookie": ["a=1", "b=2"], "X-Other": "1" });
     res.end("head");
+  },
+  "/argument-of-end": (req, res) => res.end(page(req)),
+  "/argument-of-write": (req, res) => {
+    res.write(page(req));
+    res.end("written");
+  },
+  "/argument-of-write-head": (req, res) => {
+    res.writeHead(200, { "X-Other": page(req) });
+    res.end();
+  },
+  "/argument-of-set-header": (req, res) => {
+    res.setHeader("X-Other", page(req)).end("header");
+  },
+  "/or-empty": (req, res) => {
+    hasSession(req);
+    Object.assign(req, { session: req.session || {} });
+    req.session["or"] = "empty";
+    res.end("or");
+  },
+  "/put-back": (req, res) => {
+    hasSession(req);
+    const { session } = req;
+    Reflect.deleteProperty(req, "session");
+    session["back"] = true;
+    Object.assign(req, { session });
+    res.end(`${"session" in req}`);
+  },
+  "/copies": (req, res) => {
+    hasSession(req);
+    const { id, cookie, ...data } = req.session;
+    res.end(JSON.stringify([Object.hasOwn(req, "session"), { ...req }.session === req.session, id, cookie, data]));
+  },
+  "/clear": (req, res) => {
+    hasSession(req);
+    for (const name of Object.keys(req.session)) if (name !== "cookie") delete req.session[name];
+    res.end(JSON.stringify(req.session));
+  },
+  "/plain-cookie": (req, res) => {
+    hasSession(req);
+    req.session.cookie = Object({ path: "/", originalMaxAge: 5000 });
+    req.session["plain"] = Number(req.session["plain"] ?? 0) + 1;
+    res.end(JSON.stringify(req.session));
+  },
+  "/original-max-age": (req, res) => {
+    hasSession(req);
+    req.session.cookie.originalMaxAge = 3000;
+    req.session["age"] = 3000;
+    res.end("3 s");
+  },
+  "/garbage-and-touch": (req, res) => {
+    hasSession(req);
+    req.session["_garbage"] = `${now}`;
+    (req as Any).session.touch();
+    res.end("touched");
+  },
+  "/generate": (req, res) => {
+    (req as Any).sessionStore.generate(req);
+    hasSession(req);
+    req.session["generated"] = true;
+    res.end(req.sessionID);
+  },
+  "/destroyed-by-the-store": (req, res) => {
+    hasSession(req);
+    const { sessionStore, sessionID } = req as Any;
+    sessionStore.destroy(sessionID, (error: unknown) => res.end(`${error}`));
+  },
+  "/null-then-regenerate": (req, res) => {
+    hasSession(req);
+    const { session } = req;
+    Object.assign(req, { session: null });
+    session.regenerate(() => {
+      hasSession(req);
+      req.session["again"] = true;
+      res.end("again");
+    });
   },
   "/other-cookie": (req, res) => {
     hasSession(req);

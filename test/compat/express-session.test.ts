@@ -90,8 +90,6 @@ describe("options that can't work", () => {
     [{ genid: "id" }, /genid.*must/],
     [{ unset: "wash" }, /unset.*must/],
     [{ secret: [] }, /secret option array/],
-    [{ compat: "v3" }, /compat/],
-    [{ compat: "v2", secret: undefined }, /secret option required/],
   ];
   for (const [options, message] of wrong) {
     test(`${JSON.stringify(options)}`, () => {
@@ -110,6 +108,19 @@ describe("options that can't work", () => {
     );
     assert.equal((await parsed.get("/")).text, "1");
   });
+
+  for (const value of [{ user: "ada" }, [], "ada", 5]) {
+    test(`req.session = ${JSON.stringify(value)} is an error that says what to do, and nothing is stored`, async (t) => {
+      const store = new MemoryStore();
+      const { get } = await site(t, { store }, (req, res) => {
+        Object.assign(req, { session: value });
+        res.end("replaced");
+      });
+      const { status, text, setCookies } = await get("/");
+      assert.deepEqual([status, setCookies, Object.keys(store.sessions)], [500, [], []]);
+      assert.match(text, /^req\.session was replaced.*regenerate\(\)/);
+    });
+  }
 
   test("an attribute that can't be sent is the error handler's; the session is saved", async (t) => {
     const errors: unknown[] = [];
@@ -754,50 +765,6 @@ describe("methods without a callback", () => {
   });
 });
 
-describe("as the unreleased version 2", () => {
-  const v2: SessionOptions = { compat: "v2", resave: undefined, saveUninitialized: undefined };
-
-  test("nothing is stored of a session that nothing was put in, and unchanged ones are touched", async (t) => {
-    const { store, operations } = recorded(new MemoryStore());
-    const { get } = await site(t, { ...v2, store, genid: () => "id" }, (req, res) =>
-      req.url === "/w" ? write(req, res) : res.end(),
-    );
-    assert.deepEqual((await get("/")).setCookies, []);
-    const cookie = pairOf((await get("/w")).setCookies[0]);
-    await get("/", { cookie });
-    assert.deepEqual(operations, ["set id", "get id", "touch id"]);
-  });
-
-  test("the cookie of a destroyed session is cleared with the attributes that it has", async (t) => {
-    const cookie = { path: "/", domain: "example.com", sameSite: "auto", secure: "auto", maxAge: 1000 } as const;
-    const { get } = await site(t, { ...v2, cookie }, (req, res) => {
-      hasSession(req);
-      if (req.url === "/") return void write(req, res);
-      req.session.destroy(() => res.end());
-    });
-    const sent = pairOf((await get("/")).setCookies[0]);
-    assert.deepEqual((await get("/out", { cookie: sent })).setCookies, [
-      "connect.sid=; Domain=example.com; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax",
-    ]);
-    assert.deepEqual((await get("/out")).setCookies, []);
-  });
-
-  test("cookie-parser's cookies are not looked at", async (t) => {
-    const store = new MemoryStore();
-    const first = await site(t, { store }, write);
-    const value = decodeURIComponent(pairOf((await first.get("/")).setCookies[0]).slice("connect.sid=".length));
-    for (const [options, text] of [
-      [{}, "2"],
-      [v2, "1"],
-    ] as const) {
-      const middleware = session({ ...QUIET, ...options, store }) as Middleware;
-      const parsed: Middleware = (req, res, next) =>
-        middleware(Object.assign(req, { cookies: { "connect.sid": value } }), res, next);
-      assert.equal((await (await serve(t, parsed, write)).get("/")).text, text);
-    }
-  });
-});
-
 describe("beside a server", () => {
   test("a request with half a response, or none, has a session that save() writes", async () => {
     const store = new MemoryStore();
@@ -810,6 +777,19 @@ describe("beside a server", () => {
       req.session["socket"] = true;
       await new Promise<void>((resolve, reject) => req.session.save((error) => (error ? reject(error) : resolve())));
       assert.ok(req.sessionID in store.sessions);
+    }
+  });
+
+  test("a cookie function or genid that throws is told to next, where no framework would catch it", () => {
+    const fail = () => {
+      throw new Error("the application's");
+    };
+    for (const options of [{ cookie: fail }, { genid: fail }]) {
+      const errors: unknown[] = [];
+      const req = new IncomingMessage(new Socket());
+      req.url = "/";
+      Reflect.apply(session({ ...QUIET, ...options }), undefined, [req, {}, (error: unknown) => errors.push(error)]);
+      assert.deepEqual(errors.map(String), ["Error: the application's"]);
     }
   });
 

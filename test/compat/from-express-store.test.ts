@@ -3,9 +3,13 @@ import { describe, test } from "node:test";
 import { MemoryStore } from "../../src/compat/express-session.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { type ExpressSessionStore, fromExpressStore, isExpressStore } from "../../src/core/express-store.ts";
+import { FOREVER } from "../../src/core/timeouts.ts";
 import { MemoryStore as OurMemoryStore, session } from "../../src/index.ts";
 import type { SessionRecord } from "../../src/stores/store.ts";
 import { conformanceGroups, examine } from "../../src/testing/conformance.ts";
+import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { derivedHandle } from "../../src/tokens/token.ts";
+import { hasSession, serve } from "./world.ts";
 
 /** The least that a store written for express-session is: JSON in a map, answered on another turn. */
 class PlainStore implements ExpressSessionStore {
@@ -77,6 +81,47 @@ describe("what such a store is given", () => {
     plain.operations.length = 0;
     assert.equal(await store.update("handle", { ...record, version: 2 }, 1), "ok");
     assert.deepEqual(plain.operations, ["get", "set"]);
+  });
+});
+
+describe("what is asked of such a store", () => {
+  test("a session that begins costs one set: a store may search long for what it doesn't have", async (t) => {
+    const plain = new PlainStore();
+    const { get } = await serve(t, session({ store: plain }), (req, res) => {
+      hasSession(req);
+      req.session["visits"] = 1;
+      res.end();
+    });
+    assert.equal((await get("/")).status, 200);
+    assert.deepEqual(plain.operations, ["set"]);
+  });
+
+  test("what is no session may have its handle taken, and is looked for", async () => {
+    const plain = new PlainStore();
+    const store = fromExpressStore(plain, systemClock);
+    const handle = derivedHandle("a link that works once");
+    assert.equal(await store.create(handle, { ...record, secretHash: "used" }), true);
+    assert.equal(await store.create(handle, { ...record, secretHash: "used" }), false);
+  });
+
+  test("an end within ten years, which every store can hold, each time from now", async () => {
+    const plain = new PlainStore();
+    const clock = new ManualClock();
+    const store = fromExpressStore(plain, clock);
+    const endless = { ...record, touchedAt: clock.now(), createdAt: clock.now(), expiresAt: FOREVER };
+    const yearsLeft = () => {
+      const { cookie, sojourn } = JSON.parse(plain.texts.get("handle") ?? "");
+      assert.equal(sojourn.expiresAt, FOREVER);
+      assert.equal(Date.parse(cookie.expires) - clock.now(), cookie.maxAge);
+      return cookie.maxAge / (365 * 24 * 60 * 60 * 1_000);
+    };
+    assert.equal(await store.create("handle", endless), true);
+    assert.equal(yearsLeft(), 10);
+    clock.advance(60_000);
+    assert.equal(await store.touch("handle", clock.now(), FOREVER), true);
+    assert.equal(yearsLeft(), 10);
+    assert.equal(await store.update("handle", { ...endless, version: 2 }, 1), "ok");
+    assert.equal(yearsLeft(), 10);
   });
 });
 

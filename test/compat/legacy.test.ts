@@ -71,6 +71,46 @@ describe("a visitor with a session of express-session", () => {
     assert.equal((await get("/", { cookie: pairOf(first.setCookies.at(-1)) })).text, '{"user":"ada"}');
   });
 
+  test("that has expired is a stranger, though the old store still has it; one without a deadline is not", async (t) => {
+    const { cookie, store } = await expressVisitor(t, { user: "ada" });
+    const { get } = await site(t, { accept: [expressSession({ secret: SECRET, store })] });
+    const stored = { user: "ada", cookie: { expires: new Date(Date.now() - 1), originalMaxAge: 60_000 } as object };
+    const asked: string[] = [];
+    store.get = (_id, callback) => {
+      asked.push("get");
+      Reflect.apply(callback, undefined, [null, stored]);
+    };
+    store.destroy = () => asked.push("destroy");
+    for (const expires of [new Date(Date.now() - 1), new Date(0), "2020-01-01T00:00:00.000Z", 1]) {
+      stored.cookie = { expires };
+      const { text, setCookies } = await get("/", { cookie });
+      assert.deepEqual([text, setCookies], ["{}", []], String(expires));
+    }
+    assert.deepEqual(asked, ["get", "get", "get", "get"], "nor is it ended");
+    store.destroy = (_id, callback) => callback?.();
+    for (const expires of [undefined, null, false, new Date(Date.now() + 60_000), "2100-01-01T00:00:00.000Z"]) {
+      stored.cookie = { expires };
+      assert.equal((await get("/", { cookie })).text, '{"user":"ada"}', String(expires));
+    }
+  });
+
+  test("keeps what else the answer sets, and gets nothing for a session with nothing in it", async (t) => {
+    const { cookie, store, operations } = await expressVisitor(t, { user: "ada" });
+    const sessions = session({ accept: [expressSession({ secret: SECRET, store })] });
+    t.after(() => sessions.close());
+    const { get } = await serve(t, sessions as Parameters<typeof serve>[1], (_req, res) => {
+      res.setHeader("Set-Cookie", ["theme=dark", "lang=de"]);
+      res.end();
+    });
+    const { setCookies } = await get("/", { cookie });
+    assert.deepEqual(setCookies.map((line) => line.split("=")[0]).sort(), ["connect.sid", "lang", "sid", "theme"]);
+    operations.length = 0;
+    store.get = (_id, callback) => callback(null, { cookie: {} } as never);
+    const empty = await get("/", { cookie });
+    assert.deepEqual(empty.setCookies, ["theme=dark", "lang=de"]);
+    assert.deepEqual(operations, [], "the old one is left to itself");
+  });
+
   test("is listed among their user's devices", async (t) => {
     const { cookie, store } = await expressVisitor(t, { passport: { user: 7 } });
     const userId = (data: Readonly<Record<string, unknown>>) => Object(data["passport"]).user;
@@ -91,6 +131,19 @@ describe("a visitor with a session of express-session", () => {
     );
   });
 
+  test("who logs out while the old store is down is told so, and loses the old cookie all the same", async (t) => {
+    for (const failing of ["get", "destroy"] as const) {
+      const { cookie, store } = await expressVisitor(t, { user: "ada" });
+      const down = (_id: string, callback?: (error: Error) => void) => callback?.(new Error("down"));
+      Object.assign(store, { [failing]: down });
+      const { get } = await site(t, { accept: [expressSession({ secret: SECRET, store })] });
+      const answer = await get("/destroy", { cookie });
+      assert.ok(answer.status >= 500, failing);
+      assert.equal(answer.setCookies.length, 1);
+      assert.match(answer.setCookies[0] ?? "", /^connect\.sid=; .*1970/);
+    }
+  });
+
   test("loses nothing where the new session can't be stored", async (t) => {
     const { cookie, store, operations } = await expressVisitor(t, { user: "ada" });
     const { get } = await site(t, { accept: [expressSession({ secret: SECRET, store })], maxBytes: 10 });
@@ -108,8 +161,8 @@ describe("a visitor with a session of express-session", () => {
     store.get = (_id, callback) => callback(new Error("down"));
     const { get } = await site(t, { accept: [expressSession({ secret: SECRET, store })] });
     const answer = await get("/", { cookie });
-    assert.equal(answer.status, 500);
-    assert.match(answer.text, /could not be opened/);
+    assert.equal(answer.status, 503);
+    assert.doesNotMatch(answer.text, /ada|{}/);
     assert.deepEqual(answer.setCookies, []);
   });
 

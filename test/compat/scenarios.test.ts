@@ -365,3 +365,58 @@ describe("the options", () => {
     });
   }
 });
+
+describe("an error at the end is passed on once the headers have left", () => {
+  /** Calls back after some turns of the event loop, as a server does. */
+  const later = (call: () => unknown, turns = 10): unknown =>
+    turns === 0 ? call() : setImmediate(later, call, turns - 1);
+
+  const ends: Record<string, (res: Any) => unknown> = {
+    "end(text)": (res) => res.end("text"),
+    "end()": (res) => res.end(),
+    "write, then end": (res) => [res.write("te"), res.end("xt")],
+    "writeHead, then end": (res) => [res.writeHead(201), res.end("text")],
+  };
+  const cases: [options: object, failing: "set" | "touch" | "destroy" | undefined][] = [
+    [{ cookie: { expires: new Date(Number.NaN) } }, undefined],
+    [{ cookie: { domain: "exa mple.com" } }, undefined],
+    [{ cookie: { sameSite: "nowhere" } }, undefined],
+    [{ name: "no name" }, undefined],
+    [{}, "set"],
+    [{}, "touch"],
+    [{ unset: "destroy" }, "destroy"],
+    [{ cookie: { path: "/;" } }, "set"],
+  ];
+
+  for (const [options, failing] of cases) {
+    for (const [how, end] of Object.entries(ends)) {
+      const name = JSON.stringify(options, (_key, value) => (Number.isNaN(value) ? "NaN" : value));
+      plays(`${name}, ${failing ?? "nothing"} fails, ${how}`, async (stage) => {
+        const { store } = stage;
+        const set = store.set.bind(store);
+        store.set = (id: string, session: object, done: Any) => later(() => set(id, session, done));
+        const middleware = stage.middleware(options);
+        const sentTo = (res: Any) => [Boolean(res._header), res.headersSent, res.statusCode];
+        const get = await stage.site(
+          (req, res, next) =>
+            middleware(req, res, (error) => {
+              if (error) stage.say("next", String(error), sentTo(res));
+              // Whoever looks at Node's own state before answering must not answer a second time.
+              if (error && !Reflect.get(res, "_header")) res.end("second answer");
+              else next(error);
+            }),
+          (req, res) => {
+            if (req.url === "/null") req.session = null;
+            else if (req.url !== "/read") req.session.views = (req.session.views ?? 0) + 1;
+            end(res);
+          },
+        );
+        const { setCookies } = await get("/write");
+        const [line] = setCookies;
+        if (failing !== undefined) store[failing] = (...args: Any[]) => later(() => args.at(-1)(new Error("refused")));
+        const sent = line === undefined ? {} : { cookie: pairOf(line) };
+        for (const path of ["/write", "/read", "/null"]) await get(path, sent);
+      });
+    }
+  }
+});

@@ -40,6 +40,14 @@ test("the decision of a commit, for every combination of facts", () => {
   assert.equal(seen.size, 3 * 2 ** 3);
 });
 
+test("what an application asks for by save() begins even if it is empty", () => {
+  for (const [standing, changed, touchDue, deliverable, action] of TABLE) {
+    const isEmpty = standing === "blank" && !changed;
+    const expected = isEmpty ? (deliverable ? "create" : "refuse") : action;
+    assert.equal(decideCommit({ standing, changed, asked: true, touchDue, deliverable }), expected);
+  }
+});
+
 test("no combination brings back what is ending, or stores what nobody can reach", () => {
   for (const [standing, changed, touchDue, deliverable] of TABLE) {
     const action = decideCommit({ standing, changed, touchDue, deliverable });

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { LiveSession } from "../../src/core/session.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
+import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { ImpatientClock } from "./impatient-clock.ts";
 import { ProbeStore } from "./probe-store.ts";
 import { engine, type Held } from "./visits.ts";
@@ -15,7 +16,7 @@ function site(async: boolean) {
 
 type Site = ReturnType<typeof site>;
 
-async function begin({ request }: Site, data: object): Promise<Held> {
+async function begin({ request }: Pick<Site, "request">, data: object): Promise<Held> {
   const visit = await request();
   Object.assign(visit.session, data);
   return (await visit.end()) ?? assert.fail("no token");
@@ -432,6 +433,21 @@ describe("messages for the next page", () => {
   });
 });
 
+/** Somebody else is always faster. */
+class Stubborn extends MemoryStore {
+  override update() {
+    return "conflict" as const;
+  }
+  override replace() {
+    return "conflict" as const;
+  }
+}
+
+/** Whatever doesn't wait for time is done. */
+async function settled(): Promise<void> {
+  for (let turns = 0; turns < 10; turns += 1) await turn();
+}
+
 describe("a commit that meets conflict after conflict", () => {
   test("gets through where 49 others were faster, and loses nothing of them", async () => {
     const { one, held, ended } = await overtaken(49);
@@ -445,6 +461,41 @@ describe("a commit that meets conflict after conflict", () => {
     await assert.rejects(ended, { code: "CONFLICT", status: 409 });
     assert.deepEqual(await stored(one, held), { n: 51 });
     assert.equal(one.told.filter(({ event }) => event === "conflict").length, 50);
+  });
+
+  test("waits a moment before each try but the first, so that processes that collided don't collide again", async () => {
+    const clock = new ManualClock();
+    const { store } = new ProbeStore(new Stubborn({ clock }), { async: true });
+    const one = engine({ clock, store });
+    const held = await begin(one, { n: 0 });
+    for (const change of ["merge", "update", "login"] as const) {
+      const visit = await one.request(held);
+      Object.assign(visit.session, { mine: change });
+      const idle = clock.pending;
+      const ended =
+        change === "merge"
+          ? visit.end()
+          : change === "update"
+            ? visit.session.update((session) => void Object.assign(session, { again: change }))
+            : visit.session.login("alice");
+      const failed = assert.rejects(ended, { code: "CONFLICT" });
+      const tries = () => one.told.filter(({ event }) => event === "conflict").length;
+      const before = tries();
+      await settled();
+      for (let known = tries() - before; known < 45; known = tries() - before) {
+        await settled();
+        assert.equal(tries() - before, known, `${change}: not before its time`);
+        assert.equal(clock.pending, idle + 1);
+        clock.advance(20);
+        await settled();
+        assert.equal(tries() - before, known + 1, `${change}: a pause of at most 20 ms`);
+      }
+      for (let more = 0; more < 10; more += 1) {
+        clock.advance(20);
+        await settled();
+      }
+      await failed;
+    }
   });
 
   /** A request that sets a property, and before each of its first updates somebody else's. */

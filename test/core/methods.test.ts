@@ -207,7 +207,6 @@ describe("facts", () => {
 describe("a session that was replaced", () => {
   const endings: [string, (visit: TestVisit) => Promise<unknown>, RegExp][] = [
     ["regenerate", (visit) => visit.session.regenerate(), /replaced by regenerate\(\)/],
-    ["login", (visit) => visit.session.login("alice"), /replaced by login\(\)/],
     ["destroy", (visit) => visit.session.destroy(), /was destroyed/],
     ["logout", (visit) => visit.session.logout(), /was destroyed/],
   ];
@@ -244,4 +243,52 @@ describe("a session that was replaced", () => {
       assert.deepEqual({ ...old }, { n: 1, list: [1] });
     });
   }
+});
+
+describe("save() of an empty session", () => {
+  for (const async of [false, true]) {
+    test(`begins it over ${async ? "an asynchronous" : "a synchronous"} store: the ID is that of the next request`, async () => {
+      const clock = new ManualClock();
+      const probe = new ProbeStore(new MemoryStore({ clock }), { async });
+      const { request, told, manager } = engine({ clock, store: probe.store });
+      const first = await request();
+      const { id } = first.session;
+      await first.session.save();
+      await first.session.save();
+      assert.equal(first.session.id, id);
+      const held = await first.end();
+      assert.equal(held?.handle, id);
+      const second = await request(held);
+      assert.ok(second.wasOpened);
+      assert.equal(second.session.id, id);
+      assert.deepEqual({ ...second.session }, {});
+      await second.session.save();
+      assert.deepEqual(await second.end(), held);
+      assert.equal(await manager.count(), 1);
+      assert.deepEqual(
+        told.map(({ event }) => event),
+        ["create"],
+      );
+    });
+  }
+
+  test("stores nothing where its cookie can't be sent", async () => {
+    const { request, manager, told } = engine();
+    const late = await request(undefined, { delivery: () => "headers-sent" });
+    await assert.rejects(late.session.save(), { code: "HEADERS_SENT" });
+    const insecure = await request(undefined, { delivery: () => "insecure" });
+    await insecure.session.save();
+    assert.equal(await manager.count(), 0);
+    assert.equal(told.filter(({ event }) => event === "cookie-not-sent").length, 2);
+  });
+
+  test("is not needed, and the session does not begin, where nobody asks for it", async () => {
+    const { request, manager } = engine();
+    const visit = await request();
+    void visit.session.id;
+    await visit.session.touch();
+    await visit.session.update(() => undefined);
+    assert.equal(await visit.end(), undefined);
+    assert.equal(await manager.count(), 0);
+  });
 });

@@ -37,6 +37,8 @@ interface VisitModel extends Lifetime {
   /** The handle, once stored. */
   handle: string | undefined;
   ended: boolean;
+  /** Whether it took the place of a destroyed session: then only data begins it. */
+  farewell: boolean;
   /** As loaded, or stored last. */
   base: Data;
   /** As the handler sees it. */
@@ -49,7 +51,8 @@ class Model {
   readonly sessions = new Map<string, StoredModel>();
   readonly everIssued = new Set<string>();
   /** Handles that a session had before, with the one under which the very same session lived on, if it did. */
-  readonly replaced = new Map<string, string | undefined>();
+  /** Its new handle, if any, and how long that is known. */
+  readonly replaced = new Map<string, { heir?: string; until: number }>();
   readonly browsers: (string | undefined)[] = [undefined, undefined, undefined];
   readonly visits: VisitModel[] = [];
 
@@ -67,11 +70,29 @@ class Model {
     const stored = this.live(handle);
     if (stored === undefined) {
       const blank = { userId: null, createdAt: this.now, touchedAt: this.now, until: undefined };
-      return { ...blank, browser, handle: undefined, ended: false, base: {}, local: {}, token: "keep" };
+      return {
+        ...blank,
+        browser,
+        handle: undefined,
+        ended: false,
+        farewell: false,
+        base: {},
+        local: {},
+        token: "keep",
+      };
     }
     if (this.now - stored.touchedAt >= LIMITS.touchAfter) this.use(stored);
     const { data, ...lifetime } = stored;
-    return { ...lifetime, browser, handle, ended: false, base: { ...data }, local: { ...data }, token: "keep" };
+    return {
+      ...lifetime,
+      browser,
+      handle,
+      ended: false,
+      farewell: false,
+      base: { ...data },
+      local: { ...data },
+      token: "keep",
+    };
   }
 
   use(session: StoredModel): void {
@@ -96,10 +117,10 @@ class Model {
   }
 
   /** @returns what `save` answers */
-  commit(visit: VisitModel, newHandle: () => string): "done" | "gone" {
+  commit(visit: VisitModel, newHandle: () => string, asked = false): "done" | "gone" {
     if (visit.ended) return "gone";
     if (visit.handle === undefined) {
-      if (this.hasChanged(visit)) this.store(visit, newHandle(), visit.local);
+      if (this.hasChanged(visit) || (asked && !visit.farewell)) this.store(visit, newHandle(), visit.local);
       return "done";
     }
     const stored = this.live(visit.handle);
@@ -141,15 +162,18 @@ class Model {
 
   gone(visit: VisitModel): void {
     visit.ended = true;
-    if (visit.handle !== undefined && !this.replaced.has(visit.handle)) visit.token = "clear";
+    visit.token = "keep";
   }
 
   /** A logout or revocation ends the session also under the handle that another request gave it meanwhile. */
   endWithHeirs(first: string): boolean {
     let wasLive = false;
-    for (let handle: string | undefined = first; handle !== undefined; handle = this.replaced.get(handle)) {
+    let handle: string | undefined = first;
+    while (handle !== undefined) {
       wasLive ||= this.live(handle) !== undefined;
       this.sessions.delete(handle);
+      const replaced = this.replaced.get(handle);
+      handle = replaced !== undefined && this.now < replaced.until ? replaced.heir : undefined;
     }
     return wasLive;
   }
@@ -160,13 +184,20 @@ class Model {
     const carried = this.merged(visit, stored?.data ?? {});
     if (visit.handle !== undefined && !visit.ended) {
       this.sessions.delete(visit.handle);
-      this.replaced.set(visit.handle, undefined);
+      this.replaced.set(visit.handle, { until: this.now + 60_000 });
     }
     return carried;
   }
 
   renew(visit: VisitModel, lifetime: Omit<Lifetime, "touchedAt">): void {
-    Object.assign(visit, lifetime, { touchedAt: this.now, handle: undefined, ended: false, base: {}, local: {} });
+    Object.assign(visit, lifetime, {
+      touchedAt: this.now,
+      handle: undefined,
+      ended: false,
+      farewell: false,
+      base: {},
+      local: {},
+    });
   }
 }
 
@@ -272,7 +303,7 @@ const steps: fc.Arbitrary<Step>[] = [
       // `save` of an unchanged session answers before it asks: only what is to be written can be found gone.
       await answers(
         () => actual.session.save(),
-        model.commit(visit, () => actual.session.id),
+        model.commit(visit, () => actual.session.id, true),
       );
     }),
   ),
@@ -298,10 +329,11 @@ const steps: fc.Arbitrary<Step>[] = [
         keep ? { userId, createdAt, until } : { userId: null, createdAt: model.now, until: undefined },
       );
       const holdsSomething = Object.keys(carried).length > 0 || userId !== null;
-      if (keep && holdsSomething) {
-        model.store(visit, actual.session.id, carried);
-        if (previous !== undefined) model.replaced.set(previous, actual.session.id);
-      } else if (previous !== undefined) visit.token = "clear";
+      // Also if it is empty: it may begin later.
+      if (keep && previous !== undefined)
+        model.replaced.set(previous, { heir: actual.session.id, until: model.now + 60_000 });
+      if (keep && holdsSomething) model.store(visit, actual.session.id, carried);
+      else if (previous !== undefined) visit.token = "clear";
     }),
   ),
   fc.tuple(which, fc.constantFrom("destroy", "logout", "logout everywhere")).map(([request, how]) =>
@@ -314,6 +346,7 @@ const steps: fc.Arbitrary<Step>[] = [
         for (const [handle, session] of model.sessions) if (session.userId === userId) model.sessions.delete(handle);
       }
       model.renew(visit, { userId: null, createdAt: model.now, until: undefined });
+      visit.farewell = true;
       visit.token = "clear";
     }),
   ),

@@ -164,7 +164,8 @@ describe("a session behaves as a plain object does", () => {
     assert.ok("save" in session);
     assert.ok(!Object.hasOwn(session, "save"));
     assert.ok(session instanceof Session);
-    assert.equal(session.constructor, Session);
+    assert.equal(session.constructor, undefined, "it would lead to the prototype");
+    assert.equal("constructor" in session, false);
   });
 
   test("__proto__ is refused and pollutes nothing, however it is written", async () => {
@@ -220,11 +221,79 @@ describe("a session behaves as a plain object does", () => {
       assert.throws(() => Reflect.set(session, name, "x"), message);
       assert.throws(() => Object.assign(session, { [name]: "x" }), message);
       assert.throws(() => Object.defineProperty(session, name, { value: "x" }), message);
-      Reflect.deleteProperty(session, name);
+      assert.throws(() => Reflect.deleteProperty(session, name), message);
       if (!(before instanceof Date)) assert.equal(Reflect.get(session, name), before, name);
       assert.ok(name in session, name);
     }
     assert.deepEqual(Object.keys(session), []);
+  });
+
+  test("writing to or deleting a member says by which method that is done", async () => {
+    const { request } = engine();
+    const { session } = await request();
+    const writes: [string, RegExp][] = [
+      ["userId", /login\(userId\).*logout\(\).*destroy\(\)/],
+      ["id", /regenerate\(\)/],
+      ["expiresAt", /persist\(duration\).*touch\(\)/],
+      ["flash", /connect-flash.*req\.session\.flash\(/],
+    ];
+    for (const [name, message] of writes) {
+      assert.throws(() => Reflect.set(session, name, 1), { name: "TypeError", message });
+      assert.throws(() => Reflect.deleteProperty(session, name), { name: "TypeError", message });
+      assert.throws(() => Object.assign(session, { [name]: null }), { name: "TypeError", message });
+    }
+  });
+
+  test("req.session.cookie of express-session says which methods there are instead", async () => {
+    for (const { how, visit } of await bothWays({ n: 1 })) {
+      const { session } = visit;
+      const cookie: unknown = Reflect.get(session, "cookie");
+      assert.ok(typeof cookie === "object" && cookie !== null);
+      const message = /persist\(duration\).*expiresAt.*destroy\(\)/;
+      assert.throws(() => Reflect.set(cookie, "maxAge", 1), { name: "TypeError", message });
+      assert.throws(() => Object.assign(cookie, { expires: false }), { name: "TypeError", message });
+      assert.throws(() => Object.defineProperty(cookie, "secure", { value: true }), { name: "TypeError", message });
+      assert.throws(() => Reflect.deleteProperty(cookie, "expires"), { name: "TypeError", message });
+      assert.throws(() => Reflect.get(cookie, "originalMaxAge"), { name: "TypeError", message });
+      assert.ok(!("cookie" in session), how);
+      assert.deepEqual({ ...session }, { n: 1 }, how);
+    }
+  });
+
+  test("nothing that a session shows leads to a prototype", async () => {
+    // What a merge of a request's body does that knows nothing of prototypes.
+    const merge = (target: object, source: object): void => {
+      for (const [name, value] of Object.entries(source)) {
+        const there: unknown = Reflect.get(target, name);
+        if (typeof value === "object" && value !== null && Object(there) === there) merge(Object(there), value);
+        else Reflect.set(target, name, value);
+      }
+    };
+    const bodies = [
+      '{"__proto__":{"isAdmin":true}}',
+      '{"__proto__":{"__proto__":{"isAdmin":true}}}',
+      '{"constructor":{"prototype":{"isAdmin":true}}}',
+      '{"constructor":{"__proto__":{"isAdmin":true}}}',
+    ];
+    const { request } = engine();
+    for (const body of bodies) {
+      for (const { how, visit } of await bothWays({ n: 1 })) {
+        try {
+          merge(visit.session, JSON.parse(body));
+        } catch (error) {
+          assert.ok(error instanceof TypeError, String(error));
+        }
+        await visit.end();
+        const { session } = await request();
+        for (const other of [session, {}, () => {}]) assert.ok(!("isAdmin" in other), `${how}: ${body}`);
+      }
+    }
+    const { session } = await request();
+    assert.equal(Reflect.get(session, "__proto__"), undefined);
+    assert.throws(() => (Reflect.get(session, "__proto__").isAdmin = true), TypeError);
+    assert.ok(Object.isFrozen(Session.prototype) && Object.isFrozen(Session));
+    assert.equal(Reflect.set(Object.getPrototypeOf(session), "isAdmin", true), false);
+    assert.throws(() => Object.setPrototypeOf(session, { isAdmin: true }), TypeError);
   });
 
   test("freezing, sealing and preventing extensions are refused: what is loaded later must find room", async () => {
@@ -278,6 +347,47 @@ describe("a session behaves as a plain object does", () => {
     await same.end();
     assert.equal(await version(), 1, "assigned the very same");
   });
+});
+
+describe("a session in the hands of other libraries", () => {
+  test("a template that shows only what an object has itself finds userId and the other facts", async () => {
+    const { request } = engine();
+    const visit = await request();
+    await visit.session.login("alice");
+    for (const { session } of [visit, await request(await visit.end())]) {
+      for (const name of ["id", "isNew", "userId", "createdAt", "expiresAt", "transport"]) {
+        assert.ok(Object.hasOwn(session, name), name);
+        assert.ok(Object.prototype.propertyIsEnumerable.call(session, name), name);
+        assert.ok(!Object.keys(session).includes(name) && !(name in { ...session }), `${name} is no data`);
+      }
+      assert.equal(Object.getOwnPropertyDescriptor(session, "userId")?.value, "alice");
+      assert.ok(!Object.hasOwn(session, "save"));
+    }
+  });
+
+  // How lodash, klona and others decide, and how Ramda, clone and others do.
+  const clones: [string, (value: object) => object][] = [
+    [
+      "by its constructor",
+      (value) => (typeof value.constructor === "function" ? Object.create(Object.getPrototypeOf(value)) : {}),
+    ],
+    ["with its prototype", (value) => Object.create(Object.getPrototypeOf(value))],
+  ];
+  for (const [how, empty] of clones) {
+    test(`a clone made ${how} is data that can be shown`, async () => {
+      for (const { visit } of await bothWays({ cart: ["book"] })) {
+        const copy = Object.assign(empty(visit.session), structuredClone({ ...visit.session }));
+        assert.match(inspect(copy), /cart: \[ 'book' \]/);
+        assert.equal(JSON.stringify(copy), '{"cart":["book"]}');
+        (Reflect.get(copy, "cart") ?? assert.fail()).push("lamp");
+        assert.deepEqual(Reflect.get(visit.session, "cart"), ["book"]);
+        if (copy instanceof Session) {
+          assert.throws(() => copy.userId, { name: "TypeError", message: /copy.*\{ \.\.\.req\.session \}/ });
+          await assert.rejects(copy.save(), { name: "TypeError", message: /copy/ });
+        }
+      }
+    });
+  }
 });
 
 describe("what is shown of a session", () => {

@@ -17,7 +17,7 @@ export interface Held {
 export type Told = { [E in SessionEvent]: { event: E } & SessionEvents[E] }[SessionEvent];
 
 const EVENTS: SessionEvent[] = [
-  "create", "login", "regenerate", "destroy", "revoke", "conflict", "gone", "damaged-record", "duplicate-cookie", "cookie-not-sent", "store-error",
+  "create", "login", "regenerate", "destroy", "revoke", "conflict", "overwritten", "gone", "damaged-record", "duplicate-cookie", "cookie-not-sent", "store-error",
 ]; // biome-ignore format: a list of names
 
 /** The engine without HTTP: a manager, its clock and store, and everything that its events told. */

@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
 import {
   chmodSync,
   existsSync,
@@ -142,6 +142,59 @@ for (const [what, find] of links) {
   });
 }
 
+test("links and other users' folders that are there already are refused at construction, the root's link is not", (t) => {
+  const { outside, root } = place(t);
+  mkdirSync(join(outside, "data"));
+  symlinkSync(join(outside, "data"), root);
+  equal(refusal(root), undefined);
+  symlinkSync(outside, join(root, "users"));
+  equal(refusal(root), "STORE_CORRUPT");
+  rmSync(join(root, "users"));
+  mkdirSync(join(root, "sessions"));
+  equal(refusal(root), undefined);
+  const asMyself = asAnotherUser(t);
+  equal(refusal(root), "STORE_UNAVAILABLE");
+  asMyself();
+  rmSync(root);
+  symlinkSync(join(outside, "nowhere"), root);
+  equal(refusal(root), "STORE_CORRUPT");
+});
+
+test("folders that another user has put in the place of the store's are refused with every call", async (t) => {
+  const { clock, store } = place(t);
+  await store.create("handle", recordFor(clock));
+  const asMyself = asAnotherUser(t);
+  for (const call of [
+    () => store.load("handle"),
+    () => store.create("other", recordFor(clock)),
+    () => store.touch("handle", clock.now() + 1, clock.now() + 2),
+    () => store.list({}),
+    () => store.list({ userId: "user" }),
+  ]) {
+    await rejects(call, (error) => isFailure("STORE_UNAVAILABLE")(error) && /another user/.test(String(error)));
+  }
+  asMyself();
+  ok(await store.load("handle"));
+});
+
+/** @returns how to be this user again */
+function asAnotherUser(t: TestContext): () => void {
+  const { geteuid } = process;
+  const back = () => void Reflect.set(process, "geteuid", geteuid);
+  t.after(back);
+  Reflect.set(process, "geteuid", () => Number(geteuid?.()) + 1);
+  return back;
+}
+
+function refusal(root: string): unknown {
+  try {
+    new FileStore(root);
+    return undefined;
+  } catch (error) {
+    return Object(error).code;
+  }
+}
+
 test("a user's folder that is a link is refused", async (t) => {
   const { outside, root, clock, store } = place(t);
   await store.create("handle", recordFor(clock));
@@ -223,6 +276,14 @@ test("a session costs no look at a sweep before its time, and a writer's remains
   equal(await store.prune(), 0);
   equal(existsSync(abandoned), false);
   equal(existsSync(young), true);
+});
+
+test('a URL is refused, before it becomes a folder named "file:"; a name with a colon is none', (t) => {
+  const { outside } = place(t);
+  for (const url of ["file:/x", "file:///x", "sqlite:sessions", "https://example.com"]) {
+    throws(() => new FileStore(url), { name: "TypeError", message: /path/ });
+  }
+  for (const path of ["./file:x", join(outside, "file:x"), "C:\\sessions"]) new FileStore(path);
 });
 
 test("a folder that vanishes is no answer: everything fails until it is back", async (t) => {

@@ -1,3 +1,4 @@
+import pg from "pg";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import { dropTables, postgresQuery, sharedPostgres } from "../servers/postgres.ts";
 import { networkFaults } from "./sql-network.ts";
@@ -8,12 +9,26 @@ networkFaults({
   port: Number(new URL(url).port || 5432),
   skip:
     skip ?? (/^(localhost|127\.0\.0\.1)$/.test(new URL(url).hostname) ? undefined : "the server is on another machine"),
-  open: (port, options) => {
-    const at = new URL(url);
-    at.hostname = "127.0.0.1";
-    at.port = String(port);
-    return new PostgresStore(at.href, options);
+  open: (port, options) => new PostgresStore(through(port), options),
+  share: (port, { maxConnections, ...options }) => {
+    const pool = new pg.Pool({ connectionString: through(port), max: maxConnections });
+    pool.on("error", () => undefined);
+    return {
+      store: new PostgresStore(pool, options),
+      async use(connections) {
+        const clients = await Promise.all(Array.from({ length: connections }, () => pool.connect()));
+        for (const client of clients) client.release();
+      },
+      end: () => pool.end(),
+    };
   },
   query: (s) => postgresQuery(url, s),
   dropTables: (...t) => dropTables(url, ...t),
 });
+
+function through(port: number): string {
+  const at = new URL(url);
+  at.hostname = "127.0.0.1";
+  at.port = String(port);
+  return at.href;
+}

@@ -223,6 +223,9 @@ describe("a Redis server that fails", { skip: noPrivateRedis ?? false }, () => {
     deepEqual(await store.list({ userId: "ann" }), { sessions: [] });
     deepEqual(await store.list({}), { sessions: [] });
     equal(warnings.length, 1);
+    for (let n = 0; n < 2; n++) await store.create(`!used:${n}`, record());
+    await eventually("the warning of what is worse", async () => equal(warnings.length, 2));
+    match(String(warnings[1]?.message), /allkeys-lru.*revoked.*links.*noeviction/);
   });
 
   test("unable to save to its disk: reads go on, writes are refused", async (t) => {

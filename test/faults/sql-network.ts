@@ -1,8 +1,10 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { after, afterEach, describe, test } from "node:test";
 import { inspect } from "node:util";
+import { type Clock, systemClock } from "../../src/core/clock.ts";
 import { SojournError } from "../../src/core/errors.ts";
-import type { IndexedStore } from "../../src/stores/store.ts";
+import type { IndexedStore, SessionRecord } from "../../src/stores/store.ts";
+import { ManualClock } from "../../src/testing/index.ts";
 import { eventually, tableName } from "../servers/private-process.ts";
 import { blackhole, FaultProxy } from "../servers/proxy.ts";
 import { failureOf } from "../stores/sql-checks.ts";
@@ -14,13 +16,37 @@ export interface NetworkSubject {
   port: number;
   skip: string | undefined;
   /** A store with a pool of its own, through a port of 127.0.0.1. */
-  open(port: number, options: { table: string; timeoutMs: number; maxConnections?: number }): IndexedStore;
+  open(
+    port: number,
+    options: { table: string; timeoutMs: number; maxConnections?: number; clock?: Clock },
+  ): IndexedStore;
+  /** A store with an application's pool, and how the application uses so many of its connections at once. */
+  share(port: number, options: { table: string; timeoutMs: number; maxConnections: number; clock: Clock }): SharedPool;
   query(statement: string): Promise<Record<string, unknown>[]>;
   dropTables(...tables: string[]): Promise<void>;
 }
 
+export interface SharedPool {
+  store: IndexedStore;
+  use(connections: number): Promise<unknown>;
+  end(): Promise<void>;
+}
+
+/** A deadline that a busy machine doesn't miss. */
+const PATIENT_MS = 20_000;
 /** What no store may take for an answer. */
 const UNKNOWN = /^STORE_(UNAVAILABLE|TIMEOUT)$/;
+
+/**
+ * Without TLS nothing notices a letter of a text that became another. What a store must not hand out is what it never holds: no session where there is one, or
+ * a time that is no number, which never comes.
+ */
+function isOfItsTypes(found: SessionRecord | undefined): void {
+  ok(found !== undefined, "nobody ended it");
+  const { version, createdAt, touchedAt, expiresAt, payload, secretHash, userId } = found;
+  for (const number of [version, createdAt, touchedAt, expiresAt]) ok(Number.isSafeInteger(number), inspect(found));
+  for (const text of [payload, secretHash, userId]) equal(typeof text, "string", inspect(found));
+}
 
 /** Faults F3 to F10: whatever the network does, a call ends, and says no more than what is so. */
 export function networkFaults(subject: NetworkSubject): void {
@@ -30,16 +56,25 @@ export function networkFaults(subject: NetworkSubject): void {
   const proxies: FaultProxy[] = [];
   const stores: IndexedStore[] = [];
 
-  async function start(options: { timeoutMs?: number; maxConnections?: number; seed?: number } = {}) {
-    const { timeoutMs = 400, maxConnections = 2, seed = 1 } = options;
+  async function start(options: { timeoutMs?: number; maxConnections?: number; seed?: number; clock?: Clock } = {}) {
+    const { timeoutMs = 400, maxConnections = 2, seed = 1, clock = systemClock } = options;
     const proxy = await FaultProxy.start(subject.port, { seed });
     proxies.push(proxy);
-    const store = subject.open(proxy.port, { table, timeoutMs, maxConnections });
+    const store = subject.open(proxy.port, { table, timeoutMs, maxConnections, clock });
     stores.push(store);
     await eventually("the first call", async () => {
       await store.delete("handle");
     });
     return { proxy, store };
+  }
+
+  /** Its question is on its way when its deadline comes. */
+  async function waitsInVain(store: IndexedStore, proxy: FaultProxy, clock: ManualClock): Promise<void> {
+    const { roundTrips } = proxy;
+    const loading = failureOf(store.load("handle"));
+    await eventually("the question", async () => equal(proxy.roundTrips, roundTrips + 1));
+    clock.advance(PATIENT_MS);
+    equal((await loading).code, "STORE_TIMEOUT");
   }
 
   async function version(handle: string): Promise<number | undefined> {
@@ -77,12 +112,45 @@ export function networkFaults(subject: NetworkSubject): void {
       });
     }
 
+    test("one silent connection speaks for all that were idle: only one caller waits in vain", async () => {
+      const clock = new ManualClock(now);
+      const { proxy, store } = await start({ timeoutMs: PATIENT_MS, maxConnections: 10, clock });
+      await store.create("handle", record);
+      proxy.fault = { kind: "delay", ms: 20 };
+      await Promise.all(Array.from({ length: 40 }, async () => store.load("handle")));
+      proxy.fault = { kind: "pass" };
+      equal(proxy.opened, 10);
+      proxy.silenceAll();
+      await waitsInVain(store, proxy, clock);
+      for (let click = 0; click < 10; click++) deepEqual(await store.load("handle"), record);
+      equal(proxy.opened, 11);
+    });
+
+    test("so it does in a pool that the application fills, and what it opens since is used", async () => {
+      const { proxy, store: other } = await start({ timeoutMs: PATIENT_MS });
+      await other.create("handle", record);
+      const clock = new ManualClock(now);
+      const shared = subject.share(proxy.port, { table, timeoutMs: PATIENT_MS, maxConnections: 10, clock });
+      stores.push(shared.store);
+      deepEqual(await shared.store.load("handle"), record);
+      await shared.use(10);
+      proxy.silenceAll();
+      await waitsInVain(shared.store, proxy, clock);
+      const { opened } = proxy;
+      for (let click = 0; click < 10; click++) deepEqual(await shared.store.load("handle"), record);
+      await shared.use(10);
+      await Promise.all(Array.from({ length: 10 }, async () => shared.store.load("handle")));
+      equal(proxy.opened, opened + 10);
+      await shared.store.close();
+      await shared.end();
+    });
+
     test("a slow network is only slow", async () => {
       const { proxy, store } = await start({ timeoutMs: 10_000 });
       proxy.fault = { kind: "delay", ms: 20 };
       equal(await store.create("handle", record), true);
       equal(await store.update("handle", { ...record, version: 2 }, 1), "ok");
-      equal((await store.load("handle"))?.version, 2);
+      deepEqual(await store.load("handle"), { ...record, version: 2 });
     });
 
     test("a connection that was found dead costs a read nothing", async () => {
@@ -192,7 +260,13 @@ export function networkFaults(subject: NetworkSubject): void {
       for (let round = 0; round < 60; round++) {
         try {
           const current = await store.load("handle");
-          ok(current !== undefined);
+          ok(current !== undefined, "nobody ended it");
+          deepEqual(current, { ...record, version: current.version }, "nothing else was ever written");
+          const done = current.version - 1;
+          ok(
+            done >= acknowledged && done <= acknowledged + unknown,
+            `${acknowledged} <= ${done}, and ${unknown} unknown`,
+          );
           const next = { ...current, version: current.version + 1 };
           equal(await store.update("handle", next, current.version), "ok");
           acknowledged++;
@@ -216,7 +290,7 @@ export function networkFaults(subject: NetworkSubject): void {
       proxy.fault = { kind: "corrupt" };
       for (let round = 0; round < 40; round++) {
         try {
-          await store.load("handle");
+          isOfItsTypes(await store.load("handle"));
         } catch (error) {
           ok(error instanceof SojournError && error.code.startsWith("STORE_"), inspect(error));
         }

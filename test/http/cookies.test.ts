@@ -239,6 +239,29 @@ test("property: whatever is configured is refused, or becomes a cookie that says
   assert.ok(accepted > 40, `only ${accepted} configurations were accepted`);
 });
 
+test("of the session's name an answer has one Set-Cookie, whoever else wrote one; all others stay as they are", (t) => {
+  const others = ["theme=dark; Path=/", "sid2=x", "xsid=sid=y", "SID=z"];
+  for (const there of ["sid=theirs", "sid=; Max-Age=0", "sid=theirs; Path=/; HttpOnly", ["sid=a", "sid=b"]]) {
+    const socket = new Socket();
+    t.after(() => socket.destroy());
+    const res = new ServerResponse(new IncomingMessage(socket));
+    const channel = new CookieTransport({ ring: undefined }).channelFor(res.req);
+    const lines = () => [res.getHeader("set-cookie") ?? []].flat().map(String);
+    res.setHeader("Set-Cookie", [...others, there].flat());
+    channel.send(res, VALUE, { now: NOW, expires: undefined });
+    assert.deepEqual(lines(), [...others, `sid=${VALUE}; Path=/; HttpOnly; SameSite=Lax`]);
+    channel.clear(res);
+    assert.equal(lines().length, others.length + 1);
+    assert.match(lines().at(-1) ?? "", /^sid=;/);
+  }
+  const socket = new Socket();
+  t.after(() => socket.destroy());
+  const res = new ServerResponse(new IncomingMessage(socket));
+  res.setHeader("Set-Cookie", "sid=theirs");
+  new CookieTransport({ ring: undefined }).channelFor(res.req).send(res, VALUE, { now: NOW, expires: undefined });
+  assert.deepEqual(res.getHeader("set-cookie"), [`sid=${VALUE}; Path=/; HttpOnly; SameSite=Lax`]);
+});
+
 test("a lifetime is written twice, from one reading of the clock", () => {
   const settings = cookieSettings({});
   for (const ms of [1, 999, 1_000, 1_999, 60_000, 30 * DAY]) {

@@ -128,7 +128,11 @@ test("property: whatever the Cookie header holds, the answer is 200 and only exa
         .split(";")
         .map((part) => part.trim().replace(/^sid=/, ""))
         .filter((value) => isToken.test(value));
-      assert.ok(one.probe.operations.length <= candidates.length, `${one.probe.operations.length} calls for ${cookie}`);
+      // Each is looked for, and then its tombstone.
+      assert.ok(
+        one.probe.operations.length <= 2 * candidates.length,
+        `${one.probe.operations.length} calls for ${cookie}`,
+      );
     }),
     { numRuns: 300 },
   );
@@ -169,7 +173,7 @@ describe("duplicates of the cookie", () => {
     const unknown = Array.from({ length: 8 }, (_, i) => `sid=${String(i).repeat(21)}A.${"y".repeat(32)}`).join("; ");
     one.probe.reset();
     assert.match((await one.visitor().get("/", { cookie: `${unknown}; sid=${token}` })).text, /"data":\{\}/);
-    assert.equal(one.probe.operations.length, 8);
+    assert.equal(one.probe.operations.length, 2 * 8, "each, and its tombstone");
     assert.match((await one.visitor().get("/", { cookie: `sid=${token}; ${unknown}` })).text, /"n":1/);
   });
 

@@ -174,8 +174,8 @@ for (const [name, open] of [
         assert.equal(await Reflect.apply(one.sessions.revoke, undefined, [handle]), false);
       }
       for (const user of ["", null, undefined, 5, {}]) {
-        await assert.rejects(Reflect.apply(one.sessions.list, undefined, [user]), /^TypeError: userId must be/);
-        await assert.rejects(Reflect.apply(one.sessions.revokeAll, undefined, [user]), /^TypeError: userId must be/);
+        await assert.rejects(Reflect.apply(one.sessions.list, undefined, [user]), /^TypeError: .*userId must be/);
+        await assert.rejects(Reflect.apply(one.sessions.revokeAll, undefined, [user]), /^TypeError: .*userId must be/);
       }
       for (const except of [null, 5, {}, { id: "x" }]) {
         await assert.rejects(

@@ -235,10 +235,12 @@ describe("where the middleware stands", () => {
         const derived: typeof req = Object.create(req);
         const first = req.session;
         await first.login("alice");
-        assert.notEqual(req.session, first);
+        assert.equal(req.session, first);
         assert.equal(derived.session, req.session);
         assert.equal(req.session.userId, "alice");
         await req.session.destroy();
+        assert.notEqual(req.session, first);
+        assert.equal(derived.session, req.session);
         assert.equal(derived.session.userId, null);
         res.end("ok");
       });
@@ -248,22 +250,27 @@ describe("where the middleware stands", () => {
 });
 
 describe("called without a real response", () => {
-  test("as for an upgrade or a job: the session opens, save() commits, nothing breaks", async () => {
-    const clock = new ManualClock();
-    const store = new MemoryStore({ clock });
-    const sessions = session({ clock, store });
-    const responses: unknown[] = [
-      {},
-      Object.create(null),
-      { end: "no function" },
-      { end() {} },
-      { writeHead() {}, setHeader() {} },
-      new ServerResponse(new IncomingMessage(new Socket())),
-      undefined,
-      null,
-    ];
+  const responses: unknown[] = [
+    {},
+    Object.create(null),
+    { end: "no function" },
+    { end() {} },
+    { writeHead() {}, setHeader() {} },
+    undefined,
+    null,
+  ];
+
+  test("as for an upgrade or a job: the session opens, save() commits, nothing breaks", async (t) => {
+    const store = new MemoryStore();
+    const { visitor, sessions } = await site(t, { store }, (req, res) => {
+      Object.assign(req.session, { n: 1 });
+      res.end();
+    });
+    const browser = visitor();
+    await browser.get();
     for (const res of responses) {
       const req = new IncomingMessage(new Socket());
+      req.headers.cookie = `sid=${browser.token}`;
       let calls = 0;
       Reflect.apply(sessions, undefined, [
         req,
@@ -274,14 +281,31 @@ describe("called without a real response", () => {
       ]);
       assert.equal(calls, 1);
       hasSession(req);
+      const n = Number(Reflect.get(req.session, "n"));
+      Object.assign(req.session, { n: n + 1 });
+      await req.session.save();
+      assert.deepEqual((await sessions.get(req.sessionID))?.data, { n: n + 1 });
+      await req.session.touch();
+      await assert.rejects(req.session.login("alice"), { code: "HEADERS_SENT" });
+      await assert.rejects(req.session.regenerate(), { code: "HEADERS_SENT" });
+    }
+    assert.equal(store.count(), 1);
+  });
+
+  test("a stranger's session is not stored, because nobody could ever have its token", async (t) => {
+    const store = new MemoryStore();
+    const { sessions } = await site(t, { store }, () => {});
+    for (const res of responses) {
+      const req = new IncomingMessage(new Socket());
+      Reflect.apply(sessions, undefined, [req, res, () => {}]);
+      hasSession(req);
       Object.assign(req.session, { n: 1 });
       assert.deepEqual({ ...req.session }, { n: 1 });
-      await req.session.save();
-      assert.equal((await sessions.get(req.sessionID))?.data["n"], 1);
+      await assert.rejects(req.session.save(), { code: "HEADERS_SENT" });
+      await assert.rejects(req.session.login("alice"), { code: "HEADERS_SENT" });
       await req.session.destroy();
-      assert.equal(await sessions.count(), 0);
     }
-    await sessions.close();
+    assert.equal(store.count(), 0);
   });
 
   test("an upgrade request reads its session by the cookie", async (t) => {

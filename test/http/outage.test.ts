@@ -216,8 +216,36 @@ for (const async of [true, false]) {
         assert.equal((await visitor.get()).status, 503);
         assert.equal((await visitor.get("/set")).status, 503);
         assert.equal((await one.visitor().get()).status, 200);
-        // A synchronous store is asked when the session is read, so an unread request does not notice.
-        assert.equal((await visitor.get("/unread")).status, async ? 503 : 200);
+        assert.equal((await visitor.get("/unread")).status, 200, "who needs no session does not notice");
+      }
+    });
+
+    test("a session that could not be opened is empty, and no answer of its handler is given", async (t) => {
+      for (const kind of KINDS) {
+        const seen: unknown[] = [];
+        const one = await probed(t, { kind, async }, async (req, res) => {
+          if (req.url === "/login") await req.session.login("alice");
+          seen.push(req.session.userId, { ...req.session });
+          // Nobody would catch an error here.
+          await new Promise<void>((resolve) => setImmediate(resolve));
+          Object.assign(req.session, { n: 1 });
+          if (req.url === "/stream") res.write("saved");
+          if (req.url === "/redirect") res.writeHead(302, { Location: "/saved" });
+          res.end("saved");
+        });
+        const visitor = one.visitor();
+        await visitor.get("/login");
+        one.probe.fail(new Error("connection refused"), "load");
+        for (const path of ["/", "/stream", "/redirect"]) {
+          seen.length = 0;
+          const { status, text, headers, setCookies } = await visitor.get(path);
+          assert.deepEqual([status, headers.location, setCookies], [503, undefined, []], `${kind} ${path}`);
+          assert.doesNotMatch(text, /^saved/);
+          assert.deepEqual(seen, [null, {}]);
+        }
+        one.probe.heal();
+        await visitor.get("/");
+        assert.equal(seen[2], "alice");
       }
     });
 
@@ -259,11 +287,37 @@ for (const async of [true, false]) {
             const answer = await visitor.get(path);
             const what = `${onStoreError} ${path} ${failing}`;
             assert.equal(answer.status, 503, what);
-            const couldLoad = failing.length === 1;
-            if (couldLoad || onStoreError === "anonymous") assert.equal(visitor.token, undefined, what);
+            assert.equal(visitor.token, undefined, what);
             one.probe.heal();
             assert.match((await thief.get()).text, /"userId":"alice"/, "the store never heard of it");
           }
+        }
+      }
+    });
+
+    test("who waits for a logout is told that the store did not do it, however often it is asked", async (t) => {
+      for (const onStoreError of ["error", "anonymous"] as const) {
+        for (const failing of [["delete"], ["load", "delete", "update"]] satisfies StoreOperation[][]) {
+          const told: unknown[] = [];
+          const one = await probed(t, { async, onStoreError }, async (req, res) => {
+            if (req.url !== "/logout") return handler(req, res);
+            for (const end of [() => req.session.logout(), () => req.session.destroy()]) {
+              told.push(
+                await end().then(
+                  () => "ended",
+                  ({ code }) => code,
+                ),
+              );
+            }
+            return res.end("good-bye");
+          });
+          const visitor = one.visitor();
+          await visitor.get("/login");
+          one.probe.fail(new Error("connection refused"), ...failing);
+          const { status } = await visitor.get("/logout");
+          const what = `${onStoreError} ${failing}`;
+          assert.equal(status, 503, what);
+          assert.deepEqual(told, ["STORE_UNAVAILABLE", "STORE_UNAVAILABLE"], what);
         }
       }
     });

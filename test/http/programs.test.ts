@@ -105,6 +105,8 @@ function outcome(program: Program, { data: before, userId: user }: Expected, was
   let userId = user;
   let isStored = wasStored;
   let sent = false;
+  // A destroyed session's successor begins with data only.
+  let isFarewell = false;
   for (const [what, first, second] of program) {
     if (SENDING.includes(what) && !sent) {
       sent = true;
@@ -119,7 +121,7 @@ function outcome(program: Program, { data: before, userId: user }: Expected, was
         break;
       case "save":
       case "save, not awaited":
-        if (!sent) isStored ||= Object.keys(data).length > 0;
+        if (!sent) isStored ||= !isFarewell || Object.keys(data).length > 0;
         break;
       case "login":
         if (sent) break;
@@ -129,6 +131,7 @@ function outcome(program: Program, { data: before, userId: user }: Expected, was
         break;
       case "regenerate":
         if (sent) break;
+        isFarewell = false;
         if (first !== true) {
           data = {};
           userId = null;
@@ -139,6 +142,7 @@ function outcome(program: Program, { data: before, userId: user }: Expected, was
         data = {};
         userId = null;
         isStored = false;
+        isFarewell = true;
         break;
       case "throw":
         if (sent) return undefined;

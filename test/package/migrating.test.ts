@@ -41,8 +41,7 @@ describe("an application that has the originals, and follows MIGRATING.md", () =
     packed = mkdtempSync(join(tmpdir(), "sojourn-packed-"));
     folder = mkdtempSync(join(tmpdir(), "sojourn-migrating-"));
     const folders = [root, ...["express-session", "cookie-session"].map((name) => join(root, "packages", name))];
-    for (const source of folders)
-      await run("npm", ["pack", "--ignore-scripts", "--pack-destination", packed], source);
+    for (const source of folders) await run("npm", ["pack", "--ignore-scripts", "--pack-destination", packed], source);
     const upstream = await run("npm", ["config", "get", "registry"], root);
     registry = await startRegistry(new Map(folders.map((source) => [source, tarballOf(source, packed)])), upstream);
     writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true }));

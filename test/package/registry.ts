@@ -22,9 +22,15 @@ export async function startRegistry(packages: ReadonlyMap<string, string>, elsew
   const server = createServer((req, res) => {
     const path = decodeURIComponent(req.url ?? "/").slice(1);
     const found = files.get(path.replace(/\.tgz$/, ""));
-    if (found === undefined) return res.writeHead(302, { location: new URL(path, elsewhere).href }).end();
+    if (found === undefined) {
+      res.writeHead(302, { location: new URL(path, elsewhere).href }).end();
+      return;
+    }
     const { manifest, tarball } = found;
-    if (path.endsWith(".tgz")) return res.end(tarball);
+    if (path.endsWith(".tgz")) {
+      res.end(tarball);
+      return;
+    }
     const integrity = `sha512-${createHash("sha512").update(tarball).digest("base64")}`;
     const dist = { tarball: `http://${req.headers.host}/${manifest.name}.tgz`, integrity };
     res.setHeader("content-type", "application/json");

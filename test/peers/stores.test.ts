@@ -6,7 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { createClient } from "redis";
-import { type Any, load, type Middleware, recorded } from "../compat/world.ts";
+import type { ExpressSessionStore } from "../../src/core/express-store.ts";
+import { session as sojournSession } from "../../src/index.ts";
+import { type Any, hasSession, load, type Middleware, pairOf, recorded, serve } from "../compat/world.ts";
 import { dropTables, sharedPostgres } from "../servers/postgres.ts";
 import { tableName } from "../servers/private-process.ts";
 import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
@@ -25,7 +27,7 @@ type Which = keyof typeof libraries;
 interface Kind {
   skip?: string | undefined;
   /** A store made with one of the two libraries, and how to let it go. */
-  make(library: Any): { store: object; close?: () => unknown };
+  make(library: Any): { store: ExpressSessionStore; close?: () => unknown };
 }
 
 const folder = mkdtempSync(join(tmpdir(), "sojourn-stores-"));
@@ -182,5 +184,29 @@ for (const [name, { skip }] of Object.entries(kinds)) {
         assert.deepEqual(await visit(name, framework, "ours", (at) => (at % 2 === 0 ? "theirs" : "ours")), expected);
       });
     }
+  });
+}
+
+for (const [name, { skip, make }] of Object.entries(kinds)) {
+  test(`session() on ${name} without timeouts: begun with one set, and read back`, {
+    skip: skip ?? false,
+  }, async (t) => {
+    const { store, close } = make(libraries.theirs);
+    const { operations } = recorded(store);
+    const middleware = sojournSession({ store, idleTimeout: false, absoluteTimeout: false });
+    const { get } = await serve(t, middleware, (req, res) => {
+      hasSession(req);
+      const visits = Number(req.session["visits"] ?? 0) + 1;
+      req.session["visits"] = visits;
+      res.end(String(visits));
+    });
+    const first = await get("/");
+    assert.equal(first.text, "1");
+    assert.deepEqual(
+      operations.map((line) => line.split(" ")[0]),
+      ["set"],
+    );
+    assert.equal((await get("/", { cookie: pairOf(first.setCookies[0]) })).text, "2");
+    await close?.();
   });
 }

@@ -16,21 +16,45 @@ export class Track {
   readonly clock: ManualClock;
   readonly inner: IndexedStore;
   readonly store: SteppedStore;
-  readonly site: Site;
+  /** One, or two that know nothing of each other but the store, as two processes do. */
+  readonly #sites: readonly [Site, ...Site[]];
 
-  private constructor(clock: ManualClock, inner: IndexedStore, store: SteppedStore, site: Site) {
+  private constructor(clock: ManualClock, inner: IndexedStore, store: SteppedStore, sites: readonly [Site, ...Site[]]) {
     this.clock = clock;
     this.inner = inner;
     this.store = store;
-    this.site = site;
+    this.#sites = sites;
   }
 
-  static async open(t: Cleanup, makeStore: (clock: Clock) => IndexedStore): Promise<Track> {
+  static async open(
+    t: Cleanup,
+    makeStore: (clock: Clock) => IndexedStore,
+    { processes = 1 }: { processes?: 1 | 2 } = {},
+  ): Promise<Track> {
     const clock = new ManualClock();
     const inner = makeStore(clock);
     const store = new SteppedStore(inner);
-    const site = await startSite(t, { store, clock, idleTimeout: IDLE_MS, storeTimeout: PATIENT }, routes);
-    return new Track(clock, inner, store, site);
+    const start = () => startSite(t, { store, clock, idleTimeout: IDLE_MS, storeTimeout: PATIENT }, routes);
+    const first = await start();
+    return new Track(clock, inner, store, processes === 1 ? [first] : [first, await start()]);
+  }
+
+  get site(): Site {
+    return this.#sites[0];
+  }
+
+  /** What reached the error handlers. */
+  get errors(): unknown[] {
+    return this.#sites.flatMap(({ errors }) => errors);
+  }
+
+  /** The process that serves A, or B, … */
+  siteOf(by: string): Site {
+    return this.#sites[by === "A" ? 0 : this.#sites.length - 1] ?? this.site;
+  }
+
+  forgetErrors(): void {
+    for (const { errors } of this.#sites) errors.length = 0;
   }
 }
 
@@ -47,10 +71,10 @@ export class Race {
 
   /** One run, in the order that `run` chooses; afterwards everything has to be as it should. */
   async attempt(run: Run): Promise<void> {
-    const { store, inner, clock, site } = this.#track;
+    const { store, inner, clock } = this.#track;
     store.run = undefined;
     await inner.deleteAll({});
-    site.errors.length = 0;
+    this.#track.forgetErrors();
     const token = await this.#newSession();
     clock.advance(this.#operations.some(({ due }) => due) ? IDLE_MS / 3 : 1_000);
 
@@ -68,7 +92,7 @@ export class Race {
     await this.#check(token, outcomes);
   }
 
-  /** Another handle each time: a process remembers which ones it has replaced. */
+  /** Another handle each time: the store remembers which ones were replaced. */
   async #newSession(): Promise<string> {
     this.#model ??= await this.#modelSession();
     const { record, secret } = this.#model;
@@ -88,7 +112,8 @@ export class Race {
   }
 
   #begin(run: Run, { operation, by }: { operation: Operation; by: string }, token: string): Promise<Reply | undefined> {
-    const { site, clock } = this.#track;
+    const { clock } = this.#track;
+    const site = this.#track.siteOf(by);
     const rank = by.charCodeAt(0);
     if (operation.name === "expire") {
       run.add({
@@ -111,7 +136,7 @@ export class Race {
   }
 
   async #check(token: string, outcomes: Outcome[]): Promise<void> {
-    const { inner, site, clock } = this.#track;
+    const { inner, errors, clock } = this.#track;
     const issued = new Map<string, Look>();
     for (const { reply } of outcomes) {
       if (reply === undefined || typeof reply.cookie === "string" || reply.cookie.token === token) continue;
@@ -125,7 +150,7 @@ export class Race {
       old: await this.#look(token),
       record: await inner.load(handleOf(token)),
       live: sessions.map(({ handle }) => handle),
-      errors: site.errors,
+      errors,
       now: clock.now(),
     });
   }

@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { KeyRing, type Secret } from "../../src/tokens/key-ring.ts";
 import { Sealer, type SealUse, sealLength, sealRoom } from "../../src/tokens/seal.ts";
+import { Xaes } from "../../src/tokens/xaes.ts";
 
 const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 const B = Buffer.from("ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210zyxwvu");
@@ -95,6 +96,39 @@ describe("a seal", () => {
       }),
       { numRuns: 10_000 },
     );
+  });
+
+  test("of any other plaintext than sealing writes is none: one body has one length, and its padding is zero", () => {
+    const forge = (plaintext: Buffer): string => {
+      const ring = ringOf(A);
+      const [key] = ring.keysFor("seal|cookie");
+      assert.ok(key !== undefined);
+      const head = Buffer.concat([Buffer.of(1), ring.keyId(0), randomBytes(24)]);
+      const parts = ["cookie", "sid", ""].map((text) => Buffer.concat([lengthOf(text.length), Buffer.from(text)]));
+      const additional = Buffer.concat([Buffer.from("sojourn\0"), Buffer.of(1), ring.keyId(0), ...parts]);
+      return new Xaes(key).encrypt(head.subarray(5), plaintext, additional, head).toString("base64url");
+    };
+    const lengthOf = (length: number): Buffer => {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32BE(length);
+      return bytes;
+    };
+    const padded = (length: number, to: number): Buffer =>
+      Buffer.concat([lengthOf(length), body, Buffer.alloc(to - 4 - body.length)]);
+    for (const to of [32, 128]) {
+      assert.equal(opens(forge(padded(body.length, to))), body.toString(), "as it is sealed");
+      for (let at = 4 + body.length; at < to; at += 1) {
+        const plaintext = padded(body.length, to);
+        plaintext[at] = 1;
+        assert.equal(opens(forge(plaintext)), undefined, `byte ${at} of ${to}`);
+      }
+    }
+    for (const to of [31, 33, 64, 96, 160, 256]) {
+      assert.equal(opens(forge(padded(body.length, to))), undefined, `${to} bytes`);
+    }
+    for (const length of [29, 124, 125, 2 ** 32 - 1]) {
+      assert.equal(opens(forge(padded(length, 32))), undefined, `a body of ${length} bytes`);
+    }
   });
 
   test("opens for its own purpose, name, namespace and bindings alone", () => {

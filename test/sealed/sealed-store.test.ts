@@ -1,18 +1,24 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { inspect } from "node:util";
+import { joinChunks } from "../../src/http/cookie-chunks.ts";
 import { type SessionOptions, type Sessions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { type Handler, type Site, type SiteOptions, site, type Visitor } from "../http/site.ts";
+import { NotedStore } from "./noted-store.ts";
 
 const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 const B = Buffer.from("ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210zyxwvu");
 
 const app: Handler = async (req, res) => {
-  const { session } = req;
   const url = new URL(req.url ?? "/", "http://x");
+  if (url.pathname === "/static") {
+    res.end("nobody read the session");
+    return;
+  }
+  const { session } = req;
   const value = url.searchParams.get("value") ?? "";
   const user = url.searchParams.get("user") ?? "alice";
   switch (url.pathname) {
@@ -35,9 +41,12 @@ const app: Handler = async (req, res) => {
       await session.regenerate({ keep: true });
       await sessionsOf(req).revokeAll("alice", { except: req.session });
       break;
-    case "/static":
-      res.end("nobody read the session");
-      return;
+    case "/persist":
+      session.persist(value === "" ? false : value);
+      break;
+    case "/touch":
+      await session.touch();
+      break;
     case "/late":
       res.write("begun ");
       Reflect.set(session, "value", value);
@@ -299,6 +308,130 @@ describe("in several cookies", () => {
   });
 });
 
+describe("beside another application whose cookies have the same names", () => {
+  test("a session in several cookies opens, wherever the other's stand in the header", async (t) => {
+    const ours = await shop(t, { store: new SealedStore({ secret: A, chunks: 3 }) });
+    const theirs = await shop(t, { store: new SealedStore({ secret: B, chunks: 3 }) });
+    const cookiesOf = async (one: Site, size: number): Promise<string[]> => {
+      const visitor = one.visitor();
+      await visitor.get(`/fill?value=${size}`);
+      return [...visitor.cookies].map(([name, value]) => `${name}=${value}`);
+    };
+    const neighbours: Record<string, string[]> = {
+      "one of the same size": await cookiesOf(theirs, 3_100),
+      "one in a single cookie": await cookiesOf(theirs, 10),
+      "another of ours, in a single cookie": await cookiesOf(theirs, 20),
+      "other things": ["sid=1", "sid.0=2.abc", "sid.0=x", "sid.1=y", "sid.2=", "sid.0=", "sid.0=3.a"],
+    };
+    const mine = await cookiesOf(ours, 3_100);
+    assert.equal(mine.length, 2);
+    for (const [name, others] of Object.entries(neighbours)) {
+      const mixed = [mine[0], ...others, mine[1]];
+      for (const cookies of [[...mine, ...others], [...others, ...mine], mixed, [...mixed].reverse()]) {
+        const { text } = await ours.visitor().get("/", { cookie: cookies.join("; ") });
+        assert.equal(JSON.parse(text).fill?.length, 3_100, name);
+      }
+      const { text } = await ours.visitor().get("/", { cookie: others.join("; ") });
+      assert.deepEqual(JSON.parse(text), { user: null }, `${name} alone`);
+    }
+  });
+
+  test("however many parts a header holds, at most 64 combinations are tried", () => {
+    assert.deepEqual(joinChunks("sid.0=2.short; sid.1=b", "sid"), [], "all parts but the last are full");
+    const part = `3.${"a".repeat(4_096 - "sid.0".length - 2)}`;
+    for (const others of [["sid.1", "sid.2"], ["sid.1"], []]) {
+      const header = ["sid.0", ...others]
+        .flatMap((name) =>
+          Array.from(
+            { length: 8 },
+            (_, n) => `${name}=${n === 0 || name === "sid.0" ? part : part.replace("3.", "xx")}`,
+          ),
+        )
+        .join("; ");
+      const expected = others.length === 2 ? 64 : 0;
+      assert.equal(joinChunks(header, "sid").length, expected);
+    }
+  });
+});
+
+describe("one cookie beside several of an older answer, or the other way round", () => {
+  test("whichever of them opens a session does", async (t) => {
+    const one = await shop(t, { store: new SealedStore({ secret: A, chunks: 3 }) });
+    const [small, large] = [one.visitor(), one.visitor()];
+    await small.get("/login?user=small");
+    await large.get("/login?user=large");
+    await large.get("/fill?value=7000");
+    assert.equal(large.cookies.size, 3);
+    const parts = [...large.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const junk = parts.replaceAll(/(?<==(?:3\.)?)A/g, "B").replace(/.{9}$/, "AAAAAAAAA");
+    for (const [cookie, user] of [
+      [`sid=${small.token}; ${junk}`, "small"],
+      [`sid=junk; ${parts}`, "large"],
+      [`${parts}; sid=${small.token}`, "small"],
+    ] as const) {
+      const { text } = await one.visitor().get("/", { cookie });
+      assert.equal(JSON.parse(text).user, user);
+    }
+  });
+});
+
+describe("a cookie that can't be delivered", () => {
+  // An application that sees no HTTPS, because its proxy is not trusted, and cookies that are Secure.
+  async function behindProxy(t: TestContext) {
+    const clock = new ManualClock();
+    const options = { clock, cookie: { secure: true }, trustProxy: true };
+    const one = await shop(t, { ...options, store: new SealedStore({ secret: A }) });
+    const rotated = await shop(t, { ...options, store: new SealedStore({ secret: [B, A] }) });
+    const visitor = one.visitor();
+    await visitor.get("/login", { "x-forwarded-proto": "https" });
+    assert.ok(visitor.token !== undefined);
+    return { clock, one, rotated, visitor };
+  }
+
+  test("is not sealed anew when it was used, whether or not the session is read", async (t) => {
+    const { clock, one, visitor } = await behindProxy(t);
+    clock.advance(5 * 60_000);
+    for (const path of ["/static", "/"]) {
+      const { status, setCookies, headers } = await visitor.clone().get(path);
+      assert.deepEqual([status, setCookies], [200, []], path);
+      if (path === "/static") assert.deepEqual([headers.vary, headers["cache-control"]], [undefined, undefined]);
+      const secured = await visitor.clone().get(path, { "x-forwarded-proto": "https" });
+      assert.equal(secured.setCookies.length, 1, path);
+    }
+    assert.equal((await read(holding(one, visitor)))["user"], "alice");
+  });
+
+  test("is not sealed anew by the newest key", async (t) => {
+    const { rotated, visitor } = await behindProxy(t);
+    for (const path of ["/static", "/"]) {
+      const { status, setCookies } = await holding(rotated, visitor).get(path);
+      assert.deepEqual([status, setCookies], [200, []], path);
+      const secured = await holding(rotated, visitor).get(path, { "x-forwarded-proto": "https" });
+      assert.equal(secured.setCookies.length, 1, path);
+    }
+  });
+});
+
+describe("a clock that was set back", () => {
+  test("takes nothing of a session's time, however it is used", async (t) => {
+    const clock = new ManualClock();
+    const one = await shop(t, { clock, idleTimeout: "30m" });
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    clock.advance(600_000);
+    await visitor.get("/static");
+    // Its last use was at ten minutes; the machine finds that it is nine and a half.
+    clock.advance(-30_000);
+    for (const path of ["/set?value=1", "/touch"]) {
+      const used = visitor.clone();
+      await used.get(path);
+      clock.advance(30_000 + 30 * 60_000 - 1);
+      assert.equal((await read(used))["user"], "alice", path);
+      clock.advance(-(30_000 + 30 * 60_000 - 1));
+    }
+  });
+});
+
 describe("keys rotate", () => {
   test("and nobody is logged out; the new key takes over with the next answer", async (t) => {
     const clock = new ManualClock();
@@ -318,7 +451,7 @@ describe("keys rotate", () => {
 describe("with a list of endings", () => {
   async function listed(t: TestContext, options: SiteOptions = {}) {
     const clock = new ManualClock();
-    const revocations = new MemoryStore({ clock });
+    const revocations = new NotedStore({ clock });
     const one = await shop(t, { clock, store: new SealedStore({ secret: A, revocations }), ...options });
     managers.set(one.port, one.sessions);
     return { one, clock, revocations };
@@ -441,6 +574,25 @@ describe("with a list of endings", () => {
     assert.equal((await read(phone))["user"], "alice", "with the new password");
   });
 
+  test("a cookie that was ended, or whose data is gone, does not stand in the way of a good one of the same name", async (t) => {
+    const clock = new ManualClock();
+    const [revocations, overflow] = [new MemoryStore({ clock }), new MemoryStore({ clock })];
+    const { one } = await listed(t, { clock, store: new SealedStore({ secret: A, revocations, overflow }) });
+    const visitors = [one.visitor(), one.visitor(), one.visitor()] as const;
+    const [ended, missing, good] = visitors;
+    for (const visitor of visitors) await visitor.get("/login");
+    const dead = [ended.token];
+    await ended.get("/logout");
+    await missing.get("/fill?value=9000");
+    dead.push(missing.token);
+    overflow.deleteAll({});
+    for (const token of dead) {
+      for (const cookie of [`sid=${token}; sid=${good.token}`, `sid=${good.token}; sid=${token}`]) {
+        assert.equal(JSON.parse((await one.visitor().get("/", { cookie })).text).user, "alice");
+      }
+    }
+  });
+
   test("its records go when the last copy has died", async (t) => {
     const { one, clock, revocations } = await listed(t);
     const visitor = one.visitor();
@@ -449,12 +601,27 @@ describe("with a list of endings", () => {
     clock.advance(5 * 60_000);
     await copy.get("/");
     await visitor.get("/logout");
-    assert.ok(revocations.count() > 0);
+    assert.ok(revocations.notes.length > 0);
+    assert.equal(revocations.count(), 0, "they are no sessions");
     clock.advance(30 * 60_000 - 1);
     assert.equal((await read(copy))["user"], null);
     clock.advance(24 * 3_600_000);
     await one.sessions.prune();
-    assert.equal(revocations.count(), 0);
+    assert.deepEqual(revocations.notes, []);
+  });
+
+  test("where a longer life was taken back, an ending is kept as long as a copy of the longer-lived cookie may live", async (t) => {
+    const { one, clock } = await listed(t);
+    const visitor = one.visitor();
+    await visitor.get("/login?value=30d");
+    const copy = visitor.clone();
+    await visitor.get("/persist");
+    await visitor.get("/logout");
+    for (let day = 1; day < 30; day += 1) {
+      clock.advance(86_400_000);
+      await one.sessions.prune();
+      assert.equal((await read(copy.clone()))["user"], null, `day ${day}`);
+    }
   });
 
   test("when the list can't be asked, nobody is let in", async (t) => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { decodeSealed, encodeElsewhere, encodeSealed } from "../../src/core/sealed-record.ts";
 import { SealedTokens } from "../../src/core/sealed-tokens.ts";
 import type { SessionRecord } from "../../src/stores/store.ts";
 import { KeyRing } from "../../src/tokens/key-ring.ts";
@@ -49,6 +50,39 @@ describe("what was opened lately is opened once, and what was sealed not at all"
       assert.equal(elsewhere.sealer.opened, 1);
     });
   }
+});
+
+test("what is remembered opens for exactly the text that was sealed, not for one that only begins like it", () => {
+  for (const isOwn of [true, false]) {
+    const here = tokens();
+    const text = (isOwn ? here : tokens()).tokens.seal(HANDLE, record, undefined);
+    assert.ok(here.tokens.open(text) !== undefined);
+    for (let at = 0; at < text.length; at += 1) {
+      const other = text.slice(0, at) + (text[at] === "A" ? "B" : "A") + text.slice(at + 1);
+      assert.equal(here.tokens.open(other), undefined, `character ${at}`);
+      assert.equal(here.tokens.open(text.slice(0, at)), undefined, `${at} characters`);
+    }
+    assert.equal(here.tokens.open(`${text}A`), undefined);
+    assert.equal(here.tokens.open(text)?.sealed.handle, HANDLE);
+  }
+});
+
+test("a body that is none of ours is no record, whatever it looks like", () => {
+  const body = encodeSealed(HANDLE, record);
+  assert.deepEqual(decodeSealed(body), { handle: HANDLE, record });
+  const userEnd = body.length - Buffer.byteLength(record.payload);
+  for (let length = 0; length < userEnd; length += 1) {
+    assert.equal(decodeSealed(body.subarray(0, length)), undefined, `${length} bytes`);
+  }
+  for (let flags = 1; flags < 256; flags += 1) {
+    const other = Buffer.from(body);
+    other[0] = flags;
+    assert.equal(decodeSealed(other), undefined, `flags ${flags}`);
+  }
+  const elsewhere = encodeElsewhere(HANDLE, record, HANDLE);
+  assert.equal(decodeSealed(elsewhere)?.elsewhere, HANDLE);
+  assert.equal(decodeSealed(elsewhere.subarray(0, -1)), undefined, "a name that is too short");
+  assert.equal(decodeSealed(Buffer.concat([elsewhere, Buffer.alloc(1)])), undefined, "a name that is too long");
 });
 
 test("property: what is remembered of a record is what others find in its seal", () => {

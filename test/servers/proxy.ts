@@ -30,6 +30,7 @@ export class FaultProxy {
   roundTrips = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #lines = new Set<Line>();
   readonly #random: () => number;
 
   private constructor(port: number, seed: number) {
@@ -54,6 +55,11 @@ export class FaultProxy {
   /** Ends every connection that is open, with a reset. */
   resetAll(): void {
     for (const socket of this.#sockets) reset(socket);
+  }
+
+  /** Nothing gets through any more on the connections that are open, and nobody is told. New ones work. */
+  silenceAll(): void {
+    for (const line of this.#lines) line.cut();
   }
 
   async close(): Promise<void> {
@@ -93,6 +99,8 @@ export class FaultProxy {
     let bytes = 0;
     let { fault } = this;
     const line = new Line(to);
+    this.#lines.add(line);
+    to.once("close", () => this.#lines.delete(line));
     return (chunk) => {
       if (fault !== this.fault) bytes = 0;
       ({ fault } = this);

@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { inspect } from "node:util";
 import pg from "pg";
@@ -91,6 +91,23 @@ describe("PostgresStore alone", { skip }, () => {
     ok(record !== undefined && record.payload === "payload");
     equal(await store.update("handle", { ...record, version: 2 }, 1), "ok");
     equal(await store.update("handle", { ...record, version: 2 }, 1), "conflict");
+    await store.close();
+  });
+
+  test("the binary format, in which pg damages numbers, is refused: at construction, or where a default asks for it", async () => {
+    const config: object = { binary: true };
+    throws(() => new PostgresStore(newPool(config)), { name: "TypeError", message: /binary/ });
+    const store = new PostgresStore(url, { table: newTable(), clock });
+    pg.defaults.binary = true;
+    try {
+      await rejects(
+        () => store.load("handle"),
+        (error) => /without binary: true/.test(inspect(error)),
+      );
+    } finally {
+      pg.defaults.binary = false;
+    }
+    equal(await store.load("handle"), undefined);
     await store.close();
   });
 

@@ -109,12 +109,38 @@ describe("the keys of the Redis store", () => {
           const key = keys.session(handle);
           equal(tag(key), tag(keys.newest(shardOf(handle))));
           equal(tag(key), tag(keys.ends(shardOf(handle))));
-          ok(key.startsWith(keys.sessions));
-          equal(keys.handleOf(key), handle);
         }),
       );
     }
     for (const prefix of ["{", "{}", "a{}b{c}", "a{b"]) throws(() => new Keys(prefix), TypeError);
+  });
+
+  test("are never another store's, though its prefix begins with this store's", () => {
+    const handle = "AAAAAAAAAAAAAAAAAAAAAA";
+    const own = new Keys("shop:");
+    for (const prefix of ["shop:user:", "shop:user:user:", "shop:newest:", "shop:ends:"]) {
+      const other = new Keys(prefix);
+      const shard = shardOf(handle);
+      const theirs = [other.session(handle), other.newest(shard), other.ends(shard), other.user("ada")];
+      const ours = theirs.map((key) => own.user(key.slice("shop:user:".length)));
+      ours.push(own.session(handle), own.newest(shard), own.ends(shard));
+      deepEqual(
+        ours.filter((key) => theirs.includes(key)),
+        [],
+      );
+    }
+  });
+
+  test("tell users apart whose IDs differ in anything, and stay readable for plain IDs", () => {
+    const user = (id: string) => new Keys("shop:").user(id);
+    equal(user("ada@example.com"), "shop:user:ada@example.com");
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (one, other) =>
+        equal(user(one) === user(other), one === other),
+      ),
+    );
+    const ids = ["a:b", "a%003ab", "a{b}", "\ud800", "\udfff", "\ufffd", ""];
+    equal(new Set(ids.map(user).map((key) => Buffer.from(key).toString("hex"))).size, ids.length);
   });
 
   test("spread handles evenly", () => {

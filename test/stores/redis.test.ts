@@ -80,6 +80,21 @@ describe("RedisStore", { skip: skip ?? false }, () => {
     deepEqual(await keysOf(url, base), before, "and leaves nothing behind");
   });
 
+  test("a user ID never reaches into a store whose prefix begins with this store's", async () => {
+    const prefix = keyPrefix();
+    const inner = new RedisStore(url, { prefix: `${prefix}user:` });
+    const outer = new RedisStore(url, { prefix });
+    await inner.create("inner", record({ userId: "ann" }));
+    const keys = await keysOf(url, prefix);
+    for (const key of keys) {
+      await outer.create(`outer of ${key}`, record({ userId: key.slice(`${prefix}user:`.length) }));
+    }
+    equal(await outer.deleteAll({}), keys.length);
+    equal((await inner.list({ userId: "ann" })).sessions.length, 1);
+    equal((await inner.list({})).sessions.length, 1);
+    await Promise.all([inner.close(), outer.close()]);
+  });
+
   test("leaves nothing behind once everything has ended and was swept", async () => {
     const prefix = keyPrefix();
     const clock = new ManualClock();
@@ -335,6 +350,33 @@ describe("RedisStore", { skip: skip ?? false }, () => {
     for (const outcome of await Promise.all(loads)) match(inspect(outcome), /STORE_UNAVAILABLE/);
     await proxy.close();
     await store.close();
+  });
+
+  test("a sign-out ends no session that has another user by the time of its turn", async () => {
+    const prefix = keyPrefix();
+    const another = new RedisStore(url, { prefix });
+    await another.create("handle", record({ userId: "ann" }));
+    const bobs = record({ userId: "bob", secretHash: "another hash" });
+    const client = createClient({ url });
+    await client.connect();
+    const send = client.sendCommand.bind(client);
+    let isOver = false;
+    // Once the sign-out has looked and before it ends what it saw.
+    Reflect.set(client, "sendCommand", async (command: string[]) => {
+      if (command[0]?.startsWith("EVAL") && !isOver) {
+        isOver = true;
+        await another.delete("handle");
+        await another.create("handle", bobs);
+      }
+      return send(command);
+    });
+    const store = new RedisStore(client, { prefix });
+    equal(await store.deleteAll({ userId: "ann" }), 0);
+    ok(isOver);
+    deepEqual(await another.load("handle"), bobs);
+    await store.close();
+    await another.close();
+    client.destroy();
   });
 
   test("warns of nothing on a server that evicts nothing", async (t) => {

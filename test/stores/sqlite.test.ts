@@ -1,5 +1,5 @@
 import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
@@ -407,7 +407,7 @@ test("the log does not outgrow its ceiling while nobody is ever quiet", async (t
   ok(largest < 90 * 1024 * 1024, `the log grew to ${largest} bytes`);
 });
 
-for (const lost of ["", "-wal"]) {
+for (const lost of ["", "-wal", "-shm"]) {
   test(`notices that its sessions.db${lost} was removed: it acknowledges nothing that would be lost`, async (t) => {
     const { store, path } = opened(t);
     await store.create("handle", record());
@@ -418,8 +418,23 @@ for (const lost of ["", "-wal"]) {
       message: /removed or replaced/,
     });
     await rejects(() => store.delete("handle"), { code: "STORE_UNAVAILABLE" });
+    throws(() => store.load("handle"), { code: "STORE_UNAVAILABLE" });
+    throws(() => store.count(), { code: "STORE_UNAVAILABLE" });
+    await rejects(() => store.list({ userId: "user" }), { code: "STORE_UNAVAILABLE" });
+    await rejects(() => store.list({}), { code: "STORE_UNAVAILABLE" });
     renameSync(`${path}-elsewhere`, `${path}${lost}`);
+    ok(store.load("handle"));
     equal(await store.create("another", record()), true);
+  });
+
+  test(`serves nobody from a sessions.db${lost} that was replaced, 100 ms later at most, without a write`, async (t) => {
+    const { store, path } = opened(t);
+    await store.create("handle", record());
+    ok(store.load("handle"));
+    copyFileSync(`${path}${lost}`, `${path}-copy`);
+    renameSync(`${path}-copy`, `${path}${lost}`);
+    clock.advance(100);
+    throws(() => store.load("handle"), { code: "STORE_UNAVAILABLE", message: /removed or replaced/ });
   });
 }
 
@@ -452,6 +467,12 @@ test("a database that the application has closed is reported as closed", async (
   database.close();
   throws(() => store.load("handle"), { code: "STORE_CLOSED" });
   await rejects(() => store.create("handle", record()), { code: "STORE_CLOSED" });
+});
+
+test('a URL is refused, before it becomes a folder named "file:"', () => {
+  for (const url of ["file:/x", "file:///x", "file::memory:", "sqlite:sessions.db"]) {
+    throws(() => new SqliteStore(url), { name: "TypeError", message: /path/ });
+  }
 });
 
 test("impossible options are refused by name", (t) => {

@@ -1,7 +1,14 @@
 import { deepEqual, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import type { IndexedStore, ReplaceResult, SessionRecord, SessionStore, UpdateResult } from "../../src/stores/store.ts";
+import type {
+  IndexedStore,
+  ReplaceResult,
+  SessionPage,
+  SessionRecord,
+  SessionStore,
+  UpdateResult,
+} from "../../src/stores/store.ts";
 import { conformanceGroups, examine } from "../../src/testing/conformance.ts";
 import type { ManualClock } from "../../src/testing/index.ts";
 
@@ -123,6 +130,24 @@ const mistakes: Readonly<
     store: class extends MemoryStore {
       override replace(handle: string, version: number, newHandle: string, record: SessionRecord): ReplaceResult {
         return super.replace(handle, version, newHandle, { ...record, userId: this.load(handle)?.userId ?? null });
+      }
+    },
+  },
+  "a note that is listed": {
+    noticedBy: "notes",
+    store: class extends MemoryStore {
+      override list(query: { userId?: string; cursor?: string; limit?: number }): SessionPage {
+        const page = super.list(query);
+        const noted = this.load("!used:11");
+        return noted === undefined ? page : { ...page, sessions: [...page.sessions, { handle: "!used:11", ...noted }] };
+      }
+    },
+  },
+  "a replace that leaves no tombstone": {
+    noticedBy: "notes",
+    store: class extends MemoryStore {
+      override replace(handle: string, version: number, newHandle: string, record: SessionRecord): ReplaceResult {
+        return super.replace(handle, version, newHandle, record);
       }
     },
   },

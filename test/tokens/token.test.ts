@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { inspect } from "node:util";
 import fc from "fast-check";
 import { KeyRing } from "../../src/tokens/key-ring.ts";
+import { RandomPool } from "../../src/tokens/random.ts";
 import { hashSecret, isHandle, sameHash, TokenCodec, TokenSource } from "../../src/tokens/token.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -215,6 +216,21 @@ test("a failing random generator is fatal, and nothing of an earlier draw is use
   assert.equal(thrown, 400 - 255);
   broken = false;
   assert.ok(!seen.has(source.handle()), "after it recovered: new bytes");
+});
+
+test("random bytes that were given away are wiped, so that none is in memory twice or given twice", () => {
+  let pool: Buffer = Buffer.alloc(0);
+  const random = new RandomPool((buffer) => {
+    pool = buffer.fill(0xff);
+  });
+  const given = Buffer.alloc(24);
+  for (let used = 0; used + 40 <= 4_096; used += 40) {
+    assert.equal(random.text(16), Buffer.alloc(16, 0xff).toString("base64url"));
+    random.fill(given.fill(0));
+    assert.deepEqual(given, Buffer.alloc(24, 0xff));
+    assert.deepEqual(pool.subarray(0, used + 40), Buffer.alloc(used + 40), "what was given");
+    assert.deepEqual(pool.subarray(used + 40), Buffer.alloc(4_096 - used - 40, 0xff), "what was not");
+  }
 });
 
 test("hashes of secrets are compared in full", () => {

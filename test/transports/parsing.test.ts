@@ -147,6 +147,26 @@ test("copies that others made of the address lose the token, too, and nothing el
   assert.deepEqual(other.query, { page: "1" }, "a short text may be part of something else");
 });
 
+test("headers that hold the address again lose the token, too: HTTP/2's, and proxies'", () => {
+  const url = `/a?b=2&session=${token}`;
+  const full = `https://shop.example${url}`;
+  const req = request(url);
+  req.rawHeaders.push(":path", url, "X-Original-URL", url, "X-Forwarded-Uri", full, "Authorization", `Bearer ${token}`);
+  Object.assign(req.headers, { ":path": url, "x-original-url": url, "x-forwarded-uri": full, cookie: `a=${token}` });
+  assert.equal(links.take(req), token);
+  assert.equal(req.headers[":path"], "/a?b=2");
+  assert.equal(req.headers["x-original-url"], "/a?b=2");
+  assert.equal(req.headers["x-forwarded-uri"], "https://shop.example/a?b=2");
+  assert.equal(req.headers.cookie, `a=${token}`, "what is no parameter of an address stays");
+  const [path, original, forwarded, authorization] = [1, 3, 5, 7].map((position) => req.rawHeaders.at(position));
+  assert.deepEqual([path, original, forwarded], ["/a?b=2", "/a?b=2", "https://shop.example/a?b=2"]);
+  assert.equal(authorization, `Bearer ${token}`);
+  const short = request("/?session=1");
+  Object.assign(short.headers, { ":path": "/?session=1", "x-other": "/?session=1&a" });
+  assert.equal(links.take(short), "1");
+  assert.deepEqual(short.headers, { ":path": "/", "x-other": "/?session=1&a" });
+});
+
 /** RFC 6750 2.1 and RFC 9110 11.4, character by character, as far from the tested code as can be. */
 function bearerOf(values: readonly string[]): string | undefined {
   const [value, ...more] = values;

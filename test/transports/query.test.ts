@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
+import { connect, createServer } from "node:http2";
 import { type TestContext, test } from "node:test";
 import type { Express } from "express";
 import fc from "fast-check";
@@ -80,7 +82,7 @@ test("neither the redirect nor the address can be made to lead elsewhere, or to 
   const token = one.sessions.urlToken("alice");
   const spelt = [
     `/?%73ession=${token}`, `/?session[]=${token}`, `/?session[a]=${token}`, `/?x&session=${token}&session=1`, `/?session=${token}#f`,
-    `/?session=${token}&%=1`, `/?+session=${token}`, `/?session%5B%5D=${token}`,
+    `/?session=${token}&%=1`, `/?%2573ession=${token}`, `/?next=%2Fa%3Fsession%3D${token}`, `/?next=%252Fa%253F%252573ession%253D${token}`, `/?+session=${token}`, `/?session%5B%5D=${token}`,
   ]; // biome-ignore format: a list of addresses
   for (const path of spelt) {
     const { headers, status } = await one.visitor().get(path);
@@ -88,6 +90,84 @@ test("neither the redirect nor the address can be made to lead elsewhere, or to 
     assert.doesNotMatch(headers.location ?? "", new RegExp(token), path);
   }
   assert.doesNotMatch(one.seen.join("\n"), new RegExp(token));
+});
+
+test("each link works for itself: neither another one's use nor a HEAD uses it up", async (t) => {
+  const one = await shop(t);
+  const links = ["alice", "alice", "bob"].map((user) => ({ user, token: one.sessions.urlToken(user) }));
+  for (const { token } of links) {
+    const program = one.visitor();
+    const { status, setCookies } = await program.request("HEAD", `/?session=${token}`);
+    assert.deepEqual([status, setCookies], [303, []]);
+  }
+  for (const { user, token } of links) {
+    const visitor = one.visitor();
+    await visitor.get(`/?session=${token}`);
+    assert.equal((await visitor.get("/")).text, user);
+  }
+});
+
+test("a link of one parameter is none of another one's", async (t) => {
+  const one = await shop(t);
+  const other = await shop(t, {
+    transport: [cookie(), query({ iUnderstandThatAddressesLeak: true, name: "invitation" })],
+  });
+  for (const [of, at, name] of [
+    [one, other, "invitation"],
+    [other, one, "session"],
+  ] as const) {
+    const visitor = at.visitor();
+    await visitor.get(`/?${name}=${of.sessions.urlToken("alice")}`);
+    assert.equal((await visitor.get("/")).text, "null");
+  }
+});
+
+test("what others have made of the address already is without the token, too", async (t) => {
+  const seen: unknown[] = [];
+  const configure = (app: Express): void => {
+    app.use((req, _res, next) => {
+      const copy = { href: req.url, query: String(req.url) };
+      Object.assign(req, { _parsedUrl: { ...copy }, _parsedOriginalUrl: { ...copy } });
+      next();
+    });
+  };
+  const one = await site(t, { kind: "express4", configure, transport: [cookie(), links()], secret }, (req, res) => {
+    seen.push(
+      req.url,
+      Reflect.get(req, "query"),
+      Reflect.get(req, "_parsedUrl"),
+      Reflect.get(req, "_parsedOriginalUrl"),
+    );
+    res.end();
+  });
+  for (const value of [one.sessions.urlToken("alice"), "short"]) {
+    seen.length = 0;
+    // A POST reaches the application as it is.
+    await one.visitor().post(`/form?a=1&session=${value}`);
+    assert.deepEqual(seen.slice(0, 2), ["/form?a=1", { a: "1" }]);
+    assert.doesNotMatch(JSON.stringify(seen), new RegExp(`session|${value}`));
+  }
+});
+
+test("of an address with several links' tokens none counts, and none is used up", async (t) => {
+  const one = await shop(t);
+  const [first, second] = [one.sessions.urlToken("alice"), one.sessions.urlToken("bob")];
+  for (const target of [
+    `/?session=${first}&session=${second}`,
+    `/?session=${first}&session=${first}`,
+    `/?session=${first}&session=`,
+    `/?session=junk&x=1&session[]=${first}`,
+    `/?session=${first}?session=${second}`,
+  ]) {
+    const visitor = one.visitor();
+    const { status, setCookies, headers } = await visitor.get(target);
+    assert.deepEqual([status, setCookies], [303, []], target);
+    assert.doesNotMatch(headers.location ?? "", /session/);
+    assert.equal((await visitor.get("/")).text, "null");
+  }
+  const visitor = one.visitor();
+  await visitor.get(`/?session=${first}`);
+  assert.equal((await visitor.get("/")).text, "alice");
 });
 
 test("a bound link works for its own client alone, and another's try does not use it up", async (t) => {
@@ -150,4 +230,40 @@ test("needs the flag, a key, another transport, and a memory of what was used", 
   assert.throws(() => session({ transport: [cookie(), links()] }), /needs a key/);
   assert.throws(() => session({ transport: [cookie(), links()], store: new SealedStore({ secret }) }), /remembers/);
   assert.throws(() => session().urlToken("alice"), TypeError);
+});
+
+test("over HTTP/2 no header of the request holds the token when a handler sees it", async (t) => {
+  const sessions = session({ transport: [cookie(), links()], secret });
+  const seen: string[] = [];
+  const server = createServer((req, res) => {
+    // The compatibility API's objects, which imitate those of HTTP/1.1.
+    Reflect.apply(sessions, undefined, [
+      req,
+      res,
+      () => {
+        seen.push(JSON.stringify([req.url, req.headers, req.rawHeaders]));
+        res.end();
+      },
+    ]);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const client = connect(`http://127.0.0.1:${address.port}`);
+  t.after(async () => {
+    client.destroy();
+    server.close();
+    await sessions.close();
+  });
+  const token = sessions.urlToken("alice");
+  for (const method of ["GET", "POST"]) {
+    const stream = client.request({ ":path": `/a?b=1&session=${token}`, ":method": method }).end();
+    const [headers] = await once(stream, "response");
+    stream.resume();
+    if (method === "GET") assert.deepEqual([headers[":status"], headers["location"]], [303, "/a?b=1"]);
+  }
+  assert.equal(seen.length, 1);
+  assert.ok(!seen[0]?.includes(token), seen[0]);
+  assert.ok(seen[0]?.includes('":path":"/a?b=1"') && seen[0].includes('":path","/a?b=1"'), seen[0]);
 });

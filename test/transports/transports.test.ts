@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import http from "node:http";
-import { type TestContext, test } from "node:test";
+import http, { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
+import { describe, type TestContext, test } from "node:test";
 import { bearer, cookie, header, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import type { SessionStore } from "../../src/stores/store.ts";
-import { type Handler, type SiteOptions, site } from "../http/site.ts";
+import { type Handler, hasSession, type SiteOptions, site } from "../http/site.ts";
 
 const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 
@@ -103,6 +104,28 @@ for (const [name, options] of kinds) {
 }
 
 for (const [name, options] of kinds) {
+  test(`an outage may be answered without a session, but two sessions at once never are: ${name}`, async (t) => {
+    const one = await site(
+      t,
+      { transport: [cookie(), bearer()], onStoreError: "anonymous", ...options() },
+      (req, res) => {
+        if (req.url === "/unread") return res.end("unread");
+        return app(req, res);
+      },
+    );
+    const browser = one.visitor();
+    await browser.get("/login");
+    const login = await one.visitor().get("/login", { "x-session-transport": "bearer" });
+    const authorization = `Bearer ${login.headers["x-session-token"]}`;
+    for (const path of ["/", "/unread", "/logout"]) {
+      const { status, setCookies } = await browser.get(path, { authorization });
+      assert.deepEqual([status, setCookies], [400, []], path);
+    }
+    assert.equal((await browser.get("/")).text, '{"user":"alice"}');
+  });
+}
+
+for (const [name, options] of kinds) {
   test(`a session says by which transport it travels, so that only cookies need a CSRF check: ${name}`, async (t) => {
     const transport = [cookie(), bearer(), header("X-My-Token")];
     const one = await site(t, { transport, ...options() }, async (req, res) => {
@@ -133,6 +156,19 @@ for (const [name, options] of kinds) {
     assert.deepEqual(one.errors, []);
   });
 }
+
+test("a client without cookies that has nothing in its session gets no token, though it is given a new one", async (t) => {
+  const one = await site(t, { transport: [cookie(), bearer()] }, async (req, res) => {
+    await req.session.regenerate();
+    await req.session.regenerate({ keep: true });
+    res.end("nothing");
+  });
+  for (const headers of [{}, { "x-session-transport": "bearer" }]) {
+    const answer = await one.visitor().get("/", headers);
+    assert.deepEqual([answer.headers["x-session-token"], answer.setCookies], [undefined, []]);
+  }
+  assert.equal(await one.sessions.count(), 0);
+});
 
 test("exactly one Authorization header, of the grammar and at most 4 KiB", async (t) => {
   const one = await shop(t, { transport: bearer() });
@@ -191,4 +227,77 @@ test("impossible transports are refused", () => {
   assert.throws(() => session({ transport: [cookie(), cookie()] }), TypeError);
   assert.throws(() => Reflect.apply(session, undefined, [{ transport: "bearer" }]), TypeError);
   for (const name of ["", "Authorization", "cookie", "a b", "x:y"]) assert.throws(() => header(name), TypeError);
+});
+
+describe("a token in headers that Node did not parse", () => {
+  const options = { transport: [bearer(), header("x-my-token")], secret: A };
+  /** A token, and whom the middleware finds by headers as an adapter, a mock or an earlier middleware leaves them. */
+  async function played(t: TestContext) {
+    const one = await shop(t, options);
+    const tokens: Record<string, string> = {};
+    for (const via of ["bearer", "x-my-token"]) {
+      const { headers } = await one.visitor().get("/login", { "x-session-transport": via });
+      tokens[via] = String(headers["x-session-token"]);
+    }
+    const find = (parts: { headers: object; rawHeaders?: string[] | undefined }) => {
+      const req = new IncomingMessage(new Socket());
+      Object.defineProperty(req, "headers", { value: parts.headers });
+      Object.defineProperty(req, "rawHeaders", { value: parts.rawHeaders });
+      Reflect.apply(one.sessions, undefined, [req, new ServerResponse(req), () => {}]);
+      hasSession(req);
+      return req.session.userId;
+    };
+    return { find, bearerToken: `Bearer ${tokens["bearer"]}`, own: String(tokens["x-my-token"]) };
+  }
+
+  test("counts where rawHeaders are missing, empty, or lack it", async (t) => {
+    const { find, bearerToken, own } = await played(t);
+    for (const rawHeaders of [undefined, [], ["Host", "x"]]) {
+      assert.equal(find({ headers: { authorization: bearerToken }, rawHeaders }), "alice");
+      assert.equal(find({ headers: { authorization: [bearerToken] }, rawHeaders }), "alice", "a list of one");
+      assert.equal(find({ headers: { "x-my-token": own }, rawHeaders }), "alice");
+      assert.equal(find({ headers: { authorization: [bearerToken, bearerToken] }, rawHeaders }), null);
+      assert.equal(find({ headers: { "x-my-token": `${own}, ${own}` }, rawHeaders }), null);
+      assert.equal(find({ headers: {}, rawHeaders }), null);
+    }
+  });
+
+  test("that an earlier middleware replaced is what it says, and one that came twice is none", async (t) => {
+    const { find, bearerToken } = await played(t);
+    const other = `Bearer ${"A".repeat(22)}.${"A".repeat(32)}`;
+    assert.equal(find({ headers: { authorization: bearerToken }, rawHeaders: ["Authorization", other] }), "alice");
+    assert.equal(find({ headers: { authorization: other }, rawHeaders: ["Authorization", bearerToken] }), null);
+    const twice = ["Authorization", bearerToken, "AUTHORIZATION", bearerToken];
+    assert.equal(find({ headers: { authorization: bearerToken }, rawHeaders: twice }), null);
+  });
+});
+
+test("a page of another origin may read the header that brings a token, beside those that the application names", async (t) => {
+  const expose = "access-control-expose-headers";
+  const tables: [string | string[] | undefined, string][] = [
+    [undefined, "X-Session-Token"],
+    ["", "X-Session-Token"],
+    ["ETag", "ETag, X-Session-Token"],
+    ["ETag,x-session-token", "ETag,x-session-token"],
+    [["ETag", "Link"], "ETag, Link, X-Session-Token"],
+    ["*", "*, X-Session-Token"],
+  ];
+  for (const [own, expected] of tables) {
+    for (const how of ["setHeader", "writeHead"]) {
+      const one = await site(t, { transport: bearer() }, async (req, res) => {
+        if (own !== undefined && how === "setHeader") res.setHeader(expose, own);
+        if (req.url === "/login") await req.session.login("alice");
+        if (own !== undefined && how === "writeHead") res.writeHead(200, { [expose]: [own].flat().join(", ") });
+        res.end();
+      });
+      const origin = "https://app.example";
+      const answer = await one.visitor().get("/login", { origin });
+      assert.ok(answer.headers["x-session-token"] !== undefined);
+      assert.equal(answer.headers[expose], expected, how);
+      const same = (await one.visitor().get("/login")).headers[expose];
+      assert.equal(same, own === undefined ? undefined : [own].flat().join(", "), "without an origin");
+      const without = (await one.visitor().get("/", { origin })).headers[expose];
+      assert.equal(without, own === undefined ? undefined : [own].flat().join(", "), "without a token");
+    }
+  }
 });

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http, { createServer, type IncomingMessage } from "node:http";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { bearer, cookie, type SessionOptions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { ProbeStore } from "../core/probe-store.ts";
 import { hasSession } from "../http/site.ts";
 
+const MINUTE = 60_000;
 const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 
 /** A server with a login, an event stream and upgrades to a protocol that says who is there, and when the session has ended. */
@@ -211,4 +214,136 @@ test("a listener that stopped is not called, and openToken needs a transport of 
   await one.sessions.revoke(found.handle);
   await settled();
   assert.deepEqual(called, ["stays"]);
+});
+
+test("what an onEnd listener throws or rejects with is a warning, and the others are told", async (t) => {
+  const one = await setUp(t).open();
+  const told: string[] = [];
+  const listen = (warning: Error) => told.push(warning.message);
+  process.on("warning", listen);
+  t.after(() => process.off("warning", listen));
+  const { handle, cookie } = await one.login();
+  const req = new http.IncomingMessage(new Socket());
+  req.headers.cookie = cookie;
+  const session = await one.sessions.authenticateUpgrade(req);
+  assert.ok(session !== undefined);
+  const called: string[] = [];
+  session.onEnd(() => {
+    throw new Error("thrown");
+  });
+  session.onEnd(async () => {
+    throw new Error("rejected");
+  });
+  session.onEnd(() => called.push("told"));
+  await one.sessions.revoke(handle);
+  await settled();
+  await settled();
+  assert.deepEqual(called, ["told"]);
+  assert.equal(told.length, 2);
+  assert.match(
+    told.join(),
+    /a listener of "onEnd" failed: Error: thrown.*a listener of "onEnd" failed: Error: rejected/s,
+  );
+});
+
+for (const kind of ["at once", "later"] as const) {
+  test(`asking for a session is no use of it unless told so, and touch() is one: a store that answers ${kind}`, async (t) => {
+    const clock = new ManualClock();
+    const store = new MemoryStore({ clock });
+    const options = {
+      clock,
+      secret: A,
+      store: kind === "at once" ? store : new ProbeStore(store, { async: true }).store,
+    };
+    const one = await server(t, { ...options, idleTimeout: "10m" });
+    const ask = async (cookie: string, touch?: boolean) => {
+      const req = new http.IncomingMessage(new Socket());
+      req.headers.cookie = cookie;
+      return one.sessions.authenticateUpgrade(req, touch === undefined ? {} : { touch });
+    };
+    const polled = await one.login();
+    for (let minutes = 0; minutes < 9; minutes += 3) {
+      clock.advance(3 * MINUTE);
+      assert.equal((await ask(polled.cookie))?.userId, "alice");
+    }
+    clock.advance(1 * MINUTE);
+    assert.equal(await ask(polled.cookie), undefined, "polling keeps nothing alive");
+
+    const used = await one.login();
+    for (let minutes = 0; minutes < 30; minutes += 6) {
+      clock.advance(6 * MINUTE);
+      assert.equal((await ask(used.cookie, true))?.userId, "alice");
+    }
+
+    const busy = await ask((await one.login()).cookie);
+    assert.ok(busy !== undefined);
+    const ended: string[] = [];
+    busy.onEnd(() => ended.push("ended"));
+    const step = async (duration: number) => {
+      clock.advance(duration);
+      await settled();
+      clock.advance(1_000);
+      await settled();
+    };
+    for (let minutes = 0; minutes < 30; minutes += 6) {
+      await step(6 * MINUTE);
+      await busy.touch();
+      assert.equal(busy.expiresAt.getTime(), clock.now() + 10 * MINUTE);
+      assert.equal(busy.lastUsedAt.getTime(), clock.now());
+      assert.deepEqual(ended, []);
+    }
+    await step(10 * MINUTE);
+    assert.deepEqual(ended, ["ended"]);
+    busy.touch();
+    await assert.rejects(busy.touch(), { code: "SESSION_GONE" });
+  });
+}
+
+test("touch() goes by what the session says of its end by then, and revives none", async (t) => {
+  const clock = new ManualClock();
+  const one = await server(t, {
+    clock,
+    secret: A,
+    store: new MemoryStore({ clock }),
+    idleTimeout: "10m",
+    absoluteTimeout: "1h",
+  });
+  const { cookie, handle } = await one.login();
+  const req = new http.IncomingMessage(new Socket());
+  req.headers.cookie = cookie;
+  const session = await one.sessions.authenticateUpgrade(req);
+  assert.ok(session !== undefined);
+  for (let minutes = 0; minutes < 56; minutes += 8) {
+    clock.advance(8 * MINUTE);
+    await session.touch();
+  }
+  assert.equal(
+    (await one.sessions.get(handle))?.expiresAt.getTime(),
+    clock.now() + 4 * MINUTE,
+    "the absolute timeout holds",
+  );
+  await one.sessions.revoke(handle);
+  await assert.rejects(session.touch(), { code: "SESSION_GONE" });
+  assert.equal(await one.sessions.get(handle), undefined);
+});
+
+test("touch() on a sealed session, whose deadline is in its cookie, says that it can't", async (t) => {
+  const one = await setUp(t, { store: new SealedStore({ secret: A }) }).open();
+  const req = new http.IncomingMessage(new Socket());
+  req.headers.cookie = (await one.login()).cookie;
+  const session = await one.sessions.authenticateUpgrade(req);
+  assert.ok(session !== undefined);
+  session.touch();
+  await assert.rejects(session.touch(), { code: "HEADERS_SENT" });
+});
+
+test("a cookie that can't be made of a request is the application's error: of next, and of authenticateUpgrade", async (t) => {
+  const sessions = session({ cookie: (req) => ({ domain: req.headers.host ?? "" }) });
+  t.after(() => sessions.close());
+  const req = new http.IncomingMessage(new Socket());
+  req.headers.host = "-evil-";
+  const errors: unknown[] = [];
+  sessions(req, new http.ServerResponse(req), (error) => errors.push(error));
+  assert.deepEqual(errors.map(String), ["TypeError: cookie.domain must be a host name such as example.com"]);
+  await assert.rejects(sessions.authenticateUpgrade(req), TypeError);
 });

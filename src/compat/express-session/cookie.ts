@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { systemClock } from "../../core/clock.ts";
 import { deprecated } from "../deprecated.ts";
 import { serializeCookie } from "./serialize.ts";
@@ -59,11 +60,11 @@ export class Cookie {
   /** Milliseconds that are left. */
   get maxAge(): number | null | undefined {
     const { expires } = this;
-    return expires instanceof Date ? expires.valueOf() - systemClock.now() : expires;
+    return types.isDate(expires) ? expires.valueOf() - systemClock.now() : expires;
   }
   set maxAge(ms: number | Date | null | undefined) {
-    if (ms && typeof ms !== "number" && !(ms instanceof Date)) throw new TypeError("maxAge must be a number or Date");
-    if (ms instanceof Date) deprecated("express-session", "maxAge as Date; pass number of milliseconds instead");
+    if (ms && typeof ms !== "number" && !types.isDate(ms)) throw new TypeError("maxAge must be a number or Date");
+    if (types.isDate(ms)) deprecated("express-session", "maxAge as Date; pass number of milliseconds instead");
     this.expires = typeof ms === "number" ? new Date(systemClock.now() + ms) : ms;
   }
 

@@ -20,8 +20,6 @@ export interface Environment {
   /** Whether the store can move a session's end without writing its data. */
   readonly touches: boolean;
   readonly lives: Lives;
-  /** What version 2 does and version 1 doesn't: clear the cookie of a destroyed session, and leave cookie-parser's cookies alone. */
-  readonly isVersion2: boolean;
   generateId(req: SessionRequest): string;
   cookieOptions(req: SessionRequest): CookieOptions;
 }

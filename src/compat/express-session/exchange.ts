@@ -1,6 +1,8 @@
 import type { ServerResponse } from "node:http";
+import { setImmediate } from "../../core/clock.ts";
 import { goneError } from "../../core/committer.ts";
 import { SojournError } from "../../core/errors.ts";
+import { onHandshake } from "../../http/held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
 import { isResponse } from "../../http/is-response.ts";
 import { type SignatureKey, signValue } from "../../tokens/signature.ts";
@@ -31,9 +33,10 @@ export class Exchange implements HoldHooks {
   #savedText: string | undefined = undefined;
   /** What the commit before the headers wrote down. */
   #settled: { id: unknown; text: string | undefined } | undefined = undefined;
-  #isDestroyed = false;
   #life: Life | undefined = undefined;
   #setCookie: string | undefined = undefined;
+  /** Errors to pass on once the headers have left; `undefined` when nothing holds them. */
+  #errors: unknown[] | undefined = undefined;
   /** A commit threw: the error handler's answer says and writes nothing of the session. */
   #isBroken = false;
 
@@ -54,30 +57,36 @@ export class Exchange implements HoldHooks {
   begin(): void {
     const req = this.#req;
     enter(req, this.#env);
-    const ids = presentedIds(req, this.#env.name, this.#secrets, !this.#env.isVersion2);
+    const ids = presentedIds(req, this.#env.name, this.#secrets);
     this.#present(ids[0]);
     // Sockets and jobs come with half a response, or none: their sessions are saved by save().
-    if (isResponse(this.#res)) {
+    const res: Partial<ServerResponse> = this.#res;
+    if (isResponse(res)) {
       holdResponse(this.#res, this);
-      this.#res.on("error", ignoreSecondEnd);
+      res.on?.("error", ignoreSecondEnd);
+    } else {
+      onHandshake(this.#res, () => {
+        if (this.#isOpen) this.#chooseCookie();
+        this.writeHeaders();
+      });
     }
     if (ids.length > 0) {
       this.#load(ids);
       return;
     }
-    this.#generate();
-    this.#next();
+    this.#open(undefined);
   }
 
   beforeHeaders(): void | Promise<void> {
     if (this.#isBroken || !this.#isOpen) return undefined;
-    const session = this.#req.session || undefined;
-    session?.touch();
-    this.#setCookie = this.#cookieFor(session);
-    return this.#commit(session);
+    this.#errors = [];
+    return this.#commit(this.#chooseCookie());
   }
 
   writeHeaders(): void {
+    const errors = this.#errors ?? [];
+    this.#errors = undefined;
+    for (const error of errors) this.#report(error);
     if (this.#setCookie === undefined) return;
     const others = [this.#res.getHeader("Set-Cookie") ?? []].flat().map(String);
     this.#res.setHeader("Set-Cookie", [...others, this.#setCookie]);
@@ -91,6 +100,7 @@ export class Exchange implements HoldHooks {
   failed(error: unknown): void {
     this.#isBroken = true;
     this.#setCookie = undefined;
+    this.#errors = undefined;
     this.#next(error);
   }
 
@@ -186,7 +196,6 @@ export class Exchange implements HoldHooks {
 
   #end(method: Session["destroy"], session: Session, done: Done): void {
     const undo = this.#env.lives.end(session.id);
-    this.#isDestroyed = true;
     method.call(session, (error) => {
       if (error) undo();
       done(error);
@@ -256,13 +265,19 @@ export class Exchange implements HoldHooks {
     );
   }
 
+  /** Passes an error on as express-session does: the response leaves first, so that nobody answers a second time. */
+  #report(error: unknown): void {
+    if (this.#errors === undefined) setImmediate(this.#next, error);
+    else this.#errors.push(error);
+  }
+
   /** As express-session does it: what the store refuses the error handler is told, and the response goes its way. */
   #ask(call: (done: Done) => unknown): void | Promise<void> {
     let isDone = false;
     let resolve: (() => void) | undefined;
     call(
       once((error) => {
-        if (error && !isGone(error)) setImmediate(this.#next, error);
+        if (error && !isGone(error)) this.#report(error);
         isDone = true;
         resolve?.();
       }),
@@ -271,6 +286,14 @@ export class Exchange implements HoldHooks {
     return new Promise<void>((done) => {
       resolve = done;
     });
+  }
+
+  #chooseCookie(): Session | undefined {
+    const session = this.#req.session || undefined;
+    if (session !== undefined && typeof session.touch !== "function") throw notASession();
+    session?.touch();
+    this.#setCookie = this.#cookieFor(session);
+    return session;
   }
 
   #shouldSave(id: string, session: Session, text: string): boolean {
@@ -286,8 +309,7 @@ export class Exchange implements HoldHooks {
   #cookieFor(session: Session | undefined): string | undefined {
     const { name, proxy, rolling, saveUninitialized } = this.#env;
     const id = this.#req.sessionID;
-    if (session === undefined) return this.#cookieThatClears();
-    if (typeof id !== "string") return undefined;
+    if (session === undefined || typeof id !== "string") return undefined;
     const isModified = () => this.#isModified(session, dataText(session));
     const isDue =
       this.#presented === id
@@ -298,23 +320,9 @@ export class Exchange implements HoldHooks {
     try {
       return serializeCookie(name, `s:${signValue(id, secret ?? "")}`, session.cookie.data ?? {});
     } catch (error) {
-      setImmediate(this.#next, error);
+      this.#report(error);
       return undefined;
     }
-  }
-
-  #cookieThatClears(): string | undefined {
-    const { isVersion2, unsetDestroys, name, cookieOptions } = this.#env;
-    const isEnded = this.#isDestroyed || unsetDestroys;
-    if (!isVersion2 || !isEnded || this.#presented === undefined) return undefined;
-    const options = { path: "/", httpOnly: true, ...cookieOptions(this.#req) };
-    const isSecure = isSecureRequest(this.#req, this.#env.proxy);
-    return serializeCookie(name, "", {
-      ...options,
-      expires: new Date(0),
-      secure: options.secure === "auto" ? isSecure : options.secure,
-      sameSite: options.sameSite === "auto" ? (isSecure ? "none" : "lax") : options.sameSite,
-    });
   }
 }
 
@@ -324,9 +332,19 @@ function dataText(session: unknown): string {
   return JSON.stringify(data);
 }
 
-/** Node brings the process down for it; with express-session a second `end` has always been without effect. */
-function ignoreSecondEnd(error: Error & { code?: string }): void {
-  if (error.code !== "ERR_STREAM_WRITE_AFTER_END") throw error;
+/**
+ * With express-session a second `end` has always been without effect. Any other error is the application's: where it does not listen, the
+ * error is thrown, as it is when nobody listens.
+ */
+function ignoreSecondEnd(this: ServerResponse, error: Error & { code?: string }): void {
+  if (error.code === "ERR_STREAM_WRITE_AFTER_END") return;
+  if (this.listeners("error").every((listener) => listener === ignoreSecondEnd)) throw error;
+}
+
+function notASession(): TypeError {
+  return new TypeError(
+    "req.session was replaced by an object that is no session: set properties of req.session, or end it with req.session.regenerate() or destroy()",
+  );
 }
 
 function isNotFound(error: unknown): boolean {

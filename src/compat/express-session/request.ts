@@ -24,18 +24,13 @@ const SIGNED = "s:";
  * The session IDs that a request presents, each with a good signature, in the order in which they came. Browsers send several
  * cookies of one name when they were set for different paths or domains.
  */
-export function presentedIds(
-  req: SessionRequest,
-  name: string,
-  secrets: readonly SignatureKey[],
-  parsed: boolean,
-): string[] {
+export function presentedIds(req: SessionRequest, name: string, secrets: readonly SignatureKey[]): string[] {
   const ids = new Set<string>();
   for (const raw of readCookies(req.headers.cookie, name)) {
     const id = idOf(decoded(raw), secrets);
     if (id) ids.add(id);
   }
-  if (ids.size === 0 && parsed) {
+  if (ids.size === 0) {
     const id = idFromCookieParser(req, name, secrets);
     if (id) {
       deprecated("express-session", "cookie should be available in req.headers.cookie");

@@ -1,9 +1,12 @@
-import { constants } from "node:fs";
+import { constants, lstatSync, type Stats, statSync } from "node:fs";
 import { chmod, lstat, mkdir, open, readdir, rename, rmdir, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
-import { linkError, unless } from "./failures.ts";
+import { linkError, ownerError, unless } from "./failures.ts";
 
-/** The few things that the store does to a disk. Nothing here follows a symbolic link, nor lets anyone else in. */
+/**
+ * The few things that the store does to a disk. Nothing here follows a symbolic link, lets anyone else in, or uses a
+ * folder of anyone else's, who could read sessions and put other ones in their place.
+ */
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW;
 const WRITE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -43,7 +46,7 @@ export async function read(path: string): Promise<Buffer | undefined> {
 
 /** The names in a folder, or `undefined` if there is no folder. */
 export async function namesIn(folder: string): Promise<string[] | undefined> {
-  const [names] = await Promise.all([unless(["ENOENT"], undefined, () => readdir(folder)), refuseLink(folder)]);
+  const [names] = await Promise.all([unless(["ENOENT"], undefined, () => readdir(folder)), isOwn(folder)]);
   return names;
 }
 
@@ -69,25 +72,50 @@ export async function makeFolder(folder: string): Promise<void> {
     return;
   }
   const stats = await lstat(folder);
-  if (stats.isSymbolicLink()) throw linkError(folder);
+  refuseForeign(folder, stats);
   if ((stats.mode & 0o077) !== 0) await chmod(folder, 0o700);
 }
 
 /** Makes a folder and those that it is in, where they are missing. `mkdir` with `recursive` never comes back from `/proc`. */
 export async function makeRoot(folder: string): Promise<void> {
-  const make = () => unless(["EEXIST"], undefined, () => mkdir(folder, { mode: 0o700 }));
   const parent = dirname(folder);
+  const make = async () => {
+    await unless(["EEXIST"], undefined, async () => {
+      await mkdir(folder, { mode: 0o700 });
+      // Or a power cut would take everything in it along.
+      await syncNames(parent);
+    });
+  };
   const isMissing = await unless(["ENOENT"], true, make);
   if (isMissing !== true || parent === folder) return;
   await makeRoot(parent);
   await make();
 }
 
-/** Whether there is something, which is no link. */
-export async function refuseLink(path: string): Promise<boolean> {
+/** Whether there is something, which must be this user's own and no link. */
+export async function isOwn(path: string): Promise<boolean> {
   const stats = await unless(["ENOENT"], undefined, () => lstat(path));
-  if (stats?.isSymbolicLink()) throw linkError(path);
+  if (stats !== undefined) refuseForeign(path, stats);
   return stats !== undefined;
+}
+
+/**
+ * Looks at what is there before anything is used. A link may lead to the root, and the administrator may own it.
+ */
+export function checkFolders(root: string, inner: readonly string[]): void {
+  const there = lstatSync(root, { throwIfNoEntry: false });
+  const stats = there && statSync(root, { throwIfNoEntry: false });
+  if (there !== undefined && stats === undefined) throw linkError(root);
+  if (stats !== undefined && stats.uid !== 0) refuseForeign(root, stats);
+  for (const folder of inner) {
+    const found = lstatSync(folder, { throwIfNoEntry: false });
+    if (found !== undefined) refuseForeign(folder, found);
+  }
+}
+
+function refuseForeign(path: string, stats: Stats): void {
+  if (stats.isSymbolicLink()) throw linkError(path);
+  if (stats.uid !== process.geteuid?.()) throw ownerError(path, stats.uid);
 }
 
 /** `false` if there is no `from`. */

@@ -29,6 +29,10 @@ const MAPPED: Readonly<Record<string, readonly [SojournErrorCode, string]>> = {
   ENOENT: ["STORE_UNAVAILABLE", "was removed while in use"],
   ENOTDIR: ["STORE_UNAVAILABLE", "is no folder, or has a file where a folder should be"],
   EIO: ["STORE_UNAVAILABLE", "can't be read or written (I/O error)"],
+  EOWNER: [
+    "STORE_UNAVAILABLE",
+    "has a folder of another user, who could replace sessions: change its owner, or take another folder",
+  ],
   ELOOP: ["STORE_CORRUPT", "has a symbolic link in it, which the store never makes: remove it"],
 };
 
@@ -44,6 +48,11 @@ export function storeError(error: unknown, folder: string): unknown {
 export function vanishedError(path: string): Error {
   const message = `ENOENT: the folder of all sessions is gone, '${path}'`;
   return Object.assign(new Error(message), { code: "ENOENT", syscall: "lstat", path });
+}
+
+export function ownerError(path: string, uid: number): Error {
+  const message = `EOWNER: user ${uid} owns '${path}'`;
+  return Object.assign(new Error(message), { code: "EOWNER", syscall: "lstat", path });
 }
 
 export function linkError(path: string): Error {

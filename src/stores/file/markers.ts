@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { makeFolder, mark, move, namesIn, refuseLink, remove, removeFolder, syncNames } from "./disk.ts";
+import { isOwn, makeFolder, mark, move, namesIn, remove, removeFolder, syncNames } from "./disk.ts";
 import { unless } from "./failures.ts";
 import { isSessionName, type State } from "./names.ts";
 
@@ -108,7 +108,7 @@ async function markIn(folders: readonly string[], name: string): Promise<void> {
   if (innermost === undefined) return;
   const path = join(innermost, name);
   for (let attempt = 1; attempt < 100; attempt++) {
-    await refuseLink(innermost);
+    await isOwn(innermost);
     if ((await unless(["ENOENT"], undefined, () => mark(path))) !== undefined) return;
     for (const folder of folders) await makeFolder(folder);
   }

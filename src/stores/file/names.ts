@@ -1,13 +1,15 @@
 import { createHash, randomBytes } from "node:crypto";
+import { isNote } from "../store.ts";
 
 /**
  * What files and folders are called. Names hold hashes, numbers and random digits: never text that came from a
  * request, so that no handle, however odd, is a path (CVE-2024-3400, CVE-2006-1279).
  */
 
-/** The name of a session's folder: the hex SHA-256 of its handle. */
+/** The name of a session's folder: the hex SHA-256 of its handle. A note's begins with another letter, so that it is in another shard. */
 export function nameOfHandle(handle: string): string {
-  return createHash("sha256").update(handle).digest("hex");
+  const hash = createHash("sha256").update(handle).digest("hex");
+  return isNote(handle) ? `n${hash}` : hash;
 }
 
 /** The name of a user's folder. By code units, so that no two texts share one. */
@@ -38,7 +40,7 @@ export interface State {
 
 const STATE = /^([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([0-9a-f]{32})\.([0-9a-f]{64}|-)$/;
 const PAYLOAD = /^[0-9a-f]{32}$/;
-const SESSION = /^[0-9a-f]{64}$/;
+const SESSION = /^n?[0-9a-f]{64}$/;
 
 export function stateOf(facts: Omit<State, "name">): State {
   const { version, payloadName, userName } = facts;

@@ -4,13 +4,13 @@ import { systemClock } from "../../core/clock.ts";
 import type { SessionRecord, StoredSession } from "../store.ts";
 import { decodeContent, decodeOwner, encodeContent } from "./content.ts";
 import {
+  isOwn,
   makeFolder,
   mark,
   move,
   moveFolder,
   namesIn,
   read,
-  refuseLink,
   remove,
   removeFolder,
   syncNames,
@@ -59,7 +59,7 @@ export class Sessions {
    * @throws what `storeError` makes STORE_UNAVAILABLE of, unless there never was a folder, as before the first session
    */
   async present(): Promise<void> {
-    if (await refuseLink(this.#sessions)) this.#wasThere = true;
+    if (await isOwn(this.#sessions)) this.#wasThere = true;
     else if (this.#wasThere) throw vanishedError(this.#sessions);
   }
 
@@ -183,7 +183,7 @@ export class Sessions {
     return await removeFolder(this.#folder(name));
   }
 
-  /** Every session's name, a shard at a time. */
+  /** Every session's name, a shard at a time. Notes are in shards of their own. */
   async *shards(): AsyncGenerator<string[]> {
     for (const shard of (await namesIn(this.#sessions)) ?? []) {
       if (/^[0-9a-f]{3}$/.test(shard)) {
@@ -205,7 +205,7 @@ export class Sessions {
   }
 
   async #list(name: string): Promise<Look | undefined> {
-    const [names] = await Promise.all([namesIn(this.#folder(name)), refuseLink(this.#shard(name)), this.present()]);
+    const [names] = await Promise.all([namesIn(this.#folder(name)), isOwn(this.#shard(name)), this.present()]);
     if (names === undefined) return undefined;
     const states = names.flatMap((file) => parseState(file) ?? []);
     // There is one; a backup that was unpacked over a living session may have brought others.

@@ -70,6 +70,9 @@ export async function openPool({ url, maxConnections, timeoutMs }: PoolSettings)
   // stays behind waiting for a lock on behalf of a connection that is closed.
   const seconds = Math.max(1, Math.floor((timeoutMs * 0.75) / 1_000));
   const streams = new Set<Closable>();
+  // Idle connections don't keep the process alive.
+  pool.on("release", (connection) => streamOf(connection)?.unref());
+  const promised = pool.promise();
   pool.on("connection", (connection) => {
     const stream = streamOf(connection);
     if (stream !== undefined) {
@@ -79,9 +82,15 @@ export async function openPool({ url, maxConnections, timeoutMs }: PoolSettings)
     connection.query(`SET SESSION innodb_lock_wait_timeout = ${seconds}, lock_wait_timeout = ${seconds}`, () => {});
   });
   return {
-    pool: pool.promise(),
+    pool: {
+      async getConnection() {
+        const connection = await promised.getConnection();
+        streamOf(connection.connection)?.ref();
+        return connection;
+      },
+    },
     async end() {
-      await pool.promise().end();
+      await promised.end();
       // A server that doesn't answer the good-bye would keep its connections, and so the process, alive.
       for (const stream of streams) stream.destroySoon();
     },
@@ -100,6 +109,8 @@ interface Closable {
   destroy(): void;
   /** Once everything is written. */
   destroySoon(): void;
+  ref(): unknown;
+  unref(): unknown;
 }
 
 /** The socket of a callback-style connection: a property that `mysql2` has and its types don't. */
@@ -109,9 +120,8 @@ function streamOf(connection: unknown): Closable | undefined {
 }
 
 function isClosable(stream: unknown): stream is Closable {
-  return (
-    typeof stream === "object" && stream !== null && "destroySoon" in stream && "destroy" in stream && "once" in stream
-  );
+  if (typeof stream !== "object" || stream === null) return false;
+  return ["once", "destroy", "destroySoon", "ref", "unref"].every((name) => name in stream);
 }
 
 /** What the URL says of TLS, with the server's name verified too, unless it says not to: `mysql2` alone verifies the issuer. */

@@ -1,3 +1,4 @@
+import { wholeNumber } from "../sql/records.ts";
 import type { SessionRecord, StoredSession } from "../store.ts";
 
 /** The columns of a record, in the order in which {@link recordOf} reads them. */
@@ -26,12 +27,12 @@ export function recordOf(row: readonly unknown[]): SessionRecord {
   const [version, createdAt, touchedAt, expiresAt, secretHash, userId, payload] = row;
   return {
     payload: textOf(payload),
-    version: Number(version),
+    version: wholeNumber(version),
     secretHash: textOf(secretHash),
     userId: userId === null ? null : textOf(userId),
-    createdAt: Number(createdAt),
-    touchedAt: Number(touchedAt),
-    expiresAt: Number(expiresAt),
+    createdAt: wholeNumber(createdAt),
+    touchedAt: wholeNumber(touchedAt),
+    expiresAt: wholeNumber(expiresAt),
   };
 }
 

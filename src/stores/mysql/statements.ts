@@ -1,3 +1,4 @@
+import { IS_NOTE, IS_SESSION } from "../sql/notes.ts";
 import type { MysqlQuery } from "./client.ts";
 import { RECORD } from "./rows.ts";
 
@@ -38,13 +39,14 @@ export function statements(table: string) {
     /** What had expired by this process's clock may be alive by another's. */
     deleteExpired: statement(`DELETE FROM ${table} WHERE handle = ?`),
 
-    listAll: listing(""),
+    listAll: listing(`${IS_SESSION} AND`),
     listUser: listing("user_id = ? AND"),
-    countAll: statement(`SELECT COUNT(*) FROM ${table} WHERE expires_at > ?`),
+    countAll: statement(`SELECT (SELECT COUNT(*) FROM ${table} WHERE expires_at > ?) -
+      (SELECT COUNT(*) FROM ${table} WHERE ${IS_NOTE} AND expires_at > ?)`),
     countUser: statement(`SELECT COUNT(*) FROM ${table} WHERE user_id = ? AND expires_at > ?`),
 
     deleteSome: (ofUser: boolean, unexpired: boolean, limit: number) =>
-      statement(`DELETE FROM ${table} WHERE ${ofUser ? "user_id = ? AND" : ""} expires_at ${unexpired ? ">" : "<="} ?
+      statement(`DELETE FROM ${table} WHERE ${ofUser ? "user_id = ?" : IS_SESSION} AND expires_at ${unexpired ? ">" : "<="} ?
         AND NOT (handle <=> ?) ORDER BY handle LIMIT ${limit}`),
 
     /** Where the next so many end. */
@@ -52,7 +54,7 @@ export function statements(table: string) {
       statement(`SELECT handle FROM ${table} WHERE handle > ? ORDER BY handle LIMIT 1 OFFSET ${limit - 1}`),
     deleteRange: (unexpired: boolean) =>
       statement(`DELETE FROM ${table} WHERE handle > ? AND handle <= ? AND expires_at ${unexpired ? ">" : "<="} ?
-        AND NOT (handle <=> ?)`),
+        AND ${IS_SESSION} AND NOT (handle <=> ?)`),
 
     /** Reads what it removes as it is at that moment, so a touch that came first keeps its session. */
     prune: (limit: number) =>

@@ -1,3 +1,4 @@
+import { IS_NOTE, IS_SESSION } from "../sql/notes.ts";
 import { type PostgresQuery, raw } from "./client.ts";
 import { RECORD } from "./rows.ts";
 
@@ -9,8 +10,8 @@ export function statements(table: string, prepare: boolean) {
    * Whether an update is done, by this try or by an earlier one; else why not: the row's version, none where there is no unexpired
    * one.
    */
-  const comparing = (change: string, isDone: string) => `
-    WITH changed AS (${change} WHERE handle = $1 AND version = $2 AND expires_at > $3 RETURNING 1),
+  const comparing = (change: string, isDone: string, also = "") => `
+    WITH changed AS (${change} WHERE handle = $1 AND version = $2 AND expires_at > $3 RETURNING 1),${also}
     found AS (SELECT version, write_id FROM ${table}
       WHERE NOT EXISTS (SELECT FROM changed) AND handle = $1 AND expires_at > $3)
     SELECT EXISTS (SELECT FROM changed) OR EXISTS (SELECT FROM found WHERE ${isDone}), (SELECT version FROM found)`;
@@ -32,6 +33,16 @@ export function statements(table: string, prepare: boolean) {
     removed AS (DELETE FROM ${table} t USING doomed WHERE t.handle = doomed.handle RETURNING t.expires_at)
     SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM removed WHERE expires_at > $1),
       (SELECT handle FROM doomed ORDER BY handle DESC LIMIT 1), (SELECT count(*) FROM removed)`;
+
+  const replacing = (also = "") => `${comparing(
+    `UPDATE ${table} SET handle = $4, version = $5, created_at = $6, touched_at = $7, expires_at = $8,
+        sweep_at = $8, secret_hash = $9, user_id = $10, payload = $11`,
+    "false",
+    also,
+  )},
+      EXISTS (SELECT FROM ${table} WHERE handle = $4 AND secret_hash = $9)`;
+
+  const columns = "handle, version, created_at, touched_at, expires_at, sweep_at, secret_hash, user_id, payload";
 
   const define = (name: string, text: string) => query(name, text, prepare);
   return {
@@ -63,14 +74,15 @@ export function statements(table: string, prepare: boolean) {
      * The row gets another name and other contents: one row at every instant. Where it is not to be found, its new name may already be
      * there, with the new secret's hash: done by this call before, whose reply was lost.
      */
-    replace: define(
-      "replace",
-      `${comparing(
-        `UPDATE ${table} SET handle = $4, version = $5, created_at = $6, touched_at = $7, expires_at = $8,
-        sweep_at = $8, secret_hash = $9, user_id = $10, payload = $11`,
-        "false",
-      )},
-      EXISTS (SELECT FROM ${table} WHERE handle = $4 AND secret_hash = $9)`,
+    replace: define("replace", replacing()),
+    replaceAndNote: define(
+      "replace-and-note",
+      replacing(`
+    noted AS (INSERT INTO ${table} AS old (${columns})
+      SELECT $12, $13::bigint, $14::bigint, $15::bigint, $16::bigint, $16::bigint, $17, $18, $19 FROM changed
+      ON CONFLICT (handle) DO UPDATE SET version = excluded.version, created_at = excluded.created_at,
+        touched_at = excluded.touched_at, expires_at = excluded.expires_at, sweep_at = excluded.sweep_at,
+        secret_hash = excluded.secret_hash, user_id = excluded.user_id, payload = excluded.payload),`),
     ),
 
     touch: define(
@@ -81,18 +93,19 @@ export function statements(table: string, prepare: boolean) {
 
     delete: define("delete", `DELETE FROM ${table} WHERE handle = $1 RETURNING expires_at > $2`),
 
-    listAll: define("list-all", listing("used_period <= $2")),
+    listAll: define("list-all", listing(`used_period <= $2 AND ${IS_SESSION}`)),
     listUser: define("list-user", listing("user_id = $2")),
 
     /** What is not due for a look is unexpired, as an index alone tells; the few others are looked at. */
     countAll: define(
       "count-all",
       `SELECT (SELECT count(*) FROM ${table} WHERE sweep_at > $1) +
-        (SELECT count(*) FROM ${table} WHERE sweep_at <= $1 AND expires_at > $1)`,
+        (SELECT count(*) FROM ${table} WHERE sweep_at <= $1 AND expires_at > $1) -
+        (SELECT count(*) FROM ${table} WHERE ${IS_NOTE} AND expires_at > $1)`,
     ),
     countUser: define("count-user", `SELECT count(*) FROM ${table} WHERE user_id = $2 AND expires_at > $1`),
 
-    deleteAll: define("delete-all", deleting("true")),
+    deleteAll: define("delete-all", deleting(IS_SESSION)),
     deleteUser: define("delete-user", deleting("user_id = $5")),
 
     /**

@@ -9,10 +9,13 @@ const TAGS = Array.from({ length: SHARDS }, (_, shard) => shard.toString(16).pad
  *     sojourn:{a7}:<handle>     a session
  *     sojourn:newest:{a7}       the sessions of its shard by last use
  *     sojourn:ends:{a7}         the same by the end that they had when they were created
- *     sojourn:user:<user ID>    a user's sessions
+ *     sojourn:user:<user ID>    a user's sessions; the ID escaped
  *
  * The braces are the hash tag of Redis Cluster: a session shares its slot with the indexes of its shard, so a script may
  * change them together. No key is ever looked for by a pattern, so no character of a prefix means anything.
+ *
+ * One prefix may begin with another, as `shop:` and `shop:user:` do: what follows the prefix is recognized from the key's
+ * end, because neither the engine's handles nor an escaped user ID holds a colon or a brace.
  */
 export class Keys {
   readonly #prefix: string;
@@ -30,21 +33,6 @@ export class Keys {
     return `${this.#prefix}{${TAGS[shardOf(handle)]}}:${handle}`;
   }
 
-  /** What the keys of sessions begin with, and no others. */
-  get sessions(): string {
-    return `${this.#prefix}{`;
-  }
-
-  /** A key among those of sessions that is never one's. */
-  get probe(): string {
-    return `${this.#prefix}{probe}`;
-  }
-
-  /** The handle in a session's key. */
-  handleOf(key: string): string {
-    return key.slice(this.#prefix.length + "{a7}:".length);
-  }
-
   newest(shard: number): string {
     return `${this.#prefix}newest:{${TAGS[shard]}}`;
   }
@@ -54,7 +42,7 @@ export class Keys {
   }
 
   user(userId: string): string {
-    return `${this.#prefix}user:${userId}`;
+    return `${this.#prefix}user:${userId.replace(/[^\w.@-]/g, escaped)}`;
   }
 }
 
@@ -63,4 +51,9 @@ export function shardOf(handle: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < handle.length; i++) hash = Math.imul(hash ^ handle.charCodeAt(i), 0x01000193);
   return ((hash >>> 16) ^ hash) & (SHARDS - 1);
+}
+
+/** One UTF-16 unit each, so that lone surrogates, which UTF-8 lacks, stay different. */
+function escaped(unit: string): string {
+  return `%${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

@@ -1,4 +1,4 @@
-import type { Clock } from "../../core/clock.ts";
+import { type Clock, setImmediate } from "../../core/clock.ts";
 import { SojournError } from "../../core/errors.ts";
 import { isLost, storeError } from "./failures.ts";
 import { CONNECT_TIMEOUT_MS, type OwnClient, type Package } from "./packages.ts";
@@ -29,6 +29,8 @@ export class Link {
     this.client = connect(url, {
       ready: () => {
         this.#isConnected = true;
+        // A process that has nothing else to do ends, as long as no answer is waited for.
+        this.client.keepAlive(this.#pending > 0);
         this.#enter("ready");
       },
       // A connection that was lost is one attempt away from being there again; an attempt that failed is bad news.
@@ -76,6 +78,7 @@ export class Link {
   isReady(): boolean | Promise<boolean> {
     if (this.#state !== "opening") return this.#state === "ready";
     if (this.#waiters.length >= MOST_WAITING) return false;
+    this.client.keepAlive(true);
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
@@ -86,7 +89,7 @@ export class Link {
   }
 
   async watch<T>(send: () => Promise<T>): Promise<T> {
-    this.#pending++;
+    if (this.#pending++ === 0) this.client.keepAlive(true);
     this.#listen();
     try {
       return await send();
@@ -97,7 +100,10 @@ export class Link {
     } finally {
       this.#pending--;
       this.#heard++;
-      if (this.#pending === 0) this.#stopListening?.();
+      if (this.#pending === 0) {
+        this.#stopListening?.();
+        this.client.keepAlive(false);
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 import { optionalPackage } from "../optional-package.ts";
 import { reconnectPauseMs } from "./chance.ts";
-import { type Connection, connectionOf, endClient, type IoredisClient, type NodeRedisClient } from "./client.ts";
+import { type Connection, connectionOf, endClient } from "./client.ts";
 
 /** Which package makes the client for a URL. */
 export type ClientPackage = "redis" | "ioredis";
@@ -8,6 +8,8 @@ export type ClientPackage = "redis" | "ioredis";
 /** A client that we made, and end. */
 export interface OwnClient {
   readonly connection: Connection;
+  /** Whether its socket keeps the process alive. */
+  keepAlive(isNeeded: boolean): void;
   /** Ends it at once: whatever waits for a reply fails. */
   destroy(): void;
 }
@@ -25,8 +27,6 @@ export interface ClientEvents {
 export interface Package {
   /** A client that connects at once, again and again, queues nothing and repeats nothing. */
   connect(url: string, events: ClientEvents): OwnClient;
-  /** One that is not connected, to make others like it. */
-  model(url: string): NodeRedisClient | IoredisClient;
 }
 
 export const CONNECT_TIMEOUT_MS = 2_000;
@@ -49,44 +49,42 @@ export async function loadPackage(wanted?: ClientPackage): Promise<Package> {
 }
 
 function ofRedis({ createClient }: Pick<typeof import("redis"), "createClient">): Package {
-  const model = (url: string) =>
-    createClient({
-      url,
-      disableOfflineQueue: true,
-      // Its own deadline is a timer for every command, five seconds long; a link that is silent is given up long before.
-      commandOptions: { timeout: 0 },
-      socket: { connectTimeout: CONNECT_TIMEOUT_MS, reconnectStrategy: reconnectPauseMs },
-    });
   return {
-    model,
     connect(url, events) {
-      const client = model(url);
+      const client = createClient({
+        url,
+        disableOfflineQueue: true,
+        // Its own deadline is a timer for every command, five seconds long; a link that is silent is given up long before.
+        commandOptions: { timeout: 0 },
+        socket: { connectTimeout: CONNECT_TIMEOUT_MS, reconnectStrategy: reconnectPauseMs },
+      });
       client.on("ready", events.ready);
       // The one event for everything. After a reply that it can't read, the client would go on with the next one.
       client.on("error", (error) => (client.isReady ? events.garbled() : events.lost(error)));
       client.connect().catch(() => undefined);
-      return { connection: connectionOf(client), destroy: () => endClient(client) };
+      return {
+        connection: connectionOf(client),
+        keepAlive: (isNeeded) => (isNeeded ? client.ref() : client.unref()),
+        destroy: () => endClient(client),
+      };
     },
   };
 }
 
 function ofIoredis({ Redis }: Pick<typeof import("ioredis"), "Redis">): Package {
-  const model = (url: string) =>
-    new Redis(url, {
-      lazyConnect: true,
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      // Also what makes commands fail that were under way when the connection was lost.
-      maxRetriesPerRequest: 0,
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      // How long it may wait to ask again whether a server that was loading its data has done so.
-      maxLoadingRetryTime: 500,
-      retryStrategy: (attempts) => reconnectPauseMs(attempts - 1),
-    });
   return {
-    model,
     connect(url, events) {
-      const client = model(url);
+      const client = new Redis(url, {
+        lazyConnect: true,
+        enableOfflineQueue: false,
+        autoResendUnfulfilledCommands: false,
+        // Also what makes commands fail that were under way when the connection was lost.
+        maxRetriesPerRequest: 0,
+        connectTimeout: CONNECT_TIMEOUT_MS,
+        // How long it may wait to ask again whether a server that was loading its data has done so.
+        maxLoadingRetryTime: 500,
+        retryStrategy: (attempts) => reconnectPauseMs(attempts - 1),
+      });
       client.on("ready", events.ready);
       let why: unknown;
       client.on("error", (error) => {
@@ -94,7 +92,12 @@ function ofIoredis({ Redis }: Pick<typeof import("ioredis"), "Redis">): Package 
       });
       client.on("close", () => events.lost(why));
       client.connect().catch(() => undefined);
-      return { connection: connectionOf(client), destroy: () => endClient(client) };
+      return {
+        connection: connectionOf(client),
+        // Absent before the first attempt to connect, and a plain stream in a test.
+        keepAlive: (isNeeded) => (isNeeded ? client.stream?.ref?.() : client.stream?.unref?.()),
+        destroy: () => endClient(client),
+      };
     },
   };
 }

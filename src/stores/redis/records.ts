@@ -1,5 +1,5 @@
 import { SojournError } from "../../core/errors.ts";
-import type { ReplaceResult, SessionRecord, UpdateResult } from "../store.ts";
+import type { ReplaceResult, SessionRecord, StoredSession, UpdateResult } from "../store.ts";
 import { marks } from "./chance.ts";
 import type { Commands } from "./commands.ts";
 import { crossesSlots } from "./failures.ts";
@@ -96,15 +96,21 @@ export class Records {
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone: StoredSession | undefined,
     now: number,
   ): Promise<ReplaceResult> {
     if (this.#isCluster) return "unsupported";
     const [session = "", newest = ""] = this.#keysOf(handle);
     const index = record.userId === null ? [] : [this.#keys.user(record.userId)];
-    const keys = [...this.#keysOf(newHandle), session, newest, ...index];
+    const note = tombstone === undefined ? session : this.#keys.session(tombstone.handle);
+    const keys = [...this.#keysOf(newHandle), session, newest, note, ...index];
     const values = this.#values(newHandle, record, now, lifetime(record.expiresAt, now));
+    const noted =
+      tombstone === undefined
+        ? []
+        : [encodeValue(tombstone.handle, tombstone, this.#nextMark()), lifetime(tombstone.expiresAt, now)];
     try {
-      const reply = await this.#commands.run(REPLACE, keys, [...values, timeField(expectedVersion), handle]);
+      const reply = await this.#commands.run(REPLACE, keys, [...values, timeField(expectedVersion), handle, ...noted]);
       const result = REPLACE_RESULTS[numberOf(reply)];
       if (result !== undefined) return result;
       throw new SojournError("STORE_UNAVAILABLE", "Redis gave an answer that the store does not know.");

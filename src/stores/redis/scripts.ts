@@ -1,3 +1,4 @@
+import { NOTE } from "../store.ts";
 import { HEAD_BYTES } from "./value.ts";
 
 /** A piece of Lua that the server runs as one atomic step. Every key is declared, and all of them share a slot, but for REPLACE. */
@@ -15,6 +16,8 @@ local function head(key)
   end
   return text
 end
+-- Notes are in no index.
+local function isNote(handle) return string.sub(handle, 1, 1) == '${NOTE}' end
 local function expiresAt(text) return tonumber(string.sub(text, 13, 23), 36) end
 local function ownerOf(key, text)
   local length = tonumber(string.sub(text, 61, 64), 36)
@@ -37,6 +40,7 @@ if old and expiresAt(old) > tonumber(ARGV[1]) then
   return 0
 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if isNote(ARGV[6]) then return 1 end
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[6])
 redis.call('ZADD', KEYS[3], ARGV[5], ARGV[7] .. ARGV[6])
 return 1`,
@@ -61,6 +65,7 @@ if ARGV[3] == '0' then
   return 1
 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if isNote(ARGV[6]) then return 1 end
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[6])
 if tonumber(ARGV[5]) < expiresAt(old) then redis.call('ZADD', KEYS[3], 'LT', ARGV[5], ARGV[7] .. ARGV[6]) end
 return 1`,
@@ -68,8 +73,9 @@ return 1`,
 
 /**
  * Ends a session if its version is the expected one, and stores a new one in its place. Keys of three slots: not for a Cluster.
- * KEYS: session, newest, and ends of the new one; session and newest of the old one; then the index of the new one's user, if it has one.
- * ARGV as for CREATE; then the expected version, and the old one's handle.
+ * KEYS: session, newest, and ends of the new one; session and newest of the old one; the tombstone, or the old one again; then the index of
+ * the new one's user, if it has one. ARGV as for CREATE; the expected version, the old one's handle; the tombstone's value and lifetime in ms,
+ * if there is one.
  * Returns 1 if done, 0 if there is no old one, 2 for another version, 3 if the new handle is taken.
  */
 export const REPLACE: Script = {
@@ -85,9 +91,11 @@ if taken then return 3 end
 redis.call('DEL', KEYS[4])
 redis.call('ZREM', KEYS[5], ARGV[9])
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if ARGV[10] then redis.call('SET', KEYS[6], ARGV[10], 'PX', ARGV[11]) end
+if isNote(ARGV[6]) then return 1 end
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[6])
 redis.call('ZADD', KEYS[3], ARGV[5], ARGV[7] .. ARGV[6])
-if KEYS[6] then redis.call('ZADD', KEYS[6], ARGV[1], ARGV[6]) end
+if KEYS[7] then redis.call('ZADD', KEYS[7], ARGV[1], ARGV[6]) end
 return 1`,
 };
 
@@ -106,7 +114,7 @@ if tonumber(ARGV[2], 36) > expiresAt(old) then
 end
 if tonumber(ARGV[3], 36) > tonumber(string.sub(old, 24, 34), 36) then
   redis.call('SETRANGE', KEYS[1], 23, ARGV[3])
-  redis.call('ZADD', KEYS[2], ARGV[5], ARGV[6])
+  if not isNote(ARGV[6]) then redis.call('ZADD', KEYS[2], ARGV[5], ARGV[6]) end
 end
 return 1`,
 };

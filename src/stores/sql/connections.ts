@@ -1,4 +1,4 @@
-import type { Clock } from "../../core/clock.ts";
+import { type Clock, setImmediate } from "../../core/clock.ts";
 import { SojournError } from "../../core/errors.ts";
 
 /** What a driver's error means. */
@@ -20,6 +20,10 @@ export interface Driver<C> {
   open(): Promise<void>;
   /** Waits for a free connection. Called after `open`. */
   connect(): Promise<C>;
+  /** What stays the same whenever the pool gives the connection out. */
+  identity(connection: C): object;
+  /** Calls `onNew` with the identity of each connection that anybody's use of the pool opens. @returns how to stop, where it can tell */
+  watch(onNew: (identity: object) => void): (() => void) | undefined;
   release(connection: C): void;
   /** Closes a connection at once, whatever it is doing. */
   discard(connection: C): void;
@@ -47,11 +51,19 @@ interface Call<C> {
 /**
  * The one door to a pool. Every call ends by its deadline, and the connection that it was using is then closed: the answer that is
  * still to come must not meet the next caller. What a call may not do twice, it doesn't.
+ *
+ * A connection that stays silent beyond a deadline speaks for the others: where the network drops packets, all that were idle
+ * are as dead, and each would cost another caller its whole deadline. Those that have not answered since are closed and not used.
  */
 export class Connections<C> {
   readonly #driver: Driver<C>;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
+  /** When each connection was opened or answered last, and when one was silent last: in steps, since clocks may be set back. */
+  readonly #heardAt = new WeakMap<object, number>();
+  readonly #unwatch: (() => void) | undefined;
+  #silentAt = 0;
+  #step = 0;
   #prepared = false;
   #preparing: Promise<void> | undefined;
   #waiting = 0;
@@ -63,6 +75,7 @@ export class Connections<C> {
     this.#driver = driver;
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
+    this.#unwatch = driver.watch((identity) => this.#heard(identity));
   }
 
   /**
@@ -95,6 +108,7 @@ export class Connections<C> {
         this.#drained = resolve;
       });
     }
+    this.#unwatch?.();
     // A server that has stopped answering does not say good-bye either.
     await new Promise<void>((resolve) => {
       const cancel = this.#clock.after(this.#timeoutMs, resolve);
@@ -137,6 +151,7 @@ export class Connections<C> {
     let outcome: { answer: T } | Failure;
     try {
       outcome = { answer: await work(connection) };
+      this.#heard(this.#driver.identity(connection));
     } catch (error) {
       const failure = this.#failure(error);
       if (failure === undefined) {
@@ -166,12 +181,26 @@ export class Connections<C> {
     }
     this.#waiting++;
     try {
-      return await this.#driver.connect();
+      for (;;) {
+        const connection = await this.#driver.connect();
+        if (!this.#isSuspect(connection)) return connection;
+        this.#driver.discard(connection);
+      }
     } catch (error) {
       throw this.#failure(error)?.error ?? error;
     } finally {
       this.#waiting--;
     }
+  }
+
+  #heard(identity: object): void {
+    this.#heardAt.set(identity, ++this.#step);
+  }
+
+  /** One never heard of is new, unless the pool tells of new ones: then somebody else has used it before. */
+  #isSuspect(connection: C): boolean {
+    const heardAt = this.#heardAt.get(this.#driver.identity(connection));
+    return heardAt === undefined ? this.#unwatch !== undefined && this.#silentAt > 0 : heardAt < this.#silentAt;
   }
 
   #failure(error: unknown): Failure | undefined {
@@ -216,7 +245,10 @@ export class Connections<C> {
           call.over = true;
           const { held } = call;
           call.held = undefined;
-          if (held !== undefined) this.#driver.discard(held);
+          if (held !== undefined) {
+            this.#silentAt = ++this.#step;
+            this.#driver.discard(held);
+          }
           reject(lateError());
         });
       });

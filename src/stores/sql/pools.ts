@@ -4,13 +4,33 @@ export interface PoolSource<P> {
   open(): Promise<P>;
   /** Ends a pool of the store's own. */
   end(): Promise<void>;
+  /** Hears a pool's event, where it may be used by others and has events. @returns how to stop */
+  on(event: string, listener: (connection: object) => void): (() => void) | undefined;
   /** Takes the credentials out of what a driver or the network says. */
   redact(message: string): string;
 }
 
 /** A pool of the application's, which ends it too. */
-export function givenPool<P>(pool: P): PoolSource<P> {
-  return { open: async () => pool, end: async () => {}, redact: (message) => message };
+export function givenPool<P extends object>(pool: P): PoolSource<P> {
+  return {
+    open: async () => pool,
+    end: async () => {},
+    on(event, listener) {
+      if (!isEmitter(pool)) return undefined;
+      pool.on(event, listener);
+      return () => pool.removeListener(event, listener);
+    },
+    redact: (message) => message,
+  };
+}
+
+interface Emitter {
+  on(event: string, listener: (connection: object) => void): unknown;
+  removeListener(event: string, listener: (connection: object) => void): unknown;
+}
+
+function isEmitter(pool: object): pool is Emitter {
+  return "on" in pool && typeof pool.on === "function" && "removeListener" in pool;
 }
 
 /**
@@ -27,6 +47,7 @@ export function ownPool<P>(url: string, opening: Promise<{ pool: P; end(): Promi
       const opened = await opening.catch(() => undefined);
       await opened?.end();
     },
+    on: () => undefined,
     redact: (message) => withoutCredentials(message, url),
   };
 }

@@ -1,3 +1,5 @@
+import { SojournError } from "../../core/errors.ts";
+
 /** The longest texts, in bytes: what fits an index of every database and page size. */
 const MOST_BYTES = { handle: 255, secretHash: 255, userId: 1_024 } as const;
 
@@ -12,6 +14,16 @@ export function checkLengths(bytes: { handle?: number; secretHash: number; userI
     if ((bytes[field] ?? 0) <= MOST_BYTES[field]) continue;
     throw new TypeError(`${field} is longer than the ${MOST_BYTES[field]} bytes that there is room for`);
   }
+}
+
+/**
+ * A number as a driver gave it. Databases hold no others in these columns, so another one was damaged on its way; and a session whose time is no number
+ * would never end.
+ */
+export function wholeNumber(value: unknown): number {
+  const number = Number(value);
+  if (Number.isSafeInteger(number)) return number;
+  throw new SojournError("STORE_CORRUPT", "A session was damaged on its way from the database: a number is none.");
 }
 
 /** An idle timeout of half a millisecond is legal, and a column of integers is not the place to refuse it. */

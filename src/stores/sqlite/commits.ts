@@ -1,4 +1,4 @@
-import type { Clock } from "../../core/clock.ts";
+import { type Clock, setImmediate } from "../../core/clock.ts";
 import { SojournError } from "../../core/errors.ts";
 import type { SqliteDatabase } from "./database.ts";
 import { isBusy, isFull, isOwnFault, storeError } from "./failures.ts";

@@ -1,6 +1,7 @@
 import { toUSVString } from "node:util";
 import { SojournError } from "../../core/errors.ts";
 import type { PageStart } from "../paging.ts";
+import { IS_NOTE, IS_SESSION } from "../sql/notes.ts";
 import type { ReplaceResult, SessionRecord, StoredSession, UpdateResult } from "../store.ts";
 import { type SqliteDatabase, type SqliteStatement, type SqliteValue, valuesOf, withArrays } from "./database.ts";
 
@@ -61,15 +62,17 @@ export class Records {
       WHERE user_id = ? AND expires_at > ? AND (touched_at < ? OR touched_at = ? AND handle > ?)
       ORDER BY touched_at DESC, handle LIMIT ?`);
     this.#scan = database.prepare(`
-      SELECT rowid, handle, touched_at FROM ${table} WHERE rowid > ? AND rowid <= ? AND expires_at > ?
+      SELECT rowid, handle, touched_at FROM ${table} WHERE rowid > ? AND rowid <= ? AND expires_at > ? AND ${IS_SESSION}
       ORDER BY rowid LIMIT ?`);
     this.#lastRow = database.prepare(`SELECT max(rowid) AS last FROM ${table}`);
-    this.#count = database.prepare(`SELECT count(*) AS count FROM ${table}`);
+    this.#count = database.prepare(
+      `SELECT (SELECT count(*) FROM ${table}) - (SELECT count(*) FROM ${table} WHERE ${IS_NOTE}) AS count`,
+    );
     this.#countUser = database.prepare(`SELECT count(*) AS count FROM ${table} WHERE user_id = ? AND expires_at > ?`);
 
     const some = "rowid <= ? AND handle IS NOT ? ORDER BY rowid LIMIT ?";
     this.#deleteSome = database.prepare(`
-      DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} WHERE ${some}) RETURNING expires_at`);
+      DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} WHERE ${IS_SESSION} AND ${some}) RETURNING expires_at`);
     this.#deleteSomeOfUser = database.prepare(`
       DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} WHERE user_id = ? AND ${some}) RETURNING expires_at`);
 
@@ -116,10 +119,14 @@ export class Records {
     expectedVersion: number,
     newHandle: string,
     record: SessionRecord,
+    tombstone: StoredSession | undefined,
     now: number,
   ): ReplaceResult {
     const { changes } = this.#replace.run(...newRow(newHandle, record), stored(handle), expectedVersion, now);
-    if (Number(changes) > 0) return "ok";
+    if (Number(changes) > 0) {
+      if (tombstone !== undefined) this.#create.run(...newRow(tombstone.handle, tombstone), Number.MAX_SAFE_INTEGER);
+      return "ok";
+    }
     const there = this.load(handle, now);
     if (there === undefined) return "gone";
     return there.version === expectedVersion ? "taken" : "conflict";

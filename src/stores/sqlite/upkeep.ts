@@ -18,7 +18,7 @@ const STALL_SHARE = 2;
 /** For how long the thread may keep everybody from writing, and how often. After that, until it is done. */
 const HOLD_MS = 2;
 const ROUNDS = 8;
-/** How often a commit makes sure that the file is still there. */
+/** How often a call makes sure that the file is still there. */
 const CHECK_PLACE_MS = 100;
 /** The reserve: 2 MiB, or an eighth of what the disk has left. */
 const MOST_RESERVED_BYTES = 2 * 1024 * 1024;
@@ -48,7 +48,7 @@ export class Upkeep {
   readonly #checkpoint: SqliteStatement;
   readonly #pageCount: SqliteStatement;
   readonly #pageBytes: number;
-  readonly #opened: readonly { path: string; inode: number }[];
+  readonly #opened: readonly { path: string; place: string }[];
   readonly #mostPages: number;
   readonly #reserveBytes: number;
   #hasReserve: boolean;
@@ -88,7 +88,7 @@ export class Upkeep {
     this.#pageCount = database.prepare("PRAGMA page_count");
     this.#pageBytes = Number(valuesOf(database.prepare("PRAGMA page_size").get())[0]);
     this.#countAtCheckpoint = this.#count();
-    this.#opened = file === "" ? [] : [file, `${file}-wal`].flatMap(inodeOf);
+    this.#opened = file === "" ? [] : [file, `${file}-wal`, `${file}-shm`].flatMap(present);
     const freeBytes = file === "" ? 0 : bytesFreeBeside(file);
     this.#mostPages = Math.min(MOST_PAGES, Math.ceil(freeBytes / 4 / this.#pageBytes));
     // On a tiny disk there is too little to do for it.
@@ -99,17 +99,18 @@ export class Upkeep {
   }
 
   /**
-   * Called before each commit.
+   * Called with each read, and before each commit.
    *
-   * @throws SojournError where the file, or its log, is no longer the one that was opened: SQLite would go on writing
-   * to what was removed, and what it acknowledged would end with the process.
+   * @throws SojournError where the file, its log or its index is no longer the one that was opened: SQLite would go on
+   * reading and writing what was removed. What it acknowledged would end with the process, and a session that another process ended
+   * would live on here.
    */
   checkPlace(): void {
     const now = this.#clock.now();
     const elapsed = now - this.#checkedPlaceAt;
     if (elapsed >= 0 && elapsed < CHECK_PLACE_MS) return;
-    for (const { path, inode } of this.#opened) {
-      if (statSync(path, { throwIfNoEntry: false })?.ino !== inode) {
+    for (const { path, place } of this.#opened) {
+      if (placeOf(path) !== place) {
         throw new SojournError(
           "STORE_UNAVAILABLE",
           `The session database ${path} was removed or replaced while in use.`,
@@ -268,7 +269,13 @@ export class Upkeep {
   }
 }
 
-function inodeOf(path: string): { path: string; inode: number }[] {
+function present(path: string): { path: string; place: string }[] {
+  const place = placeOf(path);
+  return place === undefined ? [] : [{ path, place }];
+}
+
+/** Tells a file from every other one, whatever it is called; `undefined` where there is none. */
+function placeOf(path: string): string | undefined {
   const stats = statSync(path, { throwIfNoEntry: false });
-  return stats === undefined ? [] : [{ path, inode: stats.ino }];
+  return stats && `${stats.dev} ${stats.ino}`;
 }

@@ -1,4 +1,4 @@
-import type { Clock } from "../../core/clock.ts";
+import { type Clock, setImmediate } from "../../core/clock.ts";
 import type { SqliteDatabase, SqliteStatement } from "./database.ts";
 import { isBusy } from "./failures.ts";
 import { rollBack } from "./schema.ts";

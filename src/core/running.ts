@@ -1,0 +1,67 @@
+import type { Clock } from "./clock.ts";
+import type { Timeouts } from "./timeouts.ts";
+
+/** A request that has a token and is not answered yet. */
+export interface Running {
+  /** Whether its client has gone. */
+  readonly isOver: boolean;
+  /** Writes down that its session is in use. */
+  use(): void;
+}
+
+/** However long sessions live: what was aborted is forgotten after this. */
+const LONGEST_STEP_MS = 10_000;
+
+/**
+ * The requests that are under way. A session must not end by its idle timeout while one of them uses it, however long an upload takes; so
+ * long before that its use is written down again. No timer runs where no request does.
+ */
+export class RunningRequests {
+  readonly #clock: Clock;
+  readonly #useAfterMs: number;
+  readonly #stepMs: number;
+  /** Since when its session is known to be in use; `undefined` until the first step after its beginning. */
+  readonly #running = new Map<Running, number | undefined>();
+  #cancel: (() => void) | undefined = undefined;
+
+  constructor(clock: Clock, { idleMs, touchAfterMs }: Timeouts) {
+    this.#clock = clock;
+    // At the beginning of a request its session has this twice: its last use was written down less than touchAfter ago.
+    this.#useAfterMs = Math.max(1, (idleMs - touchAfterMs) / 2);
+    this.#stepMs = Math.min(this.#useAfterMs, LONGEST_STEP_MS);
+  }
+
+  add(request: Running): void {
+    this.#running.set(request, undefined);
+    if (this.#cancel === undefined) this.#stepLater();
+  }
+
+  delete(request: Running): void {
+    this.#running.delete(request);
+  }
+
+  close(): void {
+    this.#running.clear();
+    this.#cancel?.();
+  }
+
+  #stepLater(): void {
+    this.#cancel = this.#clock.after(this.#stepMs, () => {
+      this.#cancel = undefined;
+      this.#step();
+      if (this.#running.size > 0) this.#stepLater();
+    });
+  }
+
+  #step(): void {
+    const now = this.#clock.now();
+    for (const [request, since = now - this.#stepMs] of this.#running) {
+      if (request.isOver) {
+        this.#running.delete(request);
+      } else if (now - since >= this.#useAfterMs) {
+        this.#running.set(request, now);
+        request.use();
+      } else this.#running.set(request, since);
+    }
+  }
+}

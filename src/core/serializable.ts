@@ -1,0 +1,109 @@
+import { types } from "node:util";
+import { SojournError } from "./errors.ts";
+
+/** A value that would not come back from a store, and where it is. */
+interface Loss {
+  path: string;
+  what: string;
+}
+
+/**
+ * Refuses what JSON drops or turns into something else without a word. It walks the value, so it is asked only where something changed.
+ *
+ * @param path how the application calls the value, such as `req.session.cart`
+ * @throws SojournError NOT_SERIALIZABLE with the path of the first such value. The value itself never reaches the message.
+ */
+export function requireSerializable(value: unknown, path: string): void {
+  let loss: Loss | undefined;
+  try {
+    loss = lossIn(value, path, "", []);
+  } catch (error) {
+    throw notSerializable(path, "looking at it throws", error);
+  }
+  if (loss !== undefined) throw notSerializable(loss.path, loss.what);
+}
+
+/** @param cause what `JSON.stringify` has thrown */
+export function notSerializable(path: string, what: string, cause?: unknown): SojournError {
+  return new SojournError(
+    "NOT_SERIALIZABLE",
+    `${path} can't be saved: ${what}. A session holds what JSON can: null, booleans, finite numbers, text, arrays and plain objects of these, and what has a toJSON()`,
+    cause,
+  );
+}
+
+/** `.name`, or `["a name"]`. */
+export function step(name: string): string {
+  return /^[A-Za-z_$][\w$]*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`;
+}
+
+function lossIn(value: unknown, path: string, key: string, above: readonly object[]): Loss | undefined {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+    case "undefined":
+      return undefined;
+    case "number":
+      return Number.isFinite(value) ? undefined : { path, what: `it is ${value}, and JSON makes that null` };
+    case "symbol":
+      return { path, what: "it is a symbol" };
+    default:
+      return value === null ? undefined : lossInObject(Object(value), typeof value, path, key, above);
+  }
+}
+
+/** Of objects, functions, and the objects that BigInts are while their methods are looked for. */
+function lossInObject(
+  value: object,
+  type: string,
+  path: string,
+  key: string,
+  above: readonly object[],
+): Loss | undefined {
+  if ("toJSON" in value && typeof value.toJSON === "function") {
+    if (types.isDate(value) && Number.isNaN(value.getTime())) return { path, what: "it is an invalid Date" };
+    const given: unknown = value.toJSON(key);
+    return Object(given) === given ? lossInParts(Object(given), path, above) : lossIn(given, path, key, above);
+  }
+  if (type === "function") return { path, what: "it is a function" };
+  if (type === "bigint") return { path, what: "it is a BigInt" };
+  if (types.isBoxedPrimitive(value)) return lossIn(value.valueOf(), path, key, above);
+  return lossInParts(value, path, above);
+}
+
+function lossInParts(value: object, path: string, above: readonly object[]): Loss | undefined {
+  if (above.includes(value)) return { path, what: "it is a circular reference" };
+  const within = [...above, value];
+  if (Array.isArray(value)) return lossInArray(value, path, within);
+  const kind = Object.prototype.toString.call(value).slice("[object ".length, -1);
+  if (kind !== "Object") return { path, what: `it is a ${kind}, which JSON does not know` };
+  const names = Object.keys(value);
+  if (names.length === 0 && !isPlain(value)) {
+    return { path, what: "it is an instance of a class, and JSON sees nothing in it" };
+  }
+  for (const name of names) {
+    const loss = lossIn(Reflect.get(value, name), path + step(name), name, within);
+    if (loss !== undefined) return loss;
+  }
+  const symbol = Object.getOwnPropertySymbols(value).find((mark) =>
+    Object.prototype.propertyIsEnumerable.call(value, mark),
+  );
+  return symbol === undefined ? undefined : { path: `${path}[${String(symbol)}]`, what: "its name is a symbol" };
+}
+
+function lossInArray(list: readonly unknown[], path: string, within: readonly object[]): Loss | undefined {
+  for (let i = 0; i < list.length; i += 1) {
+    const place = `${path}[${i}]`;
+    if (list[i] === undefined) return { path: place, what: "it is undefined, and JSON makes that null in an array" };
+    const loss = lossIn(list[i], place, String(i), within);
+    if (loss !== undefined) return loss;
+  }
+  const name = Object.keys(list)[list.length];
+  return name === undefined ? undefined : { path: path + step(name), what: "it is a named property of an array" };
+}
+
+/** Also of another realm, as those of `vm` and of some test runners are. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { MemoryStore } from "../../src/stores/memory.ts";
+import type { IndexedStore } from "../../src/stores/store.ts";
+import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { engine } from "./visits.ts";
+
+describe("list, count and get show what requests open", () => {
+  for (const [limits, afterMs] of [
+    [{ idleTimeout: "1m" }, 60_000],
+    [{ idleTimeout: "1m", absoluteTimeout: "2m" }, 120_000],
+  ] as const) {
+    test(`and no session that a shortened timeout has ended: ${JSON.stringify(limits)}`, async () => {
+      const clock = new ManualClock();
+      const store = new MemoryStore({ clock });
+      const before = engine({ clock, store, limits: { idleTimeout: "1h", absoluteTimeout: "1d" } });
+      const visit = await before.request();
+      await visit.session.login("ada");
+      const held = await visit.end();
+      assert.ok(held !== undefined);
+      const after = engine({ clock, store, limits });
+      const shown = async () => [
+        (await after.request(held)).wasOpened,
+        (await after.manager.list("ada")).length === 1,
+        (await after.manager.count("ada")) === 1,
+        (await after.manager.get(held.handle)) !== undefined,
+      ];
+      assert.deepEqual(await shown(), [true, true, true, true]);
+      clock.advance(afterMs);
+      assert.deepEqual(await shown(), [false, false, false, false]);
+      assert.equal((await before.manager.list("ada")).length, 1);
+    });
+  }
+
+  test("and no damaged one", async () => {
+    const clock = new ManualClock();
+    const store: IndexedStore = new MemoryStore({ clock });
+    const { manager, request } = engine({ clock, store });
+    const visit = await request();
+    await visit.session.login("ada");
+    const held = await visit.end();
+    const record = await store.load(held?.handle ?? "");
+    assert.ok(held !== undefined && record !== undefined);
+    await store.update(held.handle, { ...record, payload: "damaged", version: record.version + 1 }, record.version);
+    assert.equal((await request(held)).wasOpened, false);
+    assert.deepEqual(await manager.list("ada"), []);
+    assert.equal(await manager.count("ada"), 0);
+    assert.equal(await manager.revokeAll("ada"), 1);
+  });
+});
+
+test("a user ID with half a surrogate pair is refused wherever one is given: its hash would be another user's", async () => {
+  const { manager, request } = engine();
+  const visit = await request();
+  const refused = { name: "TypeError", message: /half a surrogate pair/ };
+  for (const userId of ["\ud800", "ada\udfff"]) {
+    await assert.rejects(async () => visit.session.login(userId), refused);
+    await assert.rejects(() => manager.list(userId), refused);
+    await assert.rejects(() => manager.count(userId), refused);
+    await assert.rejects(() => manager.revokeAll(userId), refused);
+    await assert.rejects(() => manager.revoke("AAAAAAAAAAAAAAAAAAAAAA", { userId }), refused);
+  }
+  await visit.session.login("ada \ud83d\ude00");
+  assert.equal(visit.session.userId, "ada \ud83d\ude00");
+});

@@ -1,0 +1,32 @@
+import { deepEqual, throws } from "node:assert/strict";
+import { test } from "node:test";
+import * as mysql from "../../src/stores/mysql/rows.ts";
+import * as postgres from "../../src/stores/postgres/rows.ts";
+import { recordAt } from "./sql-records.ts";
+
+const record = recordAt(Date.UTC(2050, 0, 1));
+const { version, createdAt, touchedAt, expiresAt, secretHash, userId, payload } = record;
+const numbers = [version, createdAt, touchedAt, expiresAt];
+const texts = [secretHash, userId, payload];
+
+const databases = {
+  PostgreSQL: { read: postgres.recordOf, row: (of: readonly unknown[]) => [...of.map(String), ...texts] },
+  MySQL: {
+    read: mysql.recordOf,
+    row: (of: readonly unknown[]) => [...of, ...texts.map((text) => Buffer.from(text ?? ""))],
+  },
+};
+
+for (const [name, { read, row }] of Object.entries(databases)) {
+  test(`a row of ${name} is a record, or an error where a number was damaged on its way`, () => {
+    deepEqual(read(row(numbers)), record);
+    for (const at of numbers.keys()) {
+      for (const damaged of ["25246q8000000", "2524608000000.5", "NaN", "Infinity", "9".repeat(30), undefined]) {
+        throws(() => read(row(numbers.map((number, i) => (i === at ? damaged : number)))), {
+          name: "SojournError",
+          code: "STORE_CORRUPT",
+        });
+      }
+    }
+  });
+}
