@@ -101,7 +101,7 @@ export class Watch {
     if (watched === undefined) return;
     this.#watched.delete(watched.opened.handle);
     // What a listener throws becomes a warning: it must keep no other from being told, and nobody could catch it here.
-    const ends = new Events<{ onEnd: undefined }>();
+    const ends = new Events<{ onEnd: undefined }>({ onEnd: true });
     for (const listener of watched.listeners) ends.on("onEnd", listener);
     queueMicrotask(() => ends.emit("onEnd", undefined));
   }
