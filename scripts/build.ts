@@ -35,7 +35,9 @@ for (const name of globSync("**/*.js", { cwd: dist })) {
 for (const name of globSync("**/*.d.ts", { cwd: dist })) {
   const file = join(dist, name);
   const text = readFileSync(file, "utf8");
-  writeFileSync(file, text.replaceAll(/((?:from |import |import\()"\.[^"]+)\.ts"/g, '$1.js"'));
+  const imports = text.replaceAll(/((?:from |import |import\()"\.[^"]+)\.ts"/g, '$1.js"');
+  // A name that older compilers can't read, and that only the source needs.
+  writeFileSync(file, imports.replaceAll(/\s*\w+ as "module\.exports",?/g, ""));
 }
 for (const { name, built } of entryPoints()) {
   const file = join(root, `${built}.js`);

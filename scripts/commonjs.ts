@@ -46,6 +46,8 @@ export function toCommonJs(source: string): CommonJsModule {
         const origin = source ? `${loadText(source.value)}.` : "";
         for (const specifier of specifiers) {
           if (specifier.type !== "ExportSpecifier") throw unknown(specifier);
+          // "module.exports", for those who require the source: here a drop-in has a file for that.
+          if (specifier.exported.type === "StringLiteral") continue;
           exports.set(nameOf(specifier.exported), origin + nameOf(specifier.local));
         }
         replace(statement, "");

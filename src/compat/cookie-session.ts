@@ -249,6 +249,7 @@ function warnOnce(message: string): void {
 }
 
 export type { CookieSession };
-export { cookieSession, implementation };
+// `require()` of this source gets the function itself.
+export { cookieSession, cookieSession as "module.exports", implementation };
 // biome-ignore lint/style/noDefaultExport: it is how the original is imported.
 export default cookieSession;

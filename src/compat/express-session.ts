@@ -197,6 +197,7 @@ declare namespace session {
 
 // All of it, because only so can applications add to SessionData by declaring this module.
 export type * from "./express-session/session-data.ts";
+// `require()` of this source gets the function itself.
 export {
   Cookie,
   type CookieOptions,
@@ -205,6 +206,7 @@ export {
   Session,
   Store,
   session,
+  session as "module.exports",
   type ToExpressStoreOptions,
   toExpressStore,
 };

@@ -279,7 +279,7 @@ export function sqlChecks(subject: SqlSubject): void {
       const without = `
         const { registerHooks } = await import("node:module");
         registerHooks({ resolve: (name, context, next) => {
-          if (name === "${subject.client}") throw new Error("Cannot find package");
+          if (name === "${subject.client}") throw Object.assign(new Error("Cannot find package"), { code: "ERR_MODULE_NOT_FOUND" });
           return next(name, context);
         } });`;
       const results = await Promise.all(

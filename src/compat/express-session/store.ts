@@ -63,4 +63,4 @@ export const Store = callable(BaseStore, (self) => Reflect.apply(EventEmitter, s
 
 // `express-session/session/store` is the class itself.
 // biome-ignore lint/style/noDefaultExport: it is how the original is imported.
-export default Store;
+export { Store as default, Store as "module.exports" };
