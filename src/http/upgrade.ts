@@ -11,12 +11,12 @@ import type { Transports } from "./transports.ts";
 
 export interface TouchOptions {
   /** Whether this counts as a use of the session, which moves its idle deadline. Default `false`: asking does not. */
-  touch?: boolean;
+  touch?: boolean | undefined;
 }
 
 export interface UpgradeOptions extends TouchOptions {
   /** Other origins whose pages may connect, such as `"https://app.example.com"`. Default: none but the page's own scheme and host. */
-  origins?: readonly string[];
+  origins?: readonly string[] | undefined;
 }
 
 /** A session for a connection that outlives its request: to be read, and to be told of its end. */
