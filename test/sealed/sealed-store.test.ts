@@ -377,13 +377,14 @@ describe("one cookie beside several of an older answer, or the other way round",
 
 describe("a cookie that can't be delivered", () => {
   // An application that sees no HTTPS, because its proxy is not trusted, and cookies that are Secure.
+  const HOST = { host: "shop.example" };
   async function behindProxy(t: TestContext) {
     const clock = new ManualClock();
     const options = { clock, cookie: { secure: true }, trustProxy: true };
     const one = await shop(t, { ...options, store: new SealedStore({ secret: A }) });
     const rotated = await shop(t, { ...options, store: new SealedStore({ secret: [B, A] }) });
     const visitor = one.visitor();
-    await visitor.get("/login", { "x-forwarded-proto": "https" });
+    await visitor.get("/login", { ...HOST, "x-forwarded-proto": "https" });
     assert.ok(visitor.token !== undefined);
     return { clock, one, rotated, visitor };
   }
@@ -392,10 +393,10 @@ describe("a cookie that can't be delivered", () => {
     const { clock, one, visitor } = await behindProxy(t);
     clock.advance(5 * 60_000);
     for (const path of ["/static", "/"]) {
-      const { status, setCookies, headers } = await visitor.clone().get(path);
+      const { status, setCookies, headers } = await visitor.clone().get(path, HOST);
       assert.deepEqual([status, setCookies], [200, []], path);
       if (path === "/static") assert.deepEqual([headers.vary, headers["cache-control"]], [undefined, undefined]);
-      const secured = await visitor.clone().get(path, { "x-forwarded-proto": "https" });
+      const secured = await visitor.clone().get(path, { ...HOST, "x-forwarded-proto": "https" });
       assert.equal(secured.setCookies.length, 1, path);
     }
     assert.equal((await read(holding(one, visitor)))["user"], "alice");
@@ -404,9 +405,9 @@ describe("a cookie that can't be delivered", () => {
   test("is not sealed anew by the newest key", async (t) => {
     const { rotated, visitor } = await behindProxy(t);
     for (const path of ["/static", "/"]) {
-      const { status, setCookies } = await holding(rotated, visitor).get(path);
+      const { status, setCookies } = await holding(rotated, visitor).get(path, HOST);
       assert.deepEqual([status, setCookies], [200, []], path);
-      const secured = await holding(rotated, visitor).get(path, { "x-forwarded-proto": "https" });
+      const secured = await holding(rotated, visitor).get(path, { ...HOST, "x-forwarded-proto": "https" });
       assert.equal(secured.setCookies.length, 1, path);
     }
   });
