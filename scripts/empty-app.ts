@@ -1,5 +1,16 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "./package.ts";
@@ -17,9 +28,6 @@ export interface EmptyApp {
   link(name: string): void;
   remove(): void;
 }
-
-/** Built by an earlier application of this process. */
-let isBuilt = false;
 
 interface AppOptions {
   /** Install the packages that bear the originals' names, too, in the place of the originals everywhere. */
@@ -39,20 +47,20 @@ const QUIETLY = [
 ];
 
 /**
- * Packs (which builds), installs, without a network if there is nothing to have from there, and copies the programs of
+ * Builds what is not built yet, packs, installs, without a network if there is nothing to have from there, and copies the programs of
  * `test/package/apps/`.
  */
 export function createEmptyApp({ aliases = false, dependencies = {} }: AppOptions = {}): EmptyApp {
+  build();
   const folder = mkdtempSync(join(tmpdir(), "sojourn-app-"));
   const run = (command: string, ...args: string[]) => runIn(folder, command, ...args);
   try {
     const pack = (source: string) => {
       const known = new Set(readdirSync(folder));
-      runIn(source, "npm", "pack", "--pack-destination", folder, ...(isBuilt ? ["--ignore-scripts"] : []));
+      runIn(source, "npm", "pack", "--pack-destination", folder, "--ignore-scripts");
       return `file:./${readdirSync(folder).find((file) => !known.has(file))}`;
     };
     const sojourn = pack(root);
-    isBuilt = true;
     const files = run("tar", "-tzf", sojourn.slice("file:".length)).trim().split("\n");
     const names = aliases ? readdirSync(join(root, "packages")) : [];
     const renamed = names.map((name) => [name, pack(join(root, "packages", name))]);
@@ -90,6 +98,15 @@ export function createEmptyApp({ aliases = false, dependencies = {} }: AppOption
     rmSync(folder, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Only where the source is newer: test files run at once, and `npm run test:package` has built before they do. */
+function build(): void {
+  const built = join(root, "dist/package.json");
+  const builtAt = existsSync(built) ? statSync(built).mtimeMs : 0;
+  const sources = globSync(["src/**/*.ts", "scripts/build.ts", "scripts/commonjs.ts"], { cwd: root });
+  if (sources.some((file) => statSync(join(root, file)).mtimeMs > builtAt))
+    runIn(root, process.execPath, "scripts/build.ts");
 }
 
 /** Long for any of these programs; a process that stays alive is a failure. */

@@ -19,7 +19,7 @@ export {
   Session,
 } from "./core/session.ts";
 // All of it, because only so can applications add to SessionData by declaring module "sojourn".
-export * from "./core/session-data.ts";
+export type * from "./core/session-data.ts";
 export type { SessionSnapshot } from "./core/snapshot.ts";
 export type { Duration } from "./core/timeouts.ts";
 export type { CookieOptions } from "./http/cookies.ts";

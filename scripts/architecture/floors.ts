@@ -102,6 +102,8 @@ export const floors: readonly Floor[] = [
 
 /** The one file that reads the time; see house rule 7 in `CONTRIBUTING.md`. */
 export const CLOCK = "src/core/clock.ts";
+/** The one file that loads a package by a computed name. Its callers name the package in an `import()`, which is checked. */
+export const OPTIONAL_PACKAGES = "src/stores/optional-package.ts";
 /** The one file (or folder of that name) that patches a response. */
 export const HELD_RESPONSE = "src/http/held-response";
 /** The one floor that makes names and secrets. */

@@ -224,6 +224,22 @@ class Exchange implements HoldHooks, Holder {
   }
 }
 
+/** Tells this drop-in from the original, which has no such property. */
+const implementation = "sojourn";
+
+Object.assign(cookieSession, { implementation });
+
+type TheSession = CookieSession;
+
+// What `cookieSession.CookieSessionOptions` means to those who have the function alone, as `require()` gives it.
+declare namespace cookieSession {
+  type CookieSessionOptions = TheOptions;
+  type CookieSessionRequest = TheRequest;
+  type CookieSession = TheSession;
+  /** Tells this drop-in from the original, which has no such property. */
+  const implementation: "sojourn";
+}
+
 const told = new Set<string>();
 
 function warnOnce(message: string): void {
@@ -233,7 +249,6 @@ function warnOnce(message: string): void {
 }
 
 export type { CookieSession };
-// `require()` gets the function itself.
-export { cookieSession, cookieSession as "module.exports" };
+export { cookieSession, implementation };
 // biome-ignore lint/style/noDefaultExport: it is how the original is imported.
 export default cookieSession;

@@ -21,7 +21,7 @@ export interface SessionOptions {
   /** Signs the session's ID in the cookie. Of an array the first signs and all of them verify. */
   secret?: SignatureKey | readonly SignatureKey[] | undefined;
   /** Default: 192 random bits as 32 characters. */
-  genid?(req: IncomingMessage): string;
+  genid?: ((req: IncomingMessage) => string) | undefined;
   /** The cookie's name. Default `"connect.sid"`. */
   name?: string | undefined;
   /** The former name of `name`. */
@@ -152,7 +152,10 @@ function isList(secret: SessionOptions["secret"]): secret is readonly SignatureK
   return Array.isArray(secret);
 }
 
-Object.assign(session, { Store, Cookie, Session, MemoryStore, toExpressStore });
+/** Tells this drop-in from the original, which has no such property. */
+const implementation = "sojourn";
+
+Object.assign(session, { Store, Cookie, Session, MemoryStore, toExpressStore, implementation });
 
 type TheOptions = SessionOptions;
 type TheCookieOptions = CookieOptions;
@@ -161,6 +164,8 @@ type TheSession = Session;
 type TheCookie = Cookie;
 type TheStore = Store;
 type TheMemoryStore = MemoryStore;
+type TheMiddleware = SessionMiddleware;
+type TheStoreOptions = ToExpressStoreOptions;
 type Classes = {
   Store: typeof Store;
   Cookie: typeof Cookie;
@@ -179,24 +184,27 @@ declare namespace session {
   type Cookie = TheCookie;
   type Store = TheStore;
   type MemoryStore = TheMemoryStore;
+  type SessionMiddleware = TheMiddleware;
+  type ToExpressStoreOptions = TheStoreOptions;
   const Store: Classes["Store"];
   const Cookie: Classes["Cookie"];
   const Session: Classes["Session"];
   const MemoryStore: Classes["MemoryStore"];
   const toExpressStore: Classes["toExpressStore"];
+  /** Tells this drop-in from the original, which has no such property. */
+  const implementation: "sojourn";
 }
 
 // All of it, because only so can applications add to SessionData by declaring this module.
-export * from "./express-session/session-data.ts";
-// `require()` gets the function itself.
+export type * from "./express-session/session-data.ts";
 export {
   Cookie,
   type CookieOptions,
+  implementation,
   MemoryStore,
   Session,
   Store,
   session,
-  session as "module.exports",
   type ToExpressStoreOptions,
   toExpressStore,
 };

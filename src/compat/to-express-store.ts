@@ -9,8 +9,8 @@ import { Store } from "./express-session/store.ts";
 
 export interface ToExpressStoreOptions {
   /** How long a session without `cookie.maxAge` is kept after its last use. Default `"1d"`. */
-  ttl?: Duration;
-  clock?: Clock;
+  ttl?: Duration | undefined;
+  clock?: Clock | undefined;
 }
 
 type Origin = Pick<SessionRecord, "version" | "createdAt">;
@@ -35,10 +35,28 @@ const TRIES = 50;
  * sessions only.
  */
 export function toExpressStore(store: SessionStore, options: ToExpressStoreOptions = {}): ExpressStore {
-  return new ExpressStore(store, options);
+  const made = new StoreOverStore(store, options);
+  assertFits(made);
+  return made;
 }
 
-class ExpressStore extends Store {
+/** What {@link toExpressStore} returns: a `Store` of the drop-in, which is also one to the types of the original. */
+export type ExpressStore = Store & StoreOfAnyData & { /** Closes the store beneath. */ close(): Promise<void> };
+
+/** The methods of a store, whatever the sessions are declared to hold: the original's types have their own `SessionData` and `Cookie`. */
+interface StoreOfAnyData {
+  get<Data>(id: string, callback: (error: unknown, session?: Data | null) => void): void;
+  set(id: string, session: object, callback?: Done): void;
+  touch(id: string, session: object, callback?: Done): void;
+  all<Data>(callback: (error: unknown, sessions?: Data[] | null) => void): void;
+  load<Data>(id: string, callback: (error?: unknown, session?: Data) => unknown): void;
+  createSession<Data>(req: object, data: object): Data;
+}
+
+/** It hands over whatever a session holds, which only the application knows the type of. */
+function assertFits(_store: StoreOverStore): asserts _store is StoreOverStore & StoreOfAnyData {}
+
+class StoreOverStore extends Store {
   readonly #store: SessionStore;
   readonly #clock: Clock;
   readonly #ttlMs: number;

@@ -110,5 +110,5 @@ function userEnding({ payload, touchedAt }: SessionRecord): UserEnding {
   } catch {
     // Below.
   }
-  return { before: touchedAt, except: "" };
+  return { before: touchedAt + SKEW_MS, except: "" };
 }

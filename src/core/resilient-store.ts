@@ -25,18 +25,18 @@ export interface ResilientOptions {
    * After this a call fails with `STORE_TIMEOUT`, a second try included. `read` is for load, list and count, `commit` for the others.
    * Default `{ read: "1s", commit: "2s" }`, as `storeTimeout` of `session()`.
    */
-  timeout?: { read?: Duration; commit?: Duration };
+  timeout?: { read?: Duration | undefined; commit?: Duration | undefined } | undefined;
   /** How many calls may wait for the store; one more fails at once. Default 1,000. */
-  maxPending?: number;
+  maxPending?: number | undefined;
   /**
    * Whether a load that failed is tried once more, if there is time left. Default `false`: this library's stores for servers do so
    * themselves, where a connection was lost, and retries upon retries multiply.
    */
-  retryReads?: boolean;
+  retryReads?: boolean | undefined;
   /** Default: the machine's time. */
-  clock?: Clock;
+  clock?: Clock | undefined;
   /** Numbers from 0 to 1 that spread the pauses. Default: `Math.random`. */
-  random?: () => number;
+  random?: (() => number) | undefined;
 }
 
 /** The changes of a circuit, by the state that it is in from then on. */

@@ -11,6 +11,8 @@ export interface Running {
 
 /** However long sessions live: what was aborted is forgotten after this. */
 const LONGEST_STEP_MS = 10_000;
+/** So long a request keeps its session from ending, in the steps that this needs: one that never ends must not keep it for ever. */
+const LONGEST_MS = 60 * 60 * 1_000;
 
 /**
  * The requests that are under way. A session must not end by its idle timeout while one of them uses it, however long an upload takes; so
@@ -20,8 +22,8 @@ export class RunningRequests {
   readonly #clock: Clock;
   readonly #useAfterMs: number;
   readonly #stepMs: number;
-  /** Since when its session is known to be in use; `undefined` until the first step after its beginning. */
-  readonly #running = new Map<Running, number | undefined>();
+  /** When it began, and when its use was written down last; `undefined` until the first step after its beginning. */
+  readonly #running = new Map<Running, { began: number; used: number } | undefined>();
   #cancel: (() => void) | undefined = undefined;
 
   constructor(clock: Clock, { idleMs, touchAfterMs }: Timeouts) {
@@ -37,12 +39,17 @@ export class RunningRequests {
   }
 
   delete(request: Running): void {
-    this.#running.delete(request);
+    if (this.#running.delete(request) && this.#running.size === 0) this.#stop();
   }
 
   close(): void {
     this.#running.clear();
+    this.#stop();
+  }
+
+  #stop(): void {
     this.#cancel?.();
+    this.#cancel = undefined;
   }
 
   #stepLater(): void {
@@ -55,13 +62,16 @@ export class RunningRequests {
 
   #step(): void {
     const now = this.#clock.now();
-    for (const [request, since = now - this.#stepMs] of this.#running) {
-      if (request.isOver) {
+    for (const [request, known] of this.#running) {
+      // Or a moment later: that is on the safe side.
+      const before = now - this.#stepMs;
+      const { began, used } = known ?? { began: before, used: before };
+      if (request.isOver || now - began > LONGEST_MS) {
         this.#running.delete(request);
-      } else if (now - since >= this.#useAfterMs) {
-        this.#running.set(request, now);
+      } else if (now - used >= this.#useAfterMs) {
+        this.#running.set(request, { began, used: now });
         request.use();
-      } else this.#running.set(request, since);
+      } else if (known === undefined) this.#running.set(request, { began, used });
     }
   }
 }

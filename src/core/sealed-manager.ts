@@ -30,12 +30,12 @@ import { type Client, type OpenedSession, Visit, type VisitEnvironment } from ".
 export interface ClientSideStore {
   /** @internal */
   sealing(): {
-    secret?: Secret;
-    revocations?: SessionStore;
-    chunks?: number;
-    compress?: boolean;
-    overflow?: SessionStore;
-    serverSide?: readonly string[];
+    secret?: Secret | undefined;
+    revocations?: SessionStore | undefined;
+    chunks?: number | undefined;
+    compress?: boolean | undefined;
+    overflow?: SessionStore | undefined;
+    serverSide?: readonly string[] | undefined;
   };
 }
 

@@ -16,11 +16,11 @@ interface Loss {
 export function requireSerializable(value: unknown, path: string): void {
   let loss: Loss | undefined;
   try {
-    loss = lossIn(value, path, "", []);
+    loss = lossIn(value, "", []);
   } catch (error) {
     throw notSerializable(path, "looking at it throws", error);
   }
-  if (loss !== undefined) throw notSerializable(loss.path, loss.what);
+  if (loss !== undefined) throw notSerializable(path + loss.path, loss.what);
 }
 
 /** @param cause what `JSON.stringify` has thrown */
@@ -37,69 +37,81 @@ export function step(name: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`;
 }
 
-function lossIn(value: unknown, path: string, key: string, above: readonly object[]): Loss | undefined {
+/** @param above the objects around it, for circular references; the same list on the way back */
+function lossIn(value: unknown, key: string, above: object[]): Loss | undefined {
   switch (typeof value) {
     case "string":
     case "boolean":
     case "undefined":
       return undefined;
     case "number":
-      return Number.isFinite(value) ? undefined : { path, what: `it is ${value}, and JSON makes that null` };
+      return Number.isFinite(value) ? undefined : { path: "", what: `it is ${value}, and JSON makes that null` };
     case "symbol":
-      return { path, what: "it is a symbol" };
+      return { path: "", what: "it is a symbol" };
     default:
-      return value === null ? undefined : lossInObject(Object(value), typeof value, path, key, above);
+      return value === null ? undefined : lossInObject(Object(value), typeof value, key, above);
   }
 }
 
 /** Of objects, functions, and the objects that BigInts are while their methods are looked for. */
-function lossInObject(
-  value: object,
-  type: string,
-  path: string,
-  key: string,
-  above: readonly object[],
-): Loss | undefined {
+function lossInObject(value: object, type: string, key: string, above: object[]): Loss | undefined {
   if ("toJSON" in value && typeof value.toJSON === "function") {
-    if (types.isDate(value) && Number.isNaN(value.getTime())) return { path, what: "it is an invalid Date" };
+    if (types.isDate(value) && Number.isNaN(value.getTime())) return { path: "", what: "it is an invalid Date" };
     const given: unknown = value.toJSON(key);
-    return Object(given) === given ? lossInParts(Object(given), path, above) : lossIn(given, path, key, above);
+    return Object(given) === given ? lossInParts(Object(given), above) : lossIn(given, key, above);
   }
-  if (type === "function") return { path, what: "it is a function" };
-  if (type === "bigint") return { path, what: "it is a BigInt" };
-  if (types.isBoxedPrimitive(value)) return lossIn(value.valueOf(), path, key, above);
-  return lossInParts(value, path, above);
+  if (type === "function") return { path: "", what: "it is a function" };
+  if (type === "bigint") return { path: "", what: "it is a BigInt" };
+  if (types.isBoxedPrimitive(value)) return lossIn(value.valueOf(), key, above);
+  return lossInParts(value, above);
 }
 
-function lossInParts(value: object, path: string, above: readonly object[]): Loss | undefined {
-  if (above.includes(value)) return { path, what: "it is a circular reference" };
-  const within = [...above, value];
-  if (Array.isArray(value)) return lossInArray(value, path, within);
-  const kind = Object.prototype.toString.call(value).slice("[object ".length, -1);
-  if (kind !== "Object") return { path, what: `it is a ${kind}, which JSON does not know` };
+function lossInParts(value: object, above: object[]): Loss | undefined {
+  if (above.includes(value)) return { path: "", what: "it is a circular reference" };
+  above.push(value);
+  const loss = Array.isArray(value) ? lossInArray(value, above) : lossInProperties(value, above);
+  above.pop();
+  return loss;
+}
+
+function lossInArray(list: readonly unknown[], above: object[]): Loss | undefined {
+  for (let i = 0; i < list.length; i += 1) {
+    const value = list[i];
+    if (value === undefined) return { path: `[${i}]`, what: "it is undefined, and JSON makes that null in an array" };
+    const loss = isSimple(value) ? undefined : lossIn(value, String(i), above);
+    if (loss !== undefined) return within(`[${i}]`, loss);
+  }
+  const name = Object.keys(list)[list.length];
+  return name === undefined ? undefined : { path: step(name), what: "it is a named property of an array" };
+}
+
+function lossInProperties(value: object, above: object[]): Loss | undefined {
+  const kind = Object.prototype.toString.call(value);
+  if (kind !== "[object Object]") {
+    return { path: "", what: `it is a ${kind.slice("[object ".length, -1)}, which JSON does not know` };
+  }
   const names = Object.keys(value);
   if (names.length === 0 && !isPlain(value)) {
-    return { path, what: "it is an instance of a class, and JSON sees nothing in it" };
+    return { path: "", what: "it is an instance of a class, and JSON sees nothing in it" };
   }
   for (const name of names) {
-    const loss = lossIn(Reflect.get(value, name), path + step(name), name, within);
-    if (loss !== undefined) return loss;
+    const part: unknown = Reflect.get(value, name);
+    const loss = isSimple(part) ? undefined : lossIn(part, name, above);
+    if (loss !== undefined) return within(step(name), loss);
   }
   const symbol = Object.getOwnPropertySymbols(value).find((mark) =>
     Object.prototype.propertyIsEnumerable.call(value, mark),
   );
-  return symbol === undefined ? undefined : { path: `${path}[${String(symbol)}]`, what: "its name is a symbol" };
+  return symbol === undefined ? undefined : { path: `[${String(symbol)}]`, what: "its name is a symbol" };
 }
 
-function lossInArray(list: readonly unknown[], path: string, within: readonly object[]): Loss | undefined {
-  for (let i = 0; i < list.length; i += 1) {
-    const place = `${path}[${i}]`;
-    if (list[i] === undefined) return { path: place, what: "it is undefined, and JSON makes that null in an array" };
-    const loss = lossIn(list[i], place, String(i), within);
-    if (loss !== undefined) return loss;
-  }
-  const name = Object.keys(list)[list.length];
-  return name === undefined ? undefined : { path: path + step(name), what: "it is a named property of an array" };
+/** What most values are. */
+function isSimple(value: unknown): boolean {
+  return typeof value === "string" || typeof value === "boolean" || value === null;
+}
+
+function within(place: string, { path, what }: Loss): Loss {
+  return { path: place + path, what };
 }
 
 /** Also of another realm, as those of `vm` and of some test runners are. */

@@ -10,23 +10,23 @@ import type { Duration } from "./timeouts.ts";
 
 export interface RegenerateOptions {
   /** What the new session keeps of the data: nothing (`false`, the default), all and the user (`true`), or these properties. */
-  keep?: boolean | readonly string[];
+  keep?: boolean | readonly string[] | undefined;
 }
 
 export interface LoginOptions {
   /** "Remember me": the session outlives the browser and ends this long from now, however idle. Default: it ends with the browser and by the timeouts. */
-  remember?: Duration | false;
+  remember?: Duration | false | undefined;
   /** What the user is shown of this session: a label, or label and IP address. Default: from the request. */
-  device?: string | DeviceInfo;
+  device?: string | DeviceInfo | undefined;
   /** What the new session keeps of the data. Default: all, unless the session was another user's: then nothing. */
-  keep?: boolean | readonly string[];
+  keep?: boolean | readonly string[] | undefined;
 }
 
 export interface LogoutOptions {
   /** End all of this user's sessions, not only this one. Default `false`. */
-  everywhere?: boolean;
+  everywhere?: boolean | undefined;
   /** Also have the browser drop its cache, cookies and storage of this site (`Clear-Site-Data`). Default `false`. */
-  clearSiteData?: boolean;
+  clearSiteData?: boolean | undefined;
 }
 
 /** What the methods of a session ask for. A request's visit answers. */
@@ -44,7 +44,9 @@ export interface SessionOperations {
 }
 
 /** A session as handlers hold it: its own members, and the application's data as plain properties. */
-export type LiveSession = Session & Partial<SessionData>;
+export type LiveSession = Session & {
+  [Name in keyof SessionData as Name extends keyof Session ? never : Name]?: SessionData[Name];
+};
 
 const STATE = Symbol("state");
 const OPERATIONS = Symbol("operations");

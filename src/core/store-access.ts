@@ -18,6 +18,14 @@ export interface Deadlines {
   commitMs: number;
 }
 
+/** Who waits for a turn on one session. */
+interface Queue {
+  /** When the last turn has ended. */
+  end: Promise<void>;
+  /** When the present one began, in epoch milliseconds. */
+  since: number;
+}
+
 /**
  * The one door to the store. Behind it every call has a deadline, every failure is a `SojournError` and an event, and parallel
  * reads of one session share their round trips. A synchronous store passes through without a promise.
@@ -31,8 +39,7 @@ export class StoreAccess {
   isSynchronous = true;
   readonly #running = new Set<Promise<unknown>>();
   readonly #loads = new Map<string, { running: Promise<unknown>; next?: Promise<SessionRecord | undefined> }>();
-  /** The end of the last turn on each session. */
-  readonly #queues = new Map<string, Promise<void>>();
+  readonly #queues = new Map<string, Queue>();
 
   constructor(store: SessionStore, clock: Clock, deadlines: Deadlines, events: Events) {
     this.store = store;
@@ -157,20 +164,38 @@ export class StoreAccess {
    * @throws what `late` makes, if the turn doesn't come within the limit; then `work` is not begun
    */
   inTurn<T>(handle: string, work: () => Awaitable<T>, limit: TimeLimit, late: () => Error): Promise<T> {
-    const before = this.#queues.get(handle) ?? Promise.resolve();
-    const coming = withDeadline(before, limit.leftMs, this.#clock, late);
-    const mine = coming.then(work);
-    const over = coming.then(
-      () => withDeadline(mine, this.#deadlines.commitMs, this.#clock, late),
-      // Who has given up lets nobody overtake the one whose turn it is.
-      () => before,
-    );
-    const done = () => {
-      if (this.#queues.get(handle) === turn) this.#queues.delete(handle);
-    };
-    const turn: Promise<void> = over.then(done, done);
-    this.#queues.set(handle, turn);
+    const queue = this.#queues.get(handle) ?? { end: Promise.resolve(), since: this.#clock.now() };
+    this.#queues.set(handle, queue);
+    const before = queue.end;
+    let hasCome = false;
+    const mine = this.#turnComes(queue, before, limit, late).then(() => {
+      hasCome = true;
+      queue.since = this.#clock.now();
+      return work();
+    });
+    // Who has given up lets nobody overtake the one whose turn it is.
+    const end: Promise<void> = mine
+      .then(
+        () => undefined,
+        () => (hasCome ? undefined : before),
+      )
+      .then(() => {
+        if (queue.end === end) this.#queues.delete(handle);
+      });
+    queue.end = end;
     return mine;
+  }
+
+  async #turnComes(queue: Queue, before: Promise<void>, limit: TimeLimit, late: () => Error): Promise<void> {
+    for (;;) {
+      const turnMs = queue.since + this.#deadlines.commitMs - this.#clock.now();
+      if (turnMs <= 0) return;
+      const came = before.then(() => true);
+      const ms = Math.min(limit.leftMs, turnMs);
+      if (await withDeadline(came, ms, this.#clock, late).catch(() => false)) return;
+      const isOver = queue.since + this.#deadlines.commitMs <= this.#clock.now();
+      if (!isOver && limit.leftMs === 0) throw late();
+    }
   }
 
   /** A pause of up to `ms`, drawn anew each time, so that processes that collide don't collide again. */

@@ -35,9 +35,9 @@ const ONE_MINUTE = 60_000;
 
 /** Normalises the three options. */
 export function timeouts(options: {
-  idleTimeout?: Duration | false;
-  absoluteTimeout?: Duration | false;
-  touchAfter?: Duration;
+  idleTimeout?: Duration | false | undefined;
+  absoluteTimeout?: Duration | false | undefined;
+  touchAfter?: Duration | undefined;
 }): Timeouts {
   const idleMs = parseDuration(options.idleTimeout ?? "30m", "idleTimeout");
   const absoluteMs = parseDuration(options.absoluteTimeout ?? "12h", "absoluteTimeout");

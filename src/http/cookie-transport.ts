@@ -18,10 +18,10 @@ export interface CookieTransportOptions {
   cookie?: CookieOptions | ((req: IncomingMessage) => CookieOptions) | undefined;
   name?: string | undefined;
   /** Default: whom Express trusts. */
-  trust?: ProxyTrust;
+  trust?: ProxyTrust | undefined;
   ring: KeyRing | undefined;
   /** How many cookies a token may take. Default 1. */
-  chunks?: number;
+  chunks?: number | undefined;
 }
 
 /** The token in a cookie. */

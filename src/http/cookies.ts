@@ -3,22 +3,22 @@
 /** How the session's cookie is sent. A lifetime is no part of it: see `idleTimeout`, `absoluteTimeout`, `remember` and `persist`. */
 export interface CookieOptions {
   /** Out of reach of the page's scripts. Default `true`. */
-  httpOnly?: boolean;
+  httpOnly?: boolean | undefined;
   /** Whether other sites' requests carry the cookie. Default `"lax"`; `"none"` needs `secure`. */
-  sameSite?: "lax" | "strict" | "none";
+  sameSite?: "lax" | "strict" | "none" | undefined;
   /**
    * Only over HTTPS: `true`, `false`, or `"auto"` (the default): on secure requests. `"always"`: as `true`, and every request counts as
    * secure, for applications behind something that ends TLS and adds no header.
    */
-  secure?: boolean | "auto" | "always";
+  secure?: boolean | "auto" | "always" | undefined;
   /** Default `"/"`. Requests outside of it have no session. */
-  path?: string;
+  path?: string | undefined;
   /** Default: the host alone, without its subdomains. */
-  domain?: string;
+  domain?: string | undefined;
   /** CHIPS: a separate cookie for each site that embeds this one; needs `secure`. Default `false`. */
-  partitioned?: boolean;
+  partitioned?: boolean | undefined;
   /** Chromium's order of eviction. Default: not sent. */
-  priority?: "low" | "medium" | "high";
+  priority?: "low" | "medium" | "high" | undefined;
 }
 
 /** Options that were checked and completed. */

@@ -7,9 +7,11 @@ declare global {
     /** Each entry point adds to it. */
     interface SojournRequests {}
 
+    type SojournSession = PartOf<SojournRequests[keyof SojournRequests], "session">;
+
     interface Request {
       /** The visitor's session: plain properties, saved before the response leaves. */
-      session: PartOf<SojournRequests[keyof SojournRequests], "session">;
+      session: SojournSession;
     }
   }
 }

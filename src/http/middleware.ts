@@ -6,6 +6,7 @@ import { type ManagerMembers, openApplication } from "./application.ts";
 import type { Channel } from "./channel.ts";
 import { Exchange, type Next } from "./exchange.ts";
 import "./express-request.ts";
+import "./express-request-first.ts";
 import { isResponse } from "./is-response.ts";
 import type { SessionOptions } from "./options.ts";
 import { giveSession, hasForeignSession, holderOf } from "./request-session.ts";

@@ -16,7 +16,7 @@ export interface SessionOptions {
    * Where sessions live: a store, or a `SealedStore`, which has them travel in their cookies, or a store written for express-session, which
    * promises less (see `capabilities`). Default: `new MemoryStore()`, which forgets everything when the process ends.
    */
-  store?: SessionStore | ClientSideStore | ExpressSessionStore;
+  store?: SessionStore | ClientSideStore | ExpressSessionStore | undefined;
   /**
    * The key ring: at least 32 random bytes, or several such, of which the first writes and all read. Tokens then carry a MAC, so that
    * junk never reaches the store and nobody can mint a session, not even with write access to the store.
@@ -26,46 +26,46 @@ export interface SessionOptions {
    * Seals every payload at rest with the key ring (XAES-256-GCM), bound to its record: a stolen database shows no data, and what it holds
    * can't be changed or moved. Sessions that were stored in plain text are not read any more. Default `false`; needs `secret`.
    */
-  encrypt?: boolean;
+  encrypt?: boolean | undefined;
   /** How tokens travel: `cookie()` (the default), `bearer()`, `header(name)`, or several in order of preference. */
-  transport?: TransportChoice | readonly TransportChoice[];
+  transport?: TransportChoice | readonly TransportChoice[] | undefined;
   /** The cookie's name. Default: `__Host-sid`; `sid` where the cookie is not Secure, or has a domain or another path. */
-  name?: string;
+  name?: string | undefined;
   /** The cookie's attributes, or a function of the request. Default `{ httpOnly: true, sameSite: "lax", secure: "auto", path: "/" }`. */
-  cookie?: CookieOptions | ((req: IncomingMessage) => CookieOptions);
+  cookie?: CookieOptions | ((req: IncomingMessage) => CookieOptions) | undefined;
   /** Ends a session this long after its last use. Default `"30m"`; `false` for none. */
-  idleTimeout?: Duration | false;
+  idleTimeout?: Duration | false | undefined;
   /** Ends a session this long after it began, whatever happens. Default `"12h"`; `false` for none. */
-  absoluteTimeout?: Duration | false;
+  absoluteTimeout?: Duration | false | undefined;
   /** The last use of an unchanged session is written down at most this often. Default: a tenth of the idle timeout, at most a minute. */
-  touchAfter?: Duration;
+  touchAfter?: Duration | undefined;
   /**
    * Whether a proxy's `X-Forwarded-Proto` decides that a request is secure: `true` or 1 for one proxy, a number for several, or a function of the
    * nearest one's address, such as `app.get("trust proxy fn")`. Default: Express's setting "trust proxy", as `req.secure` has it.
    */
-  trustProxy?: TrustProxy;
+  trustProxy?: TrustProxy | undefined;
   /** No request waits longer for the store. Default `{ read: "1s", commit: "2s" }`. */
-  storeTimeout?: { read?: Duration; commit?: Duration };
+  storeTimeout?: { read?: Duration | undefined; commit?: Duration | undefined } | undefined;
   /**
    * When a session can't be loaded, handlers see an empty session that is never saved. With `"error"` (the default) whatever they answer is
    * replaced by a 503 through the error handler, unless they did not look at the session; with `"anonymous"` the answer is given. Only a logout
    * deletes the cookie.
    */
-  onStoreError?: "error" | "anonymous";
+  onStoreError?: "error" | "anonymous" | undefined;
   /**
    * Answers a request whose session could not be saved; `res` is as if nobody had answered yet, unless `res.headersSent`. Default: the error
    * handler of Express or Connect; elsewhere a bare answer with the error's status, such as 503, and a warning.
    */
-  onError?: (error: unknown, req: IncomingMessage, res: ServerResponse) => void;
+  onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
   /** The largest session, in bytes as stored. Default: 64 KiB of data, and 512 bytes for names. */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /**
    * Readers of another library's sessions: a visitor who has one, and none of ours, keeps it as ours. See `sojourn/legacy`.
    * Default: none.
    */
-  accept?: readonly LegacyReader[];
+  accept?: readonly LegacyReader[] | undefined;
   /** What the time is. For tests: `sojourn/testing` has one that stands still. */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 const OPTIONS = new Set([

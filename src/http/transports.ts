@@ -63,12 +63,12 @@ export interface QueryOptions {
    */
   iUnderstandThatAddressesLeak: boolean;
   /** The query parameter. Default `"session"`. */
-  name?: string;
+  name?: string | undefined;
   /**
    * Something of the client that a link is for, such as its `User-Agent`: the link works for no other. `urlToken` is then given that client's request,
    * `{ for: req }`, so it is for links that go from one program of a user's machine to another; not for letters. Default: none.
    */
-  bind?: (req: IncomingMessage) => string;
+  bind?: ((req: IncomingMessage) => string) | undefined;
 }
 
 /**

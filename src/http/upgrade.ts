@@ -11,12 +11,12 @@ import type { Transports } from "./transports.ts";
 
 export interface TouchOptions {
   /** Whether this counts as a use of the session, which moves its idle deadline. Default `false`: asking does not. */
-  touch?: boolean;
+  touch?: boolean | undefined;
 }
 
 export interface UpgradeOptions extends TouchOptions {
   /** Other origins whose pages may connect, such as `"https://app.example.com"`. Default: none but the page's own scheme and host. */
-  origins?: readonly string[];
+  origins?: readonly string[] | undefined;
 }
 
 /** A session for a connection that outlives its request: to be read, and to be told of its end. */
@@ -101,7 +101,7 @@ export class Watch {
     if (watched === undefined) return;
     this.#watched.delete(watched.opened.handle);
     // What a listener throws becomes a warning: it must keep no other from being told, and nobody could catch it here.
-    const ends = new Events<{ onEnd: undefined }>();
+    const ends = new Events<{ onEnd: undefined }>({ onEnd: true });
     for (const listener of watched.listeners) ends.on("onEnd", listener);
     queueMicrotask(() => ends.emit("onEnd", undefined));
   }

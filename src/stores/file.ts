@@ -23,7 +23,7 @@ import {
 /** What {@link FileStore} can be told. */
 export interface FileStoreOptions {
   /** Default: the machine's time. */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /** Operations under way at once, each with one file open at a time. Node does four of their steps at once. */

@@ -18,18 +18,18 @@ import {
 /** What {@link MemoryStore} can be told. */
 export interface MemoryStoreOptions {
   /** How many sessions there is room for. Default 100,000. */
-  maxEntries?: number;
+  maxEntries?: number | undefined;
   /**
    * How many bytes of text, payloads nearly all of it: one a character, or two in a text with characters beyond Latin-1.
    * Default 256 MiB. A session takes about 110 bytes besides, and what was read lately is held a second time, up to 8 MiB of it.
    */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /** Called after a session that had not expired was given up for want of room. */
-  onEvict?: (evicted: { handle: string; userId: string | null }) => void;
+  onEvict?: ((evicted: { handle: string; userId: string | null }) => void) | undefined;
   /** Says that nobody minds losing every session at a restart, so no warning is needed. Default `false`. */
-  acceptLossOnRestart?: boolean;
+  acceptLossOnRestart?: boolean | undefined;
   /** Default: the machine's time. */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /** How many expired sessions each write takes along: more than the one that it can add, so they never pile up. */

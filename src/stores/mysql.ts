@@ -34,17 +34,17 @@ export type { MysqlCallbackPool, MysqlConnection, MysqlPool, MysqlQuery } from "
 /** What {@link MysqlStore} can be told. */
 export interface MysqlStoreOptions {
   /** Name of the table. Default `"sojourn_sessions"`. */
-  table?: string;
+  table?: string | undefined;
   /** The database of the table. Default: the connection's own. */
-  schema?: string;
+  schema?: string | undefined;
   /** Whether to make the table where it is missing, and to bring an older one up to date. Default `true`. */
-  createTable?: boolean;
+  createTable?: boolean | undefined;
   /** Of the pool that is made for a URL. Default 10. */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
   /** After how many milliseconds a call fails, the wait for a connection included. Default 2,000. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Default: the machine's time. */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /** Rows in one statement of a sweep or of a sign-out of everyone: a few milliseconds. */

@@ -9,14 +9,14 @@ import type { IndexedStore } from "./store.ts";
 
 /** What {@link openStore} can be told: the options of each store, of which those of the one that the URL names are used. */
 export interface OpenStoreOptions {
-  memory?: MemoryStoreOptions;
-  sqlite?: SqliteStoreOptions;
-  file?: FileStoreOptions;
-  redis?: RedisStoreOptions;
-  postgres?: PostgresStoreOptions;
-  mysql?: MysqlStoreOptions;
+  memory?: MemoryStoreOptions | undefined;
+  sqlite?: SqliteStoreOptions | undefined;
+  file?: FileStoreOptions | undefined;
+  redis?: RedisStoreOptions | undefined;
+  postgres?: PostgresStoreOptions | undefined;
+  mysql?: MysqlStoreOptions | undefined;
   /** Of whichever store it is. Default: the machine's time. */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 type Kind = Exclude<keyof OpenStoreOptions, "clock">;

@@ -26,22 +26,22 @@ export type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from
 /** What {@link PostgresStore} can be told. */
 export interface PostgresStoreOptions {
   /** Name of the table. Default `"sojourn_sessions"`. */
-  table?: string;
+  table?: string | undefined;
   /** The PostgreSQL schema of the table. Default: the first one in the connection's `search_path`. */
-  schema?: string;
+  schema?: string | undefined;
   /** Whether to make the table where it is missing, and to bring an older one up to date. Default `true`. */
-  createTable?: boolean;
+  createTable?: boolean | undefined;
   /**
    * Whether statements are prepared, once for each connection. Default `true`. `false` behind PgBouncer in transaction mode, where the next
    * statement may meet another server process.
    */
-  prepare?: boolean;
+  prepare?: boolean | undefined;
   /** Of the pool that is made for a URL. Default 10. */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
   /** After how many milliseconds a call fails, the wait for a connection included. Default 2,000. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Default: the machine's time. */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /** Rows in one statement of a sweep or of a sign-out of everyone: a few milliseconds. */

@@ -37,16 +37,16 @@ export type { WaitOptions } from "./redis/replicated-writes.ts";
 /** What {@link RedisStore} can be told. */
 export interface RedisStoreOptions {
   /** What all keys begin with. Default `"sojourn:"`. Stores of different prefixes may share a server. */
-  prefix?: string;
+  prefix?: string | undefined;
   /** Which package makes the client for a URL. Default: `"redis"` if it is installed, else `"ioredis"`. */
-  client?: ClientPackage;
+  client?: ClientPackage | undefined;
   /**
    * Acknowledge a write only when so many replicas have it, so that a failover can't undo it. Where they don't
    * confirm within `timeoutMs`, the write fails with `STORE_UNAVAILABLE`, though the primary has it. Default: don't wait.
    */
-  wait?: WaitOptions;
+  wait?: WaitOptions | undefined;
   /** Default: the machine's time. */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /** How long `close` waits for what is under way. */

@@ -3,34 +3,34 @@ import type { SessionStore } from "./store.ts";
 /** What {@link SealedStore} can be told. */
 export interface SealedStoreOptions {
   /** At least 32 random bytes, or several such: the first seals, all of them open. Default: the middleware's `secret`. */
-  secret?: string | Buffer | readonly (string | Buffer)[];
+  secret?: string | Buffer | readonly (string | Buffer)[] | undefined;
   /**
    * A store for the sessions that were ended: a small record each, until the last copy of its seal would have died anyway. With it a
    * logout, `sessions.revoke` and `sessions.revokeAll` end copies of the cookie too; each request asks it once, and twice for a user.
    * Default: none; a copy of a cookie then lives until its own deadline.
    */
-  revocations?: SessionStore;
+  revocations?: SessionStore | undefined;
   /**
    * Names of properties that must not go back with an older cookie: what counts down, is used up, or is allowed so many times. They are kept in
    * the store of `revocations`, encrypted, written by compare-and-set, and are not in the cookie; `req.session` has them as any other. Each
    * request asks the store once more. Default: none.
    */
-  serverSide?: readonly string[];
+  serverSide?: readonly string[] | undefined;
   /** How many cookies of 4 KiB a session may take: 1 (the default), 2 or 3. Proxies limit a response's headers, nginx to 4 or 8 KiB. */
-  chunks?: 1 | 2 | 3;
+  chunks?: 1 | 2 | 3 | undefined;
   /**
    * Whether data of 1 KiB and more is deflated before it is sealed, so that two to three times as much ordinary text fits; at most 64 KiB.
    * Don't where the session holds secrets (a CSRF token, an access token) beside text that others choose, such as search words: the
    * cookie's length then tells an eavesdropper how alike the two are (CRIME, BREACH). Lengths are padded to 128 bytes, which makes that
    * slower, not impossible. Default: false.
    */
-  compress?: boolean;
+  compress?: boolean | undefined;
   /**
    * A store for the data of sessions that do not fit their cookies: sealed there too, and named by the seal. Sessions that fit cost it nothing. Each
    * change of one that does not leaves a record behind until the older cookie's own deadline, because the browser may still have that.
    * May be the same store as `revocations`. Default: none; what does not fit is an error, `TOO_LARGE`.
    */
-  overflow?: SessionStore;
+  overflow?: SessionStore | undefined;
 }
 
 const KNOWN = new Set(["secret", "revocations", "chunks", "compress", "overflow", "serverSide"]);

@@ -33,17 +33,17 @@ export type { SqliteDatabase, SqliteDurability, SqliteStatement, SqliteValue } f
 /** What {@link SqliteStore} can be told. */
 export interface SqliteStoreOptions {
   /** Name of the table. Default `"sojourn_sessions"`. Stores of different names may share a file. */
-  table?: string;
+  table?: string | undefined;
   /**
    * What a write that was acknowledged survives. `"process-crash"`, the default for a path: also `kill -9`, but not for certain a
    * power cut, which may undo the last writes and never damages the file. `"full"`: a power cut too, for one sync
    * of the disk with every commit. A database handed over keeps its own setting by default.
    */
-  durability?: SqliteDurability;
+  durability?: SqliteDurability | undefined;
   /** For how many milliseconds a write waits while another process holds the lock. Default 1,500. */
-  busyTimeout?: number;
+  busyTimeout?: number | undefined;
   /** Default: the machine's time. */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /** Rows in one transaction of a sweep or of a sign-out of everyone: a few milliseconds. */

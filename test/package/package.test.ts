@@ -12,23 +12,29 @@ const tsc = join(root, "node_modules/typescript/bin/tsc");
 const manifest = readManifest();
 const entries = entryPoints(manifest);
 
+/** What takes another library's place: `require()` returns its default export itself. */
+const isDropIn = (name: string) => /\/(express|cookie)-session\b/.test(name);
+
 describe("package.json", () => {
-  test("each entry point is built from the source that the repository runs", () => {
-    for (const { name, source, types, module } of entries) {
-      const built = source.replace("./src/", "./dist/").replace(/\.ts$/, "");
-      assert.deepEqual({ types, module }, { types: `${built}.d.ts`, module: `${built}.js` }, name);
+  test("each entry point has one copy of the code, and types for import and for require()", () => {
+    for (const { name, built } of entries) {
+      const { "sojourn-source": _, ...conditions } = Object(manifest.exports[name.replace("sojourn", ".")]);
+      const expected = isDropIn(name)
+        ? { types: `${built}.d.cts`, default: `${built}.cjs` }
+        : {
+            import: { types: `${built}.d.mts`, default: `${built}.mjs` },
+            default: { types: `${built}.d.ts`, default: `${built}.js` },
+          };
+      assert.deepEqual(conditions, expected, name);
     }
   });
 
   test("compilers that don't read exports find the same types", () => {
-    // To such a compiler a drop-in is what require() gives: the function itself.
-    const dropIns = ["express-session", "cookie-session"];
-    const expected = entries.slice(1).map(({ name, types }) => {
-      const path = name.slice("sojourn/".length);
-      return [path, [dropIns.includes(path) ? `./types/${path}.d.ts` : types]];
+    const expected = entries.slice(1).map(({ name, built }) => {
+      return [name.slice("sojourn/".length), [`${built}${isDropIn(name) ? ".d.cts" : ".d.ts"}`]];
     });
     assert.deepEqual(manifest.typesVersions, { "*": Object.fromEntries(expected) });
-    assert.deepEqual([manifest.main, manifest.types], [entries[0]?.module, entries[0]?.types]);
+    assert.deepEqual([manifest.main, manifest.types], ["./dist/index.js", "./dist/index.d.ts"]);
   });
 
   test("installing it installs nothing else", () => assert.equal(manifest.dependencies, undefined));
@@ -42,16 +48,14 @@ describe("the packed tarball in an empty application", () => {
   after(() => app?.remove());
 
   test("holds what users need and nothing else", () => {
-    const outside = app.files.filter(
-      (file) => !/^(dist\/.+\.(js|d\.ts)|types\/[^/]+\.d\.ts|docs\/[^/]+\.md)$/.test(file),
-    );
-    const expected = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
+    const outside = app.files.filter((file) => !/^(dist\/.+\.([cm]?js|d\.[cm]?ts)|docs\/[^/]+\.md)$/.test(file));
+    const expected = ["CHANGELOG.md", "LICENSE", "README.md", "dist/package.json", "package.json"];
     assert.deepEqual(
       outside.filter((file) => file !== "SECURITY.md"),
       expected,
     );
-    for (const { module, types } of entries)
-      for (const target of [module, types]) assert.ok(app.files.includes(target.slice(2)), `${target} is missing`);
+    for (const { targets } of entries)
+      for (const target of targets) assert.ok(app.files.includes(target.slice(2)), `${target} is missing`);
   });
 
   test("each entry point loads by import and by require, and is one module either way", () => {

@@ -34,7 +34,9 @@ export class Track {
     const clock = new ManualClock();
     const inner = makeStore(clock);
     const store = new SteppedStore(inner);
-    const start = () => startSite(t, { store, clock, idleTimeout: IDLE_MS, storeTimeout: PATIENT }, routes);
+    // By the idle timeout alone no session ends while a request of it runs.
+    const limits = { idleTimeout: IDLE_MS, absoluteTimeout: IDLE_MS + REMEMBERED_MS };
+    const start = () => startSite(t, { store, clock, ...limits, storeTimeout: PATIENT }, routes);
     const first = await start();
     return new Track(clock, inner, store, processes === 1 ? [first] : [first, await start()]);
   }

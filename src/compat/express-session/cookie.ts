@@ -100,4 +100,4 @@ function keepMaxAge(cookie: Cookie): void {
 
 // `express-session/session/cookie` is the class itself.
 // biome-ignore lint/style/noDefaultExport: it is how the original is imported.
-export { Cookie as default, Cookie as "module.exports" };
+export default Cookie;

@@ -82,4 +82,4 @@ export const MemoryStore = callable(SessionsInMemory, (self) => {
 
 // `express-session/session/memory` is the class itself.
 // biome-ignore lint/style/noDefaultExport: it is how the original is imported.
-export { MemoryStore as default, MemoryStore as "module.exports" };
+export default MemoryStore;

@@ -97,4 +97,4 @@ export class Session {
 
 // `express-session/session/session` is the class itself.
 // biome-ignore lint/style/noDefaultExport: it is how the original is imported.
-export { Session as default, Session as "module.exports" };
+export default Session;

@@ -18,7 +18,7 @@ abstract class BaseStore extends EventEmitter implements SessionStoreLike {
   declare generate: (req: object) => void;
 
   /** Ends the request's session and gives it a new one, whether or not the old one's end could be stored. */
-  regenerate(req: SessionOwner, callback: (error?: unknown) => unknown): void {
+  regenerate(req: Pick<SessionOwner, "sessionID">, callback: (error?: unknown) => unknown): void {
     this.destroy(
       req.sessionID,
       once((error) => {
@@ -63,4 +63,4 @@ export const Store = callable(BaseStore, (self) => Reflect.apply(EventEmitter, s
 
 // `express-session/session/store` is the class itself.
 // biome-ignore lint/style/noDefaultExport: it is how the original is imported.
-export { Store as default, Store as "module.exports" };
+export default Store;

@@ -1,3 +1,5 @@
+import { optionalPackage } from "../optional-package.ts";
+
 /** What the store needs of a pool of `mysql2/promise`. */
 export interface MysqlPool {
   getConnection(): Promise<MysqlConnection>;
@@ -42,10 +44,10 @@ export async function requirePackage(): Promise<void> {
 }
 
 // Not exported: its type is the package's, which not everybody has.
-function loadPackage(): Promise<Pick<typeof import("mysql2"), "createPool">> {
-  return import("mysql2").catch((cause: unknown) => {
-    throw new TypeError('MysqlStore with a URL needs the package "mysql2": npm install mysql2', { cause });
-  });
+async function loadPackage(): Promise<Pick<typeof import("mysql2"), "createPool">> {
+  const mysql2 = await optionalPackage("mysql2", "createPool", () => import("mysql2"));
+  if (mysql2 !== undefined) return mysql2;
+  throw new TypeError('MysqlStore with a URL needs the package "mysql2": npm install mysql2');
 }
 
 /** Makes a pool of the store's own. @throws TypeError where the package is not installed */

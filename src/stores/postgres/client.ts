@@ -1,3 +1,5 @@
+import { optionalPackage } from "../optional-package.ts";
+
 /** What the store needs of a pool of the package `pg`; a `Pool` is one. */
 export interface PostgresPool {
   connect(): Promise<PostgresClient>;
@@ -45,10 +47,10 @@ export async function requirePackage(): Promise<void> {
 }
 
 // Not exported: its type is the package's, which not everybody has.
-function loadPackage(): Promise<typeof import("pg")> {
-  return import("pg").catch((cause: unknown) => {
-    throw new TypeError('PostgresStore with a URL needs the package "pg": npm install pg', { cause });
-  });
+async function loadPackage(): Promise<Pick<typeof import("pg"), "Pool">> {
+  const pg = await optionalPackage("pg", "Pool", () => import("pg"));
+  if (pg !== undefined) return pg;
+  throw new TypeError('PostgresStore with a URL needs the package "pg": npm install pg');
 }
 
 /** Makes a pool of the store's own. @throws TypeError where the package is not installed */
@@ -56,8 +58,8 @@ export async function openPool({ url, maxConnections, timeoutMs, limitStatements
   pool: PostgresPool;
   end(): Promise<void>;
 }> {
-  const { default: pg } = await loadPackage();
-  const pool = new pg.Pool({
+  const { Pool } = await loadPackage();
+  const pool = new Pool({
     connectionString: url,
     max: maxConnections,
     connectionTimeoutMillis: timeoutMs,

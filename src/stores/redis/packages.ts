@@ -1,3 +1,4 @@
+import { optionalPackage } from "../optional-package.ts";
 import { reconnectPauseMs } from "./chance.ts";
 import { type Connection, connectionOf, endClient } from "./client.ts";
 
@@ -33,11 +34,11 @@ export const CONNECT_TIMEOUT_MS = 2_000;
 /** @throws TypeError where neither package, or not the wanted one, is installed */
 export async function loadPackage(wanted?: ClientPackage): Promise<Package> {
   if (wanted !== "ioredis") {
-    const redis = await ifInstalled(() => import("redis"));
+    const redis = await optionalPackage("redis", "createClient", () => import("redis"));
     if (redis !== undefined) return ofRedis(redis);
   }
   if (wanted !== "redis") {
-    const ioredis = await ifInstalled(() => import("ioredis"));
+    const ioredis = await optionalPackage("ioredis", "Redis", () => import("ioredis"));
     if (ioredis !== undefined) return ofIoredis(ioredis);
   }
   throw new TypeError(
@@ -99,13 +100,4 @@ function ofIoredis({ Redis }: Pick<typeof import("ioredis"), "Redis">): Package 
       };
     },
   };
-}
-
-async function ifInstalled<T>(load: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await load();
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND") return undefined;
-    throw error;
-  }
 }

@@ -1,6 +1,7 @@
-const assert = require("node:assert/strict");
-const { createServer } = require("node:http");
-const { once } = require("node:events");
+// Not `require`: a bundle that is an ES module has none.
+const assert = process.getBuiltinModule("node:assert/strict");
+const { createServer } = process.getBuiltinModule("node:http");
+const { once } = process.getBuiltinModule("node:events");
 
 /** A visitor of a small site on node:http alone: comes, comes again, logs in, logs out, and comes back with the old cookie. */
 exports.visit = async function visit({ session }, store) {

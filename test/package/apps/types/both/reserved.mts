@@ -1,0 +1,9 @@
+import { session } from "sojourn";
+
+declare module "sojourn" {
+  interface SessionData {
+    userId: string;
+  }
+}
+
+session();

@@ -1,0 +1,5 @@
+declare module "sojourn" {
+  interface SessionData {
+    cart: string[];
+  }
+}
