@@ -21,7 +21,7 @@ export interface Deadlines {
 /** Who waits for a turn on one session. */
 interface Queue {
   /** When the last turn has ended. */
-  end: Promise<void>;
+  over: Promise<void>;
   /** When the present one began, in epoch milliseconds. */
   since: number;
 }
@@ -164,9 +164,9 @@ export class StoreAccess {
    * @throws what `late` makes, if the turn doesn't come within the limit; then `work` is not begun
    */
   inTurn<T>(handle: string, work: () => Awaitable<T>, limit: TimeLimit, late: () => Error): Promise<T> {
-    const queue = this.#queues.get(handle) ?? { end: Promise.resolve(), since: this.#clock.now() };
+    const queue = this.#queues.get(handle) ?? { over: Promise.resolve(), since: this.#clock.now() };
     this.#queues.set(handle, queue);
-    const before = queue.end;
+    const before = queue.over;
     let hasCome = false;
     const mine = this.#turnComes(queue, before, limit, late).then(() => {
       hasCome = true;
@@ -174,15 +174,15 @@ export class StoreAccess {
       return work();
     });
     // Who has given up lets nobody overtake the one whose turn it is.
-    const end: Promise<void> = mine
+    const over: Promise<void> = mine
       .then(
         () => undefined,
         () => (hasCome ? undefined : before),
       )
       .then(() => {
-        if (queue.end === end) this.#queues.delete(handle);
+        if (queue.over === over) this.#queues.delete(handle);
       });
-    queue.end = end;
+    queue.over = over;
     return mine;
   }
 
