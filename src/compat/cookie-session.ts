@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { undeliverableError } from "../core/committer.ts";
 import "../http/express-request.ts";
+import { failAfterNext, routerOf } from "../http/failed-answer.ts";
 import { onHandshake } from "../http/held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "../http/held-response.ts";
 import { isResponse } from "../http/is-response.ts";
@@ -105,6 +106,7 @@ class Exchange implements HoldHooks, Holder {
   readonly #req: CookieSessionRequest;
   readonly #res: ServerResponse;
   readonly #next: Next;
+  readonly #router: unknown;
   readonly #jar: Jar;
   readonly #sealing: Sealing | undefined;
   /** `undefined`: not asked for yet. `null`: taken away. */
@@ -128,6 +130,7 @@ class Exchange implements HoldHooks, Holder {
     this.#req = req;
     this.#res = res;
     this.#next = next;
+    this.#router = routerOf(req);
     this.#jar = jar;
     this.#sealing = sealing;
   }
@@ -193,7 +196,7 @@ class Exchange implements HoldHooks, Holder {
 
   failed(error: unknown): void {
     this.#isBroken = true;
-    this.#next(error);
+    failAfterNext(error, { req: this.#req, res: this.#res, next: this.#next, router: this.#router });
   }
 
   /** `""` clears the cookie; `undefined` leaves it alone. What JSON can't hold throws here, before anything has left. */

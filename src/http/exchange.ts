@@ -10,7 +10,7 @@ import type { Awaitable } from "../stores/store.ts";
 import { forbidCaching, forbidSharedCaching, isPublic } from "./cache-control.ts";
 import type { Channel } from "./channel.ts";
 import { deviceOf } from "./device.ts";
-import { answerFailure, type ErrorHandler, routerOf, tellErrorHandler } from "./failed-answer.ts";
+import { type ErrorHandler, failAfterNext, routerOf } from "./failed-answer.ts";
 import { onHandshake, upgradeWatch } from "./held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
 import { isResponse } from "./is-response.ts";
@@ -283,9 +283,7 @@ export class Exchange implements HoldHooks, Client, Running, SessionHolder {
     if (!this.#res.headersSent) this.#visit?.takeBack();
     const { onError } = this.#env;
     if (onError !== undefined) onError(error, this.#req, this.#res);
-    else if (!tellErrorHandler(error, { req: this.#req, next: this.#next, router: this.#router })) {
-      answerFailure(error, this.#res);
-    }
+    else failAfterNext(error, { req: this.#req, res: this.#res, next: this.#next, router: this.#router });
   }
 
   /**

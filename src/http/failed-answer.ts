@@ -15,26 +15,29 @@ export function routerOf(req: IncomingMessage & Routed): unknown {
   return req.next;
 }
 
+/** A request that `next` was called for. */
+interface Passed {
+  req: IncomingMessage & Routed;
+  res: ServerResponse;
+  next: (error?: unknown) => void;
+  /** See {@link routerOf}. */
+  router: unknown;
+}
+
 /**
  * Tells of an error after `next` was called for the request: Express's routers, and Connect, go on to their error handlers. Others take a second
- * call for the end of another request, or not at all, and nothing is told.
- *
- * @returns whether somebody was told
+ * call for the end of another request, or not at all: there it is answered, or only told where the answer has left.
  */
-export function tellErrorHandler(
-  error: unknown,
-  { req, next, router }: { req: IncomingMessage & Routed; next: (error?: unknown) => void; router: unknown },
-): boolean {
+export function failAfterNext(error: unknown, { req, res, next, router }: Passed): void {
   if (typeof router === "function") router(error);
   else if (next.name === "next" && req.originalUrl !== undefined) next(error);
-  else return false;
-  return true;
+  else answerFailure(error, res);
 }
 
 const told = new Set<string>();
 
 /** The answer where no error handler can be told: the status, and nothing of what happened. */
-export function answerFailure(error: unknown, res: ServerResponse): void {
+function answerFailure(error: unknown, res: ServerResponse): void {
   const { code, name, message, headers } = Object(error);
   const kind = String(code ?? name);
   if (!told.has(kind)) {

@@ -65,6 +65,8 @@ export async function serve(
       res.statusCode = 500;
       res.end(error instanceof Error ? error.message : String(error));
     };
+    // As Connect, whose `next` may be told of an error after it was called.
+    Object.assign(req, { originalUrl: req.url });
     const next: Next = (error) => {
       if (error) return fail(error);
       try {

@@ -2,6 +2,7 @@ import type { ServerResponse } from "node:http";
 import { setImmediate } from "../../core/clock.ts";
 import { goneError } from "../../core/committer.ts";
 import { SojournError } from "../../core/errors.ts";
+import { failAfterNext, routerOf } from "../../http/failed-answer.ts";
 import { onHandshake } from "../../http/held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
 import { isResponse } from "../../http/is-response.ts";
@@ -22,6 +23,7 @@ export class Exchange implements HoldHooks {
   readonly #req: SessionRequest;
   readonly #res: ServerResponse;
   readonly #next: Next;
+  readonly #router: unknown;
   readonly #secrets: readonly SignatureKey[];
   /** The ID that came with the request. */
   #presented: string | undefined = undefined;
@@ -51,6 +53,7 @@ export class Exchange implements HoldHooks {
     this.#req = req;
     this.#res = res;
     this.#next = next;
+    this.#router = routerOf(req);
     this.#secrets = secrets;
   }
 
@@ -101,7 +104,7 @@ export class Exchange implements HoldHooks {
     this.#isBroken = true;
     this.#setCookie = undefined;
     this.#errors = undefined;
-    this.#next(error);
+    failAfterNext(error, { req: this.#req, res: this.#res, next: this.#next, router: this.#router });
   }
 
   /** Of several cookies with good signatures the first counts whose session is there. */
