@@ -11,7 +11,7 @@ export interface TokenScope {
   /** Such as the cookie's name. */
   readonly name: string;
   readonly codec: TokenCodec;
-  /** The transport, as a session remembers it; `undefined`: a cookie. */
+  /** The transport, as a session remembers it; `undefined`: a cookie whose name its tokens cover, or the default one. */
   readonly via: string | undefined;
   /** How many characters of a token fit. */
   readonly room: number;

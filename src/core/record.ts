@@ -17,7 +17,7 @@ export interface SessionFacts {
   device?: DeviceInfo;
   /** Messages left for the next page, by type. */
   flash?: Record<string, unknown[]>;
-  /** The transport that it began with, unless that was a cookie: its token works by no other. */
+  /** The transport that it began with, and the cookie's name where no MAC covers it: its token works by no other. Absent for the default. */
   via?: string;
 }
 
@@ -133,8 +133,13 @@ function parsed(text: string): unknown {
 }
 
 /** How a session's token travels: `"cookie"`, `"bearer"`, or the header's name. */
-export function transportOf({ via = "cookie" }: SessionFacts): string {
-  return via;
+export function transportOf({ via = "cookie" }: { readonly via?: string | undefined }): string {
+  return via.split(" ", 1)[0] ?? via;
+}
+
+/** How a session remembers a cookie of this name. No transport has a space in its name. */
+export function cookieVia(name: string): string {
+  return `cookie ${name}`;
 }
 
 function hasFacts(facts: SessionFacts): boolean {

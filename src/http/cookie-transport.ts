@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { cookieVia } from "../core/record.ts";
 import type { KeyRing } from "../tokens/key-ring.ts";
 import { TokenCodec } from "../tokens/token.ts";
 import { addVary, type Channel, type Transport } from "./channel.ts";
@@ -87,6 +88,8 @@ export class CookieTransport implements Transport {
       secure,
       secureRequest,
       chunks: this.#options.chunks ?? 1,
+      // A MAC covers the name. Without one the session itself remembers it, unless it is the default's.
+      via: this.#options.ring === undefined && !DEFAULT_NAMES.has(name) ? cookieVia(name) : undefined,
       former: former === undefined ? undefined : { ...former, codec: this.#codecOf(former.name) },
     });
   }
@@ -144,7 +147,11 @@ function warnOfUndecided(name: string): void {
 /** Names that promise `Secure`: a browser drops such a cookie without it. */
 const SECURE_PREFIX = /^__(?:host|secure|http|host-http)-/i;
 
+/** The names that a cookie has where the application gives it none. */
+const DEFAULT_NAMES = new Set(["sid", "__Host-sid"]);
+
 interface CookieChannelOptions {
+  via: string | undefined;
   name: string;
   codec: TokenCodec;
   settings: CookieSettings;
@@ -159,7 +166,7 @@ interface CookieChannelOptions {
 class CookieChannel implements Channel {
   readonly name: string;
   readonly codec: TokenCodec;
-  readonly via: undefined;
+  readonly via: string | undefined;
   readonly room: number;
   readonly deliverable: boolean;
   readonly isSecure: boolean;
@@ -169,8 +176,9 @@ class CookieChannel implements Channel {
   readonly #secure: boolean;
   readonly #chunks: number;
 
-  constructor({ name, codec, settings, secure, secureRequest, chunks, former }: CookieChannelOptions) {
+  constructor({ name, codec, settings, secure, secureRequest, chunks, via, former }: CookieChannelOptions) {
     this.codec = codec;
+    this.via = via;
     this.path = settings.path;
     this.name = name;
     this.room = cookieRoom(name, chunks);

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { transportOf } from "../core/record.ts";
 import type { Channel, Transport } from "./channel.ts";
 import { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
 import { pathMatches } from "./cookies.ts";
@@ -149,5 +150,5 @@ export class Transports {
 export function answering(req: IncomingMessage, channels: readonly Channel[]): Channel | undefined {
   if (channels.length < 2) return channels[0];
   const asked = req.headers["x-session-transport"];
-  return channels.find(({ via = "cookie" }) => via === asked) ?? channels[0];
+  return channels.find((channel) => transportOf(channel) === asked) ?? channels[0];
 }

@@ -253,6 +253,33 @@ describe("a session() below another one", () => {
     }
   });
 
+  test("its cookie opens nothing under the other's name, with a secret or without", async (t) => {
+    for (const secret of [undefined, "XNyH2ZxqPwLrT8vKdM5cFbG7jW9sEuAo-names"]) {
+      const store = new MemoryStore();
+      const keyed = secret !== undefined && { secret };
+      const names = ["sid", "shop", "admin", undefined];
+      const all = names.map((name) => session({ store, ...keyed, ...(name !== undefined && { name }) }));
+      const app = express();
+      all.forEach((one, n) => {
+        app.use(`/${n}`, one, async (req: Request, res) => {
+          if (req.url === "/login") await req.session.login("root");
+          res.json([req.session.userId, req.session.transport]);
+        });
+      });
+      const { visitor } = await serve(t, app, ...all);
+      for (const [n, name] of names.entries()) {
+        const one = visitor();
+        await one.get(`/${n}/login`);
+        const [token] = one.cookies.values();
+        for (const [m, other] of names.entries()) {
+          const { text } = await visitor().get(`/${m}`, { cookie: `${other ?? "sid"}=${token}` });
+          const opens = (name ?? "sid") === (other ?? "sid");
+          assert.equal(text, JSON.stringify([opens ? "root" : null, "cookie"]), `${name} under ${other}`);
+        }
+      }
+    }
+  });
+
   test("with the same name is refused with what to do", async (t) => {
     const [outer, inner] = [session(), session()];
     const app = express();

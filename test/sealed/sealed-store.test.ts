@@ -376,9 +376,6 @@ describe("one cookie beside several of an older answer, or the other way round",
 });
 
 describe("a cookie that can't be delivered", () => {
-  /** On localhost a Secure cookie arrives without HTTPS, too. */
-  const HOST = { host: "shop.example" };
-
   // An application that sees no HTTPS, because its proxy is not trusted, and cookies that are Secure.
   const HOST = { host: "shop.example" };
   async function behindProxy(t: TestContext) {
