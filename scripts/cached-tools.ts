@@ -18,17 +18,30 @@ export function tool(name: string, version: string, file: string): string {
 
 /** Where the packages are installed that a folder's `package.json` and lock name. */
 export function tools(source: string): string {
-  const manifests = ["package.json", "package-lock.json"].map((name) => join(source, name));
-  const hash = createHash("sha256");
-  for (const manifest of manifests) hash.update(readFileSync(manifest));
-  const folder = join(cache, `${basename(source)}@${hash.digest("hex").slice(0, 16)}`);
+  const folder = folderOf(source);
   if (!existsSync(folder)) {
     install(folder, (fresh) => {
-      for (const manifest of manifests) cpSync(manifest, join(fresh, basename(manifest)));
+      for (const manifest of manifestsOf(source)) cpSync(manifest, join(fresh, basename(manifest)));
       return ["ci"];
     });
   }
   return folder;
+}
+
+/** The same, where they have been installed before. */
+export function installedTools(source: string): string | undefined {
+  const folder = folderOf(source);
+  return existsSync(folder) ? folder : undefined;
+}
+
+function folderOf(source: string): string {
+  const hash = createHash("sha256");
+  for (const manifest of manifestsOf(source)) hash.update(readFileSync(manifest));
+  return join(cache, `${basename(source)}@${hash.digest("hex").slice(0, 16)}`);
+}
+
+function manifestsOf(source: string): string[] {
+  return ["package.json", "package-lock.json"].map((name) => join(source, name));
 }
 
 /** Installed beside and renamed: an interrupted installation leaves no half a tool. */

@@ -1,85 +1,21 @@
-import { parse } from "@babel/parser";
-import { type Node, type Statement, traverseFast } from "@babel/types";
-
-/** A module of the build, as CommonJS. */
-export interface CommonJsModule {
-  code: string;
-  /** The names it exports, `default` among them. */
-  names: string[];
-  /** The local name of what it exports as `default`. */
-  defaultName: string | undefined;
-}
+import { type PluginObject, types as t, template, transformSync } from "@babel/core";
+import modules from "@babel/plugin-transform-modules-commonjs";
 
 /**
- * Turns an ES module that the TypeScript compiler wrote into CommonJS. It understands what the sources use and throws for anything else.
- *
- * Exports are plain properties of `exports`, so that tests can replace them, and so that Node and bundlers see their names without running
- * the code. Comments are dropped: the declaration files have them.
- *
- * @throws Error that names what it does not understand
+ * Turns an ES module that the TypeScript compiler wrote into CommonJS, with Babel. Its assumptions make exports plain properties of `exports`,
+ * which tests can replace, and whose names Node and bundlers see without running the code. Comments are dropped: the declaration files have
+ * them.
  */
-export function toCommonJs(source: string): CommonJsModule {
-  const { program, comments } = parse(source, { sourceType: "module" });
-  const edits: Edit[] = [];
-  const exports = new Map<string, string>();
-  const replace = (node: Node, text: string) => edits.push({ ...rangeOf(node), text });
-  const unwrap = (call: Extract<Node, { type: "CallExpression" }>) => {
-    const { start, end } = rangeOf(call);
-    edits.push({ start, end: rangeOf(call.callee).end + 1, text: "" }, { start: end - 1, end, text: "" });
-  };
-
-  for (const statement of program.body) {
-    switch (statement.type) {
-      case "VariableDeclaration":
-        if (statement.kind === "var" && source.startsWith(`var ${HELPER}`)) replace(statement, "");
-        break;
-      case "ImportDeclaration":
-        replace(statement, importText(statement));
-        break;
-      case "ExportNamedDeclaration": {
-        const { declaration, specifiers, source } = statement;
-        if (declaration) {
-          edits.push({ start: rangeOf(statement).start, end: rangeOf(declaration).start, text: "" });
-          for (const name of declaredNames(declaration)) exports.set(name, name);
-          break;
-        }
-        const origin = source ? `${loadText(source.value)}.` : "";
-        for (const specifier of specifiers) {
-          if (specifier.type !== "ExportSpecifier") throw unknown(specifier);
-          // "module.exports", for those who require the source: here a drop-in has a file for that.
-          if (specifier.exported.type === "StringLiteral") continue;
-          exports.set(nameOf(specifier.exported), origin + nameOf(specifier.local));
-        }
-        replace(statement, "");
-        break;
-      }
-      case "ExportDefaultDeclaration":
-        if (statement.declaration.type !== "Identifier") throw unknown(statement);
-        exports.set("default", statement.declaration.name);
-        replace(statement, "");
-        break;
-      case "ExportAllDeclaration":
-        throw unknown(statement);
-    }
-  }
-  traverseFast(program, (node) => {
-    if (node.type === "MetaProperty" && node.meta.name === "import") throw unknown(node);
-    if (node.type !== "CallExpression" || node.callee.type !== "Import") return;
-    const [specifier] = node.arguments;
-    if (specifier?.type === "StringLiteral") replace(node, lazyText(specifier.value));
-    // A name that is computed stays a real `import()`, of a package: the compiler's helper for relative ones goes.
-    else if (specifier?.type === "CallExpression") unwrap(specifier);
+export function toCommonJs(source: string): string {
+  const result = transformSync(source, {
+    babelrc: false,
+    configFile: false,
+    assumptions: { constantReexports: true, noIncompleteNsImportDetection: true },
+    plugins: [loading, [modules, { importInterop: "none" }]],
+    shouldPrintComment: (comment) => BUNDLER.test(comment),
   });
-  for (const comment of comments ?? []) {
-    if (!BUNDLER.test(comment.value)) edits.push({ ...wholeLines(source, rangeOf(comment)), text: "" });
-  }
-
-  const assignments = [...exports].map(([exported, local]) => `exports.${exported} = ${local};`);
-  return {
-    code: [HEAD, edited(source, edits).trim(), ...assignments, ""].join("\n"),
-    names: [...exports.keys()],
-    defaultName: exports.get("default"),
-  };
+  if (typeof result?.code !== "string") throw new Error("Babel wrote nothing");
+  return `${result.code}\n`;
 }
 
 /** Comments that tell a bundler to leave an `import()` alone. */
@@ -88,85 +24,51 @@ const BUNDLER = /webpackIgnore|@vite-ignore/;
 /** What the compiler puts around the argument of `import()` where it is computed. */
 const HELPER = "__rewriteRelativeImportExtension";
 
-const HEAD = '"use strict";\nObject.defineProperty(exports, "__esModule", { value: true });';
+/** Node's own modules are not required, because a bundle that is an ES module has no `require`. */
+const builtin = template.statement("const NAMES = process.getBuiltinModule(SOURCE);");
 
-interface Edit {
-  start: number;
-  end: number;
-  text: string;
-}
-
-function edited(source: string, edits: readonly Edit[]): string {
-  let text = "";
-  let position = 0;
-  for (const edit of edits.toSorted((a, b) => a.start - b.start)) {
-    // A comment within what was replaced.
-    if (edit.start < position) continue;
-    text += source.slice(position, edit.start) + edit.text;
-    position = edit.end;
-  }
-  return text + source.slice(position);
-}
-
-function importText({ specifiers, source }: Extract<Statement, { type: "ImportDeclaration" }>): string {
-  if (specifiers.length === 0) return `${loadText(source.value)};`;
-  const names = specifiers.map((specifier) => {
-    if (specifier.type !== "ImportSpecifier") throw unknown(specifier);
-    const imported = nameOf(specifier.imported);
-    return imported === specifier.local.name ? imported : `${imported}: ${specifier.local.name}`;
-  });
-  return `const { ${names.join(", ")} } = ${loadText(source.value)};`;
-}
+/** A file beside this one that is loaded when the code gets there. Jest refuses `import()`. */
+const lazily = template.expression("(async () => require(SOURCE))()");
 
 /**
- * Node's own modules are not required, because a bundle that is an ES module has no `require`.
+ * A package is imported within a `try`, which is how bundlers know that it may be missing. It is not required, because Vite 7 makes a package
+ * that is missing throw as soon as the bundle is loaded, unless it is imported.
  */
-function loadText(specifier: string): string {
-  const loader = specifier.startsWith("node:") ? "process.getBuiltinModule" : "require";
-  return `${loader}(${JSON.stringify(specifier)})`;
-}
+const maybeMissing = template.expression(
+  "(async () => { try { return await LOAD; } catch (error) { throw error; } })()",
+);
 
-/**
- * What `import("…")` becomes. A package is imported within a `try`, which is how bundlers know that it may be missing. It is not
- * required, because Vite 7 makes a package that is missing throw as soon as the bundle is loaded, unless it is imported.
- */
-function lazyText(specifier: string): string {
-  if (specifier.startsWith(".")) return `(async () => ${loadText(specifier)})()`;
-  const load = `await import(${JSON.stringify(specifier)})`;
-  return `(async () => { try { return ${load}; } catch (error) { throw error; } })()`;
-}
-
-function declaredNames(declaration: Node): string[] {
-  if (declaration.type === "FunctionDeclaration" || declaration.type === "ClassDeclaration") {
-    if (declaration.id) return [declaration.id.name];
-  }
-  if (declaration.type === "VariableDeclaration" && declaration.kind === "const") {
-    return declaration.declarations.map(({ id }) => {
-      if (id.type !== "Identifier") throw unknown(id);
-      return id.name;
-    });
-  }
-  throw unknown(declaration);
-}
-
-function nameOf(node: Node): string {
-  if (node.type === "Identifier") return node.name;
-  throw unknown(node);
-}
-
-function rangeOf({ start, end }: { start?: number | null; end?: number | null }): { start: number; end: number } {
-  if (typeof start !== "number" || typeof end !== "number") throw new Error("the parser did not say where it is");
-  return { start, end };
-}
-
-/** A comment with the lines that it has for itself. */
-function wholeLines(source: string, { start, end }: { start: number; end: number }): { start: number; end: number } {
-  const before = /(?<=^|\n)[ \t]*$/.exec(source.slice(0, start));
-  const after = /^[ \t]*\n/.exec(source.slice(end));
-  if (before === null || after === null) return { start, end };
-  return { start: start - before[0].length, end: end + after[0].length };
-}
-
-function unknown(node: Node): Error {
-  return new Error(`line ${node.loc?.start.line}: the build can't turn a ${node.type} into CommonJS`);
-}
+/** What Babel's own plugin has no option for. */
+const loading = (): PluginObject => ({
+  visitor: {
+    ImportDeclaration(path) {
+      const { source, specifiers } = path.node;
+      if (!source.value.startsWith("node:")) return;
+      const names = specifiers.map((specifier) => {
+        if (specifier.type !== "ImportSpecifier") throw path.buildCodeFrameError("Name what you import of Node.");
+        return t.objectProperty(specifier.imported, specifier.local);
+      });
+      for (const { local } of specifiers) path.scope.removeBinding(local.name);
+      path.replaceWith(builtin({ NAMES: t.objectPattern(names), SOURCE: source }));
+      path.scope.registerDeclaration(path);
+    },
+    ImportExpression(path) {
+      const { source } = path.node;
+      // A name that is computed stays a real `import()`, of a package: the compiler's helper for relative ones goes.
+      if (source.type === "CallExpression" && t.isIdentifier(source.callee, { name: HELPER })) {
+        const [name] = source.arguments;
+        if (t.isExpression(name)) path.node.source = name;
+      }
+      if (source.type !== "StringLiteral") return;
+      path.replaceWith(source.value.startsWith(".") ? lazily({ SOURCE: source }) : maybeMissing({ LOAD: path.node }));
+      path.skip();
+    },
+    VariableDeclarator(path) {
+      if (t.isIdentifier(path.node.id, { name: HELPER })) path.remove();
+    },
+    // For those who require the source: here a drop-in has a file for that.
+    ExportSpecifier(path) {
+      if (t.isStringLiteral(path.node.exported, { value: "module.exports" })) path.remove();
+    },
+  },
+});

@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
-import { checkArchitecture, type Violation } from "../scripts/architecture/rules.ts";
+import { installedTools } from "../scripts/cached-tools.ts";
 import { root } from "../scripts/package.ts";
 
+/** The rules of `.dependency-cruiser.mjs` and `biome.json`, in small houses where they are kept and broken: a rule must be able to fail. */
 const MANIFEST = {
   name: "sojourn",
   dependencies: { listed: "1" },
+  devDependencies: { express: "5", pg: "8" },
   peerDependencies: { pg: "8" },
   peerDependenciesMeta: { pg: { optional: true } },
 };
@@ -22,246 +24,313 @@ const HOUSE: Record<string, string> = {
   "src/core/manager.ts": `import type { Record } from "../stores/store.ts";\nimport { now } from "./clock.ts";\nimport { inspect } from "node:util";`,
   "src/core/clock.ts": `export const now = Date.now;\nexport const later = setTimeout;`,
   "src/core/errors.ts": `export class SojournError extends Error {}`,
-  "src/tokens/token.ts": `import { randomBytes } from "node:crypto";`,
+  "src/tokens/token.ts": `import { randomBytes } from "node:crypto";\nexport const id = crypto.randomUUID();`,
   "src/stores/store.ts": `export interface Record { at: Date }`,
   "src/stores/memory.ts": `import type { Record } from "./store.ts";\nimport "../core/errors.ts";\nimport "../core/clock.ts";`,
+  "src/stores/sqlite.ts": "export {};",
+  "src/stores/optional-package.ts": "export const load = (name: string) => import(name);",
+  "src/compat/cookie-session.ts": "export {};",
   "src/testing/index.ts": `import "../core/manager.ts";\nimport "../stores/memory.ts";`,
+  "test/helper.ts": "export {};",
+  "examples/app.ts": "export {};",
+  "package.json": JSON.stringify(MANIFEST),
+  ...Object.fromEntries(
+    ["listed", "express", "pg"].flatMap((name) => [
+      [`node_modules/${name}/package.json`, JSON.stringify({ name, main: "main.js" })],
+      [`node_modules/${name}/main.js`, ""],
+      [`node_modules/${name}/sub.js`, ""],
+    ]),
+  ),
 };
+
+/** A file that is added or changed, and the rule that it breaks: none, where it is allowed though it looks like one that is not. */
+interface Case {
+  title: string;
+  file: string;
+  text: string;
+  rule?: string;
+}
 
 const folder = mkdtempSync(join(tmpdir(), "sojourn-architecture-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 let houses = 0;
 
-/** Builds the small house with some files changed. */
 function build(changes: Record<string, string>): string {
   const house = join(folder, String(++houses));
-  for (const [file, text] of Object.entries({ ...HOUSE, "package.json": JSON.stringify(MANIFEST), ...changes })) {
+  for (const [file, text] of Object.entries({ ...HOUSE, ...changes })) {
     mkdirSync(dirname(join(house, file)), { recursive: true });
     writeFileSync(join(house, file), text);
   }
   return house;
 }
 
-const violations = (changes: Record<string, string>): Violation[] => checkArchitecture(build(changes));
+function run(house: string, program: string, ...args: string[]): string {
+  const { stdout, stderr } = spawnSync(process.execPath, [program, ...args], { cwd: house, encoding: "utf8" });
+  assert.notEqual(stdout, "", stderr);
+  return stdout;
+}
 
-/** One file changed; which rule breaks in it. */
-const breaks: { title: string; file: string; text: string; rule: Violation["rule"]; says: RegExp }[] = [
-  ...[
-    ["tokens import core", "src/tokens/token.ts", `import "../core/errors.ts";`],
-    ["core imports http", "src/core/manager.ts", `import "../http/middleware.ts";`],
-    ["core imports a type of http", "src/core/manager.ts", `import type { X } from "../http/middleware.ts";`],
-    ["core names a type of http inline", "src/core/manager.ts", `export type X = import("../http/middleware.ts").X;`],
-    ["core re-exports http", "src/core/manager.ts", `export { X } from "../http/middleware.ts";`],
-    ["core imports a store", "src/core/manager.ts", `import "../stores/memory.ts";`],
-    ["core loads a store late", "src/core/manager.ts", `export const load = () => import("../stores/memory.ts");`],
-    ["http imports a store that isn't the default", "src/http/middleware.ts", `import "../stores/sqlite.ts";`],
-    ["http imports compat", "src/http/middleware.ts", `import "../compat/cookie-session.ts";`],
-    ["the public face loads SQLite", "src/index.ts", `export * from "./stores/sqlite.ts";`],
-    ["a store imports the manager", "src/stores/memory.ts", `import "../core/manager.ts";`],
-    ["a store imports http", "src/stores/memory.ts", `import "../http/middleware.ts";`],
-    ["the contract imports something", "src/stores/store.ts", `import "../core/errors.ts";`],
-    ["the contract imports a store", "src/stores/store.ts", `import "./memory.ts";`],
-    ["testing imports http", "src/testing/index.ts", `import "../http/middleware.ts";`],
-    ["testing imports compat", "src/testing/index.ts", `import "../compat/cookie-session.ts";`],
-    ["http imports testing", "src/http/middleware.ts", `import "../testing/index.ts";`],
-    ["the public face imports testing", "src/index.ts", `export * from "./testing/index.ts";`],
-    ["src imports a test", "src/http/middleware.ts", `import "../../test/helper.ts";`],
-    ["src imports an example", "src/index.ts", `import "../examples/app.ts";`],
-  ].map(([title = "", file = "", text = ""]) => ({ title, file, text, rule: "floors" as const, says: /may import/ })),
-  {
-    title: "a file outside the floors",
-    file: "src/helpers/strings.ts",
-    text: "export {};",
-    rule: "floors",
-    says: /on no floor/,
-  },
-  {
-    title: "an import that leads nowhere",
-    file: "src/core/manager.ts",
-    text: `import "./gone.ts";`,
-    rule: "resolution",
-    says: /isn't there/,
-  },
-  {
-    title: "a computed import",
-    file: "src/stores/memory.ts",
-    text: `export const load = (name: string) => import(name);`,
-    rule: "resolution",
-    says: /computed name/,
-  },
-  ...[
-    ["core imports the types of node:http", "src/core/manager.ts", `import type { ServerResponse } from "node:http";`],
-    ["a store imports node:http", "src/stores/memory.ts", `import "node:http";`],
-    ["core imports node:crypto", "src/core/manager.ts", `import { randomBytes } from "node:crypto";`],
-    ["core imports a module of Node without its prefix", "src/core/manager.ts", `import "fs";`],
-    ["core gets a module of Node by require", "src/core/manager.ts", `export const fs = require("node:fs");`],
-    ["http imports timers", "src/http/middleware.ts", `import { setTimeout } from "node:timers/promises";`],
-  ].map(([title = "", file = "", text = ""]) => ({ title, file, text, rule: "builtins" as const, says: /may import/ })),
-  {
-    title: "a store loads node:sqlite at once",
-    file: "src/stores/memory.ts",
-    text: `import { DatabaseSync } from "node:sqlite";`,
-    rule: "builtins",
-    says: /Node 20 hasn't/,
-  },
-  {
-    title: "an unlisted package",
-    file: "src/http/middleware.ts",
-    text: `import type { Request } from "express";`,
-    rule: "packages",
-    says: /express.*users won't have it/,
-  },
-  {
-    title: "an unlisted package of a scope",
-    file: "src/http/middleware.ts",
-    text: `import "@scope/name/sub";`,
-    rule: "packages",
-    says: /imports @scope\/name,/,
-  },
-  {
-    title: "an optional peer, loaded at once",
-    file: "src/stores/memory.ts",
-    text: `import pg from "pg";`,
-    rule: "packages",
-    says: /may be missing/,
-  },
-  {
-    title: "the package by its own name",
-    file: "src/testing/index.ts",
-    text: `import "sojourn/memory";`,
-    rule: "packages",
-    says: /name the file/,
-  },
-  ...[
-    "Date.now()",
-    "new Date()",
-    "Date()",
-    "performance.now()",
-    "setTimeout(() => {}, 1)",
-    "setInterval(() => {}, 1)",
-    "{ now: Date.now }",
-    "globalThis.setTimeout",
-    "process.hrtime.bigint()",
-    "AbortSignal.timeout(5)",
-    "[setTimeout]",
-  ].map((expression) => ({
-    title: `${expression} outside the clock`,
-    file: "src/core/manager.ts",
-    text: `export const x = ${expression};`,
-    rule: "clock" as const,
-    says: /only src\/core\/clock\.ts reads the time/,
-  })),
-  {
-    title: "the global crypto outside tokens",
-    file: "src/core/manager.ts",
-    text: "export const id = crypto.randomUUID();",
-    rule: "randomness",
-    says: /made in src\/tokens/,
-  },
-  {
-    title: "Math.random",
-    file: "src/tokens/token.ts",
-    text: "export const id = Math.random();",
-    rule: "randomness",
-    says: /can be predicted/,
-  },
-  ...[
-    "res.writeHead = x;",
-    `res["write"] = x;`,
-    "res.end ??= x;",
-    "req.res.flushHeaders = x;",
-    "delete res.setHeader;",
-    `Object.defineProperty(res, "headersSent", { get: x });`,
-    "Object.assign(res, { end() {} });",
-    "Object.defineProperties(res, { write: { value: x } });",
-    `Reflect.set(res, "end", x);`,
-  ].map((statement) => ({
-    title: `${statement} outside the held response`,
-    file: "src/http/middleware.ts",
-    text: statement,
-    rule: "response" as const,
-    says: /only src\/http\/held-response\.ts patches a response/,
-  })),
-];
+/** As few houses as the cases need, because each takes a process: a file is in a house once. */
+function shareHouses(cases: readonly Case[]): Case[][] {
+  const shared: Case[][] = [];
+  for (const entry of cases) {
+    const house = shared.find((others) => others.every(({ file }) => file !== entry.file));
+    if (house) house.push(entry);
+    else shared.push([entry]);
+  }
+  return shared;
+}
 
-/** Allowed, though it looks like one of the above. */
-const keeps: { title: string; file: string; text: string }[] = [
-  {
-    title: "a date made of a time",
-    file: "src/core/manager.ts",
-    text: "export const at = (ms: number) => new Date(ms);",
-  },
-  {
-    title: "a test for a date",
-    file: "src/core/manager.ts",
-    text: "export const is = (x: unknown) => x instanceof Date;",
-  },
-  { title: "Date.parse", file: "src/core/manager.ts", text: "export const at = Date.parse;" },
-  { title: "the type of a timer", file: "src/core/manager.ts", text: "export type T = ReturnType<typeof setTimeout>;" },
-  { title: "another thing's setTimeout", file: "src/core/manager.ts", text: "declare const s: any; s.setTimeout(1);" },
-  { title: "a pause of random length", file: "src/core/manager.ts", text: "export const ms = () => Math.random();" },
-  { title: "setImmediate", file: "src/core/manager.ts", text: "setImmediate(() => {}); process.nextTick(() => {});" },
-  {
-    title: "time told in a comment",
-    file: "src/core/manager.ts",
-    text: `// Date.now()\nexport const x = "Date.now()";`,
-  },
-  {
-    title: "calling a response",
-    file: "src/http/middleware.ts",
-    text: "declare const res: any; res.end(); res.statusCode = 204;",
-  },
-  { title: "a listed package", file: "src/http/middleware.ts", text: `import "listed/sub";` },
-  { title: "the types of an optional peer", file: "src/stores/memory.ts", text: `import type { Pool } from "pg";` },
-  { title: "an optional peer, late", file: "src/stores/memory.ts", text: `export const load = () => import("pg");` },
-  { title: "node:sqlite, late", file: "src/stores/memory.ts", text: `process.getBuiltinModule("node:sqlite");` },
-  { title: "a helper beside a store", file: "src/stores/helper.ts", text: `import "./memory.ts";` },
-];
+/** The rules that each file breaks, by what a tool finds in a house. */
+type Found = Map<string, string[]>;
 
-describe("the rules of the architecture", () => {
-  test("hold in a house that keeps them", () => assert.deepEqual(violations({}), []));
+function testCases(cases: readonly Case[], find: (house: string) => Found): void {
+  for (const shared of shareHouses(cases)) {
+    let found: Found | undefined;
+    const findOnce = () => {
+      found ??= find(build(Object.fromEntries(shared.map(({ file, text }) => [file, text]))));
+      return found;
+    };
+    for (const { title, file, rule } of shared)
+      test(`${rule === undefined ? "allow" : "refuse"}: ${title}`, () =>
+        assert.deepEqual(findOnce().get(file) ?? [], rule === undefined ? [] : [rule]));
+  }
+  test("hold in a house that keeps them", () => assert.deepEqual([...find(build({}))], []));
+}
 
-  for (const { title, file, text, rule, says } of breaks)
-    test(`refuse: ${title}`, () => {
-      const found = violations({ [file]: text, ...targets(file) }).filter((violation) => violation.file === file);
-      assert.deepEqual(
-        found.map((violation) => violation.rule),
-        [rule],
-      );
-      assert.match(found[0]?.message ?? "", says);
-    });
+const tools = installedTools(join(root, "scripts/tools"));
+const skip = tools === undefined && "npm run check installs dependency-cruiser";
 
-  for (const { title, file, text } of keeps)
-    test(`allow: ${title}`, () => assert.deepEqual(violations({ [file]: text }), []));
+describe("who may import what", { skip }, () => {
+  const program = join(tools ?? "", "node_modules/dependency-cruiser/bin/dependency-cruise.mjs");
+
+  const cruise = (house: string) => {
+    const config = join(root, ".dependency-cruiser.mjs");
+    const { summary }: { summary: { violations: Violation[] } } = JSON.parse(
+      run(house, program, "--config", config, "--output-type", "json", "src"),
+    );
+    return summary.violations;
+  };
+
+  const floors = (
+    [
+      ["tokens import core", "src/tokens/a.ts", `import "../core/errors.ts";`, "tokens"],
+      ["core imports http", "src/core/a.ts", `import "../http/middleware.ts";`, "core"],
+      ["core imports a type of http", "src/core/b.ts", `import type { X } from "../http/middleware.ts";`, "core"],
+      ["core names a type of http inline", "src/core/c.ts", `type X = import("../http/middleware.ts").X;`, "core"],
+      ["core re-exports http", "src/core/d.ts", `export { X } from "../http/middleware.ts";`, "core"],
+      ["core imports a store", "src/core/e.ts", `import "../stores/memory.ts";`, "core"],
+      ["core loads a store late", "src/core/f.ts", `export const f = () => import("../stores/memory.ts");`, "core"],
+      ["http imports a store that isn't the default", "src/http/a.ts", `import "../stores/sqlite.ts";`, "http"],
+      ["http imports compat", "src/http/b.ts", `import "../compat/cookie-session.ts";`, "http"],
+      ["http imports testing", "src/http/c.ts", `import "../testing/index.ts";`, "http"],
+      ["src imports a test", "src/http/d.ts", `import "../../test/helper.ts";`, "http"],
+      ["the public face loads SQLite", "src/index.ts", `export * from "./stores/sqlite.ts";`, "index"],
+      ["the public face imports testing", "src/index.ts", `export * from "./testing/index.ts";`, "index"],
+      ["src imports an example", "src/index.ts", `import "../examples/app.ts";`, "index"],
+      ["a store imports the manager", "src/stores/a.ts", `import "../core/manager.ts";`, "stores"],
+      ["a store imports http", "src/stores/b.ts", `import "../http/middleware.ts";`, "stores"],
+      ["the contract imports something", "src/stores/store.ts", `import "../core/errors.ts";`, "store-contract"],
+      ["the contract imports a store", "src/stores/store.ts", `import "./sqlite.ts";`, "store-contract"],
+      ["testing imports http", "src/testing/a.ts", `import "../http/middleware.ts";`, "testing"],
+      ["testing imports compat", "src/testing/b.ts", `import "../compat/cookie-session.ts";`, "testing"],
+    ] as const
+  ).map(([title, file, text, floor]) => ({ title, file, text, rule: `${floor}-imports-down` }));
+
+  const builtins = (
+    [
+      ["core imports the types of node:http", "src/core/g.ts", `import type { Server } from "node:http";`, "core"],
+      ["a store imports node:http", "src/stores/c.ts", `import "node:http";`, "stores"],
+      ["core imports node:crypto", "src/core/h.ts", `import { randomBytes } from "node:crypto";`, "core"],
+      ["core imports a module of Node without its prefix", "src/core/i.ts", `import "fs";`, "core"],
+      ["core gets a module of Node by require", "src/core/j.ts", `export const fs = require("node:fs");`, "core"],
+      ["core asks Node for a module", "src/core/k.ts", `process.getBuiltinModule("node:fs");`, "core"],
+      ["http imports timers", "src/http/e.ts", `import { setTimeout } from "node:timers/promises";`, "http"],
+    ] as const
+  ).map(([title, file, text, floor]) => ({ title, file, text, rule: `${floor}-builtins` }));
+
+  const others: Case[] = [
+    { title: "a file outside the floors", file: "src/a/a.ts", text: "export {};", rule: "on-a-floor-alone" },
+    { title: "an import that leads nowhere", file: "src/core/l.ts", text: `import "./gone.ts";`, rule: "resolves" },
+    {
+      title: "a store loads node:sqlite at once",
+      file: "src/stores/d.ts",
+      text: `import { DatabaseSync } from "node:sqlite";`,
+      rule: "sqlite-late",
+    },
+    {
+      title: "an unlisted package",
+      file: "src/http/f.ts",
+      text: `import type { Request } from "express";`,
+      rule: "listed-packages",
+    },
+    {
+      title: "a package of a scope that isn't there",
+      file: "src/http/g.ts",
+      text: `import "@scope/name/sub";`,
+      rule: "resolves",
+    },
+    {
+      title: "an optional client, loaded at once",
+      file: "src/stores/postgres/a.ts",
+      text: `import pg from "pg";`,
+      rule: "optional-clients-late",
+    },
+    {
+      title: "a client of another store",
+      file: "src/stores/redis/a.ts",
+      text: `import type { Pool } from "pg";`,
+      rule: "pg-in-its-store",
+    },
+    { title: "a listed package", file: "src/http/h.ts", text: `import "listed/sub.js";` },
+    {
+      title: "the types of an optional client",
+      file: "src/stores/postgres/b.ts",
+      text: `import type { Pool } from "pg";`,
+    },
+    {
+      title: "an optional client, late",
+      file: "src/stores/postgres/c.ts",
+      text: `export const load = () => import("pg");`,
+    },
+    { title: "node:sqlite, late", file: "src/stores/e.ts", text: `process.getBuiltinModule("node:sqlite");` },
+    { title: "a helper beside a store", file: "src/stores/f.ts", text: `import "./memory.ts";` },
+  ];
+
+  testCases([...floors, ...builtins, ...others], (house) => {
+    const found: Found = new Map();
+    for (const { from, rule } of cruise(house)) found.set(from, [...(found.get(from) ?? []), rule.name]);
+    return found;
+  });
 
   test("refuse circles, those of types too, and print the way round", () => {
-    const found = violations({
+    const circle = {
       "src/core/a.ts": `import type { B } from "./b.ts";\nexport type A = B;`,
       "src/core/b.ts": `\nimport { A } from "./c.ts";`,
       "src/core/c.ts": `export * from "./a.ts";`,
-    });
-    assert.equal(found.length, 1);
-    assert.equal(found[0]?.rule, "circles");
-    assert.match(found[0]?.message ?? "", /src\/core\/c\.ts → src\/core\/a\.ts → src\/core\/b\.ts → src\/core\/c\.ts/);
+    };
+    const found = cruise(build(circle));
+    assert.deepEqual(new Set(found.map(({ rule }) => rule.name)), new Set(["no-circles"]));
+    assert.deepEqual(
+      found.find(({ from }) => from === "src/core/a.ts")?.cycle?.map(({ name }) => name),
+      ["src/core/b.ts", "src/core/c.ts", "src/core/a.ts"],
+    );
   });
 
-  test("name the line", () => {
-    const [found] = violations({ "src/core/manager.ts": `\n\nexport const x = Date.now();` });
-    assert.equal(found?.line, 3);
+  test("say why where one is broken", () => {
+    const said = run(
+      build({ "src/core/a.ts": `import "../http/middleware.ts";` }),
+      program,
+      ...["--config", join(root, ".dependency-cruiser.mjs"), "--output-type", "err-long", "src"],
+    );
+    assert.match(said, /core-imports-down: src\/core\/a\.ts → src\/http\/middleware\.ts\s+It is the life of a session/);
   });
 });
 
-test("the command fails with the reason where a rule is broken, and passes where none is", () => {
-  const command = join(root, "scripts/check-architecture.ts");
-  const run = (house: string) => spawnSync(process.execPath, [command, house], { encoding: "utf8" });
-  const broken = run(build({ "src/core/manager.ts": "export const x = Date.now();" }));
-  assert.equal(broken.status, 1);
-  assert.match(broken.stderr, /src\/core\/manager\.ts:1 \[clock\] .*only src\/core\/clock\.ts reads the time/);
-  assert.equal(run(build({})).status, 0);
-});
-
-/** The files that a broken import leads to have to be there, or another rule would speak up. Never the one under test. */
-function targets(except: string): Record<string, string> {
-  const files = ["src/compat/cookie-session.ts", "src/stores/sqlite.ts", "test/helper.ts", "examples/app.ts"];
-  return Object.fromEntries(files.filter((file) => file !== except).map((file) => [file, "export {};"]));
+interface Violation {
+  from: string;
+  rule: { name: string };
+  cycle?: { name: string }[];
 }
+
+describe("who may read the time, make secrets and patch a response", () => {
+  const program = join(root, "node_modules/@biomejs/biome/bin/biome");
+  const lint = (house: string) => {
+    for (const name of ["biome.json", "scripts/biome"])
+      cpSync(join(root, name), join(house, name), { recursive: true });
+    const args = ["lint", "--only=plugin", "--only=style/noRestrictedImports", "--max-diagnostics=none"];
+    const report: { diagnostics: { message: string; location: { path: string } }[] } = JSON.parse(
+      run(house, program, ...args, "--vcs-enabled=false", "--reporter=json", "src"),
+    );
+    return report.diagnostics;
+  };
+
+  const expressions = (prefix: string, rule: string | undefined, cases: readonly string[]): Case[] =>
+    cases.map((text, index) => ({
+      title: text,
+      file: `${prefix}-${index}.ts`,
+      text: `export const x = ${text};`,
+      ...(rule && { rule }),
+    }));
+  const statements = (prefix: string, rule: string | undefined, cases: readonly string[]): Case[] =>
+    cases.map((text, index) => ({ title: text, file: `${prefix}-${index}.ts`, text, ...(rule && { rule }) }));
+
+  const cases = [
+    ...expressions("src/core/time", "Only src/core/clock.ts reads the time", [
+      "Date.now()",
+      "new Date()",
+      "new Date",
+      "Date()",
+      "performance.now()",
+      "setTimeout(() => {}, 1)",
+      "setInterval(() => {}, 1)",
+      "{ now: Date.now }",
+      'Date["now"]()',
+      "globalThis.setTimeout",
+      "globalThis.Date.now()",
+      "process.hrtime.bigint()",
+      "process.uptime()",
+      "AbortSignal.timeout(5)",
+      "[setTimeout]",
+      "Reflect.construct(Date, [])",
+    ]),
+    ...expressions("src/core/secret", "Names and secrets are made in src/tokens", [
+      "crypto.randomUUID()",
+      "globalThis.crypto.randomUUID()",
+    ]),
+    ...expressions("src/tokens/chance", "Math.random can be predicted", ["Math.random()", "Math.random"]),
+    ...statements("src/http/patch", "Only src/http/held-response.ts patches a response", [
+      "res.writeHead = x;",
+      `res["write"] = x;`,
+      "res.end ??= x;",
+      `res["end"] ??= x;`,
+      "res.end ||= x;",
+      "res.end &&= x;",
+      "req.res.flushHeaders = x;",
+      "delete res.setHeader;",
+      `delete res["setHeader"];`,
+      `Object.defineProperty(res, "headersSent", { get: x });`,
+      "Object.assign(res, { end() {} });",
+      "Object.assign(res, { other: 1, end: x });",
+      "Object.assign(res, { end });",
+      "Object.defineProperties(res, { write: { value: x } });",
+      `Reflect.set(res, "end", x);`,
+      `Reflect.deleteProperty(res, "end");`,
+    ]),
+    ...statements("src/stores/computed", "Nothing can check a module that is loaded by a computed name", [
+      "export const load = (name: string) => import(name);",
+      "export const load = (name: string) => require(name);",
+      "export const load = (name: string) => process.getBuiltinModule(name);",
+    ]),
+    ...statements("src/testing/own-name", "Inside, name the file.", [`import "sojourn/memory";`, `import "sojourn";`]),
+    ...statements("src/core/allowed", undefined, [
+      "export const at = (ms: number) => new Date(ms);",
+      "export const is = (x: unknown) => x instanceof Date;",
+      "export const at = Date.parse;",
+      "export type T = ReturnType<typeof setTimeout>;",
+      "declare const s: any; s.setTimeout(1);",
+      "export const ms = () => Math.random();",
+      "setImmediate(() => {}); process.nextTick(() => {});",
+      `// Date.now()\nexport const x = "Date.now()";`,
+      `export const load = () => import("pg");`,
+    ]),
+    ...statements("src/http/allowed", undefined, [
+      "declare const res: any; res.end(); res.statusCode = 204;",
+      "export class A { end = 1; stop() { this.end = 2; } }",
+      "declare const res: any; Object.assign(res, { a: { end: 1 } });",
+    ]),
+  ];
+
+  testCases(cases, (house) => {
+    const found: Found = new Map();
+    for (const { message, location } of lint(house)) {
+      const file = `src/${location.path
+        .split("/src/")
+        .at(-1)
+        ?.replace(/^src\//, "")}`;
+      const rule = cases.find(({ rule }) => rule !== undefined && message.startsWith(rule))?.rule ?? message;
+      found.set(file, [...(found.get(file) ?? []), rule]);
+    }
+    return found;
+  });
+});

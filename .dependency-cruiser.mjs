@@ -1,0 +1,187 @@
+/**
+ * The floors of the house, from the top. Imports run down only: a file may import its own floor, and what `below` names.
+ * `docs/ARCHITECTURE.md` tells what each floor is for; `npm run check` enforces this table, and biome.json the rest of the rules:
+ * who reads the time, makes secrets, and patches a response.
+ *
+ * Places are regular expressions. `builtins` are the modules of Node that a floor may import.
+ */
+const CONTRACT = "^src/stores/store[.]ts$";
+const DEFAULT_STORE = "^src/stores/memory[.]ts$";
+
+const floors = [
+  {
+    name: "index",
+    place: "^src/index[.]ts$",
+    below: ["^src/(compat|http|core|tokens)/", DEFAULT_STORE, "^src/stores/open[.]ts$"],
+    builtins: [],
+    because:
+      "It exports and does nothing else, and `sojourn` loads no store but the one in memory (openStore loads the one it is asked for).",
+  },
+  {
+    name: "compat",
+    place: "^src/compat/",
+    below: ["^src/(http|core|tokens)/", DEFAULT_STORE, "^src/stores/sealed"],
+    builtins: ["events", "http", "util"],
+    because: "It maps other libraries' worlds onto ours, from outside.",
+  },
+  {
+    name: "http",
+    place: "^src/http/",
+    below: ["^src/(core|tokens)/", DEFAULT_STORE],
+    builtins: ["async_hooks", "events", "http", "http2", "net", "stream", "tls", "util"],
+    because: "It touches requests and responses, and leaves databases to the stores.",
+  },
+  {
+    name: "core",
+    place: "^src/core/",
+    below: ["^src/tokens/"],
+    builtins: ["async_hooks", "timers", "util", "zlib"],
+    because: "It is the life of a session, and knows no HTTP, no database and no clock but the one given to it.",
+  },
+  {
+    name: "testing",
+    place: "^src/testing/",
+    below: ["^src/(core|tokens|stores)/"],
+    builtins: ["assert", "assert/strict", "test", "util"],
+    because: "It is for authors of stores, who never see the web.",
+  },
+  {
+    name: "store-contract",
+    place: CONTRACT,
+    below: [],
+    builtins: [],
+    because: "Everyone may import the contract, so it imports nothing.",
+  },
+  {
+    name: "stores",
+    place: "^src/stores/",
+    except: CONTRACT,
+    below: ["^src/core/(clock|errors)[.]ts$"],
+    builtins: [
+      "crypto",
+      "fs",
+      "fs/promises",
+      "module",
+      "net",
+      "path",
+      "sqlite",
+      "tls",
+      "url",
+      "util",
+      "worker_threads",
+      "zlib",
+    ],
+    because: "A store keeps opaque records, and knows nothing of HTTP, of sessions or of keys.",
+  },
+  {
+    name: "tokens",
+    place: "^src/tokens/",
+    below: [],
+    builtins: ["crypto"],
+    because: "It is the ground floor: cryptography, and nothing that could leak into it.",
+  },
+];
+
+/** The clients of the databases, and who may name them. */
+const clients = [
+  { place: "^src/stores/redis", packages: ["redis", "@redis/client", "ioredis"] },
+  { place: "^src/stores/postgres", packages: ["pg"] },
+  { place: "^src/stores/mysql", packages: ["mysql2"] },
+];
+
+const LOCAL = ["^(src|test|examples|scripts|bench|packages|dist)/"];
+/** How an import may look that is not loaded with the file: a type, or something that is loaded when the code gets there. */
+const LATER = ["type-only", "type-import", "dynamic-import", "process-get-builtin-module"];
+
+const builtin = (names) => names.map((name) => `^(node:)?${name}$`);
+const folder = (names) => names.map((name) => `(^|/)node_modules/(@types/)?${name}(/|$)`);
+
+export default {
+  forbidden: [
+    ...floors.flatMap(({ name, place, except, below, builtins, because }) => [
+      {
+        name: `${name}-imports-down`,
+        comment: because,
+        severity: "error",
+        from: { path: place, ...(except && { pathNot: except }) },
+        to: { path: LOCAL, pathNot: place === CONTRACT ? [] : [place, CONTRACT, ...below] },
+      },
+      {
+        name: `${name}-builtins`,
+        comment: because,
+        severity: "error",
+        from: { path: place, ...(except && { pathNot: except }) },
+        to: { dependencyTypes: ["core"], pathNot: builtin(builtins) },
+      },
+    ]),
+    {
+      name: "on-a-floor",
+      comment: "Each file of src is on a floor: give it one in .dependency-cruiser.mjs, or move it to one.",
+      severity: "error",
+      from: {},
+      to: { path: "^src/", pathNot: floors.map(({ place }) => place) },
+    },
+    {
+      name: "on-a-floor-alone",
+      comment: "Each file of src is on a floor: give it one in .dependency-cruiser.mjs, or move it to one.",
+      severity: "error",
+      from: { orphan: true, path: "^src/", pathNot: floors.map(({ place }) => place) },
+      to: {},
+    },
+    {
+      name: "no-circles",
+      comment:
+        "Two files in a circle, types included, are one file with a seam. Move what they share to a file below both.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { circular: true },
+    },
+    {
+      name: "resolves",
+      comment: "An import leads to a file that is there.",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true, dependencyTypesNot: ["core"] },
+    },
+    {
+      name: "listed-packages",
+      comment: "What package.json lists neither as a dependency nor as a peer users won't have.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: {
+        dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown", "npm-optional"],
+        dependencyTypesNot: ["npm-peer"],
+      },
+    },
+    {
+      name: "optional-clients-late",
+      comment: "A client may be missing: import its types, and load it where it is used.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { dependencyTypes: ["npm-peer"], dependencyTypesNot: LATER },
+    },
+    ...clients.map(({ place, packages }) => ({
+      name: `${packages[0]}-in-its-store`,
+      comment: "A database's client is the business of its store.",
+      severity: "error",
+      from: { path: "^src/", pathNot: place },
+      to: { path: folder(packages) },
+    })),
+    {
+      name: "sqlite-late",
+      comment: "Node 20 hasn't node:sqlite: load it by process.getBuiltinModule, and say so where it is missing.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { path: builtin(["sqlite"]), dependencyTypesNot: LATER },
+    },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    parser: "tsc",
+    tsPreCompilationDeps: true,
+    detectProcessBuiltinModuleCalls: true,
+    builtInModules: { add: ["node:sqlite", "node:test"] },
+    combinedDependencies: false,
+    enhancedResolveOptions: { conditionNames: ["import", "require", "node", "default", "types"] },
+  },
+};
