@@ -144,6 +144,13 @@ export default {
       to: { couldNotResolve: true, dependencyTypesNot: ["core"] },
     },
     {
+      name: "dist-alone",
+      comment: "What is published stands on its own.",
+      severity: "error",
+      from: { path: "^dist/" },
+      to: { path: LOCAL, pathNot: "^dist/" },
+    },
+    {
       name: "listed-packages",
       comment: "What package.json lists neither as a dependency nor as a peer users won't have.",
       severity: "error",

@@ -29,7 +29,7 @@ export function budgetTable(verdicts: readonly Verdict[]): Table {
 }
 
 /** A small ratio reads better as a fraction. */
-export function ratioText(ratio: number): string {
+function ratioText(ratio: number): string {
   if (ratio > 0 && ratio < 0.5) return ratio < 0.001 ? "<1/1000" : `1/${digits(1 / ratio)}`;
   return digits(ratio);
 }

@@ -16,7 +16,7 @@ const KINDS = {
   write: { path: "/write", cookie: true },
   login: { path: "/login", cookie: false },
 };
-export type Kind = keyof typeof KINDS;
+type Kind = keyof typeof KINDS;
 
 /** What `wrk` can measure at least. */
 const ROUND_SECONDS = 1;

@@ -1,7 +1,7 @@
 import { digits } from "./table.ts";
 
 /** A few kinds of plots as SVG, for light and dark pages alike. */
-export type Kind = "ours" | "peer" | "limit" | "bare";
+type Kind = "ours" | "peer" | "limit" | "bare";
 
 export interface Point {
   value: number;

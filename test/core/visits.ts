@@ -14,7 +14,7 @@ export interface Held {
   secret: string;
 }
 
-export type Told = { [E in SessionEvent]: { event: E } & SessionEvents[E] }[SessionEvent];
+type Told = { [E in SessionEvent]: { event: E } & SessionEvents[E] }[SessionEvent];
 
 const EVENTS: SessionEvent[] = [
   "create", "login", "regenerate", "destroy", "revoke", "conflict", "overwritten", "gone", "damaged-record", "duplicate-cookie", "cookie-not-sent", "store-error",

@@ -26,7 +26,7 @@ export interface NetworkSubject {
   dropTables(...tables: string[]): Promise<void>;
 }
 
-export interface SharedPool {
+interface SharedPool {
   store: IndexedStore;
   use(connections: number): Promise<unknown>;
   end(): Promise<void>;

@@ -37,7 +37,7 @@ export const natives: Record<string, Open> = {
 };
 
 /** Sojourn's drop-in, for what people use express-session with. */
-export const dropIn: Open = (_t, options) => replacement({ ...LIKE_OTHERS, ...options });
+const dropIn: Open = (_t, options) => replacement({ ...LIKE_OTHERS, ...options });
 
 /** All of ours, and express-session itself, by which a test shows that it asks for nothing new. */
 export const kinds: Record<string, Open> = {
@@ -87,7 +87,7 @@ export function distant(store: Any): Any {
 }
 
 /** Longer than anything here takes. */
-export const TIMEOUT_MS = 5_000;
+const TIMEOUT_MS = 5_000;
 
 /** For what is hung by a fault, so that it is told of. */
 export function inTime<T>(work: Promise<T>, otherwise: string): Promise<T> {

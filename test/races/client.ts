@@ -107,7 +107,7 @@ class Connection {
   }
 }
 
-export function parseReply(received: string): Reply {
+function parseReply(received: string): Reply {
   const end = received.indexOf("\r\n\r\n");
   const [status = "", ...lines] = received.slice(0, end).split("\r\n");
   const headers = new Map<string, string>();

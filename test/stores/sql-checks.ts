@@ -24,7 +24,7 @@ export interface SqlSubject {
   dropTables(...tables: string[]): Promise<void>;
 }
 
-export interface SqlOptions {
+interface SqlOptions {
   table?: string;
   schema?: string;
   createTable?: boolean;

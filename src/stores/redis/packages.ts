@@ -15,7 +15,7 @@ export interface OwnClient {
 }
 
 /** What a client tells. */
-export interface ClientEvents {
+interface ClientEvents {
   ready(): void;
   /** An attempt to connect has failed, or the connection was lost; the client tries again by itself. */
   lost(why: unknown): void;

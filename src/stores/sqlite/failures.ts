@@ -24,7 +24,7 @@ const CODES = {
 type Failure = keyof typeof CODES | "CLOSED" | "OTHER";
 
 /** What went wrong, or `undefined` for an error that is not the database's. */
-export function failureOf(error: unknown): Failure | undefined {
+function failureOf(error: unknown): Failure | undefined {
   if (!(error instanceof Error)) return undefined;
   if ("errcode" in error && typeof error.errcode === "number") {
     const primary = error.errcode & 0xff;
