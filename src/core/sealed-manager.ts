@@ -1,6 +1,6 @@
 import type { Awaitable, SessionRecord, SessionStore } from "../stores/store.ts";
 import type { KeyRing, Secret } from "../tokens/key-ring.ts";
-import { COARSE_BUCKET, Sealer, sealRoom } from "../tokens/seal.ts";
+import { Sealer, sealRoom } from "../tokens/seal.ts";
 import { isHandle } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import { CarriedRecords } from "./carried-records.ts";
@@ -16,7 +16,7 @@ import { type Capabilities, type ManagerOptions, SessionManager } from "./manage
 import { SKEW_MS } from "./notes.ts";
 import { Overflow } from "./overflow.ts";
 import { decodePayload } from "./record.ts";
-import { elsewhereBytes, MOST_INFLATED_BYTES, SEALED_RECORD_BYTES, type Sealed, sealedBytes } from "./sealed-record.ts";
+import { elsewhereBytes, SEALED_RECORD_BYTES, type Sealed, sealedBytes } from "./sealed-record.ts";
 import { SealedTokens, type Unsealed } from "./sealed-tokens.ts";
 import { ServerSide, type ServerSideKept } from "./server-side.ts";
 import { stateOf } from "./session.ts";
@@ -33,7 +33,6 @@ export interface ClientSideStore {
     secret?: Secret | undefined;
     revocations?: SessionStore | undefined;
     chunks?: number | undefined;
-    compress?: boolean | undefined;
     overflow?: SessionStore | undefined;
     serverSide?: readonly string[] | undefined;
   };
@@ -43,8 +42,6 @@ export interface SealedManagerOptions extends Omit<ManagerOptions, "store"> {
   ring: KeyRing;
   /** Where ended sessions are noted; without it a copy of a seal lives until its own deadline. */
   revocations: SessionStore | undefined;
-  /** Whether long data is deflated before it is sealed. What others deflated opens in any case. */
-  compress: boolean;
   /** Where data is kept that a token has no room for; without it that is an error. */
   overflow: SessionStore | undefined;
   /** Properties that are kept beside the endings instead of in tokens. */
@@ -149,14 +146,12 @@ export class SealedManager implements SessionKeeper {
   }
 
   visit(client: Client, opened: OpenedSession | undefined, scope: TokenScope): Visit {
-    const { limits, tokens, maxBytes, compress } = this.#options;
-    const room = compress ? sealRoom(scope.room, COARSE_BUCKET) : sealRoom(scope.room);
+    const { limits, tokens, maxBytes } = this.#options;
+    const room = sealRoom(scope.room);
     const { clock } = this;
     const events = this.#events;
     const records = this.#overflow;
-    const fits = (record: Pick<SessionRecord, "payload" | "userId">) =>
-      // What is longer than that would be deflated, and never open.
-      !(compress && Buffer.byteLength(record.payload) > MOST_INFLATED_BYTES) && sealedBytes(record, compress) <= room;
+    const fits = (record: Pick<SessionRecord, "payload" | "userId">) => sealedBytes(record) <= room;
     const serverSide = this.#serverSide;
     const store = new CarriedRecords({
       clock,
@@ -329,18 +324,16 @@ export class SealedManager implements SessionKeeper {
       return { maxBytes, carried: { revocable, tooLarge, remedy: "raise maxBytes" } };
     }
     const remedy = "raise the store's chunks, or give it overflow";
-    const { compress } = this.#options;
     const serverSide = this.#serverSide;
-    if (!compress && serverSide === undefined) {
+    if (serverSide === undefined) {
       return { maxBytes: Math.min(maxBytes, room - SEALED_RECORD_BYTES), carried: { revocable, remedy } };
     }
-    const what = compress ? "its cookies, even compressed" : "its cookies";
     return {
-      maxBytes: serverSide === undefined ? Math.min(maxBytes, MOST_INFLATED_BYTES) : maxBytes,
+      maxBytes,
       carried: {
         revocable,
         remedy,
-        tooLarge: (record) => (fits(serverSide?.without(record) ?? record) ? undefined : what),
+        tooLarge: (record) => (fits(serverSide.without(record)) ? undefined : "its cookies"),
       },
     };
   }
@@ -348,8 +341,7 @@ export class SealedManager implements SessionKeeper {
   #tokensOf(name: string): SealedTokens {
     let tokens = this.#tokens.get(name);
     if (tokens === undefined) {
-      const { ring, compress } = this.#options;
-      tokens = new SealedTokens(new Sealer(ring, { purpose: "cookie", name }), compress);
+      tokens = new SealedTokens(new Sealer(this.#options.ring, { purpose: "cookie", name }));
       this.#tokens.set(name, tokens);
     }
     return tokens;

@@ -99,7 +99,6 @@ export function openApplication(options: SessionOptions): Application {
         ...common,
         ring: keysToSeal(ring, "a SealedStore"),
         revocations: sealing?.revocations,
-        compress: sealing?.compress === true,
         overflow: sealing?.overflow,
         serverSide: sealing?.serverSide ?? [],
       })

@@ -19,13 +19,6 @@ export interface SealedStoreOptions {
   /** How many cookies of 4 KiB a session may take: 1 (the default), 2 or 3. Proxies limit a response's headers, nginx to 4 or 8 KiB. */
   chunks?: 1 | 2 | 3 | undefined;
   /**
-   * Whether data of 1 KiB and more is deflated before it is sealed, so that two to three times as much ordinary text fits; at most 64 KiB.
-   * Don't where the session holds secrets (a CSRF token, an access token) beside text that others choose, such as search words: the
-   * cookie's length then tells an eavesdropper how alike the two are (CRIME, BREACH). Lengths are padded to 128 bytes, which makes that
-   * slower, not impossible. Default: false.
-   */
-  compress?: boolean | undefined;
-  /**
    * A store for the data of sessions that do not fit their cookies: sealed there too, and named by the seal. Sessions that fit cost it nothing. Each
    * change of one that does not leaves a record behind until the older cookie's own deadline, because the browser may still have that.
    * May be the same store as `revocations`. Default: none; what does not fit is an error, `TOO_LARGE`.
@@ -33,7 +26,7 @@ export interface SealedStoreOptions {
   overflow?: SessionStore | undefined;
 }
 
-const KNOWN = new Set(["secret", "revocations", "chunks", "compress", "overflow", "serverSide"]);
+const KNOWN = new Set(["secret", "revocations", "chunks", "overflow", "serverSide"]);
 
 /**
  * Sessions without a server's memory: the data itself travels in the cookie, encrypted and authenticated (XAES-256-GCM), with its
@@ -53,9 +46,8 @@ export class SealedStore {
       if (!KNOWN.has(name))
         throw new TypeError(`SealedStore: ${name} is no option; there are ${[...KNOWN].join(", ")}`);
     }
-    const { chunks = 1, compress = false } = options;
+    const { chunks = 1 } = options;
     if (chunks !== 1 && chunks !== 2 && chunks !== 3) throw new TypeError("SealedStore: chunks must be 1, 2 or 3");
-    if (typeof compress !== "boolean") throw new TypeError("SealedStore: compress must be true or false");
     for (const name of ["revocations", "overflow"] as const) {
       if (options[name] !== undefined && typeof options[name]?.load !== "function") {
         throw new TypeError(`SealedStore: ${name} must be a store, such as new SqliteStore(file)`);
