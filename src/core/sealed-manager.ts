@@ -1,4 +1,4 @@
-import type { Awaitable, SessionRecord, SessionStore } from "../stores/store.ts";
+import type { Awaitable, SessionStore } from "../stores/store.ts";
 import type { KeyRing, Secret } from "../tokens/key-ring.ts";
 import { Sealer, sealRoom } from "../tokens/seal.ts";
 import { isHandle } from "../tokens/token.ts";
@@ -18,7 +18,6 @@ import { Overflow } from "./overflow.ts";
 import { decodePayload } from "./record.ts";
 import { elsewhereBytes, SEALED_RECORD_BYTES, type Sealed, sealedBytes } from "./sealed-record.ts";
 import { SealedTokens, type Unsealed } from "./sealed-tokens.ts";
-import { ServerSide, type ServerSideKept } from "./server-side.ts";
 import { stateOf } from "./session.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
 import { Superseded } from "./superseded.ts";
@@ -34,7 +33,6 @@ export interface ClientSideStore {
     revocations?: SessionStore | undefined;
     chunks?: number | undefined;
     overflow?: SessionStore | undefined;
-    serverSide?: readonly string[] | undefined;
   };
 }
 
@@ -44,8 +42,6 @@ export interface SealedManagerOptions extends Omit<ManagerOptions, "store"> {
   revocations: SessionStore | undefined;
   /** Where data is kept that a token has no room for; without it that is an error. */
   overflow: SessionStore | undefined;
-  /** Properties that are kept beside the endings instead of in tokens. */
-  serverSide: readonly string[];
 }
 
 /** The stores beside the tokens have doors of their own, which keep the deadlines and tell of failures. */
@@ -62,14 +58,13 @@ export class SealedManager implements SessionKeeper {
   readonly #tokens = new Map<string, SealedTokens>();
   readonly #endings: Endings | undefined;
   readonly #overflow: Overflow | undefined;
-  readonly #serverSide: ServerSide | undefined;
   /** What visits have in their hands. */
   readonly #carried = new WeakMap<Visit, CarriedRecords>();
   /** The stores beside the tokens, swept, counted and closed as any other. */
   readonly #stores: readonly SessionManager[];
 
   constructor(options: SealedManagerOptions) {
-    const { clock, events, revocations, overflow, serverSide, deadlines, limits, ring, tokens } = options;
+    const { clock, events, revocations, overflow, deadlines, limits, ring, tokens } = options;
     this.#options = options;
     this.#events = events;
     this.clock = clock;
@@ -78,15 +73,6 @@ export class SealedManager implements SessionKeeper {
     this.#stores = stores.map((store) => new SessionManager({ ...options, store }));
     if (revocations !== undefined) {
       this.#endings = new Endings(new StoreAccess(revocations, clock, deadlines, events), this.clock, limits);
-    }
-    if (revocations !== undefined && serverSide.length > 0) {
-      const store = encrypted(revocations, ring, "server-side");
-      this.#serverSide = new ServerSide(
-        new StoreAccess(store, clock, deadlines, events),
-        serverSide,
-        this.clock,
-        limits,
-      );
     }
     if (overflow !== undefined) {
       const store = encrypted(overflow, ring, "overflow");
@@ -151,13 +137,10 @@ export class SealedManager implements SessionKeeper {
     const { clock } = this;
     const events = this.#events;
     const records = this.#overflow;
-    const fits = (record: Pick<SessionRecord, "payload" | "userId">) => sealedBytes(record) <= room;
-    const serverSide = this.#serverSide;
     const store = new CarriedRecords({
       clock,
       endings: this.#endings,
-      overflow: records === undefined ? undefined : { records, fits },
-      serverSide,
+      overflow: records === undefined ? undefined : { records, fits: (record) => sealedBytes(record) <= room },
       came: opened,
     });
     const access = new StoreAccess(store, clock, NO_DEADLINES, NO_LISTENERS);
@@ -167,7 +150,7 @@ export class SealedManager implements SessionKeeper {
       limits,
       tokens,
       events,
-      ...this.#limitsFor(room, maxBytes, fits),
+      ...this.#limitsFor(room, maxBytes),
     });
     const env: VisitEnvironment = {
       committer,
@@ -187,8 +170,7 @@ export class SealedManager implements SessionKeeper {
     const { session } = visit;
     const carried = this.#carried.get(visit);
     const createdAt = carried?.beginning(session.id);
-    const own = createdAt === undefined ? visit.record : { ...visit.record, createdAt };
-    const record = this.#serverSide?.without(own) ?? own;
+    const record = createdAt === undefined ? visit.record : { ...visit.record, createdAt };
     return this.#tokensOf(name).seal(session.id, record, carried?.elsewhere(session.id));
   }
 
@@ -272,23 +254,14 @@ export class SealedManager implements SessionKeeper {
 
   #opening({ sealed, outdated }: Unsealed, scope: TokenScope): Awaitable<Opening | undefined> {
     const { handle, record, elsewhere } = sealed;
-    if (elsewhere === undefined) return this.#joined(sealed, outdated, scope);
+    if (elsewhere === undefined) return this.#opened(sealed, outdated, scope);
     return after(this.#overflow?.payload(elsewhere, handle, record.version), (payload) =>
-      payload === undefined ? undefined : this.#joined({ ...sealed, record: { ...record, payload } }, outdated, scope),
+      payload === undefined ? undefined : this.#opened({ ...sealed, record: { ...record, payload } }, outdated, scope),
     );
   }
 
-  #joined(sealed: Sealed, outdated: boolean, scope: TokenScope): Awaitable<Opening | undefined> {
-    const serverSide = this.#serverSide;
-    if (serverSide === undefined) return this.#opened(sealed, outdated, scope);
-    return after(serverSide.load(sealed.handle), (kept) => {
-      if (kept === undefined) return undefined;
-      return this.#opened({ ...sealed, record: serverSide.join(sealed.record, kept), kept }, outdated, scope);
-    });
-  }
-
   /** Deadlines and transport are for the payload to say. */
-  #opened(sealed: Sealed & { kept?: ServerSideKept }, outdated: boolean, scope: TokenScope): Opening | undefined {
+  #opened(sealed: Sealed, outdated: boolean, scope: TokenScope): Opening | undefined {
     const { handle, record } = sealed;
     const content = decodePayload(record.payload);
     if (content === undefined) {
@@ -312,11 +285,7 @@ export class SealedManager implements SessionKeeper {
   }
 
   /** How large a session may be. */
-  #limitsFor(
-    room: number,
-    maxBytes: number,
-    fits: (record: Pick<SessionRecord, "payload" | "userId">) => boolean,
-  ): Pick<CommitterOptions, "maxBytes" | "carried"> {
+  #limitsFor(room: number, maxBytes: number): Pick<CommitterOptions, "maxBytes" | "carried"> {
     const revocable = this.#endings !== undefined;
     if (this.#overflow !== undefined) {
       const tooLarge: NonNullable<CommitterOptions["carried"]>["tooLarge"] = (record) =>
@@ -324,18 +293,7 @@ export class SealedManager implements SessionKeeper {
       return { maxBytes, carried: { revocable, tooLarge, remedy: "raise maxBytes" } };
     }
     const remedy = "raise the store's chunks, or give it overflow";
-    const serverSide = this.#serverSide;
-    if (serverSide === undefined) {
-      return { maxBytes: Math.min(maxBytes, room - SEALED_RECORD_BYTES), carried: { revocable, remedy } };
-    }
-    return {
-      maxBytes,
-      carried: {
-        revocable,
-        remedy,
-        tooLarge: (record) => (fits(serverSide.without(record)) ? undefined : "its cookies"),
-      },
-    };
+    return { maxBytes: Math.min(maxBytes, room - SEALED_RECORD_BYTES), carried: { revocable, remedy } };
   }
 
   #tokensOf(name: string): SealedTokens {

@@ -100,7 +100,6 @@ export function openApplication(options: SessionOptions): Application {
         ring: keysToSeal(ring, "a SealedStore"),
         revocations: sealing?.revocations,
         overflow: sealing?.overflow,
-        serverSide: sealing?.serverSide ?? [],
       })
     : new SessionManager({
         ...common,

@@ -10,12 +10,6 @@ export interface SealedStoreOptions {
    * Default: none; a copy of a cookie then lives until its own deadline.
    */
   revocations?: SessionStore | undefined;
-  /**
-   * Names of properties that must not go back with an older cookie: what counts down, is used up, or is allowed so many times. They are kept in
-   * the store of `revocations`, encrypted, written by compare-and-set, and are not in the cookie; `req.session` has them as any other. Each
-   * request asks the store once more. Default: none.
-   */
-  serverSide?: readonly string[] | undefined;
   /** How many cookies of 4 KiB a session may take: 1 (the default), 2 or 3. Proxies limit a response's headers, nginx to 4 or 8 KiB. */
   chunks?: 1 | 2 | 3 | undefined;
   /**
@@ -26,7 +20,7 @@ export interface SealedStoreOptions {
   overflow?: SessionStore | undefined;
 }
 
-const KNOWN = new Set(["secret", "revocations", "chunks", "overflow", "serverSide"]);
+const KNOWN = new Set(["secret", "revocations", "chunks", "overflow"]);
 
 /**
  * Sessions without a server's memory: the data itself travels in the cookie, encrypted and authenticated (XAES-256-GCM), with its
@@ -53,14 +47,7 @@ export class SealedStore {
         throw new TypeError(`SealedStore: ${name} must be a store, such as new SqliteStore(file)`);
       }
     }
-    const { serverSide = [], revocations } = options;
-    if (!Array.isArray(serverSide) || !serverSide.every((name) => typeof name === "string" && name !== "")) {
-      throw new TypeError('SealedStore: serverSide must be a list of names of properties, such as ["vouchers"]');
-    }
-    if (serverSide.length > 0 && revocations === undefined) {
-      throw new TypeError("SealedStore: serverSide needs revocations, the store in which it keeps them");
-    }
-    this.#options = { ...options, serverSide: [...serverSide] };
+    this.#options = { ...options };
   }
 
   /** @internal What the middleware seals with. A method, so that no way of looking at the store shows the secret. */

@@ -642,6 +642,10 @@ test("options that can't work are refused", () => {
     [() => session({ store: new SealedStore({ secret: A }), encrypt: true }), /encrypts all by itself/],
     [() => Reflect.construct(SealedStore, [{ chunks: 4 }]), /chunks must be/],
     [() => Reflect.construct(SealedStore, [{ compress: true }]), /compress is no option/],
+    [
+      () => Reflect.construct(SealedStore, [{ revocations: new MemoryStore(), serverSide: ["vouchers"] }]),
+      /serverSide is no option/,
+    ],
     [() => Reflect.construct(SealedStore, [{ overflow: true }]), /overflow must be a store/],
     [() => Reflect.construct(SealedStore, [{ revocations: {} }]), /revocations must be a store/],
   ];
