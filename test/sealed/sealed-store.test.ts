@@ -5,6 +5,7 @@ import { joinChunks } from "../../src/http/cookie-chunks.ts";
 import { type SessionOptions, type Sessions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
+import { faulty } from "../../src/testing/faulty-store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { type Handler, type Site, type SiteOptions, site, type Visitor } from "../http/site.ts";
 import { NotedStore } from "./noted-store.ts";
@@ -623,6 +624,26 @@ describe("with a list of endings", () => {
       await one.sessions.prune();
       assert.equal((await read(copy.clone()))["user"], null, `day ${day}`);
     }
+  });
+
+  test("an ending that can't be noted is 503, of which listeners hear once for each try", async (t) => {
+    const clock = new ManualClock();
+    const { store, fail, heal } = faulty(new MemoryStore({ clock }));
+    const { one } = await listed(t, { clock, store: new SealedStore({ secret: A, revocations: store }) });
+    const told: string[] = [];
+    one.sessions.on("store-error", ({ operation }) => told.push(operation));
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    const copies = [visitor.clone(), visitor.clone()] as const;
+    fail("create", { kind: "error" }, Number.POSITIVE_INFINITY);
+    assert.equal((await copies[0].get("/logout")).status, 503);
+    assert.deepEqual(told, ["create", "create"], "at once, and at the end of the request");
+    heal();
+    assert.equal((await read(visitor))["user"], "alice", "nothing was noted");
+    fail("create", { kind: "error" });
+    assert.equal((await copies[1].get("/logout")).status, 503);
+    assert.deepEqual(told, ["create", "create", "create"]);
+    assert.equal((await read(visitor))["user"], null, "the second try was heard");
   });
 
   test("when the list can't be asked, nobody is let in", async (t) => {
