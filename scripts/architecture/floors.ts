@@ -74,7 +74,7 @@ export const floors: readonly Floor[] = [
   {
     name: "stores",
     place: "src/stores/",
-    below: ["src/core/clock.ts", "src/core/errors.ts"],
+    below: ["src/core/awaitable.ts", "src/core/clock.ts", "src/core/errors.ts"],
     builtins: [
       "node:fs",
       "node:fs/promises",
@@ -85,7 +85,6 @@ export const floors: readonly Floor[] = [
       "node:tls",
       "node:url",
       "node:util",
-      "node:worker_threads",
       "node:zlib",
       "node:crypto",
     ],
