@@ -4,12 +4,12 @@ import { join } from "node:path";
 
 const folder = import.meta.dirname;
 
-/** Runs a program of this folder's. Throws with all that it said unless it succeeds. */
+/** Runs a program of this folder's, by this Node or another one. Throws with all that it said unless it succeeds. */
 export async function runProgram(
   program: string,
-  { args = [], cwd = "." }: { args?: string[]; cwd?: string },
+  { args = [], cwd = ".", node = process.execPath }: { args?: string[]; cwd?: string; node?: string },
 ): Promise<void> {
-  const child = spawn(process.execPath, [join(folder, program), ...args], {
+  const child = spawn(node, [join(folder, program), ...args], {
     cwd: join(folder, cwd),
     // A test runner is not to think that it runs within node:test.
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], NODE_ENV: "test", CI: "true", NO_COLOR: "1" },
