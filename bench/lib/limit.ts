@@ -69,7 +69,7 @@ export class Tokens {
     return { handle: token.slice(0, middle), secretHash: hash("sha256", token.slice(middle + 1, end)) };
   }
 
-  /** As Node has it, and as text: a Buffer would cost a microsecond more. (Two one-shot hashes, as in `src/tokens/hmac.ts`, take less.) */
+  /** As Node has it, and as text: a Buffer would cost a microsecond more. (Two one-shot hashes, HMAC by its definition, take less.) */
   #mac(text: string): string {
     return createHmac("sha256", this.#key).update(text).digest("base64url");
   }

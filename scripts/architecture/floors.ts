@@ -54,7 +54,7 @@ export const floors: readonly Floor[] = [
     name: "core",
     place: "src/core/",
     below: ["src/tokens/"],
-    builtins: ["node:async_hooks", "node:timers", "node:util", "node:zlib"],
+    builtins: ["node:async_hooks", "node:timers", "node:util"],
     because: "it is the life of a session, and knows no HTTP, no database and no clock but the one given to it",
   },
   {

@@ -10,7 +10,6 @@ import { after } from "./awaitable.ts";
 import type { Clock } from "./clock.ts";
 import type { Endings } from "./endings.ts";
 import type { Overflow } from "./overflow.ts";
-import { NOT_KEPT, type ServerSide, type ServerSideKept } from "./server-side.ts";
 
 /** A session as its token had it. */
 export interface CameWith {
@@ -18,8 +17,6 @@ export interface CameWith {
   record: SessionRecord;
   /** Where its payload was kept, if that was not in the token. */
   elsewhere?: string | undefined;
-  /** What the server held of it; part of the record's payload. */
-  kept?: ServerSideKept | undefined;
 }
 
 export interface CarriedOptions {
@@ -27,7 +24,6 @@ export interface CarriedOptions {
   endings: Endings | undefined;
   /** Where payloads go that do not fit. */
   overflow: { records: Overflow; fits: (record: SessionRecord) => boolean } | undefined;
-  serverSide: ServerSide | undefined;
   came: CameWith | undefined;
 }
 
@@ -42,21 +38,17 @@ export class CarriedRecords implements SessionStore {
   readonly #clock: Clock;
   readonly #endings: Endings | undefined;
   readonly #overflow: CarriedOptions["overflow"];
-  readonly #serverSide: ServerSide | undefined;
-  readonly #kept = new Map<string, ServerSideKept>();
   readonly #came: CameWith | undefined;
   readonly #beginnings = new Map<string, number>();
 
-  constructor({ clock, endings, overflow, serverSide, came }: CarriedOptions) {
+  constructor({ clock, endings, overflow, came }: CarriedOptions) {
     this.#clock = clock;
     this.#endings = endings;
     this.#overflow = overflow;
-    this.#serverSide = serverSide;
     this.#came = came;
     if (came === undefined) return;
     this.#records.set(came.handle, came.record);
     if (came.elsewhere !== undefined) this.#elsewhere.set(came.handle, came.elsewhere);
-    if (came.kept !== undefined) this.#kept.set(came.handle, came.kept);
   }
 
   /** Where the payload of this session is kept; `undefined`: in its token. */
@@ -75,15 +67,15 @@ export class CarriedRecords implements SessionStore {
   }
 
   create(handle: string, record: SessionRecord): Awaitable<boolean> {
-    return after(this.#begin(handle, record), () => after(this.#put(handle, record), (result) => result === "ok"));
+    return after(this.#begin(handle, record), () => after(this.#put(handle, record), () => true));
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult> {
     const there = this.load(handle);
     if (there === undefined) return "gone";
     if (there.version !== expectedVersion) return "conflict";
-    if (record.expiresAt <= this.#clock.now()) return this.#end(handle, there);
-    return this.#put(handle, record);
+    if (record.expiresAt <= this.#clock.now()) return this.#end(handle);
+    return after(this.#put(handle, record), () => "ok");
   }
 
   /** The new one first: if that fails, the old one lives on. */
@@ -92,21 +84,19 @@ export class CarriedRecords implements SessionStore {
     if (there === undefined) return "gone";
     if (there.version !== expectedVersion) return "conflict";
     // Nobody looks for a tombstone: which session took this one's place, only its cookie says.
-    if (isNote(newHandle)) return this.#end(handle, there);
-    return after(this.create(newHandle, record), (created) => (created ? this.#end(handle, there) : "taken"));
+    if (isNote(newHandle)) return this.#end(handle);
+    return after(this.create(newHandle, record), () => this.#end(handle));
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean> {
     const there = this.load(handle);
     if (there === undefined) return false;
-    const touched = { ...there, touchedAt, expiresAt };
     const elsewhere = this.#elsewhere.get(handle);
     const isThere = elsewhere === undefined || this.#overflow?.records.touch(elsewhere, touchedAt, expiresAt);
     return after(isThere, (isKept) => {
-      if (isKept === true) this.#records.set(handle, touched);
+      if (isKept === true) this.#records.set(handle, { ...there, touchedAt, expiresAt });
       else this.#records.delete(handle);
-      if (isKept !== true) return false;
-      return after(this.#prolong(handle, touched), () => true);
+      return isKept === true;
     });
   }
 
@@ -135,64 +125,21 @@ export class CarriedRecords implements SessionStore {
     });
   }
 
-  /** What the server keeps comes last: until that is written, another request may have been faster. */
-  #put(handle: string, record: SessionRecord): Awaitable<"ok" | "conflict"> {
+  #put(handle: string, record: SessionRecord): Awaitable<void> {
     const overflow = this.#overflow;
-    const travels = this.#serverSide?.without(record) ?? record;
-    const put = overflow === undefined || overflow.fits(travels) ? undefined : overflow.records.put(handle, travels);
-    return after(put, (elsewhere) =>
-      after(this.#keep(handle, record), (result) => {
-        if (result === "ok") this.#settle(handle, record, elsewhere);
-        else if (elsewhere !== undefined) overflow?.records.abandon(elsewhere);
-        return result;
-      }),
-    );
-  }
-
-  #keep(handle: string, record: SessionRecord): Awaitable<"ok" | "conflict"> {
-    const kept = this.#serverSide?.put(handle, record, this.#kept.get(handle) ?? NOT_KEPT);
-    return after(kept, (now) => {
-      if (now === "conflict") return this.#lookAgain(handle);
-      if (now !== undefined) this.#kept.set(handle, now);
-      return "ok";
+    const put = overflow === undefined || overflow.fits(record) ? undefined : overflow.records.put(handle, record);
+    return after(put, (elsewhere) => {
+      const before = this.#elsewhere.get(handle);
+      this.#records.set(handle, record);
+      if (elsewhere === undefined) this.#elsewhere.delete(handle);
+      else this.#elsewhere.set(handle, elsewhere);
+      // Written by this request, and never sent. What the client came with stays: another answer may be on its way that names it.
+      if (before !== undefined && before !== this.#came?.elsewhere) overflow?.records.abandon(before);
     });
   }
 
-  #settle(handle: string, record: SessionRecord, elsewhere: string | undefined): void {
-    const before = this.#elsewhere.get(handle);
-    this.#records.set(handle, record);
-    if (elsewhere === undefined) this.#elsewhere.delete(handle);
-    else this.#elsewhere.set(handle, elsewhere);
-    // Written by this request, and never sent. What the client came with stays: another answer may be on its way that names it.
-    if (before !== undefined && before !== this.#came?.elsewhere) this.#overflow?.records.abandon(before);
-  }
-
-  #prolong(handle: string, record: SessionRecord): Awaitable<unknown> {
-    const kept = this.#serverSide?.prolong(handle, record, this.#kept.get(handle) ?? NOT_KEPT);
-    return after(kept, (now) => {
-      if (now !== undefined && now !== "conflict") this.#kept.set(handle, now);
-    });
-  }
-
-  /** Ends a session unless another request has kept something of it since this one read it. */
-  #end(handle: string, there: SessionRecord): Awaitable<"ok" | "conflict"> {
-    const replaced = this.#serverSide?.replace(handle, there, this.#kept.get(handle) ?? NOT_KEPT);
-    return after(replaced, (now) =>
-      now === "conflict" ? this.#lookAgain(handle) : after(this.delete(handle), () => "ok"),
-    );
-  }
-
-  /** Another request was faster: from now on the record holds what that one kept. */
-  #lookAgain(handle: string): Awaitable<"conflict"> {
-    return after(this.#serverSide?.load(handle), (kept) => {
-      const record = this.#records.get(handle);
-      if (kept === undefined) this.#records.delete(handle);
-      else if (record !== undefined) {
-        this.#kept.set(handle, kept);
-        this.#records.set(handle, this.#serverSide?.join(record, kept) ?? record);
-      }
-      return "conflict";
-    });
+  #end(handle: string): Awaitable<"ok"> {
+    return after(this.delete(handle), () => "ok");
   }
 
   /** One after the other: were both asked at once, and both to fail, nobody would hear of the second. */

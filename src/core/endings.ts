@@ -93,7 +93,7 @@ export class Endings {
 }
 
 /** When the last copy of a session's seal has died, if none is used after `now`. */
-export function lastCopyEnds(last: SessionRecord, now: number, limits: Timeouts): number {
+function lastCopyEnds(last: SessionRecord, now: number, limits: Timeouts): number {
   const facts = decodePayload(last.payload)?.facts;
   // A longer life was taken back: an older copy may still have it.
   if (facts === undefined || facts.from !== undefined) return now + LONGEST_MS;

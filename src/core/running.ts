@@ -3,7 +3,7 @@ import type { Timeouts } from "./timeouts.ts";
 
 /** A request that has a token and is not answered yet. */
 export interface Running {
-  /** Whether its client has gone. */
+  /** Whether its answer has begun to leave, or its client has gone. */
   readonly isOver: boolean;
   /** Writes down that its session is in use. */
   use(): void;
@@ -14,16 +14,22 @@ const LONGEST_STEP_MS = 10_000;
 /** So long a request keeps its session from ending, in the steps that this needs: one that never ends must not keep it for ever. */
 const LONGEST_MS = 60 * 60 * 1_000;
 
+/** So many may be over before those are forgotten: their requests and responses wait for it. */
+const MOST_OVER = 64;
+
 /**
  * The requests that are under way. A session must not end by its idle timeout while one of them uses it, however long an upload takes; so
- * long before that its use is written down again. No timer runs where no request does.
+ * long before that its use is written down again. Nearly all requests are over before the first step: they cost a place in a list.
  */
 export class RunningRequests {
   readonly #clock: Clock;
   readonly #useAfterMs: number;
   readonly #stepMs: number;
-  /** When it began, and when its use was written down last; `undefined` until the first step after its beginning. */
-  readonly #running = new Map<Running, { began: number; used: number } | undefined>();
+  /** Those that came since the last step. Some are over. */
+  #young: Running[] = [];
+  #room = MOST_OVER;
+  /** Those that came before it: when they began, and when their use was written down last. */
+  readonly #old = new Map<Running, { began: number; used: number }>();
   #cancel: (() => void) | undefined = undefined;
 
   constructor(clock: Clock, { idleMs, touchAfterMs }: Timeouts) {
@@ -34,20 +40,17 @@ export class RunningRequests {
   }
 
   add(request: Running): void {
-    this.#running.set(request, undefined);
+    if (this.#young.length >= this.#room) {
+      this.#young = this.#young.filter(({ isOver }) => !isOver);
+      this.#room = this.#young.length + MOST_OVER;
+    }
+    this.#young.push(request);
     if (this.#cancel === undefined) this.#stepLater();
   }
 
-  delete(request: Running): void {
-    if (this.#running.delete(request) && this.#running.size === 0) this.#stop();
-  }
-
   close(): void {
-    this.#running.clear();
-    this.#stop();
-  }
-
-  #stop(): void {
+    this.#young = [];
+    this.#old.clear();
     this.#cancel?.();
     this.#cancel = undefined;
   }
@@ -56,22 +59,24 @@ export class RunningRequests {
     this.#cancel = this.#clock.after(this.#stepMs, () => {
       this.#cancel = undefined;
       this.#step();
-      if (this.#running.size > 0) this.#stepLater();
+      if (this.#old.size > 0) this.#stepLater();
     });
   }
 
   #step(): void {
     const now = this.#clock.now();
-    for (const [request, known] of this.#running) {
-      // Or a moment later: that is on the safe side.
-      const before = now - this.#stepMs;
-      const { began, used } = known ?? { began: before, used: before };
-      if (request.isOver || now - began > LONGEST_MS) {
-        this.#running.delete(request);
-      } else if (now - used >= this.#useAfterMs) {
-        this.#running.set(request, { began, used: now });
+    // They began a moment later: that is on the safe side.
+    const began = now - this.#stepMs;
+    for (const request of this.#young) if (!request.isOver) this.#old.set(request, { began, used: began });
+    this.#young = [];
+    this.#room = MOST_OVER;
+    for (const [request, times] of this.#old) {
+      if (request.isOver || now - times.began > LONGEST_MS) {
+        this.#old.delete(request);
+      } else if (now - times.used >= this.#useAfterMs) {
+        times.used = now;
         request.use();
-      } else if (known === undefined) this.#running.set(request, { began, used });
+      }
     }
   }
 }

@@ -1,6 +1,6 @@
-import type { Awaitable, SessionRecord, SessionStore } from "../stores/store.ts";
+import type { Awaitable, SessionStore } from "../stores/store.ts";
 import type { KeyRing, Secret } from "../tokens/key-ring.ts";
-import { COARSE_BUCKET, Sealer, sealRoom } from "../tokens/seal.ts";
+import { Sealer, sealRoom } from "../tokens/seal.ts";
 import { isHandle } from "../tokens/token.ts";
 import { after } from "./awaitable.ts";
 import { CarriedRecords } from "./carried-records.ts";
@@ -16,9 +16,8 @@ import { type Capabilities, type ManagerOptions, SessionManager } from "./manage
 import { SKEW_MS } from "./notes.ts";
 import { Overflow } from "./overflow.ts";
 import { decodePayload } from "./record.ts";
-import { elsewhereBytes, MOST_INFLATED_BYTES, SEALED_RECORD_BYTES, type Sealed, sealedBytes } from "./sealed-record.ts";
+import { elsewhereBytes, SEALED_RECORD_BYTES, type Sealed, sealedBytes } from "./sealed-record.ts";
 import { SealedTokens, type Unsealed } from "./sealed-tokens.ts";
-import { ServerSide, type ServerSideKept } from "./server-side.ts";
 import { stateOf } from "./session.ts";
 import { type Deadlines, StoreAccess } from "./store-access.ts";
 import { Superseded } from "./superseded.ts";
@@ -33,9 +32,7 @@ export interface ClientSideStore {
     secret?: Secret | undefined;
     revocations?: SessionStore | undefined;
     chunks?: number | undefined;
-    compress?: boolean | undefined;
     overflow?: SessionStore | undefined;
-    serverSide?: readonly string[] | undefined;
   };
 }
 
@@ -43,12 +40,8 @@ export interface SealedManagerOptions extends Omit<ManagerOptions, "store"> {
   ring: KeyRing;
   /** Where ended sessions are noted; without it a copy of a seal lives until its own deadline. */
   revocations: SessionStore | undefined;
-  /** Whether long data is deflated before it is sealed. What others deflated opens in any case. */
-  compress: boolean;
   /** Where data is kept that a token has no room for; without it that is an error. */
   overflow: SessionStore | undefined;
-  /** Properties that are kept beside the endings instead of in tokens. */
-  serverSide: readonly string[];
 }
 
 /** The stores beside the tokens have doors of their own, which keep the deadlines and tell of failures. */
@@ -65,14 +58,13 @@ export class SealedManager implements SessionKeeper {
   readonly #tokens = new Map<string, SealedTokens>();
   readonly #endings: Endings | undefined;
   readonly #overflow: Overflow | undefined;
-  readonly #serverSide: ServerSide | undefined;
   /** What visits have in their hands. */
   readonly #carried = new WeakMap<Visit, CarriedRecords>();
   /** The stores beside the tokens, swept, counted and closed as any other. */
   readonly #stores: readonly SessionManager[];
 
   constructor(options: SealedManagerOptions) {
-    const { clock, events, revocations, overflow, serverSide, deadlines, limits, ring, tokens } = options;
+    const { clock, events, revocations, overflow, deadlines, limits, ring, tokens } = options;
     this.#options = options;
     this.#events = events;
     this.clock = clock;
@@ -81,15 +73,6 @@ export class SealedManager implements SessionKeeper {
     this.#stores = stores.map((store) => new SessionManager({ ...options, store }));
     if (revocations !== undefined) {
       this.#endings = new Endings(new StoreAccess(revocations, clock, deadlines, events), this.clock, limits);
-    }
-    if (revocations !== undefined && serverSide.length > 0) {
-      const store = encrypted(revocations, ring, "server-side");
-      this.#serverSide = new ServerSide(
-        new StoreAccess(store, clock, deadlines, events),
-        serverSide,
-        this.clock,
-        limits,
-      );
     }
     if (overflow !== undefined) {
       const store = encrypted(overflow, ring, "overflow");
@@ -149,20 +132,15 @@ export class SealedManager implements SessionKeeper {
   }
 
   visit(client: Client, opened: OpenedSession | undefined, scope: TokenScope): Visit {
-    const { limits, tokens, maxBytes, compress } = this.#options;
-    const room = compress ? sealRoom(scope.room, COARSE_BUCKET) : sealRoom(scope.room);
+    const { limits, tokens, maxBytes } = this.#options;
+    const room = sealRoom(scope.room);
     const { clock } = this;
     const events = this.#events;
     const records = this.#overflow;
-    const fits = (record: Pick<SessionRecord, "payload" | "userId">) =>
-      // What is longer than that would be deflated, and never open.
-      !(compress && Buffer.byteLength(record.payload) > MOST_INFLATED_BYTES) && sealedBytes(record, compress) <= room;
-    const serverSide = this.#serverSide;
     const store = new CarriedRecords({
       clock,
       endings: this.#endings,
-      overflow: records === undefined ? undefined : { records, fits },
-      serverSide,
+      overflow: records === undefined ? undefined : { records, fits: (record) => sealedBytes(record) <= room },
       came: opened,
     });
     const access = new StoreAccess(store, clock, NO_DEADLINES, NO_LISTENERS);
@@ -172,7 +150,7 @@ export class SealedManager implements SessionKeeper {
       limits,
       tokens,
       events,
-      ...this.#limitsFor(room, maxBytes, fits),
+      ...this.#limitsFor(room, maxBytes),
     });
     const env: VisitEnvironment = {
       committer,
@@ -192,8 +170,7 @@ export class SealedManager implements SessionKeeper {
     const { session } = visit;
     const carried = this.#carried.get(visit);
     const createdAt = carried?.beginning(session.id);
-    const own = createdAt === undefined ? visit.record : { ...visit.record, createdAt };
-    const record = this.#serverSide?.without(own) ?? own;
+    const record = createdAt === undefined ? visit.record : { ...visit.record, createdAt };
     return this.#tokensOf(name).seal(session.id, record, carried?.elsewhere(session.id));
   }
 
@@ -277,23 +254,14 @@ export class SealedManager implements SessionKeeper {
 
   #opening({ sealed, outdated }: Unsealed, scope: TokenScope): Awaitable<Opening | undefined> {
     const { handle, record, elsewhere } = sealed;
-    if (elsewhere === undefined) return this.#joined(sealed, outdated, scope);
+    if (elsewhere === undefined) return this.#opened(sealed, outdated, scope);
     return after(this.#overflow?.payload(elsewhere, handle, record.version), (payload) =>
-      payload === undefined ? undefined : this.#joined({ ...sealed, record: { ...record, payload } }, outdated, scope),
+      payload === undefined ? undefined : this.#opened({ ...sealed, record: { ...record, payload } }, outdated, scope),
     );
   }
 
-  #joined(sealed: Sealed, outdated: boolean, scope: TokenScope): Awaitable<Opening | undefined> {
-    const serverSide = this.#serverSide;
-    if (serverSide === undefined) return this.#opened(sealed, outdated, scope);
-    return after(serverSide.load(sealed.handle), (kept) => {
-      if (kept === undefined) return undefined;
-      return this.#opened({ ...sealed, record: serverSide.join(sealed.record, kept), kept }, outdated, scope);
-    });
-  }
-
   /** Deadlines and transport are for the payload to say. */
-  #opened(sealed: Sealed & { kept?: ServerSideKept }, outdated: boolean, scope: TokenScope): Opening | undefined {
+  #opened(sealed: Sealed, outdated: boolean, scope: TokenScope): Opening | undefined {
     const { handle, record } = sealed;
     const content = decodePayload(record.payload);
     if (content === undefined) {
@@ -317,11 +285,7 @@ export class SealedManager implements SessionKeeper {
   }
 
   /** How large a session may be. */
-  #limitsFor(
-    room: number,
-    maxBytes: number,
-    fits: (record: Pick<SessionRecord, "payload" | "userId">) => boolean,
-  ): Pick<CommitterOptions, "maxBytes" | "carried"> {
+  #limitsFor(room: number, maxBytes: number): Pick<CommitterOptions, "maxBytes" | "carried"> {
     const revocable = this.#endings !== undefined;
     if (this.#overflow !== undefined) {
       const tooLarge: NonNullable<CommitterOptions["carried"]>["tooLarge"] = (record) =>
@@ -329,27 +293,13 @@ export class SealedManager implements SessionKeeper {
       return { maxBytes, carried: { revocable, tooLarge, remedy: "raise maxBytes" } };
     }
     const remedy = "raise the store's chunks, or give it overflow";
-    const { compress } = this.#options;
-    const serverSide = this.#serverSide;
-    if (!compress && serverSide === undefined) {
-      return { maxBytes: Math.min(maxBytes, room - SEALED_RECORD_BYTES), carried: { revocable, remedy } };
-    }
-    const what = compress ? "its cookies, even compressed" : "its cookies";
-    return {
-      maxBytes: serverSide === undefined ? Math.min(maxBytes, MOST_INFLATED_BYTES) : maxBytes,
-      carried: {
-        revocable,
-        remedy,
-        tooLarge: (record) => (fits(serverSide?.without(record) ?? record) ? undefined : what),
-      },
-    };
+    return { maxBytes: Math.min(maxBytes, room - SEALED_RECORD_BYTES), carried: { revocable, remedy } };
   }
 
   #tokensOf(name: string): SealedTokens {
     let tokens = this.#tokens.get(name);
     if (tokens === undefined) {
-      const { ring, compress } = this.#options;
-      tokens = new SealedTokens(new Sealer(ring, { purpose: "cookie", name }), compress);
+      tokens = new SealedTokens(new Sealer(this.#options.ring, { purpose: "cookie", name }));
       this.#tokens.set(name, tokens);
     }
     return tokens;

@@ -1,5 +1,4 @@
 import { toUSVString } from "node:util";
-import { deflateRawSync, inflateRawSync } from "node:zlib";
 import type { SessionRecord } from "../stores/store.ts";
 
 /**
@@ -8,8 +7,8 @@ import type { SessionRecord } from "../stores/store.ts";
  *     flags[1] | createdAt u48 | touchedAt u48 | expiresAt u48 | handle[16] | version u32 | user length u16 | user | payload
  *
  * The times are epoch milliseconds; `expiresAt` is the earlier of the idle and the absolute deadline when it was sealed. A user
- * length of 65,535 means that there is none. Flags: 0; or 1, the payload is deflated (RFC 1951); or 2, it is kept elsewhere, and the 16 bytes in
- * its place name the record that holds it.
+ * length of 65,535 means that there is none. Flags: 0; or 2, the payload is kept elsewhere, and the 16 bytes in its place
+ * name the record that holds it. 1 was a compressed payload, and is not used again.
  */
 const HANDLE_BYTES = 16;
 const HANDLE_AT = 1 + 3 * 6;
@@ -17,12 +16,7 @@ const VERSION_AT = HANDLE_AT + HANDLE_BYTES;
 const USER_LENGTH_AT = VERSION_AT + 4;
 const USER_AT = USER_LENGTH_AT + 2;
 const NOBODY = 0xffff;
-const DEFLATED = 1;
 const ELSEWHERE = 2;
-/** Shorter payloads would hardly take fewer cookies. */
-const DEFLATE_FROM_BYTES = 1_024;
-/** A deflated payload is never longer than this when it is opened, whoever made it (CVE-2024-28176). */
-export const MOST_INFLATED_BYTES = 65_536;
 
 /** What a seal needs beside user and payload. */
 export const SEALED_RECORD_BYTES = USER_AT;
@@ -33,28 +27,21 @@ export function elsewhereBytes({ userId }: Pick<SessionRecord, "userId">): numbe
 }
 
 /** How many bytes a record takes in a seal. */
-export function sealedBytes({ userId, payload }: Pick<SessionRecord, "userId" | "payload">, compress: boolean): number {
-  const bytes = compress ? Buffer.byteLength(packed(payload).rest) : Buffer.byteLength(payload);
-  return SEALED_RECORD_BYTES + Buffer.byteLength(userId ?? "") + bytes;
+export function sealedBytes({ userId, payload }: Pick<SessionRecord, "userId" | "payload">): number {
+  return SEALED_RECORD_BYTES + Buffer.byteLength(userId ?? "") + Buffer.byteLength(payload);
 }
 
-/** @param compress whether a long payload is deflated; it must not be longer than {@link MOST_INFLATED_BYTES} then */
-export function encodeSealed(handle: string, record: SessionRecord, compress = false): Buffer {
-  return encode(handle, record, compress ? packed(record.payload) : { flags: 0, rest: record.payload });
+export function encodeSealed(handle: string, record: SessionRecord): Buffer {
+  return encode(handle, record, 0, record.payload);
 }
 
 /** @param elsewhere names the record that holds the payload */
 export function encodeElsewhere(handle: string, record: SessionRecord, elsewhere: string): Buffer {
-  return encode(handle, record, { flags: ELSEWHERE, rest: Buffer.from(elsewhere, "base64url") });
+  return encode(handle, record, ELSEWHERE, Buffer.from(elsewhere, "base64url"));
 }
 
-/** What follows the user, a text as UTF-8, and the flags that tell what it is. */
-interface Packed {
-  flags: number;
-  rest: Buffer | string;
-}
-
-function encode(handle: string, record: SessionRecord, { flags, rest }: Packed): Buffer {
+/** @param rest what follows the user, a text as UTF-8; the flags tell what it is */
+function encode(handle: string, record: SessionRecord, flags: number, rest: Buffer | string): Buffer {
   const { createdAt, touchedAt, expiresAt, version, userId } = record;
   const userBytes = Buffer.byteLength(userId ?? "");
   const body = Buffer.allocUnsafe(USER_AT + userBytes + Buffer.byteLength(rest));
@@ -102,7 +89,7 @@ export function asSealed(handle: string, record: SessionRecord, elsewhere: strin
 /** `undefined` for what is never written here: another format's, sealed by a later version of this library. */
 export function decodeSealed(body: Buffer): Sealed | undefined {
   const flags = body[0];
-  if (body.length < USER_AT || (flags !== 0 && flags !== DEFLATED && flags !== ELSEWHERE)) return undefined;
+  if (body.length < USER_AT || (flags !== 0 && flags !== ELSEWHERE)) return undefined;
   const [createdAt, touchedAt, expiresAt] = [1, 7, 13].map((at) => body.readUIntBE(at, 6));
   if (createdAt === undefined || touchedAt === undefined || expiresAt === undefined) return undefined;
   const length = body.readUInt16BE(USER_LENGTH_AT);
@@ -110,8 +97,6 @@ export function decodeSealed(body: Buffer): Sealed | undefined {
   if (payloadAt > body.length) return undefined;
   const rest = body.subarray(payloadAt);
   if (flags === ELSEWHERE && rest.length !== HANDLE_BYTES) return undefined;
-  const payload = flags === DEFLATED ? inflated(rest) : rest;
-  if (payload === undefined) return undefined;
   const record = {
     createdAt,
     touchedAt,
@@ -119,24 +104,8 @@ export function decodeSealed(body: Buffer): Sealed | undefined {
     version: body.readUInt32BE(VERSION_AT),
     secretHash: "",
     userId: length === NOBODY ? null : body.toString("utf8", USER_AT, payloadAt),
-    payload: flags === ELSEWHERE ? "" : payload.toString("utf8"),
+    payload: flags === ELSEWHERE ? "" : rest.toString("utf8"),
   };
   const handle = body.toString("base64url", HANDLE_AT, VERSION_AT);
   return flags === ELSEWHERE ? { handle, record, elsewhere: rest.toString("base64url") } : { handle, record };
-}
-
-/** Deflated, where that is worth it. */
-function packed(payload: string): Packed {
-  const bytes = Buffer.from(payload, "utf8");
-  if (bytes.length < DEFLATE_FROM_BYTES) return { flags: 0, rest: payload };
-  return { flags: DEFLATED, rest: deflateRawSync(bytes) };
-}
-
-/** `undefined` for what is longer than any session, or not deflated. Zlib stops at the limit: it never takes more memory than that. */
-function inflated(bytes: Buffer): Buffer | undefined {
-  try {
-    return inflateRawSync(bytes, { maxOutputLength: MOST_INFLATED_BYTES });
-  } catch {
-    return undefined;
-  }
 }

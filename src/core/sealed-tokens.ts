@@ -1,6 +1,6 @@
 import type { SessionRecord } from "../stores/store.ts";
 import { copied, Lately } from "../tokens/lately.ts";
-import { COARSE_BUCKET, type Sealer, sealName } from "../tokens/seal.ts";
+import { type Sealer, sealName } from "../tokens/seal.ts";
 import { asSealed, decodeSealed, encodeElsewhere, encodeSealed, type Sealed } from "./sealed-record.ts";
 
 /** What a token held. Whether it is a session still is for its times, and for the stores, to say. */
@@ -19,16 +19,14 @@ const REMEMBERED = 2 * 1_024 * 1_024;
  */
 export class SealedTokens {
   readonly #sealer: Sealer;
-  readonly #compress: boolean;
   /**
    * By a part of the token: a hash of all of it would cost more than what is done with it. That part is 186 random bits, so whoever gets as
    * far as the comparison of the whole has the whole.
    */
   readonly #lately = new Lately<{ readonly text: string; readonly unsealed: Unsealed }>(REMEMBERED);
 
-  constructor(sealer: Sealer, compress: boolean) {
+  constructor(sealer: Sealer) {
     this.#sealer = sealer;
-    this.#compress = compress;
   }
 
   open(text: string): Unsealed | undefined {
@@ -44,9 +42,6 @@ export class SealedTokens {
 
   /** @param elsewhere names the record that holds the payload, where that has no room in a token */
   seal(handle: string, record: SessionRecord, elsewhere: string | undefined): string {
-    if (this.#compress && elsewhere === undefined) {
-      return this.#sealer.seal(encodeSealed(handle, record, true), [], COARSE_BUCKET);
-    }
     const body = elsewhere === undefined ? encodeSealed(handle, record) : encodeElsewhere(handle, record, elsewhere);
     const text = this.#sealer.seal(body);
     this.#remember(text, { sealed: asSealed(handle, record, elsewhere), outdated: false });

@@ -18,7 +18,6 @@ import type { Events } from "./events.ts";
 import { carry, type Kept, keepOption } from "./keep.ts";
 import type { DeviceInfo } from "./record.ts";
 import { Replacement } from "./replacement.ts";
-import type { ServerSideKept } from "./server-side.ts";
 import {
   createSession,
   type LiveSession,
@@ -68,8 +67,6 @@ export interface OpenedSession extends StoredState {
   secret: string;
   /** Where the payload of a sealed session was kept that its token had no room for. */
   elsewhere?: string;
-  /** What the server held of a sealed session; the record and the content have it, too. */
-  kept?: ServerSideKept;
 }
 
 interface Owner {

@@ -99,9 +99,7 @@ export function openApplication(options: SessionOptions): Application {
         ...common,
         ring: keysToSeal(ring, "a SealedStore"),
         revocations: sealing?.revocations,
-        compress: sealing?.compress === true,
         overflow: sealing?.overflow,
-        serverSide: sealing?.serverSide ?? [],
       })
     : new SessionManager({
         ...common,

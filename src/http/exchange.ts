@@ -13,7 +13,6 @@ import { deviceOf } from "./device.ts";
 import { type ErrorHandler, failAfterNext, routerOf } from "./failed-answer.ts";
 import { onHandshake, upgradeWatch } from "./held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
-import { isResponse } from "./is-response.ts";
 import { type Accept, clearLegacy, type LegacyReader, type LegacySession, takeOver } from "./legacy.ts";
 import { isPlain, isSessionDeleted, type SessionHolder } from "./request-session.ts";
 
@@ -74,7 +73,7 @@ export class Exchange implements HoldHooks, Client, Running, SessionHolder {
   /** @param answering one of the channels: for a client that sent no token */
   constructor(
     env: ExchangeEnvironment,
-    { req, res, next }: { req: IncomingMessage; res: ServerResponse; next: Next },
+    { req, res, isHeld, next }: { req: IncomingMessage; res: ServerResponse; isHeld: boolean; next: Next },
     channels: readonly Channel[],
     answering: Channel,
   ) {
@@ -89,11 +88,10 @@ export class Exchange implements HoldHooks, Client, Running, SessionHolder {
     this.#texts = this.#channel.read(req);
     this.#answering = answering;
     this.#isUpgraded = upgradeWatch(req);
-    const held: Partial<ServerResponse> | null | undefined = res;
     // Called with something that is no response (an upgrade, a job), the session opens, and save() commits it. A new token could reach nobody.
-    this.#isHeld = isResponse(held);
-    if (this.#isHeld) holdResponse(res, this);
-    else if (!onHandshake(held, () => this.#shakeHands())) this.#isSealed = true;
+    this.#isHeld = isHeld;
+    if (isHeld) holdResponse(res, this);
+    else if (!onHandshake(res, () => this.#shakeHands())) this.#isSealed = true;
   }
 
   get isUnused(): boolean {
@@ -192,6 +190,7 @@ export class Exchange implements HoldHooks, Client, Running, SessionHolder {
   }
 
   get isOver(): boolean {
+    if (this.#isSealed) return true;
     const { destroyed, stream }: { destroyed?: boolean; stream?: { destroyed?: boolean } } = this.#res;
     return destroyed === true || stream?.destroyed === true;
   }
@@ -208,7 +207,6 @@ export class Exchange implements HoldHooks, Client, Running, SessionHolder {
   }
 
   beforeHeaders(): void | Promise<void> {
-    this.#env.manager.running?.delete(this);
     if (!this.#broken && isSessionDeleted(this.#req)) {
       this.#isSealed = true;
       throw new TypeError("req.session was deleted, which ends nothing: await req.session.destroy(), or logout()");

@@ -88,9 +88,11 @@ export function session(options: SessionOptions = {}): Sessions {
     // Mounted twice: the first has the request.
     if (above === undefined ? hasForeignSession(req) : above.isOf(env)) return next();
     const brought = urlTokens?.take(req);
-    let channels: Channel[];
+    let channels: readonly Channel[];
+    let isHeld: boolean;
     try {
-      channels = transports.channelsFor(req, { isPage: isResponse(res) && req.headers.upgrade === undefined });
+      isHeld = isResponse(res);
+      channels = transports.channelsFor(req, isHeld && req.headers.upgrade === undefined);
     } catch (error) {
       // The application's function for `cookie` threw, or gave what no cookie can have. Where there is no framework, nobody would catch that.
       return next(error);
@@ -114,7 +116,7 @@ export function session(options: SessionOptions = {}): Sessions {
             const text = req.method === "GET" ? brought : "";
             urlTokens.exchange(req, res, () => exchange.liveSession, text).catch(next);
           };
-    const exchange = new Exchange(env, { req, res, next: proceed }, channels, channel);
+    const exchange = new Exchange(env, { req, res, isHeld, next: proceed }, channels, channel);
     giveSession(req, exchange);
     exchange.begin();
   }

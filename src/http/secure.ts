@@ -42,9 +42,13 @@ export class ProxyTrust {
   /** `"claimed"`: a header says that it came over HTTPS, and there is neither an option nor an application that would decide about the header. */
   judge(req: Request): boolean | "claimed" {
     if (isEncrypted(req)) return true;
-    const { headers } = req;
-    const protocols = listOf(headers?.["x-forwarded-proto"]);
-    const trust = protocols.length > 0 ? this.#trustFor(req) : undefined;
+    const forwarded = req.headers?.["x-forwarded-proto"];
+    if (forwarded === undefined) {
+      this.#doubt = "no header";
+      return false;
+    }
+    const protocols = listOf(forwarded);
+    const trust = this.#trustFor(req);
     const hops = trust === undefined ? 0 : trustedHops(trust, req, protocols.length);
     if (hops > 0) {
       // Each proxy adds its value behind those that came: what stands before the trusted ones' is the client's invention.

@@ -135,7 +135,7 @@ export class Transports {
    * Those whose path covers the request's.
    * @param isPage whether there is a response that could bring a token, as there is none for an upgrade
    */
-  channelsFor(req: IncomingMessage, { isPage }: { isPage: boolean }): Channel[] {
+  channelsFor(req: IncomingMessage, isPage: boolean): Channel[] {
     const channels: Channel[] = [];
     if (isPage) this.trust.learn(req);
     for (const transport of this.#transports) {

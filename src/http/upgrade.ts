@@ -201,7 +201,7 @@ export class DetachedSessions {
   /** The session of a request, unless a page of another site made it. */
   async ofUpgrade(req: IncomingMessage, { origins, ...options }: UpgradeOptions): Promise<UpgradeSession | undefined> {
     const { trust } = this.#transports;
-    const channels = this.#transports.channelsFor(req, { isPage: false });
+    const channels = this.#transports.channelsFor(req, false);
     const isSecure =
       trust.judge(req) === true || (channels.some(({ isSecure }) => isSecure === true) && !isLocalhost(req));
     if (!isAllowedOrigin(req, { origins, trust, isSecure })) return undefined;

@@ -10,21 +10,8 @@ export interface SealedStoreOptions {
    * Default: none; a copy of a cookie then lives until its own deadline.
    */
   revocations?: SessionStore | undefined;
-  /**
-   * Names of properties that must not go back with an older cookie: what counts down, is used up, or is allowed so many times. They are kept in
-   * the store of `revocations`, encrypted, written by compare-and-set, and are not in the cookie; `req.session` has them as any other. Each
-   * request asks the store once more. Default: none.
-   */
-  serverSide?: readonly string[] | undefined;
   /** How many cookies of 4 KiB a session may take: 1 (the default), 2 or 3. Proxies limit a response's headers, nginx to 4 or 8 KiB. */
   chunks?: 1 | 2 | 3 | undefined;
-  /**
-   * Whether data of 1 KiB and more is deflated before it is sealed, so that two to three times as much ordinary text fits; at most 64 KiB.
-   * Don't where the session holds secrets (a CSRF token, an access token) beside text that others choose, such as search words: the
-   * cookie's length then tells an eavesdropper how alike the two are (CRIME, BREACH). Lengths are padded to 128 bytes, which makes that
-   * slower, not impossible. Default: false.
-   */
-  compress?: boolean | undefined;
   /**
    * A store for the data of sessions that do not fit their cookies: sealed there too, and named by the seal. Sessions that fit cost it nothing. Each
    * change of one that does not leaves a record behind until the older cookie's own deadline, because the browser may still have that.
@@ -33,7 +20,7 @@ export interface SealedStoreOptions {
   overflow?: SessionStore | undefined;
 }
 
-const KNOWN = new Set(["secret", "revocations", "chunks", "compress", "overflow", "serverSide"]);
+const KNOWN = new Set(["secret", "revocations", "chunks", "overflow"]);
 
 /**
  * Sessions without a server's memory: the data itself travels in the cookie, encrypted and authenticated (XAES-256-GCM), with its
@@ -53,22 +40,14 @@ export class SealedStore {
       if (!KNOWN.has(name))
         throw new TypeError(`SealedStore: ${name} is no option; there are ${[...KNOWN].join(", ")}`);
     }
-    const { chunks = 1, compress = false } = options;
+    const { chunks = 1 } = options;
     if (chunks !== 1 && chunks !== 2 && chunks !== 3) throw new TypeError("SealedStore: chunks must be 1, 2 or 3");
-    if (typeof compress !== "boolean") throw new TypeError("SealedStore: compress must be true or false");
     for (const name of ["revocations", "overflow"] as const) {
       if (options[name] !== undefined && typeof options[name]?.load !== "function") {
         throw new TypeError(`SealedStore: ${name} must be a store, such as new SqliteStore(file)`);
       }
     }
-    const { serverSide = [], revocations } = options;
-    if (!Array.isArray(serverSide) || !serverSide.every((name) => typeof name === "string" && name !== "")) {
-      throw new TypeError('SealedStore: serverSide must be a list of names of properties, such as ["vouchers"]');
-    }
-    if (serverSide.length > 0 && revocations === undefined) {
-      throw new TypeError("SealedStore: serverSide needs revocations, the store in which it keeps them");
-    }
-    this.#options = { ...options, serverSide: [...serverSide] };
+    this.#options = { ...options };
   }
 
   /** @internal What the middleware seals with. A method, so that no way of looking at the store shows the secret. */

@@ -1,5 +1,5 @@
-import { HmacKey } from "./hmac.ts";
-import type { KeyRing } from "./key-ring.ts";
+import type { KeyObject } from "node:crypto";
+import { type KeyRing, macOf } from "./key-ring.ts";
 
 /** Whom a session was made for, and when: neither ever changes. */
 export interface Owner {
@@ -12,10 +12,10 @@ export interface Owner {
  * can write to the store, and knows their own secret, can't make their session another user's: for that they would need the key.
  */
 export class OwnerHashes {
-  readonly #keys: readonly HmacKey[];
+  readonly #keys: readonly KeyObject[];
 
   constructor(ring: KeyRing) {
-    this.#keys = ring.keysFor("owner").map((key) => new HmacKey(key));
+    this.#keys = ring.keysFor("owner");
   }
 
   /** What is stored: by the newest key. */
@@ -27,6 +27,6 @@ export class OwnerHashes {
   all(secretHash: string, { userId, createdAt }: Owner): string[] {
     // JSON, because UTF-8 has no half surrogate pairs, and two users must not be one. Stores keep whole milliseconds.
     const text = `${secretHash}.${Math.floor(createdAt)}.${JSON.stringify(userId)}`;
-    return this.#keys.map((key) => key.sign(text));
+    return this.#keys.map((key) => macOf(key, text));
   }
 }

@@ -6,11 +6,11 @@ import { NONCE_BYTES, TAG_BYTES, Xaes } from "./xaes.ts";
  * Seals, format 1: text that only the holder of a key can read or make.
  *
  *     base64url( version[1] = 1 | key ID[4] | nonce[24] | ciphertext | tag[16] )      canonical, unpadded
- *     plaintext:  length u32 | body | zeros up to a multiple of 32, or of 128 where the body was compressed
+ *     plaintext:  length u32 | body | zeros up to a multiple of 32
  *     additional: "sojourn" 0 | version | key ID | for each of purpose, name, namespace, bindings: length u32, UTF-8
  *
  * The purpose, the name and whatever else a seal is bound to are authenticated, not stored: a seal made for one thing
- * is none for any other. The key ID and the version are all that is readable, and the length tells of the body to 32 bytes only, or to 128.
+ * is none for any other. The key ID and the version are all that is readable, and the length tells of the body to 32 bytes only.
  */
 const VERSION = 1;
 const KEY_ID_BYTES = 4;
@@ -18,8 +18,6 @@ const NONCE_AT = 1 + KEY_ID_BYTES;
 const HEAD_BYTES = NONCE_AT + NONCE_BYTES;
 const LENGTH_BYTES = 4;
 const BUCKET = 32;
-/** For bodies that may be compressed: their length tells of what they say, too (CRIME, BREACH). */
-export const COARSE_BUCKET = 128;
 /** The first character that is of the nonce alone, and the first that is not. */
 const NAME_FROM = Math.ceil((NONCE_AT * 8) / 6);
 const NAME_TO = Math.floor((HEAD_BYTES * 8) / 6);
@@ -60,14 +58,11 @@ export class Sealer {
     this.#random = new RandomPool(random);
   }
 
-  /**
-   * @param bindings what the seal belongs to; `open` must be given the same.
-   * @param bucket what the length is padded to a multiple of.
-   */
-  seal(body: Buffer, bindings: readonly string[] = [], bucket: number = BUCKET): string {
+  /** @param bindings what the seal belongs to; `open` must be given the same */
+  seal(body: Buffer, bindings: readonly string[] = []): string {
     const key = this.#keys[0];
     if (key === undefined) throw new TypeError("a key ring has at least one key");
-    const plaintext = Buffer.allocUnsafe(padded(LENGTH_BYTES + body.length, bucket));
+    const plaintext = Buffer.allocUnsafe(padded(LENGTH_BYTES + body.length));
     plaintext.writeUInt32BE(body.length);
     plaintext.fill(0, LENGTH_BYTES + body.copy(plaintext, LENGTH_BYTES));
     const head = Buffer.allocUnsafe(HEAD_BYTES);
@@ -119,17 +114,17 @@ export function sealName(text: string): string {
 
 /** How long a seal's text is for a body of so many bytes. */
 export function sealLength(bodyBytes: number): number {
-  return Math.ceil(((HEAD_BYTES + padded(LENGTH_BYTES + bodyBytes, BUCKET) + TAG_BYTES) * 4) / 3);
+  return Math.ceil(((HEAD_BYTES + padded(LENGTH_BYTES + bodyBytes) + TAG_BYTES) * 4) / 3);
 }
 
 /** The largest body whose seal is at most so many characters long. */
-export function sealRoom(characters: number, bucket: number = BUCKET): number {
+export function sealRoom(characters: number): number {
   const plaintext = Math.floor((characters * 3) / 4) - HEAD_BYTES - TAG_BYTES;
-  return Math.max(0, Math.floor(plaintext / bucket) * bucket - LENGTH_BYTES);
+  return Math.max(0, Math.floor(plaintext / BUCKET) * BUCKET - LENGTH_BYTES);
 }
 
-function padded(bytes: number, bucket: number): number {
-  return Math.ceil(bytes / bucket) * bucket;
+function padded(bytes: number): number {
+  return Math.ceil(bytes / BUCKET) * BUCKET;
 }
 
 /** Only what `seal` would have written: exactly the padding that is needed, and all of it zero. */
@@ -137,7 +132,7 @@ function unpadded(plaintext: Buffer | undefined): Buffer | undefined {
   if (plaintext === undefined) return undefined;
   const end = LENGTH_BYTES + plaintext.readUInt32BE();
   const { length } = plaintext;
-  if (padded(end, BUCKET) !== length && padded(end, COARSE_BUCKET) !== length) return undefined;
+  if (padded(end) !== length) return undefined;
   for (let at = end; at < length; at += 1) if (plaintext[at] !== 0) return undefined;
   return plaintext.subarray(LENGTH_BYTES, end);
 }

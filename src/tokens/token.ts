@@ -1,6 +1,5 @@
-import { hash, timingSafeEqual } from "node:crypto";
-import { HmacKey } from "./hmac.ts";
-import type { KeyRing } from "./key-ring.ts";
+import { hash, type KeyObject, timingSafeEqual } from "node:crypto";
+import { type KeyRing, macOf } from "./key-ring.ts";
 import { copied, Lately } from "./lately.ts";
 import { type RandomFill, RandomPool } from "./random.ts";
 
@@ -95,18 +94,18 @@ const REMEMBERED = 10_000;
  * under another name.
  */
 export class TokenCodec {
-  readonly #keys: readonly HmacKey[] | undefined;
+  readonly #keys: readonly KeyObject[] | undefined;
   /** Only texts that passed every check are in here. */
   readonly #lately = new Lately<VerifiedToken>(REMEMBERED / 2);
 
   constructor(ring: KeyRing | undefined, name: string) {
-    this.#keys = ring?.keysFor(`token|${name}`).map((key) => new HmacKey(key));
+    this.#keys = ring?.keysFor(`token|${name}`);
   }
 
   format(handle: string, secret: string): string {
     const bare = `${handle}.${secret}`;
     const key = this.#keys?.[0];
-    return key === undefined ? bare : `${bare}.${key.sign(bare).slice(0, MAC_LENGTH)}`;
+    return key === undefined ? bare : `${bare}.${macOf(key, bare).slice(0, MAC_LENGTH)}`;
   }
 
   /** `undefined` for whatever is not exactly a token of this name. Never throws, and never costs more than the text is long. */
@@ -138,7 +137,7 @@ export class TokenCodec {
     const mac = Buffer.from(text.slice(BARE_LENGTH + 1), "latin1");
     let found: boolean | undefined;
     for (const [position, key] of this.#keys.entries()) {
-      const expected = Buffer.from(key.sign(bare).slice(0, MAC_LENGTH), "latin1");
+      const expected = Buffer.from(macOf(key, bare).slice(0, MAC_LENGTH), "latin1");
       if (timingSafeEqual(mac, expected)) found ??= position > 0;
     }
     return found;

@@ -26,7 +26,6 @@ const kinds: [string, (t: TestContext, clock: ManualClock) => SiteOptions, balla
     (t, clock) => ({ store: new SealedStore({ secret, overflow: sqlite(t, clock) }) }),
     5_000,
   ],
-  ["SealedStore with compress", () => ({ store: new SealedStore({ secret, compress: true }) })],
 ];
 
 /** The methods with callbacks, as Passport and its kind call them. `ballast` makes every session so much larger. */

@@ -115,15 +115,13 @@ describe("a seal", () => {
     };
     const padded = (length: number, to: number): Buffer =>
       Buffer.concat([lengthOf(length), body, Buffer.alloc(to - 4 - body.length)]);
-    for (const to of [32, 128]) {
-      assert.equal(opens(forge(padded(body.length, to))), body.toString(), "as it is sealed");
-      for (let at = 4 + body.length; at < to; at += 1) {
-        const plaintext = padded(body.length, to);
-        plaintext[at] = 1;
-        assert.equal(opens(forge(plaintext)), undefined, `byte ${at} of ${to}`);
-      }
+    assert.equal(opens(forge(padded(body.length, 32))), body.toString(), "as it is sealed");
+    for (let at = 4 + body.length; at < 32; at += 1) {
+      const plaintext = padded(body.length, 32);
+      plaintext[at] = 1;
+      assert.equal(opens(forge(plaintext)), undefined, `byte ${at}`);
     }
-    for (const to of [31, 33, 64, 96, 160, 256]) {
+    for (const to of [31, 33, 64, 96, 128, 160, 256]) {
       assert.equal(opens(forge(padded(body.length, to))), undefined, `${to} bytes`);
     }
     for (const length of [29, 124, 125, 2 ** 32 - 1]) {

@@ -5,6 +5,7 @@ import { joinChunks } from "../../src/http/cookie-chunks.ts";
 import { type SessionOptions, type Sessions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
+import { faulty } from "../../src/testing/faulty-store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { type Handler, type Site, type SiteOptions, site, type Visitor } from "../http/site.ts";
 import { NotedStore } from "./noted-store.ts";
@@ -625,6 +626,26 @@ describe("with a list of endings", () => {
     }
   });
 
+  test("an ending that can't be noted is 503, of which listeners hear once for each try", async (t) => {
+    const clock = new ManualClock();
+    const { store, fail, heal } = faulty(new MemoryStore({ clock }));
+    const { one } = await listed(t, { clock, store: new SealedStore({ secret: A, revocations: store }) });
+    const told: string[] = [];
+    one.sessions.on("store-error", ({ operation }) => told.push(operation));
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    const copies = [visitor.clone(), visitor.clone()] as const;
+    fail("create", { kind: "error" }, Number.POSITIVE_INFINITY);
+    assert.equal((await copies[0].get("/logout")).status, 503);
+    assert.deepEqual(told, ["create", "create"], "at once, and at the end of the request");
+    heal();
+    assert.equal((await read(visitor))["user"], "alice", "nothing was noted");
+    fail("create", { kind: "error" });
+    assert.equal((await copies[1].get("/logout")).status, 503);
+    assert.deepEqual(told, ["create", "create", "create"]);
+    assert.equal((await read(visitor))["user"], null, "the second try was heard");
+  });
+
   test("when the list can't be asked, nobody is let in", async (t) => {
     const down = new MemoryStore();
     down.close();
@@ -641,7 +662,11 @@ test("options that can't work are refused", () => {
     [() => session({ store: new SealedStore() }), /SealedStore needs a key/],
     [() => session({ store: new SealedStore({ secret: A }), encrypt: true }), /encrypts all by itself/],
     [() => Reflect.construct(SealedStore, [{ chunks: 4 }]), /chunks must be/],
-    [() => Reflect.construct(SealedStore, [{ compress: "yes" }]), /compress must be/],
+    [() => Reflect.construct(SealedStore, [{ compress: true }]), /compress is no option/],
+    [
+      () => Reflect.construct(SealedStore, [{ revocations: new MemoryStore(), serverSide: ["vouchers"] }]),
+      /serverSide is no option/,
+    ],
     [() => Reflect.construct(SealedStore, [{ overflow: true }]), /overflow must be a store/],
     [() => Reflect.construct(SealedStore, [{ revocations: {} }]), /revocations must be a store/],
   ];

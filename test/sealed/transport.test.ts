@@ -23,8 +23,6 @@ async function opens(made: Pick<TokenScope, "name" | "via">, brought: Pick<Token
     tokens: new TokenSource(),
     revocations: undefined,
     overflow: undefined,
-    serverSide: [],
-    compress: false,
   });
   const refused: unknown[] = [];
   events.on("transport-refused", (event) => refused.push(event));

@@ -3,7 +3,7 @@ import { createSecretKey, hkdfSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { HmacKey } from "../../src/tokens/hmac.ts";
+import { macOf } from "../../src/tokens/key-ring.ts";
 import { gcmDecrypt, gcmEncrypt } from "../../src/tokens/xaes.ts";
 
 /** So that a file that was cut short is noticed. */
@@ -53,7 +53,7 @@ test("HMAC-SHA-256 as it signs: every vector whose message is text", () => {
     for (const { tcId, result, ...vector } of group.tests) {
       const text = bytes(vector["msg"]).toString("utf8");
       if (!Buffer.from(text, "utf8").equals(bytes(vector["msg"]))) continue;
-      const made = Buffer.from(new HmacKey(createSecretKey(bytes(vector["key"]))).sign(text), "base64url");
+      const made = Buffer.from(macOf(createSecretKey(bytes(vector["key"])), text), "base64url");
       const matches = made.subarray(0, Number(group["tagSize"]) / 8).equals(bytes(vector["tag"]));
       assert.equal(matches, result === "valid", `vector ${tcId}`);
       count++;
