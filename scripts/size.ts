@@ -6,13 +6,13 @@ import { entryPoints, root } from "./package.ts";
 
 /** What an entry point of `dist/` weighs as a bundle, minified and compressed, by esbuild; of `sojourn` with all that openStore can open. */
 const LIMITS_KB: Record<string, number> = {
-  sojourn: 105,
+  sojourn: 98,
   "sojourn/memory": 11,
   "sojourn/sqlite": 11,
   "sojourn/file": 9,
   "sojourn/redis": 15,
-  "sojourn/postgres": 11,
-  "sojourn/mysql": 11,
+  "sojourn/postgres": 12,
+  "sojourn/mysql": 12,
   "sojourn/sealed": 1,
 };
 

@@ -2,7 +2,6 @@ import { type Clock, setImmediate, systemClock } from "../core/clock.ts";
 import { SojournError } from "../core/errors.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
 import { refuseUrl } from "./path.ts";
-import { CheckpointThread } from "./sqlite/checkpoint-thread.ts";
 import { Commits, type Footprint } from "./sqlite/commits.ts";
 import {
   configure,
@@ -17,7 +16,6 @@ import { isBusy, storeError } from "./sqlite/failures.ts";
 import { Records } from "./sqlite/records.ts";
 import { checkedTable, migrate } from "./sqlite/schema.ts";
 import { Upkeep } from "./sqlite/upkeep.ts";
-import { WriteLock } from "./sqlite/write-lock.ts";
 import type {
   IndexedStore,
   ReplaceResult,
@@ -70,8 +68,8 @@ const DELETE_BATCH: Footprint = { pages: BATCH, frees: true };
  * Where the file, or one of SQLite's own beside it, is removed or replaced, every call fails with `STORE_UNAVAILABLE` within 100 ms, until
  * it is back or the store is opened again: another process would sign users out where this one doesn't look.
  *
- * Beside the file stand SQLite's own `-wal` (with one process 128 MiB at most) and `-shm`, and `-reserve`: up to 2 MiB of disk kept back so that
- * logging out works when the disk is full. A file that is given by its path gets a thread, once thousands write every second.
+ * Beside the file stand SQLite's own `-wal` (with one process some 64 MiB at most) and `-shm`, and `-reserve`: up to 2 MiB of disk kept back so that
+ * logging out works when the disk is full.
  *
  * @throws TypeError for an impossible option, or where Node has no `node:sqlite`. {@link SojournError}, here and from
  * every method: `STORE_UNAVAILABLE` (locked for too long, unreadable, removed), `STORE_FULL`, `STORE_CORRUPT`,
@@ -115,14 +113,9 @@ export class SqliteStore implements IndexedStore {
       const durable = patiently(patienceMs, () => configure(database, durability));
       patiently(patienceMs, () => migrate(database, table));
       this.capabilities = { durable, shared: durable !== "no", atomicUpdate: true, indexed: true };
-      const file = fileOf(database);
+      this.#upkeep = new Upkeep(database, fileOf(database), clock);
       // Locks are of other connections, which go by the machine's time, whatever the application's clock says.
-      const lock = new WriteLock(database, systemClock);
-      // Only for a connection of our own: the thread has this SQLite, and two of them must not open one file in one process
-      // (https://www.sqlite.org/howtocorrupt.html, 2.2.1). Nor may an application's statements come into a lock that is held.
-      const thread = this.#ownsDatabase && file !== "" ? new CheckpointThread(file) : undefined;
-      this.#upkeep = new Upkeep({ database, file, clock, lock, thread });
-      this.#commits = new Commits({ database, lock, upkeep: this.#upkeep, clock: systemClock, place, patienceMs });
+      this.#commits = new Commits({ database, upkeep: this.#upkeep, clock: systemClock, place, patienceMs });
       this.#records = new Records(database, table, place);
     } catch (error) {
       if (this.#ownsDatabase) database.close();
@@ -227,7 +220,7 @@ export class SqliteStore implements IndexedStore {
     }
   }
 
-  /** Writes what waits, ends the thread, checkpoints the log, and closes the database unless it was handed over. */
+  /** Writes what waits, checkpoints the log, and closes the database unless it was handed over. */
   close(): Promise<void> {
     this.#closing ??= this.#end();
     return this.#closing;
@@ -235,7 +228,7 @@ export class SqliteStore implements IndexedStore {
 
   async #end(): Promise<void> {
     await this.#commits.drain();
-    await this.#upkeep.close();
+    this.#upkeep.close();
     if (this.#ownsDatabase) this.#database.close();
   }
 

@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { DatabaseSync } from "node:sqlite";
-import { CheckpointThread } from "../../src/stores/sqlite/checkpoint-thread.ts";
+import { Upkeep } from "../../src/stores/sqlite/upkeep.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import type { SessionRecord } from "../../src/stores/store.ts";
 import { largeRecordOf, nextVersion, recordOf } from "./sqlite-history.ts";
@@ -42,10 +42,10 @@ async function writeUntilKilled(): Promise<void> {
   await Promise.all(Array.from({ length: 12 }, (_, n) => write(`handle${n}`)));
 }
 
-/** Writes so much that a thread checkpoints beside it, and says so before each time; in between, every acknowledged version. */
+/** Writes so much that commits checkpoint, and says so before each time; in between, every acknowledged version. */
 async function writeLargeUntilKilled(): Promise<void> {
-  const { checkpoint } = CheckpointThread.prototype;
-  CheckpointThread.prototype.checkpoint = function () {
+  const { checkpoint } = Upkeep.prototype;
+  Upkeep.prototype.checkpoint = function () {
     say("checkpoint");
     return checkpoint.call(this);
   };

@@ -53,7 +53,7 @@ describe("kill -9 of a process that writes", { concurrency: true }, () => {
   }
 });
 
-test("kill -9 while a thread checkpoints: all that was acknowledged is there, and nothing is torn", async (t) => {
+test("kill -9 while a commit checkpoints: all that was acknowledged is there, and nothing is torn", async (t) => {
   const { folder, remove } = temporaryFolder();
   t.after(remove);
   const path = join(folder, "sessions.db");
@@ -63,7 +63,7 @@ test("kill -9 while a thread checkpoints: all that was acknowledged is there, an
     let checkpoints = 0;
     for (let line = await writer.lines.next(); line.done !== true; line = await writer.lines.next()) {
       if (line.value !== "checkpoint") acknowledged = Number(line.value);
-      // Anywhere in the first rounds of one.
+      // Anywhere in the first ones.
       else if (++checkpoints === 1) setTimeout(() => writer.process.kill("SIGKILL"), Math.random() * 60);
     }
     equal(await writer.ended, null, "the writer was killed, and did not fail");

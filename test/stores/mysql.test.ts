@@ -2,8 +2,10 @@ import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { inspect } from "node:util";
 import mysql from "mysql2/promise";
-import { migrate, type SchemaStep, steps } from "../../src/stores/mysql/schema.ts";
+import { mysql as dialect } from "../../src/stores/mysql/dialect.ts";
 import { MysqlStore } from "../../src/stores/mysql.ts";
+import type { SchemaStep } from "../../src/stores/sql/dialect.ts";
+import { migrate } from "../../src/stores/sql/schema.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { dropMysqlTables, mysqlLockWaits, mysqlQuery, sharedMysql } from "../servers/mariadb.ts";
 import { tableName } from "../servers/private-process.ts";
@@ -12,6 +14,9 @@ import { recordAt } from "./sql-records.ts";
 
 const { url, skip } = sharedMysql;
 const clock = new ManualClock();
+
+const { steps } = dialect;
+const placeOf = (name: string) => ({ schema: undefined, name, quoted: `\`${name}\`` });
 
 const used: string[] = [];
 function newTable(): string {
@@ -51,8 +56,8 @@ describe("MysqlStore alone", { skip }, () => {
     const next: SchemaStep = (name, comment) => [`ALTER TABLE ${name} ADD COLUMN label INT, COMMENT='${comment}'`];
     const pool = newPool();
     const connections = await Promise.all([1, 2, 3, 4].map(() => pool.getConnection()));
-    const place = { schema: undefined, name: table };
-    await Promise.all(connections.map((connection) => migrate(connection, place, [...steps, next])));
+    const newer = { ...dialect, steps: [...steps, next] };
+    await Promise.all(connections.map((connection) => migrate(newer, connection, placeOf(table))));
     for (const connection of connections) connection.release();
     deepEqual(await mysqlQuery(url, `SELECT version, label FROM ${table}`), [{ version: 1, label: null }]);
     const [status] = await mysqlQuery(url, `SHOW TABLE STATUS LIKE '${table}'`);
@@ -72,7 +77,7 @@ describe("MysqlStore alone", { skip }, () => {
   test("a table of schema 1 goes on with its rows", async () => {
     const table = newTable();
     const connection = await newPool().getConnection();
-    await migrate(connection, { schema: undefined, name: table }, steps.slice(0, 1));
+    await migrate({ ...dialect, steps: steps.slice(0, 1) }, connection, placeOf(table));
     connection.release();
     const now = clock.now();
     await mysqlQuery(
@@ -92,9 +97,9 @@ describe("MysqlStore alone", { skip }, () => {
     const table = newTable();
     const pool = newPool();
     const [first, second] = await Promise.all([pool.getConnection(), pool.getConnection()]);
-    const place = { schema: undefined, name: table };
-    await rejects(migrate(first, place, [() => ["CREATE NONSENSE"]]), /syntax/);
-    await migrate(second, place);
+    const broken = { ...dialect, steps: [() => ["CREATE NONSENSE"]] };
+    await rejects(migrate(broken, first, placeOf(table)), /syntax/);
+    await migrate(dialect, second, placeOf(table));
     first.release();
     second.release();
     const store = new MysqlStore(pool, { table, clock });

@@ -3,8 +3,10 @@ import { after, describe, test } from "node:test";
 import { inspect } from "node:util";
 import pg from "pg";
 import { SojournError } from "../../src/core/errors.ts";
-import { migrate, qualified, type SchemaStep, steps } from "../../src/stores/postgres/schema.ts";
+import { postgres } from "../../src/stores/postgres/dialect.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
+import type { SchemaStep } from "../../src/stores/sql/dialect.ts";
+import { migrate } from "../../src/stores/sql/schema.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { type Reply, tokenOf } from "../races/client.ts";
 import { put, startSite } from "../races/site.ts";
@@ -16,6 +18,10 @@ import { recordAt } from "./sql-records.ts";
 
 const { url, skip } = sharedPostgres;
 const clock = new ManualClock();
+
+const dialect = postgres(true);
+const { steps } = dialect;
+const placeOf = (name: string) => ({ schema: undefined, name, quoted: `"${name}"` });
 
 const used: string[] = [];
 function newTable(): string {
@@ -53,10 +59,15 @@ describe("PostgresStore alone", { skip }, () => {
     const table = newTable();
     const store = new PostgresStore(url, { table, clock });
     await store.create("handle", recordAt(clock.now()));
-    const next: SchemaStep = (name) => [`ALTER TABLE ${name} ADD COLUMN label text`];
+    const next: SchemaStep = (name, comment) => [
+      `ALTER TABLE ${name} ADD COLUMN label text`,
+      `COMMENT ON TABLE ${name} IS '${comment}'`,
+    ];
     const pool = newPool({ max: 4 });
     const clients = await Promise.all([pool.connect(), pool.connect(), pool.connect(), pool.connect()]);
-    await Promise.all(clients.map((client) => migrate(client, qualified(undefined, table), [...steps, next])));
+    await Promise.all(
+      clients.map((client) => migrate({ ...dialect, steps: [...steps, next] }, client, placeOf(table))),
+    );
     for (const client of clients) client.release();
     const [row] = await postgresQuery(
       url,
@@ -78,7 +89,7 @@ describe("PostgresStore alone", { skip }, () => {
   test("a table of schema 1 goes on with its rows", async () => {
     const table = newTable();
     const client = await newPool({ max: 1 }).connect();
-    await migrate(client, `"${table}"`, steps.slice(0, 1));
+    await migrate({ ...dialect, steps: steps.slice(0, 1) }, client, placeOf(table));
     client.release();
     const now = clock.now();
     await postgresQuery(
@@ -118,8 +129,8 @@ describe("PostgresStore alone", { skip }, () => {
       `ALTER TABLE ${name} ADD COLUMN label text`,
       `ALTER TABLE ${name} ADD COLUMN label text`,
     ];
-    await rejects(migrate(client, `"${table}"`, [...steps, broken]), /already exists/);
-    await migrate(client, `"${table}"`);
+    await rejects(migrate({ ...dialect, steps: [...steps, broken] }, client, placeOf(table)), /already exists/);
+    await migrate(dialect, client, placeOf(table));
     client.release();
     const store = new PostgresStore(url, { table, clock });
     equal(await store.load("handle"), undefined);

@@ -1,13 +1,4 @@
-import { SojournError, type SojournErrorCode } from "../../core/errors.ts";
-import { publicCause } from "../sql/causes.ts";
-import type { Failure } from "../sql/connections.ts";
-
-interface Meaning {
-  code?: SojournErrorCode;
-  kind?: Failure["kind"];
-  discard?: boolean;
-  what: string;
-}
+import type { Explanation, Meaning } from "../sql/failures.ts";
 
 const CONNECTIONS: Meaning = { what: "has no connection left" };
 const STOPPING: Meaning = { kind: "lost", what: "is starting or stopping" };
@@ -68,27 +59,14 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   4031: LOST,
 };
 
-/** @param redact takes credentials out of what a driver or the network says */
-export function failureOf(error: unknown, redact: (text: string) => string): Failure | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const number = errorNumber(error);
-  if (number === undefined) {
-    const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
-    const cause = publicCause(redact(error.message), code);
-    return {
-      kind: "lost",
-      error: new SojournError("STORE_UNAVAILABLE", "The session database can't be reached.", cause),
-    };
-  }
+/** `undefined` for an error of the network. */
+export function explain(error: Error): Explanation | undefined {
+  const code = errorNumber(error);
+  if (code === undefined) return undefined;
   // "Error writing file" and "got error n from storage engine": 28 is the operating system's "no space left on device".
-  const isFull = (number === 3 || number === 1026 || number === 1030) && /\b28\b/.test(error.message);
-  const meaning = isFull ? FULL : (MEANINGS[number] ?? { what: "refused a statement" });
-  const cause = publicCause(number in MEANINGS ? redact(error.message) : `Error ${number}`, number);
-  return {
-    kind: meaning.kind ?? "refused",
-    discard: meaning.discard ?? false,
-    error: new SojournError(meaning.code ?? "STORE_UNAVAILABLE", `The session database ${meaning.what}.`, cause),
-  };
+  const isFull = (code === 3 || code === 1026 || code === 1030) && /\b28\b/.test(error.message);
+  const meaning = isFull ? FULL : MEANINGS[code];
+  return { code, meaning, instead: code in MEANINGS ? undefined : `Error ${code}` };
 }
 
 /** Whether an insert found its handle taken. */

@@ -19,13 +19,11 @@ export interface PostgresQuery {
   /** Prepared under this name, once for each connection. */
   name?: string;
   text: string;
-  values: (string | number | null)[];
+  values: (string | number | Buffer | null)[];
   rowMode: "array";
   /** Values stay in PostgreSQL's text format, however the application has them parsed. */
   types: { getTypeParser(): (value: unknown) => unknown };
 }
-
-export const raw: PostgresQuery["types"] = { getTypeParser: () => (value) => value };
 
 /** What `pg` answers. */
 export interface PostgresResult {

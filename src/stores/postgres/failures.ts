@@ -1,11 +1,7 @@
-import { SojournError, type SojournErrorCode } from "../../core/errors.ts";
-import { publicCause } from "../sql/causes.ts";
-import type { Failure } from "../sql/connections.ts";
+import type { Explanation, Meaning } from "../sql/failures.ts";
 
 /** What a SQLSTATE means: the longest beginning that is listed counts (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
-const MEANINGS: Readonly<
-  Record<string, { code?: SojournErrorCode; kind?: Failure["kind"]; discard?: boolean; what: string }>
-> = {
+const MEANINGS: Readonly<Record<string, Meaning>> = {
   "08": { kind: "lost", what: "lost the connection" },
   // The server became a replica: connections to it stay bad, new ones may find the new primary.
   "25006": { discard: true, what: "is read-only, as a replica is" },
@@ -33,24 +29,12 @@ const MEANINGS: Readonly<
 /** Classes whose messages are about the server and its objects. Others quote values, and a trigger's (P0) anything. */
 const SPEAKS_OF_OBJECTS = /^(08|25|26|28|3D|3F|40|42|53|54|55|57|58|XX)/;
 
-/** @param redact takes credentials out of what a driver or the network says */
-export function failureOf(error: unknown, redact: (text: string) => string): Failure | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
-  if (code === undefined || !("severity" in error) || !/^[0-9A-Z]{5}$/.test(code)) {
-    const cause = publicCause(redact(error.message), code);
-    return {
-      kind: "lost",
-      error: new SojournError("STORE_UNAVAILABLE", "The session database can't be reached.", cause),
-    };
-  }
-  const meaning = MEANINGS[code] ?? MEANINGS[code.slice(0, 2)] ?? { what: "refused a statement" };
-  const cause = publicCause(SPEAKS_OF_OBJECTS.test(code) ? redact(error.message) : `SQLSTATE ${code}`, code);
-  return {
-    kind: meaning.kind ?? "refused",
-    discard: meaning.discard ?? false,
-    error: new SojournError(meaning.code ?? "STORE_UNAVAILABLE", `The session database ${meaning.what}.`, cause),
-  };
+/** `undefined` for an error of the network. */
+export function explain(error: Error): Explanation | undefined {
+  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  if (!("severity" in error) || !/^[0-9A-Z]{5}$/.test(code)) return undefined;
+  const meaning = MEANINGS[code] ?? MEANINGS[code.slice(0, 2)];
+  return { code, meaning, instead: SPEAKS_OF_OBJECTS.test(code) ? undefined : `SQLSTATE ${code}` };
 }
 
 /** Whether a statement found a handle taken. */

@@ -1,4 +1,5 @@
-import { type Clock, setImmediate } from "../../core/clock.ts";
+import { withDeadline } from "../../core/awaitable.ts";
+import type { Clock } from "../../core/clock.ts";
 import { SojournError } from "../../core/errors.ts";
 
 /** What a driver's error means. */
@@ -110,14 +111,7 @@ export class Connections<C> {
     }
     this.#unwatch?.();
     // A server that has stopped answering does not say good-bye either.
-    await new Promise<void>((resolve) => {
-      const cancel = this.#clock.after(this.#timeoutMs, resolve);
-      const done = () => {
-        cancel();
-        resolve();
-      };
-      this.#driver.end().then(done, done);
-    });
+    await withDeadline(this.#driver.end(), this.#timeoutMs, this.#clock, lateError).catch(() => {});
   }
 
   async #twice<T>(
@@ -236,36 +230,18 @@ export class Connections<C> {
 
   #byDeadline<T>(ms: number, work: (call: Call<C>) => Promise<T>): Promise<T> {
     const call: Call<C> = { over: false, held: undefined };
-    return new Promise<T>((resolve, reject) => {
-      const cancel = this.#clock.after(ms, () => {
-        // After a stall of the event loop the timer fires before answers that are already in the socket are read: one more turn
-        // lets them win.
-        setImmediate(() => {
-          if (call.over) return;
-          call.over = true;
-          const { held } = call;
-          call.held = undefined;
-          if (held !== undefined) {
-            this.#silentAt = ++this.#step;
-            this.#driver.discard(held);
-          }
-          reject(lateError());
-        });
-      });
-      const settle = (): void => {
-        call.over = true;
-        cancel();
-      };
-      work(call).then(
-        (answer) => {
-          settle();
-          resolve(answer);
-        },
-        (error: unknown) => {
-          settle();
-          reject(error);
-        },
-      );
+    const answer = work(call).finally(() => {
+      call.over = true;
+    });
+    return withDeadline(answer, ms, this.#clock, () => {
+      call.over = true;
+      const { held } = call;
+      call.held = undefined;
+      if (held !== undefined) {
+        this.#silentAt = ++this.#step;
+        this.#driver.discard(held);
+      }
+      return lateError();
     });
   }
 }

@@ -4,7 +4,6 @@ import type { SqliteDatabase } from "./database.ts";
 import { isBusy, isFull, isOwnFault, storeError } from "./failures.ts";
 import { rollBack } from "./schema.ts";
 import type { Upkeep } from "./upkeep.ts";
-import type { WriteLock } from "./write-lock.ts";
 
 /** What a write does to the file. */
 export interface Footprint {
@@ -30,8 +29,7 @@ const LONGEST_PAUSE_MS = 25;
  * is settled after its commit and never before. A transaction begins and ends within one turn, so
  * nothing else on this connection ever sees half of it.
  *
- * A locked database is tried again from timers, with jitter, since waiting inside SQLite would stop the process. While
- * a checkpoint of our own holds the lock, writes wait for its end.
+ * A locked database is tried again from timers, with jitter, since waiting inside SQLite would stop the process.
  */
 export class Commits {
   readonly #database: SqliteDatabase;
@@ -39,7 +37,7 @@ export class Commits {
   readonly #clock: Clock;
   readonly #place: string;
   readonly #patienceMs: number;
-  readonly #lock: WriteLock;
+  readonly #begin;
   readonly #commit;
   #queue: Write[] = [];
   #scheduled = false;
@@ -48,18 +46,18 @@ export class Commits {
 
   constructor(options: {
     database: SqliteDatabase;
-    lock: WriteLock;
     upkeep: Upkeep;
     clock: Clock;
     place: string;
     patienceMs: number;
   }) {
     this.#database = options.database;
-    this.#lock = options.lock;
     this.#upkeep = options.upkeep;
     this.#clock = options.clock;
     this.#place = options.place;
     this.#patienceMs = options.patienceMs;
+    // IMMEDIATE: whoever is second finds out at the beginning, where nothing has to be undone.
+    this.#begin = options.database.prepare("BEGIN IMMEDIATE");
     this.#commit = options.database.prepare("COMMIT");
   }
 
@@ -100,14 +98,6 @@ export class Commits {
   }
 
   #flush(): void {
-    if (this.#lock.isHeld) {
-      this.#scheduled = true;
-      this.#lock.afterwards(() => {
-        this.#scheduled = false;
-        this.#flush();
-      });
-      return;
-    }
     const writes = this.#queue;
     this.#queue = [];
     const left = this.#together(writes);
@@ -126,7 +116,6 @@ export class Commits {
       if (writes.length > 1) return this.#oneByOne(writes);
       const [write] = writes;
       if (write === undefined) return [];
-      if (isFull(error) && this.#upkeep.isCheckpointing) return [write];
       if (isFull(error) && this.#upkeep.makeRoom(write.frees)) return this.#lastTry(write);
       write.reject(storeError(error, this.#place));
       return [];
@@ -151,7 +140,7 @@ export class Commits {
 
   /** @throws whatever keeps the transaction from being committed; then none of the writes has happened or been told */
   #transact(writes: readonly Write[]): void {
-    this.#lock.begin();
+    this.#begin.run();
     const outcomes: (() => void)[] = [];
     let pages = 0;
     try {

@@ -1,39 +1,30 @@
 import { statSync } from "node:fs";
 import type { Clock } from "../../core/clock.ts";
 import { SojournError } from "../../core/errors.ts";
-import { type CheckpointOutcome, type CheckpointThread, outcomeOf } from "./checkpoint-thread.ts";
 import { type SqliteDatabase, type SqliteStatement, valuesOf } from "./database.ts";
 import { bytesFreeBeside, giveUpReserve, keepReserve } from "./reserve.ts";
-import type { WriteLock } from "./write-lock.ts";
 
 /** From this many pages on, a quiet moment is used for a checkpoint of a few milliseconds: 2 MiB. */
 const QUIET_PAGES = 512;
 /** A moment is quiet when nobody has written for this long: such a moment comes soon unless thousands write every second. */
 const QUIET_MS = 2;
-/** Where none comes and there is no thread, a commit checkpoints a log of 64 MiB, or of a quarter of what the disk has left. */
+/** Where none comes a commit checkpoints a log of 64 MiB, or of a quarter of what the disk has left: seldom, so that few requests meet it. */
 const MOST_PAGES = 16_384;
-/** The thread begins at this share of it, and commits wait for it at that one. */
-const THREAD_SHARE = 1 / 2;
-const STALL_SHARE = 2;
-/** For how long the thread may keep everybody from writing, and how often. After that, until it is done. */
-const HOLD_MS = 2;
-const ROUNDS = 8;
 /** How often a call makes sure that the file is still there. */
 const CHECK_PLACE_MS = 100;
 /** The reserve: 2 MiB, or an eighth of what the disk has left. */
 const MOST_RESERVED_BYTES = 2 * 1024 * 1024;
-/** A checkpoint is due when it would need this share of the reserve; commits wait for it at that one. */
+/** A checkpoint is due when it would need this share of the reserve. */
 const DUE_GROWTH = 1 / 2;
-const MOST_GROWTH = 3 / 4;
+
+/** `incomplete`: a reader or another process's checkpoint is in the way. `failed`: the disk is full, or worse. */
+type CheckpointOutcome = "complete" | "incomplete" | "failed";
 
 /**
  * Looks after a database file and its write-ahead log.
  *
  * Checkpoints: SQLite's own come in the middle of commits, and one commit in a hundred then takes 20 ms. These come
- * in quiet moments. Where there is none, a thread copies while commits go on. That never gets to an end: SQLite syncs the main
- * file, and begins the log anew, only after a checkpoint in which nobody wrote. So, when the thread has copied most of it, it
- * is given the lock for the rest. The lock is needed until the thread has begun to sync, but syncing takes longer: so it is kept for a few
- * milliseconds only, and if the thread wasn't done by then there is less to sync the next time.
+ * in quiet moments; where there is none, within a commit, seldom.
  *
  * Logging out on a full disk: a file beside the database keeps some of the disk back. When the disk is full that file
  * is given up, and the log is checkpointed into the room that it leaves. From then on the main file must not grow: so a
@@ -44,7 +35,6 @@ const MOST_GROWTH = 3 / 4;
 export class Upkeep {
   readonly #file: string;
   readonly #clock: Clock;
-  readonly #lock: WriteLock;
   readonly #checkpoint: SqliteStatement;
   readonly #pageCount: SqliteStatement;
   readonly #pageBytes: number;
@@ -62,27 +52,12 @@ export class Upkeep {
   #countAgainAt = 0;
   #checkedPlaceAt = Number.NEGATIVE_INFINITY;
   #wroteLately = false;
-  #thread: CheckpointThread | undefined;
-  /** The thread's checkpoint that is under way. */
-  #underWay: Promise<void> | undefined;
-  #isStalled = false;
   #cancelQuiet: (() => void) | undefined;
 
-  /**
-   * @param options.file the path of the main file, `""` for a database in memory: then there is nothing to look after
-   * @param options.thread for a file that this store has opened by itself
-   */
-  constructor(options: {
-    database: SqliteDatabase;
-    file: string;
-    clock: Clock;
-    lock: WriteLock;
-    thread: CheckpointThread | undefined;
-  }) {
-    const { database, file } = options;
+  /** @param file the path of the main file, `""` for a database in memory: then there is nothing to look after */
+  constructor(database: SqliteDatabase, file: string, clock: Clock) {
     this.#file = file;
-    this.#clock = options.clock;
-    this.#lock = options.lock;
+    this.#clock = clock;
     // FULL is PASSIVE where somebody writes: it waits for nobody, since the connection doesn't.
     this.#checkpoint = database.prepare("PRAGMA wal_checkpoint(FULL)");
     this.#pageCount = database.prepare("PRAGMA page_count");
@@ -91,8 +66,6 @@ export class Upkeep {
     this.#opened = file === "" ? [] : [file, `${file}-wal`, `${file}-shm`].flatMap(present);
     const freeBytes = file === "" ? 0 : bytesFreeBeside(file);
     this.#mostPages = Math.min(MOST_PAGES, Math.ceil(freeBytes / 4 / this.#pageBytes));
-    // On a tiny disk there is too little to do for it.
-    this.#thread = this.#mostPages * THREAD_SHARE >= QUIET_PAGES ? options.thread : undefined;
     this.#reserveBytes = Math.min(MOST_RESERVED_BYTES, Math.floor(freeBytes / 8));
     // Where nobody can say how much is free, nothing is kept back.
     this.#hasReserve = this.#reserveBytes === 0 || keepReserve(file, this.#reserveBytes);
@@ -129,18 +102,9 @@ export class Upkeep {
   committed(pages: number): void {
     if (this.#file === "") return;
     this.#logged += pages;
-    if (this.#underWay !== undefined) this.#stallIfNeeded();
-    else if (this.#outgrowsReserve()) this.checkpoint();
-    else if (this.#thread !== undefined && this.#logged >= this.#mostPages * THREAD_SHARE) {
-      this.#beginBeside(this.#thread);
-    } else if (this.#logged >= this.#mostPages) this.checkpoint();
+    if (this.#logged >= this.#mostPages || this.#outgrowsReserve()) this.checkpoint();
     if (this.#cancelQuiet === undefined) this.#awaitQuiet();
     else this.#wroteLately = true;
-  }
-
-  /** While this is so, a full disk is nothing to act on: what is under way may make room, or will say that it can't. */
-  get isCheckpointing(): boolean {
-    return this.#underWay !== undefined;
   }
 
   /**
@@ -171,47 +135,10 @@ export class Upkeep {
     }
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#cancelQuiet?.();
     this.#cancelQuiet = undefined;
-    await this.#underWay;
-    await this.#thread?.end();
     if (this.#file !== "") this.checkpoint();
-  }
-
-  #beginBeside(thread: CheckpointThread): void {
-    this.#underWay = this.#checkpointBeside(thread).then(() => {
-      this.#underWay = undefined;
-    });
-  }
-
-  async #checkpointBeside(thread: CheckpointThread): Promise<void> {
-    for (let round = 1; ; round++) {
-      // Most of it, while commits go on.
-      const most = await thread.checkpoint();
-      const longestMs = round < ROUNDS ? HOLD_MS : Number.POSITIVE_INFINITY;
-      const rest = most === "failed" ? undefined : await this.#lock.holdDuring(() => thread.checkpoint(), longestMs);
-      if (thread.isUnusable) {
-        // From now on commits checkpoint.
-        this.#thread = undefined;
-        return;
-      }
-      if (rest?.isLate && rest.result !== "failed") continue;
-      // Without the rest: it failed, or other processes write all the time. Another try after as much again was written.
-      return this.#note(rest?.result ?? (most === "failed" ? "failed" : "incomplete"));
-    }
-  }
-
-  /** Commits wait for the checkpoint that is under way where they have become too many for it. */
-  #stallIfNeeded(): void {
-    if (this.#isStalled || (this.#logged < this.#mostPages * STALL_SHARE && this.#leftOfReserve(MOST_GROWTH) >= 0))
-      return;
-    this.#isStalled = true;
-    void this.#lock
-      .holdDuring(() => this.#underWay ?? Promise.resolve(), Number.POSITIVE_INFINITY)
-      .then(() => {
-        this.#isStalled = false;
-      });
   }
 
   #note(outcome: CheckpointOutcome): void {
@@ -233,23 +160,21 @@ export class Upkeep {
         this.#awaitQuiet();
         return;
       }
-      if (this.#underWay !== undefined) return;
       if (this.#logged >= QUIET_PAGES) this.checkpoint();
       this.#regainReserve();
     });
   }
 
-  /** Whether a checkpoint is due for the reserve's sake. Counted seldom: the file grows by what was logged at most. */
+  /**
+   * Whether the main file has grown so far that a checkpoint would need more than its share of the reserve. Counted seldom: the file grows by what
+   * was logged at most.
+   */
   #outgrowsReserve(): boolean {
     if (this.#logged < this.#countAgainAt) return false;
-    const left = this.#leftOfReserve(DUE_GROWTH);
+    const grown = this.#count() - this.#countAtCheckpoint;
+    const left = (this.#reserveBytes / this.#pageBytes) * DUE_GROWTH - grown;
     this.#countAgainAt = this.#logged + Math.max(1, left);
     return left < 0;
-  }
-
-  /** By how many pages the main file may grow until a checkpoint would need more than this share of the reserve. */
-  #leftOfReserve(share: number): number {
-    return (this.#reserveBytes / this.#pageBytes) * share - (this.#count() - this.#countAtCheckpoint);
   }
 
   #regainReserve(): void {
@@ -278,4 +203,10 @@ function present(path: string): { path: string; place: string }[] {
 function placeOf(path: string): string | undefined {
   const stats = statSync(path, { throwIfNoEntry: false });
   return stats && `${stats.dev} ${stats.ino}`;
+}
+
+/** Of a row of `PRAGMA wal_checkpoint`. */
+function outcomeOf(result: unknown): CheckpointOutcome {
+  const [busy, log, checkpointed] = valuesOf(result);
+  return Number(busy) === 0 && log === checkpointed ? "complete" : "incomplete";
 }
