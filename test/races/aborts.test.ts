@@ -104,6 +104,8 @@ test(`${VISITORS} clients that abort at random points`, async (t) => {
   }
 
   assert.deepEqual(rejections, []);
+  // The look at requests that take long ends by itself where there are none.
+  clock.advance(10_000);
   assert.equal(clock.pending, timersAtRest, "a timer is left over");
 
   const { sessions } = await inner.list({ limit: 10 * VISITORS });
