@@ -102,7 +102,7 @@ export function networkFaults(subject: NetworkSubject): void {
     ] as const) {
       test(`${inspect(fault)}: a call ends by its deadline, its connection is given up, the next one is fresh`, async () => {
         const { proxy, store } = await start();
-        await store.create("handle", record);
+        await eventually("the session", async () => void (await store.create("handle", record)));
         const opened = proxy.opened;
         proxy.fault = fault;
         equal((await failureOf(store.load("handle"))).code, "STORE_TIMEOUT");
@@ -115,7 +115,7 @@ export function networkFaults(subject: NetworkSubject): void {
     test("one silent connection speaks for all that were idle: only one caller waits in vain", async () => {
       const clock = new ManualClock(now);
       const { proxy, store } = await start({ timeoutMs: PATIENT_MS, maxConnections: 10, clock });
-      await store.create("handle", record);
+      await eventually("the session", async () => void (await store.create("handle", record)));
       proxy.fault = { kind: "delay", ms: 20 };
       await Promise.all(Array.from({ length: 40 }, async () => store.load("handle")));
       proxy.fault = { kind: "pass" };
@@ -155,7 +155,7 @@ export function networkFaults(subject: NetworkSubject): void {
 
     test("a connection that was found dead costs a read nothing", async () => {
       const { proxy, store } = await start({ timeoutMs: 10_000 });
-      await store.create("handle", record);
+      await eventually("the session", async () => void (await store.create("handle", record)));
       for (let round = 0; round < 5; round++) {
         proxy.fault = { kind: "stall", afterBytes: 0 };
         const loading = store.load("handle");
@@ -170,7 +170,7 @@ export function networkFaults(subject: NetworkSubject): void {
 
     test("a write whose request was lost is done once, by the second try", async () => {
       const { proxy, store } = await start({ timeoutMs: 10_000 });
-      await store.create("handle", record);
+      await eventually("the session", async () => void (await store.create("handle", record)));
       const writes: Record<string, () => unknown> = {
         ok: () => store.update("handle", { ...record, version: 2 }, 1),
         true: () => store.touch("handle", now + 1, now + 60_000),
@@ -224,7 +224,7 @@ export function networkFaults(subject: NetworkSubject): void {
       equal(await lostReply(place, () => store.replace?.("handle", 2, "new", fresh), undefined), "ok");
       equal((await store.load("new"))?.secretHash, "fresh");
       // Done twice, a delete is still done; that the session was there is all that gets lost.
-      await store.create("handle", record);
+      await eventually("the session", async () => void (await store.create("handle", record)));
       equal(await lostReply(place, () => store.delete("handle"), undefined), "false");
     });
 
@@ -233,7 +233,7 @@ export function networkFaults(subject: NetworkSubject): void {
       const { store } = place;
       const other = subject.open(subject.port, { table, timeoutMs: 10_000 });
       stores.push(other);
-      await store.create("handle", record);
+      await eventually("the session", async () => void (await store.create("handle", record)));
       const followed = () => other.update("handle", { ...record, version: 3 }, 2);
       equal(
         await lostReply(place, () => store.update("handle", { ...record, version: 2 }, 1), 2, followed),
@@ -253,7 +253,7 @@ export function networkFaults(subject: NetworkSubject): void {
 
     test("resets, one in ten: what is acknowledged is so, and nothing is done twice", async () => {
       const { proxy, store } = await start({ timeoutMs: 10_000, seed: 7 });
-      await store.create("handle", record);
+      await eventually("the session", async () => void (await store.create("handle", record)));
       proxy.fault = { kind: "reset", share: 0.1, afterBytes: 0 };
       let acknowledged = 0;
       let unknown = 0;
@@ -302,7 +302,7 @@ export function networkFaults(subject: NetworkSubject): void {
 
     test("a full pool fails at the deadline, a crowd at once, and nothing stays behind", async () => {
       const { proxy, store } = await start({ maxConnections: 1 });
-      await store.create("handle", record);
+      await eventually("the session", async () => void (await store.create("handle", record)));
       proxy.fault = { kind: "stall", afterBytes: 0 };
       const codes = await Promise.all(
         Array.from({ length: 2_100 }, async () => (await failureOf(store.load("handle"))).message),
