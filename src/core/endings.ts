@@ -1,6 +1,6 @@
-import type { Awaitable, SessionRecord } from "../stores/store.ts";
-import { after } from "./awaitable.ts";
-import type { Clock } from "./clock.ts";
+import { after } from "../contract/awaitable.ts";
+import type { Clock } from "../contract/clock.ts";
+import type { Awaitable, SessionRecord } from "../contract/store.ts";
 import { noteHandle, noteRecord, SKEW_MS, userNoteHandle, writeNote } from "./notes.ts";
 import { decodePayload } from "./record.ts";
 import type { StoreAccess } from "./store-access.ts";

@@ -1,7 +1,7 @@
-import type { Awaitable, SessionRecord } from "../stores/store.ts";
+import { after } from "../contract/awaitable.ts";
+import { SojournError } from "../contract/errors.ts";
+import type { Awaitable, SessionRecord } from "../contract/store.ts";
 import { hashSecret, sameHash, type TokenSource } from "../tokens/token.ts";
-import { after } from "./awaitable.ts";
-import { SojournError } from "./errors.ts";
 import type { StoreAccess } from "./store-access.ts";
 
 /**

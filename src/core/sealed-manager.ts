@@ -1,14 +1,14 @@
-import type { Awaitable, SessionStore } from "../stores/store.ts";
+import { after } from "../contract/awaitable.ts";
+import type { Clock } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
+import type { Awaitable, SessionStore } from "../contract/store.ts";
 import type { KeyRing, Secret } from "../tokens/key-ring.ts";
 import { Sealer, sealRoom } from "../tokens/seal.ts";
 import { isHandle } from "../tokens/token.ts";
-import { after } from "./awaitable.ts";
 import { CarriedRecords } from "./carried-records.ts";
-import type { Clock } from "./clock.ts";
 import { Committer, type CommitterOptions, undeliverableError } from "./committer.ts";
 import { encrypted } from "./encrypted-store.ts";
 import { Endings } from "./endings.ts";
-import { SojournError } from "./errors.ts";
 import { Events } from "./events.ts";
 import type { Opening, SessionKeeper, TokenScope } from "./keeper.ts";
 import type { Links } from "./links.ts";

@@ -1,4 +1,4 @@
-import type { SessionRecord } from "../stores/store.ts";
+import type { SessionRecord } from "../contract/store.ts";
 import { copied, Lately } from "../tokens/lately.ts";
 import { type Sealer, sealName } from "../tokens/seal.ts";
 import { asSealed, decodeSealed, encodeElsewhere, encodeSealed, type Sealed } from "./sealed-record.ts";

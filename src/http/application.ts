@@ -1,4 +1,5 @@
-import { systemClock } from "../core/clock.ts";
+import { systemClock } from "../contract/clock.ts";
+import type { SessionStore } from "../contract/store.ts";
 import { encrypted } from "../core/encrypted-store.ts";
 import { Events } from "../core/events.ts";
 import { fromExpressStore, isExpressStore } from "../core/express-store.ts";
@@ -7,7 +8,6 @@ import { SessionManager } from "../core/manager.ts";
 import { type ClientSideStore, SealedManager } from "../core/sealed-manager.ts";
 import { parseDuration, timeouts } from "../core/timeouts.ts";
 import { MemoryStore } from "../stores/memory.ts";
-import type { SessionStore } from "../stores/store.ts";
 import { KeyRing } from "../tokens/key-ring.ts";
 import { TokenSource } from "../tokens/token.ts";
 import type { ExchangeEnvironment } from "./exchange.ts";
