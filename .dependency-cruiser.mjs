@@ -12,7 +12,7 @@ const floors = [
   {
     name: "index",
     place: "^src/index[.]ts$",
-    below: ["^src/(compat|http|core|tokens)/", DEFAULT_STORE, "^src/stores/open[.]ts$"],
+    below: ["^src/(compat|http|sealed|wrap|core|tokens)/", DEFAULT_STORE, "^src/stores/open[.]ts$"],
     builtins: [],
     because:
       "It exports and does nothing else, and `sojourn` loads no store but the one in memory (openStore loads the one it is asked for).",
@@ -20,16 +20,30 @@ const floors = [
   {
     name: "compat",
     place: "^src/compat/",
-    below: ["^src/(http|core|tokens)/", DEFAULT_STORE, "^src/stores/sealed"],
+    below: ["^src/(http|sealed|wrap|core|tokens)/", DEFAULT_STORE, "^src/stores/sealed"],
     builtins: ["events", "http", "util"],
     because: "It maps other libraries' worlds onto ours, from outside.",
   },
   {
     name: "http",
     place: "^src/http/",
-    below: ["^src/(core|tokens)/", DEFAULT_STORE],
+    below: ["^src/(sealed|wrap|core|tokens)/", DEFAULT_STORE],
     builtins: ["async_hooks", "events", "http", "http2", "net", "stream", "tls", "util"],
     because: "It touches requests and responses, and leaves databases to the stores.",
+  },
+  {
+    name: "sealed",
+    place: "^src/sealed/",
+    below: ["^src/(wrap|core|tokens)/"],
+    builtins: ["util"],
+    because: "It is sessions that live in their cookies, over the life of a session that all have.",
+  },
+  {
+    name: "wrap",
+    place: "^src/wrap/",
+    below: ["^src/(core|tokens)/"],
+    builtins: [],
+    because: "It is stores around stores, and knows nothing of requests.",
   },
   {
     name: "core",
@@ -41,7 +55,7 @@ const floors = [
   {
     name: "testing",
     place: "^src/testing/",
-    below: ["^src/(core|tokens|stores)/"],
+    below: ["^src/(wrap|core|tokens|stores)/"],
     builtins: ["assert", "assert/strict", "test", "util"],
     because: "It is for authors of stores, who never see the web.",
   },

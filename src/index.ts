@@ -11,17 +11,9 @@ export type {
   StoredSession,
   UpdateResult,
 } from "./contract/store.ts";
-export type { CircuitState } from "./core/breaker.ts";
 export type { SessionEvent, SessionEvents } from "./core/events.ts";
 export type { Capabilities, Device } from "./core/manager.ts";
 export type { DeviceInfo } from "./core/record.ts";
-export {
-  type CircuitCounts,
-  type CircuitEvents,
-  type ResilientOptions,
-  type ResilientStore,
-  resilient,
-} from "./core/resilient-store.ts";
 export {
   type LiveSession,
   type LoginOptions,
@@ -41,3 +33,11 @@ export type { UpgradeOptions, UpgradeSession } from "./http/upgrade.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export { type OpenStoreOptions, openStore } from "./stores/open.ts";
 export type { Secret } from "./tokens/key-ring.ts";
+export type { CircuitState } from "./wrap/breaker.ts";
+export {
+  type CircuitCounts,
+  type CircuitEvents,
+  type ResilientOptions,
+  type ResilientStore,
+  resilient,
+} from "./wrap/resilient.ts";

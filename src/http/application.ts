@@ -1,15 +1,15 @@
 import { systemClock } from "../contract/clock.ts";
 import type { SessionStore } from "../contract/store.ts";
-import { encrypted } from "../core/encrypted-store.ts";
 import { Events } from "../core/events.ts";
-import { fromExpressStore, isExpressStore } from "../core/express-store.ts";
 import type { SessionKeeper } from "../core/keeper.ts";
 import { SessionManager } from "../core/manager.ts";
-import { type ClientSideStore, SealedManager } from "../core/sealed-manager.ts";
 import { parseDuration, timeouts } from "../core/timeouts.ts";
+import { type ClientSideStore, SealedManager } from "../sealed/manager.ts";
 import { MemoryStore } from "../stores/memory.ts";
 import { KeyRing } from "../tokens/key-ring.ts";
 import { TokenSource } from "../tokens/token.ts";
+import { encrypted } from "../wrap/encrypted.ts";
+import { fromExpressStore, isExpressStore } from "../wrap/from-express-store.ts";
 import type { ExchangeEnvironment } from "./exchange.ts";
 import { acceptOf } from "./legacy.ts";
 import { refuseUnknown, type SessionOptions } from "./options.ts";

@@ -5,12 +5,12 @@ import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { isIndexed, type SessionRecord } from "../../src/contract/store.ts";
-import { encrypted } from "../../src/core/encrypted-store.ts";
 import { session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock, storeConformance } from "../../src/testing/index.ts";
 import { KeyRing } from "../../src/tokens/key-ring.ts";
+import { encrypted } from "../../src/wrap/encrypted.ts";
 import { site } from "../http/site.ts";
 import { temporaryFolder } from "../stores/temporary-folder.ts";
 

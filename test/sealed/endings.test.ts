@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { IndexedStore, SessionRecord } from "../../src/contract/store.ts";
-import { Endings } from "../../src/core/endings.ts";
 import { Events } from "../../src/core/events.ts";
 import { StoreAccess } from "../../src/core/store-access.ts";
 import { timeouts } from "../../src/core/timeouts.ts";
+import { Endings } from "../../src/sealed/endings.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { ProbeStore } from "../core/probe-store.ts";

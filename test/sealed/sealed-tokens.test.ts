@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { SessionRecord } from "../../src/contract/store.ts";
-import { decodeSealed, encodeElsewhere, encodeSealed } from "../../src/core/sealed-record.ts";
-import { SealedTokens } from "../../src/core/sealed-tokens.ts";
+import { decodeSealed, encodeElsewhere, encodeSealed } from "../../src/sealed/record.ts";
+import { SealedTokens } from "../../src/sealed/tokens.ts";
 import { KeyRing } from "../../src/tokens/key-ring.ts";
 import { Sealer } from "../../src/tokens/seal.ts";
 

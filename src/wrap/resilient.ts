@@ -14,10 +14,10 @@ import {
   type StoredSession,
   type UpdateResult,
 } from "../contract/store.ts";
+import { Events } from "../core/events.ts";
+import { type Duration, parseDuration } from "../core/timeouts.ts";
 import { Breaker, type CircuitState } from "./breaker.ts";
-import { Events } from "./events.ts";
-import { type ExpressSessionStore, fromExpressStore, isExpressStore } from "./express-store.ts";
-import { type Duration, parseDuration } from "./timeouts.ts";
+import { type ExpressSessionStore, fromExpressStore, isExpressStore } from "./from-express-store.ts";
 
 /** What {@link resilient} can be told. */
 export interface ResilientOptions {
