@@ -1,16 +1,19 @@
-export type { CircuitState } from "./core/breaker.ts";
-export { type Clock, systemClock } from "./core/clock.ts";
-export { SojournError, type SojournErrorCode } from "./core/errors.ts";
+export { type Clock, systemClock } from "./contract/clock.ts";
+export { SojournError, type SojournErrorCode } from "./contract/errors.ts";
+export type {
+  Awaitable,
+  IndexedStore,
+  ReplaceResult,
+  SessionPage,
+  SessionRecord,
+  SessionStore,
+  StoreCapabilities,
+  StoredSession,
+  UpdateResult,
+} from "./contract/store.ts";
 export type { SessionEvent, SessionEvents } from "./core/events.ts";
 export type { Capabilities, Device } from "./core/manager.ts";
 export type { DeviceInfo } from "./core/record.ts";
-export {
-  type CircuitCounts,
-  type CircuitEvents,
-  type ResilientOptions,
-  type ResilientStore,
-  resilient,
-} from "./core/resilient-store.ts";
 export {
   type LiveSession,
   type LoginOptions,
@@ -29,15 +32,12 @@ export { bearer, cookie, header, type QueryOptions, query, type TransportChoice 
 export type { UpgradeOptions, UpgradeSession } from "./http/upgrade.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export { type OpenStoreOptions, openStore } from "./stores/open.ts";
-export type {
-  Awaitable,
-  IndexedStore,
-  ReplaceResult,
-  SessionPage,
-  SessionRecord,
-  SessionStore,
-  StoreCapabilities,
-  StoredSession,
-  UpdateResult,
-} from "./stores/store.ts";
 export type { Secret } from "./tokens/key-ring.ts";
+export type { CircuitState } from "./wrap/breaker.ts";
+export {
+  type CircuitCounts,
+  type CircuitEvents,
+  type ResilientOptions,
+  type ResilientStore,
+  resilient,
+} from "./wrap/resilient.ts";

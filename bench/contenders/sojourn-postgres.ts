@@ -1,4 +1,4 @@
-import { systemClock } from "../../src/core/clock.ts";
+import { systemClock } from "../../src/contract/clock.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import type { Contender } from "../lib/contender.ts";
 import { missing, startPostgres } from "../lib/servers.ts";

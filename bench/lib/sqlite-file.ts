@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 
 /** All sessions end this long after the run; none expires in it. */
 const LIFETIME_MS = 86_400_000;

@@ -1,12 +1,12 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type Clock, systemClock } from "../../src/core/clock.ts";
+import { type Clock, systemClock } from "../../src/contract/clock.ts";
+import type { IndexedStore } from "../../src/contract/store.ts";
 import { FileStore } from "../../src/stores/file.ts";
 import { MysqlStore } from "../../src/stores/mysql.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import type { IndexedStore } from "../../src/stores/store.ts";
 import { mysqlQuery } from "../../test/servers/mariadb.ts";
 import { postgresQuery } from "../../test/servers/postgres.ts";
 import { ask } from "../../test/servers/redis.ts";

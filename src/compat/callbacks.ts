@@ -1,4 +1,4 @@
-import { queueMicrotask } from "../core/clock.ts";
+import { queueMicrotask } from "../contract/clock.ts";
 
 /** A Node-style callback of an application or a store. */
 export type Done<T = void> = (error?: unknown, value?: T) => unknown;

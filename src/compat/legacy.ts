@@ -1,4 +1,4 @@
-import { systemClock } from "../core/clock.ts";
+import { systemClock } from "../contract/clock.ts";
 import { readCookies } from "../http/cookies.ts";
 import type { LegacyReader, LegacySession } from "../http/legacy.ts";
 import { keygripSigner, type SignatureKey, type Signer } from "../tokens/signature.ts";

@@ -1,6 +1,6 @@
-import { type Clock, setImmediate, systemClock } from "../core/clock.ts";
+import { type Clock, setImmediate, systemClock } from "../contract/clock.ts";
+import { type IndexedStore, isIndexed, type SessionRecord, type SessionStore } from "../contract/store.ts";
 import { type Duration, FOREVER, parseDuration } from "../core/timeouts.ts";
-import { type IndexedStore, isIndexed, type SessionRecord, type SessionStore } from "../stores/store.ts";
 import { handleOf } from "../tokens/signature.ts";
 import { hashSecret } from "../tokens/token.ts";
 import type { Session } from "./express-session/session.ts";

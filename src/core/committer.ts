@@ -1,11 +1,11 @@
-import type { Awaitable, SessionRecord, StoredSession, UpdateResult } from "../stores/store.ts";
+import { after, isPromise } from "../contract/awaitable.ts";
+import type { Clock } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
+import type { Awaitable, SessionRecord, StoredSession, UpdateResult } from "../contract/store.ts";
 import type { OwnerHashes } from "../tokens/owner.ts";
 import { hashSecret, type TokenSource } from "../tokens/token.ts";
-import { after, isPromise } from "./awaitable.ts";
 import { type Changes, type Content, merge, NOTHING, overwritten } from "./changes.ts";
-import type { Clock } from "./clock.ts";
 import { decideCommit } from "./commit.ts";
-import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import { decodePayload, encodePayload } from "./record.ts";
 import type { SessionState } from "./state.ts";

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import type { SojournError } from "./errors.ts";
+import type { SojournError } from "../contract/errors.ts";
 
 /**
  * What happens to sessions, for logs, audits and metrics. An event names a session by its handle, which opens nothing; none

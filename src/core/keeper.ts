@@ -1,6 +1,6 @@
-import type { Awaitable, SessionRecord } from "../stores/store.ts";
+import type { Clock } from "../contract/clock.ts";
+import type { Awaitable, SessionRecord } from "../contract/store.ts";
 import type { TokenCodec } from "../tokens/token.ts";
-import type { Clock } from "./clock.ts";
 import type { Links } from "./links.ts";
 import type { RunningRequests } from "./running.ts";
 import type { Replaced } from "./superseded.ts";

@@ -1,3 +1,6 @@
+import { after, isPromise } from "../contract/awaitable.ts";
+import { type Clock, setImmediate } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
 import {
   type Awaitable,
   type IndexedStore,
@@ -6,14 +9,11 @@ import {
   type SessionStore,
   type StoreCapabilities,
   type StoredSession,
-} from "../stores/store.ts";
+} from "../contract/store.ts";
 import type { KeyRing } from "../tokens/key-ring.ts";
 import { OwnerHashes } from "../tokens/owner.ts";
 import { isHandle, sameHash, type TokenCodec, type TokenSource, type VerifiedToken } from "../tokens/token.ts";
-import { after, isPromise } from "./awaitable.ts";
-import { type Clock, setImmediate } from "./clock.ts";
 import { Committer, goneError } from "./committer.ts";
-import { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import type { Opening, OpenOptions, SessionKeeper, TokenScope } from "./keeper.ts";
 import { Links } from "./links.ts";

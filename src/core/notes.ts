@@ -1,7 +1,7 @@
-import { NOTE, type SessionRecord } from "../stores/store.ts";
+import type { Clock } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
+import { NOTE, type SessionRecord } from "../contract/store.ts";
 import { derivedHandle } from "../tokens/token.ts";
-import type { Clock } from "./clock.ts";
-import { SojournError } from "./errors.ts";
 import type { StoreAccess } from "./store-access.ts";
 
 /** How much the clocks of an application's machines may differ. */

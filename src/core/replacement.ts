@@ -1,6 +1,6 @@
-import type { Awaitable, SessionRecord, StoredSession } from "../stores/store.ts";
+import { after } from "../contract/awaitable.ts";
+import type { Awaitable, SessionRecord, StoredSession } from "../contract/store.ts";
 import { hashSecret } from "../tokens/token.ts";
-import { after } from "./awaitable.ts";
 import { type Changes, type Content, EMPTY, merge, NOTHING, overwritten } from "./changes.ts";
 import { type CommitListener, type Committer, goneError } from "./committer.ts";
 import type { SessionState } from "./state.ts";

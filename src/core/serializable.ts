@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { SojournError } from "./errors.ts";
+import { SojournError } from "../contract/errors.ts";
 
 /** A value that would not come back from a store, and where it is. */
 interface Loss {

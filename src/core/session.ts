@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
-import type { Awaitable } from "../stores/store.ts";
-import { type Callback, deliver } from "./awaitable.ts";
-import { SojournError } from "./errors.ts";
+import { type Callback, deliver } from "../contract/awaitable.ts";
+import { SojournError } from "../contract/errors.ts";
+import type { Awaitable } from "../contract/store.ts";
 import { type DeviceInfo, transportOf } from "./record.ts";
 import type { SessionData } from "./session-data.ts";
 import { copyError, FACTS, isWithheld, NO_COOKIE, refuseMember } from "./session-members.ts";

@@ -1,4 +1,4 @@
-import type { SessionRecord } from "../stores/store.ts";
+import type { SessionRecord } from "../contract/store.ts";
 import type { Content } from "./changes.ts";
 import { transportOf } from "./record.ts";
 

@@ -1,4 +1,4 @@
-import type { SessionRecord } from "../stores/store.ts";
+import type { SessionRecord } from "../contract/store.ts";
 import type { TokenSource } from "../tokens/token.ts";
 import { type Changes, type Content, type FlashStep, mergeFlash, textOf } from "./changes.ts";
 import { requireSerializable, step } from "./serializable.ts";

@@ -1,3 +1,6 @@
+import { after, isPromise, withDeadline } from "../contract/awaitable.ts";
+import type { Clock } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
 import {
   type Awaitable,
   leaveTombstone,
@@ -6,10 +9,7 @@ import {
   type SessionStore,
   type StoredSession,
   type UpdateResult,
-} from "../stores/store.ts";
-import { after, isPromise, withDeadline } from "./awaitable.ts";
-import type { Clock } from "./clock.ts";
-import { SojournError } from "./errors.ts";
+} from "../contract/store.ts";
 import type { Events } from "./events.ts";
 import { TimeLimit } from "./time-limit.ts";
 

@@ -1,13 +1,13 @@
+import { after } from "../contract/awaitable.ts";
+import type { Clock } from "../contract/clock.ts";
 import {
   type Awaitable,
   decodeTombstone,
   encodeTombstone,
   type StoredSession,
   tombstoneHandle,
-} from "../stores/store.ts";
+} from "../contract/store.ts";
 import { sameHash } from "../tokens/token.ts";
-import { after } from "./awaitable.ts";
-import type { Clock } from "./clock.ts";
 import type { StoreAccess } from "./store-access.ts";
 
 /** After this a client that still sends the old token never got the new one, and may begin anew. */

@@ -1,6 +1,6 @@
-import type { Awaitable } from "../stores/store.ts";
-import { after } from "./awaitable.ts";
-import type { Clock } from "./clock.ts";
+import { after } from "../contract/awaitable.ts";
+import type { Clock } from "../contract/clock.ts";
+import type { Awaitable } from "../contract/store.ts";
 
 /** The time that all tries of one change have together, the waits between them included. */
 export class TimeLimit {

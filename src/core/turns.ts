@@ -1,5 +1,5 @@
-import type { Awaitable } from "../stores/store.ts";
-import { isPromise } from "./awaitable.ts";
+import { isPromise } from "../contract/awaitable.ts";
+import type { Awaitable } from "../contract/store.ts";
 
 /**
  * Runs the operations of one visit one after the other; at once, and without a promise, where none is under way. A visit's turn

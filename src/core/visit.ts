@@ -1,8 +1,9 @@
-import type { Awaitable, SessionRecord } from "../stores/store.ts";
+import { after, isPromise } from "../contract/awaitable.ts";
+import type { Clock } from "../contract/clock.ts";
+import type { SojournError } from "../contract/errors.ts";
+import type { Awaitable, SessionRecord } from "../contract/store.ts";
 import type { TokenSource } from "../tokens/token.ts";
-import { after, isPromise } from "./awaitable.ts";
 import { type Changes, type Content, EMPTY, overwritten } from "./changes.ts";
-import type { Clock } from "./clock.ts";
 import {
   type CommitListener,
   type CommitOptions,
@@ -13,7 +14,6 @@ import {
   type Outcome,
   undeliverableError,
 } from "./committer.ts";
-import type { SojournError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import { carry, type Kept, keepOption } from "./keep.ts";
 import type { DeviceInfo } from "./record.ts";

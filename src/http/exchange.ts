@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { after, isPromise } from "../core/awaitable.ts";
-import { SojournError } from "../core/errors.ts";
+import { after, isPromise } from "../contract/awaitable.ts";
+import { SojournError } from "../contract/errors.ts";
+import type { Awaitable } from "../contract/store.ts";
 import type { Opening, SessionKeeper } from "../core/keeper.ts";
 import type { DeviceInfo } from "../core/record.ts";
 import type { Running } from "../core/running.ts";
 import type { LiveSession } from "../core/session.ts";
 import type { Client, OpenedSession, StoredState, Visit } from "../core/visit.ts";
-import type { Awaitable } from "../stores/store.ts";
 import { forbidCaching, forbidSharedCaching, isPublic } from "./cache-control.ts";
 import type { Channel } from "./channel.ts";
 import { deviceOf } from "./device.ts";

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Awaitable } from "../stores/store.ts";
+import type { Awaitable } from "../contract/store.ts";
 import { readCookies } from "./cookies.ts";
 
 /**

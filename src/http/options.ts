@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Clock } from "../core/clock.ts";
-import type { ExpressSessionStore } from "../core/express-store.ts";
-import type { ClientSideStore } from "../core/sealed-manager.ts";
+import type { Clock } from "../contract/clock.ts";
+import type { SessionStore } from "../contract/store.ts";
 import type { Duration } from "../core/timeouts.ts";
-import type { SessionStore } from "../stores/store.ts";
+import type { ClientSideStore } from "../sealed/manager.ts";
 import type { Secret } from "../tokens/key-ring.ts";
+import type { ExpressSessionStore } from "../wrap/from-express-store.ts";
 import type { CookieOptions } from "./cookies.ts";
 import type { LegacyReader } from "./legacy.ts";
 import type { TrustProxy } from "./secure.ts";

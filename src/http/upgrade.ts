@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
-import { after, deliver } from "../core/awaitable.ts";
-import { queueMicrotask } from "../core/clock.ts";
+import { after, deliver } from "../contract/awaitable.ts";
+import { queueMicrotask } from "../contract/clock.ts";
 import { Events } from "../core/events.ts";
 import type { SessionKeeper } from "../core/keeper.ts";
 import { type SessionSnapshot, snapshotOf } from "../core/snapshot.ts";

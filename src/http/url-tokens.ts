@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { after } from "../core/awaitable.ts";
-import type { Clock } from "../core/clock.ts";
+import { after } from "../contract/awaitable.ts";
+import type { Clock } from "../contract/clock.ts";
+import type { Awaitable } from "../contract/store.ts";
 import type { SessionKeeper } from "../core/keeper.ts";
 import type { Links } from "../core/links.ts";
 import type { LiveSession } from "../core/session.ts";
-import type { Awaitable } from "../stores/store.ts";
 import type { KeyRing } from "../tokens/key-ring.ts";
 import { Sealer } from "../tokens/seal.ts";
 import { TokenSource } from "../tokens/token.ts";

@@ -1,14 +1,6 @@
 import { resolve } from "node:path";
-import { type Clock, systemClock } from "../core/clock.ts";
-import { SojournError } from "../core/errors.ts";
-import { checkFolders, makeFolder, makeRoot } from "./file/disk.ts";
-import { storeError, systemCode } from "./file/failures.ts";
-import { Markers } from "./file/markers.ts";
-import { nameOfHandle, nameOfUser, newName, type State, stateOf } from "./file/names.ts";
-import { Sessions } from "./file/sessions.ts";
-import { Turns } from "./file/turns.ts";
-import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
-import { refuseUrl } from "./path.ts";
+import { type Clock, systemClock } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
 import {
   type IndexedStore,
   leaveTombstone,
@@ -18,7 +10,15 @@ import {
   type StoreCapabilities,
   type StoredSession,
   type UpdateResult,
-} from "./store.ts";
+} from "../contract/store.ts";
+import { checkFolders, makeFolder, makeRoot } from "./file/disk.ts";
+import { storeError, systemCode } from "./file/failures.ts";
+import { Markers } from "./file/markers.ts";
+import { nameOfHandle, nameOfUser, newName, type State, stateOf } from "./file/names.ts";
+import { Sessions } from "./file/sessions.ts";
+import { Turns } from "./file/turns.ts";
+import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
+import { refuseUrl } from "./path.ts";
 
 /** What {@link FileStore} can be told. */
 export interface FileStoreOptions {

@@ -1,9 +1,5 @@
-import { type Clock, queueMicrotask, systemClock } from "../core/clock.ts";
-import { SojournError } from "../core/errors.ts";
-import { areNames } from "./memory/name.ts";
-import { NONE } from "./memory/rows.ts";
-import { bytesFor, Table } from "./memory/table.ts";
-import { checkedLimit, decodeCursor, encodeCursor, Newest, nextPage } from "./paging.ts";
+import { type Clock, queueMicrotask, systemClock } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
 import {
   type IndexedStore,
   isNote,
@@ -13,7 +9,11 @@ import {
   type StoreCapabilities,
   type StoredSession,
   type UpdateResult,
-} from "./store.ts";
+} from "../contract/store.ts";
+import { areNames } from "./memory/name.ts";
+import { NONE } from "./memory/rows.ts";
+import { bytesFor, Table } from "./memory/table.ts";
+import { checkedLimit, decodeCursor, encodeCursor, Newest, nextPage } from "./paging.ts";
 
 /** What {@link MemoryStore} can be told. */
 export interface MemoryStoreOptions {

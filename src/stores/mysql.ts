@@ -1,4 +1,4 @@
-import type { SojournError } from "../core/errors.ts";
+import type { SojournError } from "../contract/errors.ts";
 import { type MysqlCallbackPool, type MysqlConnection, type MysqlPool, openPool } from "./mysql/client.ts";
 import { mysql } from "./mysql/dialect.ts";
 import { givenPool, ownPool } from "./sql/pools.ts";

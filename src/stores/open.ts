@@ -1,11 +1,11 @@
-import type { Clock } from "../core/clock.ts";
+import type { Clock } from "../contract/clock.ts";
+import type { IndexedStore } from "../contract/store.ts";
 import type { FileStoreOptions } from "./file.ts";
 import type { MemoryStoreOptions } from "./memory.ts";
 import type { MysqlStoreOptions } from "./mysql.ts";
 import type { PostgresStoreOptions } from "./postgres.ts";
 import type { RedisStoreOptions } from "./redis.ts";
 import type { SqliteStoreOptions } from "./sqlite.ts";
-import type { IndexedStore } from "./store.ts";
 
 /** What {@link openStore} can be told: the options of each store, of which those of the one that the URL names are used. */
 export interface OpenStoreOptions {

@@ -1,4 +1,4 @@
-import type { SojournError } from "../core/errors.ts";
+import type { SojournError } from "../contract/errors.ts";
 import { openPool, type PostgresClient, type PostgresPool } from "./postgres/client.ts";
 import { postgres, refuseBinary } from "./postgres/dialect.ts";
 import { givenPool, ownPool } from "./sql/pools.ts";

@@ -1,5 +1,15 @@
-import { type Clock, systemClock } from "../core/clock.ts";
-import { SojournError } from "../core/errors.ts";
+import { type Clock, systemClock } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
+import {
+  type IndexedStore,
+  isNote,
+  type ReplaceResult,
+  type SessionPage,
+  type SessionRecord,
+  type StoreCapabilities,
+  type StoredSession,
+  type UpdateResult,
+} from "../contract/store.ts";
 import { checkedLimit, decodeCursor } from "./paging.ts";
 import { connectionOf, type RedisClient } from "./redis/client.ts";
 import { Commands } from "./redis/commands.ts";
@@ -12,16 +22,6 @@ import { OwnConnection } from "./redis/own-connection.ts";
 import type { ClientPackage } from "./redis/packages.ts";
 import { Records } from "./redis/records.ts";
 import { ReplicatedWrites, type WaitOptions } from "./redis/replicated-writes.ts";
-import {
-  type IndexedStore,
-  isNote,
-  type ReplaceResult,
-  type SessionPage,
-  type SessionRecord,
-  type StoreCapabilities,
-  type StoredSession,
-  type UpdateResult,
-} from "./store.ts";
 
 export type {
   IoredisClient,

@@ -1,4 +1,4 @@
-import type { SessionStore } from "./store.ts";
+import type { SessionStore } from "../contract/store.ts";
 
 /** What {@link SealedStore} can be told. */
 export interface SealedStoreOptions {

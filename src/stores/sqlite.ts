@@ -1,5 +1,14 @@
-import { type Clock, setImmediate, systemClock } from "../core/clock.ts";
-import { SojournError } from "../core/errors.ts";
+import { type Clock, setImmediate, systemClock } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
+import type {
+  IndexedStore,
+  ReplaceResult,
+  SessionPage,
+  SessionRecord,
+  StoreCapabilities,
+  StoredSession,
+  UpdateResult,
+} from "../contract/store.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
 import { refuseUrl } from "./path.ts";
 import { Commits, type Footprint } from "./sqlite/commits.ts";
@@ -16,15 +25,6 @@ import { isBusy, storeError } from "./sqlite/failures.ts";
 import { Records } from "./sqlite/records.ts";
 import { checkedTable, migrate } from "./sqlite/schema.ts";
 import { Upkeep } from "./sqlite/upkeep.ts";
-import type {
-  IndexedStore,
-  ReplaceResult,
-  SessionPage,
-  SessionRecord,
-  StoreCapabilities,
-  StoredSession,
-  UpdateResult,
-} from "./store.ts";
 
 export type { SqliteDatabase, SqliteDurability, SqliteStatement, SqliteValue } from "./sqlite/database.ts";
 

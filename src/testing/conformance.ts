@@ -1,5 +1,5 @@
 import { describe, test } from "node:test";
-import { isIndexed, type SessionStore } from "../stores/store.ts";
+import { isIndexed, type SessionStore } from "../contract/store.ts";
 import { basics } from "./conformance/basics.ts";
 import { bulk } from "./conformance/bulk.ts";
 import type { Check } from "./conformance/check.ts";

@@ -1,6 +1,6 @@
-import { type Clock, systemClock } from "../core/clock.ts";
-import { SojournError } from "../core/errors.ts";
-import type { Awaitable, IndexedStore, SessionStore } from "../stores/store.ts";
+import { type Clock, systemClock } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
+import type { Awaitable, IndexedStore, SessionStore } from "../contract/store.ts";
 import { type InterceptOptions, intercept, refuseWaitingLoad, type StoreOperation } from "./intercept.ts";
 
 /** What happens to a call. */

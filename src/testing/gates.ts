@@ -1,4 +1,4 @@
-import type { Awaitable, IndexedStore, SessionStore } from "../stores/store.ts";
+import type { Awaitable, IndexedStore, SessionStore } from "../contract/store.ts";
 import { type InterceptOptions, intercept, refuseWaitingLoad, type StoreOperation } from "./intercept.ts";
 
 /** A call that is held. */

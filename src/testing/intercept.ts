@@ -1,4 +1,4 @@
-import { type Awaitable, type IndexedStore, isIndexed, type SessionStore } from "../stores/store.ts";
+import { type Awaitable, type IndexedStore, isIndexed, type SessionStore } from "../contract/store.ts";
 
 /** A method of a store. */
 export type StoreOperation = Exclude<keyof IndexedStore, "synchronousLoad" | "capabilities">;

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MemoryStore } from "../../src/compat/express-session.ts";
-import { systemClock } from "../../src/core/clock.ts";
-import { type ExpressSessionStore, fromExpressStore, isExpressStore } from "../../src/core/express-store.ts";
+import { systemClock } from "../../src/contract/clock.ts";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import { FOREVER } from "../../src/core/timeouts.ts";
 import { MemoryStore as OurMemoryStore, session } from "../../src/index.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 import { conformanceGroups, examine } from "../../src/testing/conformance.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { derivedHandle } from "../../src/tokens/token.ts";
+import { type ExpressSessionStore, fromExpressStore, isExpressStore } from "../../src/wrap/from-express-store.ts";
 import { hasSession, serve } from "./world.ts";
 
 /** The least that a store written for express-session is: JSON in a map, answered on another turn. */

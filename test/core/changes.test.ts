@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { SojournError } from "../../src/contract/errors.ts";
 import { type Changes, type Content, type FlashStep, merge, textOf } from "../../src/core/changes.ts";
-import { SojournError } from "../../src/core/errors.ts";
 
 const content = (texts: Record<string, string>, facts: Content["facts"] = {}): Content => ({
   facts,

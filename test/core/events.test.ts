@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Events } from "../../src/core/events.ts";
-import { resilient } from "../../src/core/resilient-store.ts";
 import { session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
+import { resilient } from "../../src/wrap/resilient.ts";
 
 test("a listener of an event that there isn't is refused with the names of those that there are", async (t) => {
   const sessions = session({ store: new MemoryStore({ acceptLossOnRestart: true }) });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { IndexedStore } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import type { IndexedStore } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { hashSecret } from "../../src/tokens/token.ts";
 import { inSteps } from "./in-steps.ts";

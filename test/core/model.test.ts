@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
+import type { IndexedStore } from "../../src/contract/store.ts";
 import { decodePayload } from "../../src/core/record.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import type { IndexedStore } from "../../src/stores/store.ts";
 import { ImpatientClock } from "./impatient-clock.ts";
 import { engine, type Held, type TestVisit } from "./visits.ts";
 

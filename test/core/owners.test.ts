@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, describe, type TestContext, test } from "node:test";
+import type { IndexedStore, SessionRecord } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import type { IndexedStore, SessionRecord } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { hashSecret } from "../../src/tokens/token.ts";
 import { type Handler, type SiteOptions, site, type Visitor } from "../http/site.ts";

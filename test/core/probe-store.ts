@@ -1,4 +1,4 @@
-import type { Awaitable, IndexedStore } from "../../src/stores/store.ts";
+import type { Awaitable, IndexedStore } from "../../src/contract/store.ts";
 import { intercept, type StoreOperation } from "../../src/testing/intercept.ts";
 
 /** Where calls of an asynchronous probe wait until the test lets them go on. */

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import type { IndexedStore } from "../../src/contract/store.ts";
 import type { LiveSession } from "../../src/core/session.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import type { IndexedStore } from "../../src/stores/store.ts";
 import { ImpatientClock } from "./impatient-clock.ts";
 import { inSteps } from "./in-steps.ts";
 import { ProbeStore } from "./probe-store.ts";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { leaveTombstone } from "../../src/contract/store.ts";
 import { Events } from "../../src/core/events.ts";
 import { StoreAccess } from "../../src/core/store-access.ts";
 import { Superseded } from "../../src/core/superseded.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import { leaveTombstone } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { hashSecret } from "../../src/tokens/token.ts";
 

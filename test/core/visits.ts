@@ -1,10 +1,10 @@
+import type { SessionStore } from "../../src/contract/store.ts";
 import { Events, type SessionEvent, type SessionEvents } from "../../src/core/events.ts";
 import { SessionManager } from "../../src/core/manager.ts";
 import type { LiveSession } from "../../src/core/session.ts";
 import { timeouts } from "../../src/core/timeouts.ts";
 import type { Client, Visit } from "../../src/core/visit.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import type { SessionStore } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { hashSecret, TokenSource } from "../../src/tokens/token.ts";
 

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
-import { systemClock } from "../../src/core/clock.ts";
+import { systemClock } from "../../src/contract/clock.ts";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import { SojournError } from "../../src/index.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 import { isStoreName, openStore } from "../soak/stores.ts";
 
 /** `descriptors-child.ts <store> <place>`: asks a store while this process has no file descriptor left, and when it has some again. */

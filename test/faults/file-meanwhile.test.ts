@@ -2,8 +2,8 @@ import { deepEqual, equal } from "node:assert/strict";
 import disk from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { type TestContext, test } from "node:test";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import { FileStore } from "../../src/stores/file.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { temporaryFolder } from "../stores/temporary-folder.ts";
 

@@ -1,6 +1,6 @@
 import { deepEqual, equal } from "node:assert/strict";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import type { FileStore } from "../../src/stores/file.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 
 /** Stands still at `now` when a scene begins. */

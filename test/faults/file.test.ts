@@ -19,9 +19,9 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { SojournError } from "../../src/core/errors.ts";
+import { SojournError } from "../../src/contract/errors.ts";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import { FileStore } from "../../src/stores/file.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { mountSmallDisk, noSmallDisk } from "../servers/small-disk.ts";
 import { temporaryFolder } from "../stores/temporary-folder.ts";

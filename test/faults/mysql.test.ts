@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { inspect } from "node:util";
 import mysql from "mysql2/promise";
-import { SojournError } from "../../src/core/errors.ts";
+import { SojournError } from "../../src/contract/errors.ts";
 import { MysqlStore, type MysqlStoreOptions } from "../../src/stores/mysql.ts";
 import { mysqlLockWaits, mysqlQuery, noPrivateMariadb, PrivateMariadb } from "../servers/mariadb.ts";
 import { eventually, findProgram, tableName, unprivileged } from "../servers/private-process.ts";

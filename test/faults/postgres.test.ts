@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { inspect } from "node:util";
 import pg from "pg";
-import { SojournError } from "../../src/core/errors.ts";
+import { SojournError } from "../../src/contract/errors.ts";
 import { PostgresStore, type PostgresStoreOptions } from "../../src/stores/postgres.ts";
 import { noPrivatePostgres, PrivatePostgres, postgresQuery } from "../servers/postgres.ts";
 import {

@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
-import { SojournError } from "../../src/core/errors.ts";
+import { SojournError } from "../../src/contract/errors.ts";
 import { RedisStore, type RedisStoreOptions } from "../../src/stores/redis.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { tokenOf } from "../races/client.ts";

@@ -1,7 +1,7 @@
 import { rejects } from "node:assert/strict";
-import type { SojournErrorCode } from "../../src/core/errors.ts";
-import { SojournError } from "../../src/core/errors.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
+import type { SojournErrorCode } from "../../src/contract/errors.ts";
+import { SojournError } from "../../src/contract/errors.ts";
+import type { SessionRecord } from "../../src/contract/store.ts";
 
 /** Both packages, for tests that run with each. */
 export const packages = ["redis", "ioredis"] as const;

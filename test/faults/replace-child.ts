@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import { FileStore } from "../../src/stores/file.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 
 /** What the test and the process that it kills agree on: `node replace-child.ts <store> <folder> <number>` goes on from that number. */
 

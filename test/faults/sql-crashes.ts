@@ -1,7 +1,7 @@
 import { equal, ok } from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import type { IndexedStore } from "../../src/stores/store.ts";
+import type { IndexedStore } from "../../src/contract/store.ts";
 import { recordAt } from "../stores/sql-records.ts";
 
 /** How often a crash is repeated; more find more. */

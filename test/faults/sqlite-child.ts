@@ -1,9 +1,9 @@
 import { writeSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { DatabaseSync } from "node:sqlite";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import { Upkeep } from "../../src/stores/sqlite/upkeep.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 import { largeRecordOf, nextVersion, recordOf } from "./sqlite-history.ts";
 
 /** What another process does to a database: `node sqlite-child.ts <task> <path>`. One line says that a step is done. */

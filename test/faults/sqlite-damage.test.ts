@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { SojournError } from "../../src/core/errors.ts";
+import { SojournError } from "../../src/contract/errors.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { temporaryFolder } from "../stores/temporary-folder.ts";
 import { recordOf } from "./sqlite-history.ts";

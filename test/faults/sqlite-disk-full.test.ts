@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
-import { SojournError } from "../../src/core/errors.ts";
+import { SojournError } from "../../src/contract/errors.ts";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import { Upkeep } from "../../src/stores/sqlite/upkeep.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 
 /** A disk of this size, or `undefined` where this user may not mount one; then the test is skipped, which fails in CI. */

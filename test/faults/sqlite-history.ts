@@ -1,4 +1,4 @@
-import type { SessionRecord } from "../../src/stores/store.ts";
+import type { SessionRecord } from "../../src/contract/store.ts";
 
 /** The versions that a handle goes through, again and again: 1 to 9, then deleted, which is 0 here. */
 export function nextVersion(version: number): number {

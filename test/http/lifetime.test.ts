@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { IndexedStore } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import type { IndexedStore } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { parseSetCookie } from "./set-cookie.ts";
 import { type Handler, type SiteOptions, site } from "./site.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import type { IndexedStore, SessionStore } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import type { IndexedStore, SessionStore } from "../../src/stores/store.ts";
 import { gated } from "../../src/testing/index.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { inSteps } from "../core/in-steps.ts";

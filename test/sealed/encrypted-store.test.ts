@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
-import { encrypted } from "../../src/core/encrypted-store.ts";
+import { isIndexed, type SessionRecord } from "../../src/contract/store.ts";
 import { session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import { isIndexed, type SessionRecord } from "../../src/stores/store.ts";
 import { ManualClock, storeConformance } from "../../src/testing/index.ts";
 import { KeyRing } from "../../src/tokens/key-ring.ts";
+import { encrypted } from "../../src/wrap/encrypted.ts";
 import { site } from "../http/site.ts";
 import { temporaryFolder } from "../stores/temporary-folder.ts";
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Endings } from "../../src/core/endings.ts";
+import type { IndexedStore, SessionRecord } from "../../src/contract/store.ts";
 import { Events } from "../../src/core/events.ts";
 import { StoreAccess } from "../../src/core/store-access.ts";
 import { timeouts } from "../../src/core/timeouts.ts";
+import { Endings } from "../../src/sealed/endings.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import type { IndexedStore, SessionRecord } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { ProbeStore } from "../core/probe-store.ts";
 

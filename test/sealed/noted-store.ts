@@ -1,5 +1,5 @@
+import { isNote, type SessionRecord, type StoredSession } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import { isNote, type SessionRecord, type StoredSession } from "../../src/stores/store.ts";
 
 /** A store that tells which notes are in it: no store lists them. */
 export class NotedStore extends MemoryStore {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { decodeSealed, encodeElsewhere, encodeSealed } from "../../src/core/sealed-record.ts";
-import { SealedTokens } from "../../src/core/sealed-tokens.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
+import type { SessionRecord } from "../../src/contract/store.ts";
+import { decodeSealed, encodeElsewhere, encodeSealed } from "../../src/sealed/record.ts";
+import { SealedTokens } from "../../src/sealed/tokens.ts";
 import { KeyRing } from "../../src/tokens/key-ring.ts";
 import { Sealer } from "../../src/tokens/seal.ts";
 

@@ -1,4 +1,4 @@
-import { systemClock } from "../../src/core/clock.ts";
+import { systemClock } from "../../src/contract/clock.ts";
 import { decodePayload } from "../../src/core/record.ts";
 import type { IndexedStore } from "../../src/index.ts";
 import { generator } from "../races/random.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { NOTE, type SessionRecord } from "../../src/contract/store.ts";
 import { cookie, query } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
-import { NOTE, type SessionRecord } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { type Handler, site } from "../http/site.ts";
 

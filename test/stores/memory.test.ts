@@ -1,8 +1,8 @@
 import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import { MemoryStore, type MemoryStoreOptions } from "../../src/stores/memory.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 
 function opened(options: MemoryStoreOptions = {}) {

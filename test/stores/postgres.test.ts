@@ -2,7 +2,7 @@ import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { inspect } from "node:util";
 import pg from "pg";
-import { SojournError } from "../../src/core/errors.ts";
+import { SojournError } from "../../src/contract/errors.ts";
 import { postgres } from "../../src/stores/postgres/dialect.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import type { SchemaStep } from "../../src/stores/sql/dialect.ts";

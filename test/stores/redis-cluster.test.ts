@@ -2,7 +2,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { Cluster } from "ioredis";
 import { createCluster } from "redis";
-import { systemClock } from "../../src/core/clock.ts";
+import { systemClock } from "../../src/contract/clock.ts";
 import { Events } from "../../src/core/events.ts";
 import { StoreAccess } from "../../src/core/store-access.ts";
 import { RedisStore } from "../../src/stores/redis.ts";

@@ -1,10 +1,10 @@
 import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import { reconnectPauseMs } from "../../src/stores/redis/chance.ts";
 import { Keys, SHARDS, shardOf } from "../../src/stores/redis/keys.ts";
 import { decodeValue, encodeValue, HEAD_BYTES, owner, ownerOf, timesOf } from "../../src/stores/redis/value.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 
 const record: SessionRecord = {
   payload: '[0,"n",1]\n1',

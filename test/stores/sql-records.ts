@@ -1,4 +1,4 @@
-import type { SessionRecord } from "../../src/stores/store.ts";
+import type { SessionRecord } from "../../src/contract/store.ts";
 
 /** A record created and used now, which ends in an hour, with whatever should be different. */
 export function recordAt(now: number, different: Partial<SessionRecord> = {}): SessionRecord {

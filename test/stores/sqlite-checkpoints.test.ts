@@ -3,8 +3,8 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import {
   type SqliteDatabase,
   SqliteStore,
   type SqliteStoreOptions,
   type SqliteValue,
 } from "../../src/stores/sqlite.ts";
-import type { SessionRecord } from "../../src/stores/store.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 

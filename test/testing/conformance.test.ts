@@ -1,6 +1,5 @@
 import { deepEqual, ok } from "node:assert/strict";
 import { test } from "node:test";
-import { MemoryStore } from "../../src/stores/memory.ts";
 import type {
   IndexedStore,
   ReplaceResult,
@@ -8,7 +7,8 @@ import type {
   SessionRecord,
   SessionStore,
   UpdateResult,
-} from "../../src/stores/store.ts";
+} from "../../src/contract/store.ts";
+import { MemoryStore } from "../../src/stores/memory.ts";
 import { conformanceGroups, examine } from "../../src/testing/conformance.ts";
 import type { ManualClock } from "../../src/testing/index.ts";
 

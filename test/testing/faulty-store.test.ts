@@ -1,7 +1,7 @@
 import { deepEqual, equal, rejects, throws } from "node:assert/strict";
 import { test } from "node:test";
+import type { SessionRecord, SessionStore } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import type { SessionRecord, SessionStore } from "../../src/stores/store.ts";
 import { faulty, ManualClock } from "../../src/testing/index.ts";
 
 const clock = new ManualClock();

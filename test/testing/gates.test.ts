@@ -1,7 +1,7 @@
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { test } from "node:test";
+import { isIndexed, type SessionRecord } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import { isIndexed, type SessionRecord } from "../../src/stores/store.ts";
 import { gated, ManualClock } from "../../src/testing/index.ts";
 
 const clock = new ManualClock();

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import http, { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import { describe, type TestContext, test } from "node:test";
+import type { SessionStore } from "../../src/contract/store.ts";
 import { bearer, cookie, header, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
-import type { SessionStore } from "../../src/stores/store.ts";
 import { type Handler, hasSession, type SiteOptions, site } from "../http/site.ts";
 
 const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");

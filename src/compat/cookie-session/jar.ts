@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { systemClock } from "../../core/clock.ts";
+import { systemClock } from "../../contract/clock.ts";
 import { readCookies } from "../../http/cookies.ts";
 import type { Signer } from "../../tokens/signature.ts";
 

@@ -1,4 +1,4 @@
-import { queueMicrotask } from "../../core/clock.ts";
+import { queueMicrotask } from "../../contract/clock.ts";
 import { type Done, promised } from "../callbacks.ts";
 
 /** What the methods of a session ask of its request. */

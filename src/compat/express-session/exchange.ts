@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
-import { setImmediate } from "../../core/clock.ts";
+import { setImmediate } from "../../contract/clock.ts";
+import { SojournError } from "../../contract/errors.ts";
 import { goneError } from "../../core/committer.ts";
-import { SojournError } from "../../core/errors.ts";
 import { failAfterNext, routerOf } from "../../http/failed-answer.ts";
 import { onHandshake } from "../../http/held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "../../http/held-response.ts";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { SessionRecord, StoredSession } from "../store.ts";
+import type { SessionRecord, StoredSession } from "../../contract/store.ts";
 import type { State } from "./names.ts";
 
 /**

@@ -1,4 +1,4 @@
-import { SojournError, type SojournErrorCode } from "../../core/errors.ts";
+import { SojournError, type SojournErrorCode } from "../../contract/errors.ts";
 
 /** The system's name for what went wrong, such as `ENOENT`; `undefined` for an error that is not the system's. */
 export function systemCode(error: unknown): string | undefined {

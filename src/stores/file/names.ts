@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { isNote } from "../store.ts";
+import { isNote } from "../../contract/store.ts";
 
 /**
  * What files and folders are called. Names hold hashes, numbers and random digits: never text that came from a

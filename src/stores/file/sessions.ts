@@ -1,7 +1,7 @@
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { systemClock } from "../../core/clock.ts";
-import type { SessionRecord, StoredSession } from "../store.ts";
+import { systemClock } from "../../contract/clock.ts";
+import type { SessionRecord, StoredSession } from "../../contract/store.ts";
 import { decodeContent, decodeOwner, encodeContent } from "./content.ts";
 import {
   isOwn,

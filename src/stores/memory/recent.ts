@@ -1,4 +1,4 @@
-import type { SessionRecord } from "../store.ts";
+import type { SessionRecord } from "../../contract/store.ts";
 import { NONE } from "./rows.ts";
 
 /** What was read, as V8 holds it. */

@@ -1,4 +1,4 @@
-import type { SessionRecord, StoredSession } from "../store.ts";
+import type { SessionRecord, StoredSession } from "../../contract/store.ts";
 import { Arena } from "./arena.ts";
 import { Order } from "./order.ts";
 import { Records } from "./records.ts";

@@ -1,4 +1,4 @@
-import { SojournError } from "../../core/errors.ts";
+import { SojournError } from "../../contract/errors.ts";
 import { type Answer, BATCH, type SqlDialect, type Values, withParameters } from "../sql/dialect.ts";
 import { IS_NOTE, IS_SESSION } from "../sql/notes.ts";
 import { discard, type MysqlConnection, type MysqlPool, type MysqlQuery } from "./client.ts";

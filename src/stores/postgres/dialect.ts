@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { SojournError } from "../../core/errors.ts";
+import { SojournError } from "../../contract/errors.ts";
 import { type Answer, BATCH, type SqlDialect, type Values, withParameters } from "../sql/dialect.ts";
 import { IS_NOTE, IS_SESSION } from "../sql/notes.ts";
 import { RECORD } from "../sql/statements.ts";

@@ -1,4 +1,4 @@
-import { SojournError, type SojournErrorCode } from "../../core/errors.ts";
+import { SojournError, type SojournErrorCode } from "../../contract/errors.ts";
 
 /** What a reply of the server that begins with this word means for a request: it can't be served now, but for these two. */
 const REPLIES: Record<string, readonly [SojournErrorCode, string]> = {

@@ -1,5 +1,5 @@
-import { type Clock, setImmediate } from "../../core/clock.ts";
-import { SojournError } from "../../core/errors.ts";
+import { type Clock, setImmediate } from "../../contract/clock.ts";
+import { SojournError } from "../../contract/errors.ts";
 import { isLost, storeError } from "./failures.ts";
 import { CONNECT_TIMEOUT_MS, type OwnClient, type Package } from "./packages.ts";
 

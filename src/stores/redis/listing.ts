@@ -1,5 +1,5 @@
+import type { SessionPage, StoredSession } from "../../contract/store.ts";
 import { Newest, nextPage, type PageStart } from "../paging.ts";
-import type { SessionPage, StoredSession } from "../store.ts";
 import { inBatches } from "./batches.ts";
 import type { Commands } from "./commands.ts";
 import { type Keys, SHARDS, shardOf } from "./keys.ts";

@@ -1,5 +1,5 @@
-import type { Clock } from "../../core/clock.ts";
-import { SojournError } from "../../core/errors.ts";
+import type { Clock } from "../../contract/clock.ts";
+import { SojournError } from "../../contract/errors.ts";
 import type { Connection } from "./client.ts";
 import { isFromReplica } from "./failures.ts";
 import { Link } from "./link.ts";

@@ -1,5 +1,5 @@
-import { SojournError } from "../../core/errors.ts";
-import type { ReplaceResult, SessionRecord, StoredSession, UpdateResult } from "../store.ts";
+import { SojournError } from "../../contract/errors.ts";
+import type { ReplaceResult, SessionRecord, StoredSession, UpdateResult } from "../../contract/store.ts";
 import { marks } from "./chance.ts";
 import type { Commands } from "./commands.ts";
 import { crossesSlots } from "./failures.ts";

@@ -1,4 +1,4 @@
-import { SojournError } from "../../core/errors.ts";
+import { SojournError } from "../../contract/errors.ts";
 
 /** Replies as what they must be. Clients may be set up to give numbers as text, or text as bytes. */
 

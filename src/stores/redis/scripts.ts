@@ -1,4 +1,4 @@
-import { NOTE } from "../store.ts";
+import { NOTE } from "../../contract/store.ts";
 import { HEAD_BYTES } from "./value.ts";
 
 /** A piece of Lua that the server runs as one atomic step. Every key is declared, and all of them share a slot, but for REPLACE. */

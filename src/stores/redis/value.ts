@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import type { SessionRecord } from "../store.ts";
+import type { SessionRecord } from "../../contract/store.ts";
 
 /**
  * A session as one string: half the memory of a hash, and one read of one key.

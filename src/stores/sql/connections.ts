@@ -1,6 +1,6 @@
-import { withDeadline } from "../../core/awaitable.ts";
-import type { Clock } from "../../core/clock.ts";
-import { SojournError } from "../../core/errors.ts";
+import { withDeadline } from "../../contract/awaitable.ts";
+import type { Clock } from "../../contract/clock.ts";
+import { SojournError } from "../../contract/errors.ts";
 
 /** What a driver's error means. */
 export interface Failure {

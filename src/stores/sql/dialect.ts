@@ -1,4 +1,4 @@
-import type { StoreCapabilities } from "../store.ts";
+import type { StoreCapabilities } from "../../contract/store.ts";
 import type { Explanation } from "./failures.ts";
 
 /** What a parameter is bound to. */

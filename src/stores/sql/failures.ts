@@ -1,4 +1,4 @@
-import { SojournError, type SojournErrorCode } from "../../core/errors.ts";
+import { SojournError, type SojournErrorCode } from "../../contract/errors.ts";
 import type { Failure } from "./connections.ts";
 
 /** What a server's error is to a caller. */

@@ -1,4 +1,4 @@
-import { NOTE } from "../store.ts";
+import { NOTE } from "../../contract/store.ts";
 
 const AFTER_NOTES = String.fromCharCode(NOTE.charCodeAt(0) + 1);
 

@@ -1,5 +1,5 @@
-import { SojournError } from "../../core/errors.ts";
-import type { SessionRecord, StoredSession } from "../store.ts";
+import { SojournError } from "../../contract/errors.ts";
+import type { SessionRecord, StoredSession } from "../../contract/store.ts";
 import type { SqlDialect, Value } from "./dialect.ts";
 
 /** How a database keeps text. */

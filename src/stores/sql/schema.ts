@@ -1,4 +1,4 @@
-import { SojournError } from "../../core/errors.ts";
+import { SojournError } from "../../contract/errors.ts";
 import type { SqlConnection, SqlDialect, Table } from "./dialect.ts";
 
 /** What a dialect's schema is worked on with. */

@@ -1,5 +1,4 @@
-import { type Clock, systemClock } from "../../core/clock.ts";
-import { checkedLimit, decodeCursor, nextPage } from "../paging.ts";
+import { type Clock, systemClock } from "../../contract/clock.ts";
 import {
   type IndexedStore,
   leaveTombstone,
@@ -9,7 +8,8 @@ import {
   type StoreCapabilities,
   type StoredSession,
   type UpdateResult,
-} from "../store.ts";
+} from "../../contract/store.ts";
+import { checkedLimit, decodeCursor, nextPage } from "../paging.ts";
 import { Connections, type Driver } from "./connections.ts";
 import { type Answer, BATCH, type SqlConnection, type SqlDialect, type Table, type Values } from "./dialect.ts";
 import { failureOf } from "./failures.ts";

@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { SojournError } from "../../core/errors.ts";
-import type { StoreCapabilities } from "../store.ts";
+import { SojournError } from "../../contract/errors.ts";
+import type { StoreCapabilities } from "../../contract/store.ts";
 import { isBusy } from "./failures.ts";
 
 /** What SQLite stores for us. Text that UTF-8 can't hold goes as bytes. */

@@ -1,4 +1,4 @@
-import { SojournError, type SojournErrorCode } from "../../core/errors.ts";
+import { SojournError, type SojournErrorCode } from "../../contract/errors.ts";
 
 /**
  * Primary result codes of SQLite (https://www.sqlite.org/rescode.html). `node:sqlite` reports the extended number as

@@ -1,8 +1,8 @@
 import { toUSVString } from "node:util";
-import { SojournError } from "../../core/errors.ts";
+import { SojournError } from "../../contract/errors.ts";
+import type { ReplaceResult, SessionRecord, StoredSession, UpdateResult } from "../../contract/store.ts";
 import type { PageStart } from "../paging.ts";
 import { IS_NOTE, IS_SESSION } from "../sql/notes.ts";
-import type { ReplaceResult, SessionRecord, StoredSession, UpdateResult } from "../store.ts";
 import { type SqliteDatabase, type SqliteStatement, type SqliteValue, valuesOf, withArrays } from "./database.ts";
 
 const RECORD = "payload, version, secret_hash, user_id, created_at, touched_at, expires_at";

@@ -1,4 +1,4 @@
-import { SojournError } from "../../core/errors.ts";
+import { SojournError } from "../../contract/errors.ts";
 import { type SqliteDatabase, valuesOf } from "./database.ts";
 
 /** A step from one version of the schema to the next; they are only ever added. */

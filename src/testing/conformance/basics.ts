@@ -1,5 +1,5 @@
 import { deepEqual, equal } from "node:assert/strict";
-import { isIndexed } from "../../stores/store.ts";
+import { isIndexed } from "../../contract/store.ts";
 import type { Check } from "./check.ts";
 
 /** Text that has broken a store somewhere. */

@@ -1,5 +1,5 @@
 import { deepEqual, equal } from "node:assert/strict";
-import type { IndexedStore } from "../../stores/store.ts";
+import type { IndexedStore } from "../../contract/store.ts";
 import type { Bench, Check } from "./check.ts";
 
 export const bulk: readonly Check[] = [

@@ -1,5 +1,5 @@
 import { deepEqual, equal } from "node:assert/strict";
-import type { IndexedStore, SessionRecord, SessionStore, StoredSession } from "../../stores/store.ts";
+import type { IndexedStore, SessionRecord, SessionStore, StoredSession } from "../../contract/store.ts";
 import type { ManualClock } from "../manual-clock.ts";
 
 /** One thing that a store must do. */

@@ -1,5 +1,5 @@
 import { deepEqual, equal } from "node:assert/strict";
-import type { SessionStore } from "../../stores/store.ts";
+import type { SessionStore } from "../../contract/store.ts";
 import type { Bench, Check } from "./check.ts";
 
 export const compareAndSet: readonly Check[] = [

@@ -1,5 +1,5 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
-import type { SessionRecord, SessionStore } from "../../stores/store.ts";
+import type { SessionRecord, SessionStore } from "../../contract/store.ts";
 import { type Bench, type Check, LONG_EXPIRED_MS, pruneAll } from "./check.ts";
 
 /**

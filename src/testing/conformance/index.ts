@@ -1,5 +1,5 @@
 import { deepEqual, equal } from "node:assert/strict";
-import type { IndexedStore } from "../../stores/store.ts";
+import type { IndexedStore } from "../../contract/store.ts";
 import { type Check, pages } from "./check.ts";
 
 /** Each a user of their own: none may be folded, trimmed, normalised or matched as a pattern. */

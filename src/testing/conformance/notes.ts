@@ -1,7 +1,5 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { systemClock } from "../../core/clock.ts";
-import { Events } from "../../core/events.ts";
-import { StoreAccess } from "../../core/store-access.ts";
+import { systemClock } from "../../contract/clock.ts";
 import {
   decodeTombstone,
   encodeTombstone,
@@ -9,7 +7,9 @@ import {
   type SessionStore,
   type StoredSession,
   tombstoneHandle,
-} from "../../stores/store.ts";
+} from "../../contract/store.ts";
+import { Events } from "../../core/events.ts";
+import { StoreAccess } from "../../core/store-access.ts";
 import { type Bench, type Check, LONG_EXPIRED_MS, pruneAll } from "./check.ts";
 
 const ROUNDS = 10;

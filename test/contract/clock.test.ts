@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MemoryStore as DropInMemoryStore } from "../../src/compat/express-session/memory.ts";
-import { deliver } from "../../src/core/awaitable.ts";
-import { systemClock } from "../../src/core/clock.ts";
+import { deliver } from "../../src/contract/awaitable.ts";
+import { systemClock } from "../../src/contract/clock.ts";
 import { Events } from "../../src/core/events.ts";
 import { SessionManager } from "../../src/core/manager.ts";
 import { StoreAccess } from "../../src/core/store-access.ts";
@@ -131,8 +131,8 @@ describe("what must wait does so by real timers", () => {
 
   test("globals that were replaced before the library was loaded change nothing", async (t) => {
     replaceGlobals(t, STOPPED);
-    const { systemClock, setImmediate, queueMicrotask }: typeof import("../../src/core/clock.ts") = await import(
-      `../../src/core/clock.ts?${"loaded-under-fakes"}`
+    const { systemClock, setImmediate, queueMicrotask }: typeof import("../../src/contract/clock.ts") = await import(
+      `../../src/contract/clock.ts?${"loaded-under-fakes"}`
     );
     const alive = new MessageChannel();
     alive.port1.ref();

@@ -1,3 +1,4 @@
+import { after } from "../contract/awaitable.ts";
 import {
   type Awaitable,
   type IndexedStore,
@@ -10,10 +11,9 @@ import {
   type StoreCapabilities,
   type StoredSession,
   type UpdateResult,
-} from "../stores/store.ts";
+} from "../contract/store.ts";
 import type { KeyRing } from "../tokens/key-ring.ts";
 import { Sealer } from "../tokens/seal.ts";
-import { after } from "./awaitable.ts";
 
 /**
  * A store whose payloads are sealed at rest: whoever takes the database, or a backup of it, reads no data and makes none.

@@ -1,5 +1,5 @@
 import { toUSVString } from "node:util";
-import type { SessionRecord } from "../stores/store.ts";
+import type { SessionRecord } from "../contract/store.ts";
 
 /**
  * A record as it travels in a seal, all numbers big-endian:

@@ -1,7 +1,7 @@
-import type { SessionRecord } from "../stores/store.ts";
+import type { SessionRecord } from "../contract/store.ts";
 import { copied, Lately } from "../tokens/lately.ts";
 import { type Sealer, sealName } from "../tokens/seal.ts";
-import { asSealed, decodeSealed, encodeElsewhere, encodeSealed, type Sealed } from "./sealed-record.ts";
+import { asSealed, decodeSealed, encodeElsewhere, encodeSealed, type Sealed } from "./record.ts";
 
 /** What a token held. Whether it is a session still is for its times, and for the stores, to say. */
 export interface Unsealed {

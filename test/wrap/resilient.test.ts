@@ -1,10 +1,10 @@
 import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
 import { once } from "node:events";
 import { describe, test } from "node:test";
+import type { SessionRecord, SessionStore } from "../../src/contract/store.ts";
 import { type ResilientOptions, resilient, SojournError, type SojournErrorCode, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
-import type { SessionRecord, SessionStore } from "../../src/stores/store.ts";
 import { type Fault, faulty, gated, ManualClock, storeConformance } from "../../src/testing/index.ts";
 import { asynchronous } from "../races/asynchronous.ts";
 

@@ -1,6 +1,6 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Breaker, opensCircuit, pauseMs } from "../../src/core/breaker.ts";
+import { Breaker, opensCircuit, pauseMs } from "../../src/wrap/breaker.ts";
 
 describe("a failure opens the circuit", () => {
   const table: [failuresInARow: number, failures: number, calls: number, opens: boolean, why: string][] = [

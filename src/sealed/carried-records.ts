@@ -1,3 +1,5 @@
+import { after } from "../contract/awaitable.ts";
+import type { Clock } from "../contract/clock.ts";
 import {
   type Awaitable,
   isNote,
@@ -5,9 +7,7 @@ import {
   type SessionRecord,
   type SessionStore,
   type UpdateResult,
-} from "../stores/store.ts";
-import { after } from "./awaitable.ts";
-import type { Clock } from "./clock.ts";
+} from "../contract/store.ts";
 import type { Endings } from "./endings.ts";
 import type { Overflow } from "./overflow.ts";
 

@@ -1,8 +1,8 @@
-import type { Awaitable, SessionRecord } from "../stores/store.ts";
+import { after } from "../contract/awaitable.ts";
+import { SojournError } from "../contract/errors.ts";
+import type { Awaitable, SessionRecord } from "../contract/store.ts";
+import type { StoreAccess } from "../core/store-access.ts";
 import { hashSecret, sameHash, type TokenSource } from "../tokens/token.ts";
-import { after } from "./awaitable.ts";
-import { SojournError } from "./errors.ts";
-import type { StoreAccess } from "./store-access.ts";
 
 /**
  * The payloads that are too large for their clients' cookies, each in a record of its own, which the seal names.

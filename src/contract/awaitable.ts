@@ -1,5 +1,5 @@
-import type { Awaitable } from "../stores/store.ts";
 import { type Clock, queueMicrotask, setImmediate } from "./clock.ts";
+import type { Awaitable } from "./store.ts";
 
 /** Whether there is anything to wait for. */
 export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {

@@ -1,10 +1,10 @@
-import type { Awaitable, SessionRecord } from "../stores/store.ts";
-import { after } from "./awaitable.ts";
-import type { Clock } from "./clock.ts";
-import { noteHandle, noteRecord, SKEW_MS, userNoteHandle, writeNote } from "./notes.ts";
-import { decodePayload } from "./record.ts";
-import type { StoreAccess } from "./store-access.ts";
-import { expiryOf, type Timeouts } from "./timeouts.ts";
+import { after } from "../contract/awaitable.ts";
+import type { Clock } from "../contract/clock.ts";
+import type { Awaitable, SessionRecord } from "../contract/store.ts";
+import { noteHandle, noteRecord, SKEW_MS, userNoteHandle, writeNote } from "../core/notes.ts";
+import { decodePayload } from "../core/record.ts";
+import type { StoreAccess } from "../core/store-access.ts";
+import { expiryOf, type Timeouts } from "../core/timeouts.ts";
 
 /** Browsers keep no cookie longer than 400 days (RFC 6265bis 5.5): so long the sessions of a user may live that nobody has a list of. */
 const LONGEST_MS = 400 * 24 * 60 * 60 * 1_000;

@@ -1,8 +1,8 @@
-import type { SessionRecord, SessionStore, StoreCapabilities, UpdateResult } from "../stores/store.ts";
+import { isPromise, withDeadline } from "../contract/awaitable.ts";
+import type { Clock } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
+import type { SessionRecord, SessionStore, StoreCapabilities, UpdateResult } from "../contract/store.ts";
 import { isHandle, isSecretHash } from "../tokens/token.ts";
-import { isPromise, withDeadline } from "./awaitable.ts";
-import type { Clock } from "./clock.ts";
-import { SojournError } from "./errors.ts";
 
 /** What a store written for express-session is called with, and how it answers. */
 type Answer = (error?: unknown, value?: unknown) => void;

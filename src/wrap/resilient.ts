@@ -1,3 +1,6 @@
+import { isPromise, withDeadline } from "../contract/awaitable.ts";
+import { type Clock, systemClock } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
 import {
   type Awaitable,
   type IndexedStore,
@@ -10,14 +13,11 @@ import {
   type StoreCapabilities,
   type StoredSession,
   type UpdateResult,
-} from "../stores/store.ts";
-import { isPromise, withDeadline } from "./awaitable.ts";
+} from "../contract/store.ts";
+import { Events } from "../core/events.ts";
+import { type Duration, parseDuration } from "../core/timeouts.ts";
 import { Breaker, type CircuitState } from "./breaker.ts";
-import { type Clock, systemClock } from "./clock.ts";
-import { SojournError } from "./errors.ts";
-import { Events } from "./events.ts";
-import { type ExpressSessionStore, fromExpressStore, isExpressStore } from "./express-store.ts";
-import { type Duration, parseDuration } from "./timeouts.ts";
+import { type ExpressSessionStore, fromExpressStore, isExpressStore } from "./from-express-store.ts";
 
 /** What {@link resilient} can be told. */
 export interface ResilientOptions {
