@@ -15,7 +15,10 @@ export interface SessionRecord {
   payload: string;
   /** 1 when created, one more after each update. */
   version: number;
-  /** SHA-256 of the secret that only the browser keeps; nothing in a record opens its session. */
+  /**
+   * A hash of the secret that only the browser keeps, so nothing in a record opens its session: SHA-256, or, for a user's session of an
+   * application with a key, an HMAC that also covers the user.
+   */
   secretHash: string;
   /** Whose session this is; `null` before anyone logged in. Constant for the life of a handle. */
   userId: string | null;

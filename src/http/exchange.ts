@@ -225,19 +225,12 @@ export class Exchange implements HoldHooks, Client, Running, SessionHolder {
     return this.#isUnavailable && !this.#broken && visit !== undefined ? after(saved, () => this.#refuse()) : saved;
   }
 
-  /** Only now that the new session is stored. If the old one can't be ended, it ends in its own time, unless this was a logout. */
-  #endLegacy(isLogout: boolean): Awaitable<void> {
-    const end = () => this.#legacy?.end();
-    if (!isLogout) return quietly(end);
+  /** Ends the other library's session, once the new one is stored. A failure matters only to a logout: otherwise the old session expires. */
+  async #endLegacy(isLogout: boolean): Promise<void> {
     try {
-      const ending = end();
-      return isPromise(ending)
-        ? ending.catch((error: unknown) => {
-            throw asError(error);
-          })
-        : ending;
+      await this.#legacy?.end();
     } catch (error) {
-      throw asError(error);
+      if (isLogout) throw asError(error);
     }
   }
 
