@@ -19,18 +19,18 @@ const MANIFEST = {
 /** A small house in which every rule is kept. */
 const HOUSE: Record<string, string> = {
   "src/index.ts": `export * from "./http/middleware.ts";\nexport { MemoryStore } from "./stores/memory.ts";`,
-  "src/http/middleware.ts": `import type { ServerResponse } from "node:http";\nimport "../core/manager.ts";\nimport "../tokens/token.ts";`,
+  "src/http/middleware.ts": `import type { ServerResponse } from "node:http";\nimport "../session/manager.ts";\nimport "../crypto/token.ts";`,
   "src/http/held-response.ts": `export const hold = (res: { end: unknown }) => { res.end = () => {}; };`,
-  "src/core/manager.ts": `import type { Record } from "../contract/store.ts";\nimport { now } from "../contract/clock.ts";\nimport { inspect } from "node:util";`,
+  "src/session/manager.ts": `import type { Record } from "../contract/store.ts";\nimport { now } from "../contract/clock.ts";\nimport { inspect } from "node:util";`,
   "src/contract/clock.ts": `export const now = Date.now;\nexport const later = setTimeout;`,
   "src/contract/errors.ts": `export class SojournError extends Error {}`,
-  "src/tokens/token.ts": `import { randomBytes } from "node:crypto";\nexport const id = crypto.randomUUID();`,
+  "src/crypto/token.ts": `import { randomBytes } from "node:crypto";\nexport const id = crypto.randomUUID();`,
   "src/contract/store.ts": `export interface Record { at: Date }`,
   "src/stores/memory.ts": `import type { Record } from "../contract/store.ts";\nimport "../contract/errors.ts";\nimport "../contract/clock.ts";`,
   "src/stores/sqlite.ts": "export {};",
   "src/stores/optional-package.ts": "export const load = (name: string) => import(name);",
   "src/compat/cookie-session.ts": "export {};",
-  "src/testing/index.ts": `import "../core/manager.ts";\nimport "../stores/memory.ts";`,
+  "src/testing/index.ts": `import "../session/manager.ts";\nimport "../stores/memory.ts";`,
   "test/helper.ts": "export {};",
   "examples/app.ts": "export {};",
   "package.json": JSON.stringify(MANIFEST),
@@ -114,13 +114,28 @@ describe("who may import what", { skip }, () => {
 
   const floors = (
     [
-      ["tokens import core", "src/tokens/a.ts", `import "../core/manager.ts";`, "tokens"],
-      ["core imports http", "src/core/a.ts", `import "../http/middleware.ts";`, "core"],
-      ["core imports a type of http", "src/core/b.ts", `import type { X } from "../http/middleware.ts";`, "core"],
-      ["core names a type of http inline", "src/core/c.ts", `type X = import("../http/middleware.ts").X;`, "core"],
-      ["core re-exports http", "src/core/d.ts", `export { X } from "../http/middleware.ts";`, "core"],
-      ["core imports a store", "src/core/e.ts", `import "../stores/memory.ts";`, "core"],
-      ["core loads a store late", "src/core/f.ts", `export const f = () => import("../stores/memory.ts");`, "core"],
+      ["crypto import core", "src/crypto/a.ts", `import "../session/manager.ts";`, "crypto"],
+      ["session imports http", "src/session/a.ts", `import "../http/middleware.ts";`, "session"],
+      [
+        "session imports a type of http",
+        "src/session/b.ts",
+        `import type { X } from "../http/middleware.ts";`,
+        "session",
+      ],
+      [
+        "session names a type of http inline",
+        "src/session/c.ts",
+        `type X = import("../http/middleware.ts").X;`,
+        "session",
+      ],
+      ["session re-exports http", "src/session/d.ts", `export { X } from "../http/middleware.ts";`, "session"],
+      ["session imports a store", "src/session/e.ts", `import "../stores/memory.ts";`, "session"],
+      [
+        "session loads a store late",
+        "src/session/f.ts",
+        `export const f = () => import("../stores/memory.ts");`,
+        "session",
+      ],
       ["http imports a store that isn't the default", "src/http/a.ts", `import "../stores/sqlite.ts";`, "http"],
       ["http imports compat", "src/http/b.ts", `import "../compat/cookie-session.ts";`, "http"],
       ["http imports testing", "src/http/c.ts", `import "../testing/index.ts";`, "http"],
@@ -128,9 +143,9 @@ describe("who may import what", { skip }, () => {
       ["the public face loads SQLite", "src/index.ts", `export * from "./stores/sqlite.ts";`, "index"],
       ["the public face imports testing", "src/index.ts", `export * from "./testing/index.ts";`, "index"],
       ["src imports an example", "src/index.ts", `import "../examples/app.ts";`, "index"],
-      ["a store imports the manager", "src/stores/a.ts", `import "../core/manager.ts";`, "stores"],
+      ["a store imports the manager", "src/stores/a.ts", `import "../session/manager.ts";`, "stores"],
       ["a store imports http", "src/stores/b.ts", `import "../http/middleware.ts";`, "stores"],
-      ["the contract imports something", "src/contract/store.ts", `import "../tokens/token.ts";`, "contract"],
+      ["the contract imports something", "src/contract/store.ts", `import "../crypto/token.ts";`, "contract"],
       ["the contract imports a store", "src/contract/store.ts", `import "../stores/sqlite.ts";`, "contract"],
       ["testing imports http", "src/testing/a.ts", `import "../http/middleware.ts";`, "testing"],
       ["testing imports compat", "src/testing/b.ts", `import "../compat/cookie-session.ts";`, "testing"],
@@ -139,19 +154,29 @@ describe("who may import what", { skip }, () => {
 
   const builtins = (
     [
-      ["core imports the types of node:http", "src/core/g.ts", `import type { Server } from "node:http";`, "core"],
+      [
+        "session imports the types of node:http",
+        "src/session/g.ts",
+        `import type { Server } from "node:http";`,
+        "session",
+      ],
       ["a store imports node:http", "src/stores/c.ts", `import "node:http";`, "stores"],
-      ["core imports node:crypto", "src/core/h.ts", `import { randomBytes } from "node:crypto";`, "core"],
-      ["core imports a module of Node without its prefix", "src/core/i.ts", `import "fs";`, "core"],
-      ["core gets a module of Node by require", "src/core/j.ts", `export const fs = require("node:fs");`, "core"],
-      ["core asks Node for a module", "src/core/k.ts", `process.getBuiltinModule("node:fs");`, "core"],
+      ["session imports node:crypto", "src/session/h.ts", `import { randomBytes } from "node:crypto";`, "session"],
+      ["session imports a module of Node without its prefix", "src/session/i.ts", `import "fs";`, "session"],
+      [
+        "session gets a module of Node by require",
+        "src/session/j.ts",
+        `export const fs = require("node:fs");`,
+        "session",
+      ],
+      ["session asks Node for a module", "src/session/k.ts", `process.getBuiltinModule("node:fs");`, "session"],
       ["http imports timers", "src/http/e.ts", `import { setTimeout } from "node:timers/promises";`, "http"],
     ] as const
   ).map(([title, file, text, floor]) => ({ title, file, text, rule: `${floor}-builtins` }));
 
   const others: Case[] = [
     { title: "a file outside the floors", file: "src/a/a.ts", text: "export {};", rule: "on-a-floor-alone" },
-    { title: "an import that leads nowhere", file: "src/core/l.ts", text: `import "./gone.ts";`, rule: "resolves" },
+    { title: "an import that leads nowhere", file: "src/session/l.ts", text: `import "./gone.ts";`, rule: "resolves" },
     {
       title: "a store loads node:sqlite at once",
       file: "src/stores/d.ts",
@@ -205,21 +230,21 @@ describe("who may import what", { skip }, () => {
 
   test("refuse circles, those of types too, and print the way round", () => {
     const circle = {
-      "src/core/a.ts": `import type { B } from "./b.ts";\nexport type A = B;`,
-      "src/core/b.ts": `\nimport { A } from "./c.ts";`,
-      "src/core/c.ts": `export * from "./a.ts";`,
+      "src/session/a.ts": `import type { B } from "./b.ts";\nexport type A = B;`,
+      "src/session/b.ts": `\nimport { A } from "./c.ts";`,
+      "src/session/c.ts": `export * from "./a.ts";`,
     };
     const found = cruise(build(circle));
     assert.deepEqual(new Set(found.map(({ rule }) => rule.name)), new Set(["no-circles"]));
     assert.deepEqual(
-      found.find(({ from }) => from === "src/core/a.ts")?.cycle?.map(({ name }) => name),
-      ["src/core/b.ts", "src/core/c.ts", "src/core/a.ts"],
+      found.find(({ from }) => from === "src/session/a.ts")?.cycle?.map(({ name }) => name),
+      ["src/session/b.ts", "src/session/c.ts", "src/session/a.ts"],
     );
   });
 
   test("say why where one is broken", () => {
     const said = run(
-      build({ "src/core/a.ts": `import "../http/middleware.ts";` }),
+      build({ "src/session/a.ts": `import "../http/middleware.ts";` }),
       program,
       ...["--config", join(root, ".dependency-cruiser.mjs"), "--output-type", "err-long", "src"],
     );
@@ -256,7 +281,7 @@ describe("who may read the time, make secrets and patch a response", () => {
     cases.map((text, index) => ({ title: text, file: `${prefix}-${index}.ts`, text, ...(rule && { rule }) }));
 
   const cases = [
-    ...expressions("src/core/time", "Only src/contract/clock.ts reads the time", [
+    ...expressions("src/session/time", "Only src/contract/clock.ts reads the time", [
       "Date.now()",
       "new Date()",
       "new Date",
@@ -274,11 +299,11 @@ describe("who may read the time, make secrets and patch a response", () => {
       "[setTimeout]",
       "Reflect.construct(Date, [])",
     ]),
-    ...expressions("src/core/secret", "Names and secrets are made in src/tokens", [
+    ...expressions("src/session/secret", "Names and secrets are made in src/tokens", [
       "crypto.randomUUID()",
       "globalThis.crypto.randomUUID()",
     ]),
-    ...expressions("src/tokens/chance", "Math.random can be predicted", ["Math.random()", "Math.random"]),
+    ...expressions("src/crypto/chance", "Math.random can be predicted", ["Math.random()", "Math.random"]),
     ...statements("src/http/patch", "Only src/http/held-response.ts patches a response", [
       "res.writeHead = x;",
       `res["write"] = x;`,
@@ -303,7 +328,7 @@ describe("who may read the time, make secrets and patch a response", () => {
       "export const load = (name: string) => process.getBuiltinModule(name);",
     ]),
     ...statements("src/testing/own-name", "Inside, name the file.", [`import "sojourn/memory";`, `import "sojourn";`]),
-    ...statements("src/core/allowed", undefined, [
+    ...statements("src/session/allowed", undefined, [
       "export const at = (ms: number) => new Date(ms);",
       "export const is = (x: unknown) => x instanceof Date;",
       "export const at = Date.parse;",

@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { undeliverableError } from "../core/committer.ts";
+import { undeliverableError } from "../session/committer.ts";
 import "../http/express-request.ts";
+import { keygripSigner, type SignatureKey, type Signer } from "../crypto/signature.ts";
 import { failAfterNext, routerOf } from "../http/failed-answer.ts";
 import { onHandshake } from "../http/held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "../http/held-response.ts";
 import { isResponse } from "../http/is-response.ts";
-import { keygripSigner, type SignatureKey, type Signer } from "../tokens/signature.ts";
 import { type CookieSettings, Jar, UnsendableCookie } from "./cookie-session/jar.ts";
 import { Sealing } from "./cookie-session/sealing.ts";
 import { CookieSession, deserialize, type Holder, serialize } from "./cookie-session/session.ts";

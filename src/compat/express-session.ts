@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import "../http/express-request.ts";
+import type { SignatureKey } from "../crypto/signature.ts";
+import { TokenSource } from "../crypto/token.ts";
 import { pathOf } from "../http/request-path.ts";
-import type { SignatureKey } from "../tokens/signature.ts";
-import { TokenSource } from "../tokens/token.ts";
 import { deprecated } from "./deprecated.ts";
 import { Cookie, type CookieOptions } from "./express-session/cookie.ts";
 import { type Environment, putGenerate } from "./express-session/environment.ts";

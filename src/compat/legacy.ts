@@ -1,7 +1,7 @@
 import { systemClock } from "../contract/clock.ts";
+import { keygripSigner, type SignatureKey, type Signer } from "../crypto/signature.ts";
 import { readCookies } from "../http/cookies.ts";
 import type { LegacyReader, LegacySession } from "../http/legacy.ts";
-import { keygripSigner, type SignatureKey, type Signer } from "../tokens/signature.ts";
 import { once } from "./callbacks.ts";
 import { checkedCookie } from "./cookie-session/jar.ts";
 import { Sealing } from "./cookie-session/sealing.ts";

@@ -1,8 +1,8 @@
 import { type Clock, setImmediate, systemClock } from "../contract/clock.ts";
 import { type IndexedStore, isIndexed, type SessionRecord, type SessionStore } from "../contract/store.ts";
-import { type Duration, FOREVER, parseDuration } from "../core/timeouts.ts";
-import { handleOf } from "../tokens/signature.ts";
-import { hashSecret } from "../tokens/token.ts";
+import { handleOf } from "../crypto/signature.ts";
+import { hashSecret } from "../crypto/token.ts";
+import { type Duration, FOREVER, parseDuration } from "../session/timeouts.ts";
 import type { Session } from "./express-session/session.ts";
 import type { SessionData } from "./express-session/session-data.ts";
 import { Store } from "./express-session/store.ts";

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { TokenScope } from "../core/keeper.ts";
+import type { TokenScope } from "../session/keeper.ts";
 
 /** How tokens travel between an application and its clients. */
 export interface Transport {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { cookieVia } from "../core/record.ts";
-import type { KeyRing } from "../tokens/key-ring.ts";
-import { TokenCodec } from "../tokens/token.ts";
+import type { KeyRing } from "../crypto/key-ring.ts";
+import { TokenCodec } from "../crypto/token.ts";
+import { cookieVia } from "../session/record.ts";
 import { addVary, type Channel, type Transport } from "./channel.ts";
 import { chunkNames, cookieRoom, joinChunks, toCookies } from "./cookie-chunks.ts";
 import {

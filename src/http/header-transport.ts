@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { KeyRing } from "../tokens/key-ring.ts";
-import { TokenCodec } from "../tokens/token.ts";
+import type { KeyRing } from "../crypto/key-ring.ts";
+import { TokenCodec } from "../crypto/token.ts";
 import { addVary, type Channel, exposeHeader, type Transport } from "./channel.ts";
 
 /** Most servers and proxies take lines of 8 KiB; half of one is enough for any token. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Events } from "../core/events.ts";
-import type { LiveSession } from "../core/session.ts";
-import { type Duration, parseDuration } from "../core/timeouts.ts";
+import type { Events } from "../session/events.ts";
+import type { LiveSession } from "../session/session.ts";
+import { type Duration, parseDuration } from "../session/timeouts.ts";
 import { type ManagerMembers, openApplication } from "./application.ts";
 import type { Channel } from "./channel.ts";
 import { Exchange, type Next } from "./exchange.ts";

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../contract/clock.ts";
 import type { SessionStore } from "../contract/store.ts";
-import type { Duration } from "../core/timeouts.ts";
+import type { Secret } from "../crypto/key-ring.ts";
 import type { ClientSideStore } from "../sealed/manager.ts";
-import type { Secret } from "../tokens/key-ring.ts";
+import type { Duration } from "../session/timeouts.ts";
 import type { ExpressSessionStore } from "../wrap/from-express-store.ts";
 import type { CookieOptions } from "./cookies.ts";
 import type { LegacyReader } from "./legacy.ts";

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import type { LiveSession } from "../core/session.ts";
+import type { LiveSession } from "../session/session.ts";
 
 /** What `req.session` and `req.sessionID` lead to. */
 export interface SessionHolder {

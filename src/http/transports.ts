@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { transportOf } from "../core/record.ts";
+import { transportOf } from "../session/record.ts";
 import type { Channel, Transport } from "./channel.ts";
 import { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
 import { pathMatches } from "./cookies.ts";

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import { after, deliver } from "../contract/awaitable.ts";
 import { queueMicrotask } from "../contract/clock.ts";
-import { Events } from "../core/events.ts";
-import type { SessionKeeper } from "../core/keeper.ts";
-import { type SessionSnapshot, snapshotOf } from "../core/snapshot.ts";
-import type { OpenedSession } from "../core/visit.ts";
+import { Events } from "../session/events.ts";
+import type { SessionKeeper } from "../session/keeper.ts";
+import { type SessionSnapshot, snapshotOf } from "../session/snapshot.ts";
+import type { OpenedSession } from "../session/visit.ts";
 import type { Channel } from "./channel.ts";
 import { isLocalhost, type ProxyTrust } from "./secure.ts";
 import type { Transports } from "./transports.ts";

@@ -2,12 +2,12 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { after } from "../contract/awaitable.ts";
 import type { Clock } from "../contract/clock.ts";
 import type { Awaitable } from "../contract/store.ts";
-import type { SessionKeeper } from "../core/keeper.ts";
-import type { Links } from "../core/links.ts";
-import type { LiveSession } from "../core/session.ts";
-import type { KeyRing } from "../tokens/key-ring.ts";
-import { Sealer } from "../tokens/seal.ts";
-import { TokenSource } from "../tokens/token.ts";
+import type { KeyRing } from "../crypto/key-ring.ts";
+import { Sealer } from "../crypto/seal.ts";
+import { TokenSource } from "../crypto/token.ts";
+import type { SessionKeeper } from "../session/keeper.ts";
+import type { Links } from "../session/links.ts";
+import type { LiveSession } from "../session/session.ts";
 import type { LinkSettings } from "./transports.ts";
 
 /** A request whose target other modules may have kept a copy of. */

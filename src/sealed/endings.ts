@@ -1,10 +1,10 @@
 import { after } from "../contract/awaitable.ts";
 import type { Clock } from "../contract/clock.ts";
 import type { Awaitable, SessionRecord } from "../contract/store.ts";
-import { noteHandle, noteRecord, SKEW_MS, userNoteHandle, writeNote } from "../core/notes.ts";
-import { decodePayload } from "../core/record.ts";
-import type { StoreAccess } from "../core/store-access.ts";
-import { expiryOf, type Timeouts } from "../core/timeouts.ts";
+import { noteHandle, noteRecord, SKEW_MS, userNoteHandle, writeNote } from "../session/notes.ts";
+import { decodePayload } from "../session/record.ts";
+import type { StoreAccess } from "../session/store-access.ts";
+import { expiryOf, type Timeouts } from "../session/timeouts.ts";
 
 /** Browsers keep no cookie longer than 400 days (RFC 6265bis 5.5): so long the sessions of a user may live that nobody has a list of. */
 const LONGEST_MS = 400 * 24 * 60 * 60 * 1_000;

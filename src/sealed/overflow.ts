@@ -1,8 +1,8 @@
 import { after } from "../contract/awaitable.ts";
 import { SojournError } from "../contract/errors.ts";
 import type { Awaitable, SessionRecord } from "../contract/store.ts";
-import type { StoreAccess } from "../core/store-access.ts";
-import { hashSecret, sameHash, type TokenSource } from "../tokens/token.ts";
+import { hashSecret, sameHash, type TokenSource } from "../crypto/token.ts";
+import type { StoreAccess } from "../session/store-access.ts";
 
 /**
  * The payloads that are too large for their clients' cookies, each in a record of its own, which the seal names.

@@ -1,6 +1,6 @@
 import type { SessionRecord } from "../contract/store.ts";
-import { copied, Lately } from "../tokens/lately.ts";
-import { type Sealer, sealName } from "../tokens/seal.ts";
+import { copied, Lately } from "../crypto/lately.ts";
+import { type Sealer, sealName } from "../crypto/seal.ts";
 import { asSealed, decodeSealed, encodeElsewhere, encodeSealed, type Sealed } from "./record.ts";
 
 /** What a token held. Whether it is a session still is for its times, and for the stores, to say. */

@@ -12,8 +12,8 @@ import {
   type StoredSession,
   type UpdateResult,
 } from "../contract/store.ts";
-import type { KeyRing } from "../tokens/key-ring.ts";
-import { Sealer } from "../tokens/seal.ts";
+import type { KeyRing } from "../crypto/key-ring.ts";
+import { Sealer } from "../crypto/seal.ts";
 
 /**
  * A store whose payloads are sealed at rest: whoever takes the database, or a backup of it, reads no data and makes none.

@@ -2,7 +2,7 @@ import { isPromise, withDeadline } from "../contract/awaitable.ts";
 import type { Clock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import type { SessionRecord, SessionStore, StoreCapabilities, UpdateResult } from "../contract/store.ts";
-import { isHandle, isSecretHash } from "../tokens/token.ts";
+import { isHandle, isSecretHash } from "../crypto/token.ts";
 
 /** What a store written for express-session is called with, and how it answers. */
 type Answer = (error?: unknown, value?: unknown) => void;

@@ -14,8 +14,8 @@ import {
   type StoredSession,
   type UpdateResult,
 } from "../contract/store.ts";
-import { Events } from "../core/events.ts";
-import { type Duration, parseDuration } from "../core/timeouts.ts";
+import { Events } from "../session/events.ts";
+import { type Duration, parseDuration } from "../session/timeouts.ts";
 import { Breaker, type CircuitState } from "./breaker.ts";
 import { type ExpressSessionStore, fromExpressStore, isExpressStore } from "./from-express-store.ts";
 

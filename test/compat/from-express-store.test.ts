@@ -3,11 +3,11 @@ import { describe, test } from "node:test";
 import { MemoryStore } from "../../src/compat/express-session.ts";
 import { systemClock } from "../../src/contract/clock.ts";
 import type { SessionRecord } from "../../src/contract/store.ts";
-import { FOREVER } from "../../src/core/timeouts.ts";
+import { derivedHandle } from "../../src/crypto/token.ts";
 import { MemoryStore as OurMemoryStore, session } from "../../src/index.ts";
+import { FOREVER } from "../../src/session/timeouts.ts";
 import { conformanceGroups, examine } from "../../src/testing/conformance.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { derivedHandle } from "../../src/tokens/token.ts";
 import { type ExpressSessionStore, fromExpressStore, isExpressStore } from "../../src/wrap/from-express-store.ts";
 import { hasSession, serve } from "./world.ts";
 

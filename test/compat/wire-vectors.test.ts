@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createSecretKey } from "node:crypto";
 import { describe, test } from "node:test";
-import { keygripSigner, signValue, unsignValue } from "../../src/tokens/signature.ts";
+import { keygripSigner, signValue, unsignValue } from "../../src/crypto/signature.ts";
 
 describe("the format of cookie-signature", () => {
   const vectors = [

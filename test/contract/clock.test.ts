@@ -3,13 +3,13 @@ import { describe, test } from "node:test";
 import { MemoryStore as DropInMemoryStore } from "../../src/compat/express-session/memory.ts";
 import { deliver } from "../../src/contract/awaitable.ts";
 import { systemClock } from "../../src/contract/clock.ts";
-import { Events } from "../../src/core/events.ts";
-import { SessionManager } from "../../src/core/manager.ts";
-import { StoreAccess } from "../../src/core/store-access.ts";
-import { timeouts } from "../../src/core/timeouts.ts";
+import { hashSecret, TokenSource } from "../../src/crypto/token.ts";
+import { Events } from "../../src/session/events.ts";
+import { SessionManager } from "../../src/session/manager.ts";
+import { StoreAccess } from "../../src/session/store-access.ts";
+import { timeouts } from "../../src/session/timeouts.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import { hashSecret, TokenSource } from "../../src/tokens/token.ts";
 
 type Cleanup = { after(action: () => void): void };
 

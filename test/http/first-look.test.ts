@@ -8,7 +8,7 @@ import { session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../core/probe-store.ts";
+import { ProbeStore } from "../session/probe-store.ts";
 import { temporaryFolder } from "../stores/temporary-folder.ts";
 import { type Handler, hasSession, KINDS, listen, site } from "./site.ts";
 

@@ -12,7 +12,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../core/probe-store.ts";
+import { ProbeStore } from "../session/probe-store.ts";
 import { selfSigned } from "./certificate.ts";
 import { hasSession } from "./site.ts";
 

@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { hashSecret, TokenSource } from "../../src/crypto/token.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { hashSecret, TokenSource } from "../../src/tokens/token.ts";
-import { ProbeStore } from "../core/probe-store.ts";
+import { ProbeStore } from "../session/probe-store.ts";
 import { type Handler, type SiteOptions, site, type Visitor } from "./site.ts";
 
 const SECRET = "XNyH2ZxqPwLrT8vKdM5cFbG7jW9sEuAo-first";

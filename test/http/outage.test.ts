@@ -5,7 +5,7 @@ import { SojournError } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import type { StoreOperation } from "../../src/testing/intercept.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../core/probe-store.ts";
+import { ProbeStore } from "../session/probe-store.ts";
 import { type Answer, type Handler, KINDS, type SiteOptions, site } from "./site.ts";
 
 type Cleanup = { after(action: () => unknown): void };

@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
-import { ProbeStore } from "../core/probe-store.ts";
+import { ProbeStore } from "../session/probe-store.ts";
 import { KINDS, site } from "./site.ts";
 
 const SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF";

@@ -6,7 +6,7 @@ import type { IndexedStore } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../core/probe-store.ts";
+import { ProbeStore } from "../session/probe-store.ts";
 import { parseSetCookie } from "./set-cookie.ts";
 import { type Answer, type Handler, KINDS, type Kind, site, type Visitor } from "./site.ts";
 

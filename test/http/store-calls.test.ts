@@ -4,7 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import type { StoreOperation } from "../../src/testing/intercept.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../core/probe-store.ts";
+import { ProbeStore } from "../session/probe-store.ts";
 import { type Answer, type Handler, type SiteOptions, site } from "./site.ts";
 
 const MINUTE = 60_000;

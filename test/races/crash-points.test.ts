@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type IndexedStore, MemoryStore } from "../../src/index.ts";
 import { type Fault, type Faulty, faulty, ManualClock, type StoreOperation } from "../../src/testing/index.ts";
-import { inSteps } from "../core/in-steps.ts";
+import { inSteps } from "../session/in-steps.ts";
 import { type Reply, tokenOf } from "./client.ts";
 import { peek, put, type Site, startSite } from "./site.ts";
 import { rest } from "./steps.ts";

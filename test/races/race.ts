@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../src/contract/clock.ts";
-import { decodePayload } from "../../src/core/record.ts";
 import type { IndexedStore, SessionRecord } from "../../src/index.ts";
+import { decodePayload } from "../../src/session/record.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { handleOf, type Reply, tokenOf } from "./client.ts";
 import { assertTruth, type Look, type Outcome } from "./invariants.ts";

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { IndexedStore, SessionRecord } from "../../src/contract/store.ts";
-import { Events } from "../../src/core/events.ts";
-import { StoreAccess } from "../../src/core/store-access.ts";
-import { timeouts } from "../../src/core/timeouts.ts";
 import { Endings } from "../../src/sealed/endings.ts";
+import { Events } from "../../src/session/events.ts";
+import { StoreAccess } from "../../src/session/store-access.ts";
+import { timeouts } from "../../src/session/timeouts.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../core/probe-store.ts";
+import { ProbeStore } from "../session/probe-store.ts";
 
 const limits = timeouts({});
 

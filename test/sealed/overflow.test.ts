@@ -3,13 +3,13 @@ import { type TestContext, test } from "node:test";
 import { inspect } from "node:util";
 import fc from "fast-check";
 import type { SessionRecord, SessionStore } from "../../src/contract/store.ts";
-import { Events } from "../../src/core/events.ts";
-import { StoreAccess } from "../../src/core/store-access.ts";
+import { TokenSource } from "../../src/crypto/token.ts";
 import { Overflow } from "../../src/sealed/overflow.ts";
+import { Events } from "../../src/session/events.ts";
+import { StoreAccess } from "../../src/session/store-access.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore, type SealedStoreOptions } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { TokenSource } from "../../src/tokens/token.ts";
 import { type Handler, type SiteOptions, site, type Visitor } from "../http/site.ts";
 
 const secret = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");

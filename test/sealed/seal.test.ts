@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { KeyRing, type Secret } from "../../src/tokens/key-ring.ts";
-import { Sealer, type SealUse, sealLength, sealRoom } from "../../src/tokens/seal.ts";
-import { Xaes } from "../../src/tokens/xaes.ts";
+import { KeyRing, type Secret } from "../../src/crypto/key-ring.ts";
+import { Sealer, type SealUse, sealLength, sealRoom } from "../../src/crypto/seal.ts";
+import { Xaes } from "../../src/crypto/xaes.ts";
 
 const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 const B = Buffer.from("ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210zyxwvu");

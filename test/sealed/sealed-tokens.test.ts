@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { SessionRecord } from "../../src/contract/store.ts";
+import { KeyRing } from "../../src/crypto/key-ring.ts";
+import { Sealer } from "../../src/crypto/seal.ts";
 import { decodeSealed, encodeElsewhere, encodeSealed } from "../../src/sealed/record.ts";
 import { SealedTokens } from "../../src/sealed/tokens.ts";
-import { KeyRing } from "../../src/tokens/key-ring.ts";
-import { Sealer } from "../../src/tokens/seal.ts";
 
 const HANDLE = "AAAAAAAAAAAAAAAAAAAAAA";
 const record: SessionRecord = {

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Events } from "../../src/core/events.ts";
-import type { TokenScope } from "../../src/core/keeper.ts";
-import { timeouts } from "../../src/core/timeouts.ts";
-import type { Client } from "../../src/core/visit.ts";
+import { KeyRing } from "../../src/crypto/key-ring.ts";
+import { TokenCodec, TokenSource } from "../../src/crypto/token.ts";
 import { SealedManager } from "../../src/sealed/manager.ts";
+import { Events } from "../../src/session/events.ts";
+import type { TokenScope } from "../../src/session/keeper.ts";
+import { timeouts } from "../../src/session/timeouts.ts";
+import type { Client } from "../../src/session/visit.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { KeyRing } from "../../src/tokens/key-ring.ts";
-import { TokenCodec, TokenSource } from "../../src/tokens/token.ts";
 
 /** Whether a session sealed for one transport, under one name, opens by another. Where names differ as well, they alone would do. */
 async function opens(made: Pick<TokenScope, "name" | "via">, brought: Pick<TokenScope, "name" | "via">) {

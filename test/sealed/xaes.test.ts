@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, createSecretKey } from "node:crypto";
 import { test } from "node:test";
-import { TAG_BYTES, Xaes } from "../../src/tokens/xaes.ts";
+import { TAG_BYTES, Xaes } from "../../src/crypto/xaes.ts";
 
 const nonce = Buffer.from("ABCDEFGHIJKLMNOPQRSTUVWX", "latin1");
 const plaintext = Buffer.from("XAES-256-GCM", "latin1");

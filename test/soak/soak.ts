@@ -1,6 +1,6 @@
 import { systemClock } from "../../src/contract/clock.ts";
-import { decodePayload } from "../../src/core/record.ts";
 import type { IndexedStore } from "../../src/index.ts";
+import { decodePayload } from "../../src/session/record.ts";
 import { generator } from "../races/random.ts";
 import { Application } from "./application.ts";
 import { check } from "./checker.ts";

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { systemClock } from "../../contract/clock.ts";
+import type { Signer } from "../../crypto/signature.ts";
 import { readCookies } from "../../http/cookies.ts";
-import type { Signer } from "../../tokens/signature.ts";
 
 /** How the cookie travels. Only what is named here is sent; inherited options count. */
 export interface CookieSettings {

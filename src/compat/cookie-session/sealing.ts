@@ -1,7 +1,7 @@
+import { KeyRing } from "../../crypto/key-ring.ts";
+import { Sealer } from "../../crypto/seal.ts";
+import type { SignatureKey, Signer } from "../../crypto/signature.ts";
 import { readCookies } from "../../http/cookies.ts";
-import { KeyRing } from "../../tokens/key-ring.ts";
-import { Sealer } from "../../tokens/seal.ts";
-import type { SignatureKey, Signer } from "../../tokens/signature.ts";
 
 /** For `encrypt: true`: what is in the cookie is sealed (`docs/SEALED.md`), and a seal of anything else is none here. */
 export class Sealing {

@@ -1,4 +1,4 @@
-import type { SignatureKey } from "../../tokens/signature.ts";
+import type { SignatureKey } from "../../crypto/signature.ts";
 import { Cookie, type CookieOptions } from "./cookie.ts";
 import type { Lives } from "./lives.ts";
 import { isSecureRequest, type SessionRequest } from "./request.ts";

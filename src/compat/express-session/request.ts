@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
+import { type SignatureKey, unsignValue } from "../../crypto/signature.ts";
 import { readCookies } from "../../http/cookies.ts";
-import { type SignatureKey, unsignValue } from "../../tokens/signature.ts";
 import { deprecated } from "../deprecated.ts";
 import type { Session, SessionStoreLike } from "./session.ts";
 

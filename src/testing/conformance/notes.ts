@@ -8,8 +8,8 @@ import {
   type StoredSession,
   tombstoneHandle,
 } from "../../contract/store.ts";
-import { Events } from "../../core/events.ts";
-import { StoreAccess } from "../../core/store-access.ts";
+import { Events } from "../../session/events.ts";
+import { StoreAccess } from "../../session/store-access.ts";
 import { type Bench, type Check, LONG_EXPIRED_MS, pruneAll } from "./check.ts";
 
 const ROUNDS = 10;

@@ -1,8 +1,8 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { systemClock } from "../../contract/clock.ts";
 import { type Awaitable, isIndexed, type SessionRecord, type SessionStore } from "../../contract/store.ts";
-import { Events } from "../../core/events.ts";
-import { StoreAccess } from "../../core/store-access.ts";
+import { Events } from "../../session/events.ts";
+import { StoreAccess } from "../../session/store-access.ts";
 import type { Bench, Check } from "./check.ts";
 
 const ROUNDS = 10;

@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type Decoded, decodePayload, encodePayload, type SessionFacts } from "../../src/session/record.ts";
+
+const EXAMPLE_FACTS: SessionFacts = {
+  until: 2_524_608_000_000,
+  device: { label: "Firefox on Linux", ip: "192.0.2.1" },
+  flash: { info: ["Bücher", { n: 1 }] },
+};
+const EXAMPLE_TEXTS = new Map([
+  ["cart", '["book","lamp"]'],
+  ["views", "3"],
+  ["naïve 🍪\n", '"line\\nbreak 😀"'],
+]);
+
+test("the format, to the byte: the library's facts, an index, the texts", () => {
+  const texts = new Map([
+    ["cart", '["book","lamp"]'],
+    ["views", "3"],
+  ]);
+  assert.equal(encodePayload({}, texts), '[0,"cart",15,"views",1]\n["book","lamp"]3');
+  assert.equal(encodePayload({}, new Map()), "[0]\n");
+  assert.equal(encodePayload({ until: 5 }, new Map([["n", "1"]])), '[11,"n",1]\n{"until":5}1');
+});
+
+test("what is encoded is decoded", () => {
+  assert.deepEqual(decodePayload(encodePayload(EXAMPLE_FACTS, EXAMPLE_TEXTS)), {
+    facts: EXAMPLE_FACTS,
+    texts: EXAMPLE_TEXTS,
+  });
+});
+
+test("property: any facts and any JSON texts survive, under any names", () => {
+  const facts: fc.Arbitrary<SessionFacts> = fc.record(
+    {
+      until: fc.integer(),
+      from: fc.integer(),
+      device: fc.record(
+        { label: fc.string({ unit: "binary" }), ip: fc.string() },
+        { requiredKeys: [], noNullPrototype: true },
+      ),
+      flash: fc.dictionary(fc.string({ unit: "binary" }), fc.array(fc.jsonValue()), { noNullPrototype: true }),
+    },
+    { requiredKeys: [], noNullPrototype: true },
+  );
+  const name = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.constantFrom("__proto__", "constructor", "toString", "\n", "[0]\n"),
+  );
+  fc.assert(
+    fc.property(facts, fc.array(fc.tuple(name, fc.json({ stringUnit: "binary" }))), (given, entries) => {
+      const texts = new Map(entries);
+      const jsonFacts: unknown = JSON.parse(JSON.stringify(given));
+      assert.deepEqual(decodePayload(encodePayload(given, texts)), { facts: jsonFacts, texts });
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("lone surrogates travel, as JSON escapes them", () => {
+  const texts = new Map([["\ud800", JSON.stringify("\udfff😀\ud83d")]]);
+  assert.deepEqual(decodePayload(encodePayload({}, texts))?.texts, texts);
+});
+
+test("a payload cut at any offset counts as absent", () => {
+  const payload = encodePayload(EXAMPLE_FACTS, EXAMPLE_TEXTS);
+  for (let end = 0; end < payload.length; end += 1) {
+    assert.equal(decodePayload(payload.slice(0, end)), undefined, `cut at ${end}`);
+    if (end > 0) assert.equal(decodePayload(payload.slice(end)), undefined, `begun at ${end}`);
+  }
+  assert.equal(decodePayload(`${payload}x`), undefined, "one more character");
+  assert.equal(decodePayload(payload + payload), undefined, "twice");
+});
+
+test("type confusion in the index or the facts counts as absent", () => {
+  const heads = [
+    "", "null", "0", "{}", "[]", '"[0]"', "[1]", "[null]", '["x"]', "[false]", "[[]]", "[0,0]", '[0,"a"]', '[0,"a","1"]',
+    '[0,"a",-1]', '[0,"a",0]', '[0,"a",0.5]', '[0,"a",null]', '[0,1,1]', '[0,null,1]', '[0,"a",1,"b"]', '[0,"a",2]', '[0,"a",1e308]',
+    '[0,"a",9007199254740993]', '[0,"a",1', ' [0,"a",1]', "[0,'a',1]", '[0,"a",1,]', '[0,"a"1]', '[0"a",1]', '[0,a,1]', '[0,"a,1]',
+    '[0,"a\\\\",1]"', '[0,"\\x",1]', '[0,"\\",1]', '[,"a",1]', '[-0,"a",1]', '[2,"a",1]', '[0,"a",1]]', '[0,"a", 1]',
+  ]; // biome-ignore format: a list of small values
+  const facts = [
+    '{"until":"5"}', '{"until":null}', '{"from":true}', '{"device":1}', '{"device":[]}', '{"device":{"label":1}}', '{"device":{"ip":{}}}',
+    '{"flash":[]}', '{"flash":{"a":"b"}}', '{"flash":null}', '{"via":1}', "0", "null", "[]", '"x"', "{", "}",
+  ]; // biome-ignore format: a list of small values
+  for (const text of facts) assert.equal(decodePayload(`[${text.length},"a",1]\n${text}1`), undefined, text);
+  for (const head of heads) assert.equal(decodePayload(`${head}\n1`), undefined, head);
+  assert.equal(decodePayload('[0,"a",1]1'), undefined, "no line feed");
+  assert.equal(decodePayload('{"cookie":{},"a":1}'), undefined, "another library's record");
+  assert.deepEqual(decodePayload('[0,"a",1]\n1'), { facts: {}, texts: new Map([["a", "1"]]) }, "the one that is right");
+});
+
+test("unknown facts are dropped, so that they can't smuggle anything in", () => {
+  const facts = '{"until":5,"isAdmin":true,"__proto__":{"x":1}}';
+  const decoded = decodePayload(`[${facts.length}]\n${facts}`);
+  assert.deepEqual(decoded?.facts, { until: 5 });
+  assert.deepEqual(Object.getOwnPropertyNames(decoded?.facts), ["until"]);
+  assert.equal(Object.getPrototypeOf(decoded?.facts), Object.prototype);
+});
+
+function isWellFormed(decoded: Decoded | undefined): boolean {
+  if (decoded === undefined) return true;
+  for (const [name, text] of decoded.texts) if (typeof name !== "string" || typeof text !== "string") return false;
+  return typeof decoded.facts === "object";
+}
+
+test("property: anything at all is decoded or absent, and never throws or reaches a prototype", () => {
+  const payload = encodePayload(EXAMPLE_FACTS, EXAMPLE_TEXTS);
+  const prototype = Object.getOwnPropertyNames(Object.prototype).sort();
+  const mutated = fc
+    .array(fc.tuple(fc.nat(payload.length), fc.nat(3), fc.string({ unit: "binary", maxLength: 3 })), {
+      minLength: 1,
+      maxLength: 4,
+    })
+    .map((edits) => {
+      let text = payload;
+      for (const [at, removed, inserted] of edits) text = text.slice(0, at) + inserted + text.slice(at + removed);
+      return text;
+    });
+  const confused = fc.tuple(fc.json(), fc.string({ unit: "binary" })).map(([head, body]) => `${head}\n${body}`);
+  const index = fc
+    .tuple(fc.array(fc.oneof(fc.jsonValue(), fc.nat(5), fc.constantFrom(0, "a"))), fc.string())
+    .map(([head, body]) => `${JSON.stringify(head)}\n${body}`);
+  fc.assert(
+    fc.property(fc.oneof(fc.string({ unit: "binary" }), mutated, confused, index), (text) => {
+      const decoded = decodePayload(text);
+      assert.ok(isWellFormed(decoded));
+      // Whatever counts as valid says how long it is, so encoding it again loses nothing.
+      if (decoded !== undefined) assert.deepEqual(decodePayload(encodePayload(decoded.facts, decoded.texts)), decoded);
+    }),
+    { numRuns: 3_000 },
+  );
+  assert.deepEqual(Object.getOwnPropertyNames(Object.prototype).sort(), prototype);
+});
+
+test("a hostile index of 2 MiB is judged without overflowing the stack", () => {
+  assert.equal(decodePayload(`${"[".repeat(2 * 1024 * 1024)}\n`), undefined);
+  assert.equal(decodePayload("[".repeat(2 * 1024 * 1024)), undefined);
+  assert.equal(decodePayload(`[${"0,".repeat(1024 * 1024)}0]\n`), undefined);
+});
