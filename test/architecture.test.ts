@@ -299,7 +299,7 @@ describe("who may read the time, make secrets and patch a response", () => {
       "[setTimeout]",
       "Reflect.construct(Date, [])",
     ]),
-    ...expressions("src/session/secret", "Names and secrets are made in src/tokens", [
+    ...expressions("src/session/secret", "Names and secrets are made in src/crypto", [
       "crypto.randomUUID()",
       "globalThis.crypto.randomUUID()",
     ]),

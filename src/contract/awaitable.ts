@@ -31,6 +31,37 @@ export function withDeadline<T>(work: Promise<T>, ms: number, clock: Clock, late
   });
 }
 
+/** Runs operations one after the other: at once, and without a promise, while none is in progress. */
+export class SerialQueue {
+  #busy: Promise<unknown> | undefined = undefined;
+  /** Whether the last operation failed. */
+  hasFailed = false;
+
+  run<T>(work: () => Awaitable<T>): Awaitable<T> {
+    let answer: Awaitable<T>;
+    try {
+      answer = this.#busy === undefined ? work() : this.#busy.then(work);
+    } catch (error) {
+      this.hasFailed = true;
+      throw error;
+    }
+    if (!isPromise(answer)) {
+      this.hasFailed = false;
+      return answer;
+    }
+    const settle = (hasFailed: boolean): void => {
+      this.hasFailed = hasFailed;
+      if (this.#busy === settled) this.#busy = undefined;
+    };
+    const settled: Promise<unknown> = answer.then(
+      () => settle(false),
+      () => settle(true),
+    );
+    this.#busy = settled;
+    return answer;
+  }
+}
+
 /** A Node-style callback. */
 export type Callback<T> = (error?: unknown, value?: T) => void;
 

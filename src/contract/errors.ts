@@ -50,3 +50,21 @@ export class SojournError extends Error {
     if (this.status === 503) this.headers = { "Retry-After": "1" };
   }
 }
+
+export function goneError(): SojournError {
+  return new SojournError(
+    "SESSION_GONE",
+    "the session was ended meanwhile, by a logout, a revocation or its time; nothing was saved",
+  );
+}
+
+export function conflictError(): SojournError {
+  return new SojournError("CONFLICT", "other requests kept changing the session; nothing was saved");
+}
+
+export function undeliverableError(): SojournError {
+  return new SojournError(
+    "HEADERS_SENT",
+    "the session needs a cookie that can't be sent: change it before the response starts, and over HTTPS if the cookie is Secure",
+  );
+}

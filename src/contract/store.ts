@@ -171,16 +171,16 @@ export function isTombstone(handle: string): boolean {
 /** What a tombstone says: the hash of the secret that opened the session, and the handles that the session has now. */
 export interface Tombstone {
   secretHash: string;
-  heirs: readonly string[];
+  successors: readonly string[];
 }
 
-export function encodeTombstone({ secretHash, heirs }: Tombstone): string {
-  return [secretHash, ...heirs].join(" ");
+export function encodeTombstone({ secretHash, successors }: Tombstone): string {
+  return [secretHash, ...successors].join(" ");
 }
 
 export function decodeTombstone({ payload }: { payload: string }): Tombstone {
-  const [secretHash = "", ...heirs] = payload.split(" ");
-  return { secretHash, heirs };
+  const [secretHash = "", ...successors] = payload.split(" ");
+  return { secretHash, successors };
 }
 
 /**
@@ -197,7 +197,7 @@ export async function leaveTombstone(
     const there = await store.load(handle);
     if (there === undefined) continue;
     const [one, other] = [decodeTombstone(there), decodeTombstone(record)];
-    const payload = encodeTombstone({ ...other, heirs: [...new Set([...one.heirs, ...other.heirs])] });
+    const payload = encodeTombstone({ ...other, successors: [...new Set([...one.successors, ...other.successors])] });
     const expiresAt = Math.max(there.expiresAt, record.expiresAt);
     const both = { ...record, payload, expiresAt, createdAt: there.createdAt, version: there.version + 1 };
     if ((await store.update(handle, both, there.version)) === "ok") return;
