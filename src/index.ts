@@ -13,24 +13,27 @@ export type {
 } from "./contract/store.ts";
 export type { Secret } from "./crypto/key-ring.ts";
 export type { CookieOptions } from "./http/cookies.ts";
-export { type Sessions, session } from "./http/middleware.ts";
+export { session } from "./http/middleware.ts";
 export type { SessionOptions } from "./http/options.ts";
+export type { Sessions } from "./http/sessions.ts";
 export { bearer, cookie, header, type QueryOptions, query, type TransportChoice } from "./http/transports.ts";
 export type { UpgradeOptions, UpgradeSession } from "./http/upgrade.ts";
 export type { SessionEvent, SessionEvents } from "./session/events.ts";
 export type { Capabilities, Device } from "./session/manager.ts";
 export type { DeviceInfo } from "./session/record.ts";
-export {
-  type LiveSession,
-  type LoginOptions,
-  type LogoutOptions,
-  type RegenerateOptions,
-  Session,
-} from "./session/session.ts";
 // All of it, because only so can applications add to SessionData by declaring module "sojourn".
 export type * from "./session/session-data.ts";
+export type {
+  DataOf,
+  LoginOptions,
+  LogoutOptions,
+  RegenerateOptions,
+  Session,
+  SessionMembers,
+  ValidData,
+} from "./session/session-interface.ts";
 export type { SessionSnapshot } from "./session/snapshot.ts";
-export type { Duration } from "./session/timeouts.ts";
+export { type Duration, duration } from "./session/timeouts.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export { type OpenStoreOptions, openStore } from "./stores/open.ts";
 export type { CircuitState } from "./wrap/breaker.ts";

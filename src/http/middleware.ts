@@ -1,54 +1,23 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Events } from "../session/events.ts";
-import type { LiveSession } from "../session/session.ts";
+import type { SessionData } from "../session/session-data.ts";
+import type { Session, ValidData } from "../session/session-interface.ts";
 import { type Duration, parseDuration } from "../session/timeouts.ts";
-import { type ManagerMembers, openApplication } from "./application.ts";
+import { openApplication } from "./application.ts";
 import type { Channel } from "./channel.ts";
 import { Exchange, type Next } from "./exchange.ts";
 import "./express-request.ts";
 import "./express-request-first.ts";
 import { isResponse } from "./is-response.ts";
 import type { SessionOptions } from "./options.ts";
-import { giveSession, hasForeignSession, holderOf } from "./request-session.ts";
+import { giveSession, hasForeignSession, holderOf, holdersOf } from "./request-session.ts";
+import type { Sessions } from "./sessions.ts";
 import { answering } from "./transports.ts";
-import { DetachedSessions, type TouchOptions, type UpgradeOptions, type UpgradeSession, Watch } from "./upgrade.ts";
-
-/** A connect-style middleware that is also the manager of its sessions. */
-export interface Sessions extends ManagerMembers {
-  /** Adds a listener; returns how to remove it. */
-  on: Events["on"];
-  (req: IncomingMessage, res: ServerResponse, next: Next): void;
-  /**
-   * The session of a WebSocket's upgrade request, or of one whose answer is a stream of events: to be read, and to be told of its end.
-   * `undefined` where there is none, where two transports brought different ones, and where the `Origin` is another site's. It rejects where
-   * the store can't be asked. Does not count as a use of the session unless you say `{ touch: true }`.
-   * @example
-   * server.on("upgrade", async (req, socket, head) => {
-   *   const session = await sessions.authenticateUpgrade(req).catch(() => undefined);
-   *   if (!session?.userId) return socket.end("HTTP/1.1 401 Unauthorized\r\n\r\n");
-   *   sockets.handleUpgrade(req, socket, head, (ws) => ws.on("close", session.onEnd(() => ws.close(4401))));
-   * });
-   */
-  authenticateUpgrade(req: IncomingMessage, options?: UpgradeOptions): Promise<UpgradeSession | undefined>;
-  /**
-   * The session that a token opens which came by another way than a header, such as a WebSocket's first message. For tokens of `bearer()`
-   * and `header(name)` only.
-   * @throws TypeError if the application has no such transport
-   */
-  openToken(token: string, options?: TouchOptions): Promise<UpgradeSession | undefined>;
-  /**
-   * A token for a link that signs this user in, once, within `expiresIn` (default `"2m"`, at most `"5m"`). For `transport: query(…)`; where
-   * that has `bind`, for the client that made the request `for`, and no other.
-   * @throws TypeError if the application has no such transport, and without `for` where it has `bind`
-   * @example const link = `https://example.com/welcome?session=${sessions.urlToken(user.id)}`;
-   */
-  urlToken(userId: string, options?: { expiresIn?: Duration; for?: IncomingMessage }): string;
-}
+import { DetachedSessions, type TouchOptions, type UpgradeOptions, Watch } from "./upgrade.ts";
 
 declare global {
   namespace Express {
     interface SojournRequests {
-      sojourn: { session: LiveSession };
+      sojourn: { session: Session };
     }
     interface Request {
       // Not `readonly`, though it can't be assigned to: modifiers have to be those of other declarations, as express-session's.
@@ -62,22 +31,29 @@ declare global {
 const LONGEST_LINK_MS = 5 * 60_000;
 
 /**
- * Sessions for Express, Connect, or any `(req, res, next)`.
+ * Creates the middleware that gives each request its session, for Express, Connect, or any `(req, res, next)`.
  *
- * ```ts
+ * `req.session` has the type that you declare in {@link SessionData}. Without a declaration, pass the type here, and take the session from
+ * `sessions.of(req)`.
+ *
+ * @typeParam Data - the application's data; default: what it declares in {@link SessionData}
+ * @throws TypeError for an option that can't work; the message names it and the remedy
+ * @example
  * import express from "express";
  * import { session } from "sojourn";
  *
  * const app = express();
- * app.use(session({ secret: process.env.SESSION_SECRET }));
+ * const sessions = session<{ views: number }>({ idleTimeout: "30m" });
+ * app.use(sessions);
  * app.get("/", (req, res) => {
- *   req.session.views = (req.session.views ?? 0) + 1;
- *   res.send(`You were here ${req.session.views} times`);
+ *   const visit = sessions.of(req);
+ *   visit.views = (visit.views ?? 0) + 1;
+ *   res.send(`You were here ${visit.views} times`);
  * });
- * ```
- *
- * @throws TypeError for an option that can't work, naming it and the remedy
  */
+export function session<Data extends ValidData = SessionData, Name extends string = string>(
+  options?: SessionOptions<Name>,
+): Sessions<Data>;
 export function session(options: SessionOptions = {}): Sessions {
   const { manager, transports, events, env, urlTokens } = openApplication(options);
   const watch = new Watch(manager, events);
@@ -123,6 +99,12 @@ export function session(options: SessionOptions = {}): Sessions {
 
   return Object.defineProperties(
     Object.assign(middleware, {
+      of(req: IncomingMessage) {
+        for (const exchange of holdersOf<Exchange>(req)) if (exchange.isOf(env)) return exchange.liveSession;
+        throw new TypeError(
+          "sessions.of(req): this session() has not run for this request: put app.use(sessions) above the handler, and see cookie.path",
+        );
+      },
       list: manager.list.bind(manager),
       revoke: manager.revoke.bind(manager),
       revokeAll: manager.revokeAll.bind(manager),

@@ -3,6 +3,7 @@ import { after, deliver } from "../contract/awaitable.ts";
 import { queueMicrotask } from "../contract/clock.ts";
 import { Events } from "../session/events.ts";
 import type { SessionKeeper } from "../session/keeper.ts";
+import type { SessionData } from "../session/session-data.ts";
 import { type SessionSnapshot, snapshotOf } from "../session/snapshot.ts";
 import type { OpenedSession } from "../session/visit.ts";
 import type { Channel } from "./channel.ts";
@@ -20,7 +21,7 @@ export interface UpgradeOptions extends TouchOptions {
 }
 
 /** A session for a connection that outlives its request: to be read, and to be told of its end. */
-export interface UpgradeSession extends SessionSnapshot {
+export interface UpgradeSession<Data extends object = SessionData> extends SessionSnapshot<Data> {
   /**
    * Calls `listener` once when the session ends: logout, revocation, login under a new name, or its time. At once if this process ended it, within
    * about a second otherwise. Returns how to stop listening: call it when the connection closes.

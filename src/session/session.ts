@@ -2,32 +2,13 @@ import { inspect } from "node:util";
 import { type Callback, deliver } from "../contract/awaitable.ts";
 import { SojournError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
-import { type DeviceInfo, transportOf } from "./record.ts";
-import type { SessionData } from "./session-data.ts";
+import { transportOf } from "./record.ts";
+import type { LoginOptions, LogoutOptions, RegenerateOptions, Session, SessionMembers } from "./session-interface.ts";
 import { copyError, FACTS, isWithheld, NO_COOKIE, refuseMember } from "./session-members.ts";
 import type { SessionState } from "./state.ts";
 import type { Duration } from "./timeouts.ts";
 
-export interface RegenerateOptions {
-  /** What the new session keeps of the data: nothing (`false`, the default), all and the user (`true`), or these properties. */
-  keep?: boolean | readonly string[] | undefined;
-}
-
-export interface LoginOptions {
-  /** "Remember me": the session outlives the browser and ends this long from now, however idle. Default: it ends with the browser and by the timeouts. */
-  remember?: Duration | false | undefined;
-  /** What the user is shown of this session: a label, or label and IP address. Default: from the request. */
-  device?: string | DeviceInfo | undefined;
-  /** What the new session keeps of the data. Default: all, unless the session was another user's: then nothing. */
-  keep?: boolean | readonly string[] | undefined;
-}
-
-export interface LogoutOptions {
-  /** End all of this user's sessions, not only this one. Default `false`. */
-  everywhere?: boolean | undefined;
-  /** Also have the browser drop its cache, cookies and storage of this site (`Clear-Site-Data`). Default `false`. */
-  clearSiteData?: boolean | undefined;
-}
+export type { LoginOptions, LogoutOptions, RegenerateOptions } from "./session-interface.ts";
 
 /** What the methods of a session ask for. A request's visit answers. */
 export interface SessionOperations {
@@ -43,21 +24,15 @@ export interface SessionOperations {
   expiresAt(state: SessionState): number;
 }
 
-/** A session as handlers hold it: its own members, and the application's data as plain properties. */
-export type LiveSession = Session & {
-  [Name in keyof SessionData as Name extends keyof Session ? never : Name]?: SessionData[Name];
-};
+/** `req.session` with the data that the application declares. */
+export type LiveSession = Session;
 
 const STATE = Symbol("state");
 const OPERATIONS = Symbol("operations");
 const IS_SESSION = Symbol("is a session");
 
-/**
- * `req.session`: a plain object to work with, whose own properties are the application's data, saved before the response
- * leaves. Every method returns a promise and also takes a Node-style callback. A promise that nobody awaits never crashes the process; but
- * await `login` and `regenerate`, or nobody is told when they fail (a failed save or logout is tried again before the response leaves).
- */
-export class Session {
+/** What is behind `req.session`; {@link SessionMembers} documents its members. */
+export class SessionObject implements SessionMembers {
   // Private, so that no way of looking at a session shows what is behind it, not even `showProxy`. The accessors below are how
   // methods, called on the proxy, reach the target's private fields.
   readonly #state: SessionState;
@@ -86,17 +61,14 @@ export class Session {
     return this.#operations;
   }
 
-  /** The handle: the session's public name. Safe in logs, URLs and device lists; opens nothing. */
   get id(): string {
     return this[STATE].handle;
   }
 
-  /** Whether this request began the session: nothing of it was stored before. */
   get isNew(): boolean {
     return this[STATE].isNew;
   }
 
-  /** Whose session it is; `null` before anyone logged in. */
   get userId(): string | null {
     return this[STATE].record.userId;
   }
@@ -105,94 +77,55 @@ export class Session {
     return new Date(this[STATE].record.createdAt);
   }
 
-  /** When it ends if it isn't used again. */
   get expiresAt(): Date {
     return new Date(this[OPERATIONS].expiresAt(this[STATE]));
   }
 
-  /**
-   * How its token travels: `"cookie"`, `"bearer"`, or the header's name. Only a cookie is added to other sites' requests by the browser: where it
-   * is another, no CSRF check is needed. Fixed when the session begins.
-   * @example if (req.session.transport === "cookie") checkCsrfToken(req);
-   */
   get transport(): string {
     return transportOf(this[STATE].content.facts);
   }
 
-  /**
-   * Commits now. Not needed before a response: that waits for the commit anyway. Begins an empty session, too: its ID, `req.session.id`,
-   * is then that of the next requests.
-   * @throws SojournError SESSION_GONE if the session was ended meanwhile, NOT_SERIALIZABLE, TOO_LARGE, CONFLICT, HEADERS_SENT
-   * (its cookie could not be sent any more), or STORE_….
-   */
   save(callback?: Callback<void>): Promise<void> {
     return deliver(() => this[OPERATIONS].save(this[STATE]), callback);
   }
 
-  /** Reads the record again and drops unsaved changes. @throws SojournError SESSION_GONE, or STORE_…. */
   reload(callback?: Callback<void>): Promise<void> {
     return deliver(() => this[OPERATIONS].reload(this[STATE]), callback);
   }
 
-  /**
-   * A new handle and secret; the old session dies at once. With `keep` the object goes on as the new session. Without it `req.session` is
-   * then a new object; the old one can be read, and writing to it throws SESSION_ENDED.
-   */
   regenerate(options?: RegenerateOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
     return deliver(() => this[OPERATIONS].regenerate(this[STATE], given), done);
   }
 
-  /**
-   * Makes this the session of a user: a new handle and secret (so that nobody who knew the old ones is logged in with them), the
-   * data kept, listed among the user's devices. The object goes on as the new session, also where it was taken from `req.session` before.
-   * @example await req.session.login(user.id, { remember: "30d" });
-   */
   login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
     return deliver(() => this[OPERATIONS].login(this[STATE], userId, given), done);
   }
 
-  /** Ends this session, or all of the user's. `req.session` is then a new, empty session. */
   logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
     return deliver(() => this[OPERATIONS].logout(this[STATE], given), done);
   }
 
-  /**
-   * Ends the session: the record is deleted, the cookie cleared, and nothing that is written later brings it back. `req.session`
-   * is then a new, empty session: a farewell message put there starts one.
-   */
   destroy(callback?: Callback<void>): Promise<void> {
     return deliver(() => this[OPERATIONS].destroy(this[STATE]), callback);
   }
 
-  /** Moves the idle deadline now. A session in use is touched by itself, every `touchAfter`. */
   touch(callback?: Callback<void>): Promise<void> {
     return deliver(() => this[OPERATIONS].touch(this[STATE]), callback);
   }
 
-  /**
-   * Atomic read-modify-write: commits what `change` did, and runs it again on the newest data if another request was faster. `change` may only
-   * read and change the data: the session's other methods refuse to be called by it.
-   * @example await req.session.update((session) => { session.n = (session.n ?? 0) + 1 });
-   */
   update<T>(change: (session: LiveSession) => Awaitable<T>, callback?: Callback<T>): Promise<T> {
     if (typeof change !== "function") throw new TypeError("update(change): change must be a function");
     return deliver(() => this[OPERATIONS].update(this[STATE], () => change(this)), callback);
   }
 
-  /**
-   * With a duration the cookie outlives the browser and the session ends that long from now, however idle; with `false` it ends with
-   * the browser and by the timeouts, of which the absolute one counts from now.
-   */
   persist(duration: Duration | false, callback?: Callback<void>): Promise<void> {
     return deliver(() => this[OPERATIONS].persist(this[STATE], duration), callback);
   }
 
-  /** Leaves a message for the next page: any JSON value, under a type of your choice. Returns nothing to wait for. */
   flash(type: string, message: unknown): void;
-  /** Takes the messages of a type: they are shown once. */
   flash(type: string): unknown[];
   flash(type: string, ...message: unknown[]): unknown[] | void {
     const state = this[STATE];
@@ -213,28 +146,28 @@ export class Session {
 }
 
 // What is written by way of a session must never reach another one's.
-Object.freeze(Session.prototype);
-Object.freeze(Session);
+Object.freeze(SessionObject.prototype);
+Object.freeze(SessionObject);
 
 /** The object that a handler holds, and the state behind it. */
 export function createSession(
   makeState: (values: Record<string, unknown>) => SessionState,
   operations: SessionOperations,
 ): { session: LiveSession; state: SessionState } {
-  const target = new Session(makeState, operations);
+  const target = new SessionObject(makeState, operations);
   return { session: new Proxy(target, PLAIN_OBJECT), state: target[STATE] };
 }
 
 /** The state behind a session that a handler holds; `undefined` for anything else. */
 export function stateOf(session: unknown): SessionState | undefined {
-  return session instanceof Session && session[IS_SESSION] ? session[STATE] : undefined;
+  return session instanceof SessionObject && session[IS_SESSION] ? session[STATE] : undefined;
 }
 
 /**
  * Makes a session behave as a plain object whose properties are decoded when they are first looked at. One set of traps
  * for all sessions; what differs is in the target.
  */
-const PLAIN_OBJECT: ProxyHandler<Session> = {
+const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   get(target, key) {
     if (typeof key === "string") {
       if (target[STATE].content.texts.size > 0) target[STATE].decode(key);

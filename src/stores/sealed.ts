@@ -1,9 +1,10 @@
 import type { SessionStore } from "../contract/store.ts";
+import type { Secret } from "../crypto/key-ring.ts";
 
 /** What {@link SealedStore} can be told. */
 export interface SealedStoreOptions {
   /** At least 32 random bytes, or several such: the first seals, all of them open. Default: the middleware's `secret`. */
-  secret?: string | Buffer | readonly (string | Buffer)[] | undefined;
+  secret?: Secret | undefined;
   /**
    * A store for the sessions that were ended: a small record each, until the last copy of its seal would have died anyway. With it a
    * logout, `sessions.revoke` and `sessions.revokeAll` end copies of the cookie too; each request asks it once, and twice for a user.

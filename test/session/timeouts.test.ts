@@ -81,7 +81,7 @@ test("touchAfter follows the idle timeout where none is given", () => {
 });
 
 test("a touchAfter that would end sessions in use is refused", () => {
-  for (const touchAfter of [1000, 1001, "1h"]) {
+  for (const touchAfter of [1000, 1001, "1h"] as const) {
     assert.throws(
       () => timeouts({ idleTimeout: 1000, touchAfter }),
       /^TypeError: touchAfter must be shorter than idleTimeout/,
