@@ -18,9 +18,9 @@ export type { SessionOptions } from "./http/options.ts";
 export type { Sessions } from "./http/sessions.ts";
 export { bearer, cookie, header, type QueryOptions, query, type TransportChoice } from "./http/transports.ts";
 export type { UpgradeOptions, UpgradeSession } from "./http/upgrade.ts";
+export type { Capabilities, Device } from "./session/admin.ts";
+export type { DeviceInfo } from "./session/content.ts";
 export type { SessionEvent, SessionEvents } from "./session/events.ts";
-export type { Capabilities, Device } from "./session/manager.ts";
-export type { DeviceInfo } from "./session/record.ts";
 // All of it, because only so can applications add to SessionData by declaring module "sojourn".
 export type * from "./session/session-data.ts";
 export type {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { undeliverableError } from "../session/committer.ts";
+import { undeliverableError } from "../contract/errors.ts";
 import "../http/express-request.ts";
 import { keygripSigner, type SignatureKey, type Signer } from "../crypto/signature.ts";
 import { failAfterNext, routerOf } from "../http/failed-answer.ts";

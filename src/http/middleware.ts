@@ -3,13 +3,14 @@ import type { SessionData } from "../session/session-data.ts";
 import type { Session, ValidData } from "../session/session-interface.ts";
 import { type Duration, parseDuration } from "../session/timeouts.ts";
 import { openApplication } from "./application.ts";
-import type { Channel } from "./channel.ts";
-import { Exchange, type Next } from "./exchange.ts";
+import type { TokenCarrier } from "./carrier.ts";
+
 import "./express-request.ts";
 import "./express-request-first.ts";
 import { isResponse } from "./is-response.ts";
 import type { SessionOptions } from "./options.ts";
-import { giveSession, hasForeignSession, holderOf, holdersOf } from "./request-session.ts";
+import { giveSession, hasForeignSession, holderOf, holdersOf } from "./request-properties.ts";
+import { type Next, RequestSession } from "./request-session.ts";
 import type { Sessions } from "./sessions.ts";
 import { answering } from "./transports.ts";
 import { DetachedSessions, type TouchOptions, type UpgradeOptions, Watch } from "./upgrade.ts";
@@ -55,27 +56,27 @@ export function session<Data extends ValidData = SessionData, Name extends strin
   options?: SessionOptions<Name>,
 ): Sessions<Data>;
 export function session(options: SessionOptions = {}): Sessions {
-  const { manager, transports, events, env, urlTokens } = openApplication(options);
-  const watch = new Watch(manager, events);
-  const detached = new DetachedSessions(manager, transports, watch);
+  const { backend, admin, transports, events, parts, urlTokens, close } = openApplication(options);
+  const watch = new Watch(backend, events);
+  const detached = new DetachedSessions(backend, transports, watch);
 
   function middleware(req: IncomingMessage, res: ServerResponse, next: Next): void {
-    const above = holderOf<Exchange>(req);
+    const above = holderOf<RequestSession>(req);
     // Mounted twice: the first has the request.
-    if (above === undefined ? hasForeignSession(req) : above.isOf(env)) return next();
+    if (above === undefined ? hasForeignSession(req) : above.isOf(parts)) return next();
     const brought = urlTokens?.take(req);
-    let channels: readonly Channel[];
+    let carriers: readonly TokenCarrier[];
     let isHeld: boolean;
     try {
       isHeld = isResponse(res);
-      channels = transports.channelsFor(req, isHeld && req.headers.upgrade === undefined);
+      carriers = transports.carriersFor(req, isHeld && req.headers.upgrade === undefined);
     } catch (error) {
       // The application's function for `cookie` threw, or gave what no cookie can have. Where there is no framework, nobody would catch that.
       return next(error);
     }
-    const channel = answering(req, channels);
-    if (channel === undefined) return next();
-    const taken = above?.clashesWith(channels);
+    const carrier = answering(req, carriers);
+    if (carrier === undefined) return next();
+    const taken = above?.clashesWith(carriers);
     if (taken !== undefined) {
       return next(
         new TypeError(
@@ -90,30 +91,30 @@ export function session(options: SessionOptions = {}): Sessions {
             if (error !== undefined) return next(error);
             // A HEAD is a program's look at a link: it must not use it up.
             const text = req.method === "GET" ? brought : "";
-            urlTokens.exchange(req, res, () => exchange.liveSession, text).catch(next);
+            urlTokens.exchange(req, res, () => requestSession.liveSession, text).catch(next);
           };
-    const exchange = new Exchange(env, { req, res, isHeld, next: proceed }, channels, channel);
-    giveSession(req, exchange);
-    exchange.begin();
+    const requestSession = new RequestSession(parts, { req, res, isHeld, next: proceed }, carriers, carrier);
+    giveSession(req, requestSession);
+    requestSession.begin();
   }
 
   return Object.defineProperties(
     Object.assign(middleware, {
       of(req: IncomingMessage) {
-        for (const exchange of holdersOf<Exchange>(req)) if (exchange.isOf(env)) return exchange.liveSession;
+        for (const holder of holdersOf<RequestSession>(req)) if (holder.isOf(parts)) return holder.liveSession;
         throw new TypeError(
           "sessions.of(req): this session() has not run for this request: put app.use(sessions) above the handler, and see cookie.path",
         );
       },
-      list: manager.list.bind(manager),
-      revoke: manager.revoke.bind(manager),
-      revokeAll: manager.revokeAll.bind(manager),
-      get: manager.get.bind(manager),
-      count: manager.count.bind(manager),
-      prune: manager.prune.bind(manager),
+      list: admin.list.bind(admin),
+      revoke: admin.revoke.bind(admin),
+      revokeAll: admin.revokeAll.bind(admin),
+      get: admin.get.bind(admin),
+      count: admin.count.bind(admin),
+      prune: admin.prune.bind(admin),
       close() {
         watch.close();
-        return manager.close();
+        return close();
       },
       authenticateUpgrade: (req: IncomingMessage, options: UpgradeOptions = {}) => detached.ofUpgrade(req, options),
       openToken: (token: string, options: TouchOptions = {}) => detached.ofToken(token, options),
@@ -128,12 +129,12 @@ export function session(options: SessionOptions = {}): Sessions {
         return urlTokens.mint(userId, ms, client);
       },
       on: events.on.bind(events),
-      capabilities: manager.capabilities,
+      capabilities: admin.capabilities,
     }),
     {
       name: { value: "session" },
       // Asked for each time: a store may learn what it can promise when its server first answers.
-      capabilities: { get: () => manager.capabilities },
+      capabilities: { get: () => admin.capabilities },
     },
   );
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Capabilities, Device } from "../session/admin.ts";
 import type { SessionEvent, SessionEvents } from "../session/events.ts";
-import type { Capabilities, Device } from "../session/manager.ts";
 import type { SessionData } from "../session/session-data.ts";
 import type { Session } from "../session/session-interface.ts";
 import type { SessionSnapshot } from "../session/snapshot.ts";

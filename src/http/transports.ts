@@ -1,19 +1,19 @@
 import type { IncomingMessage } from "node:http";
-import { transportOf } from "../session/record.ts";
-import type { Channel, Transport } from "./channel.ts";
+import { transportOf } from "../session/content.ts";
+import type { TokenCarrier, Transport } from "./carrier.ts";
 import { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
 import { pathMatches } from "./cookies.ts";
 import { HeaderTransport } from "./header-transport.ts";
 import { pathOf } from "./request-path.ts";
 import type { ProxyTrust } from "./secure.ts";
 
-export type { Channel, Transport } from "./channel.ts";
+export type { TokenCarrier, Transport } from "./carrier.ts";
 export { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
 
 /** One way for tokens, made by {@link cookie}, {@link bearer} or {@link header}. */
 export interface TransportChoice {
   /** `"cookie"`, `"bearer"`, or the header's name: what a client asks for in `X-Session-Transport`. */
-  readonly via: string;
+  readonly transport: string;
   /** The request header in lower case; absent for the cookie. */
   readonly header?: string;
   /** Of links that sign in. */
@@ -29,7 +29,7 @@ export interface LinkSettings {
 
 /** Tokens in a cookie, as browsers keep them: the default. */
 export function cookie(): TransportChoice {
-  return { via: "cookie" };
+  return { transport: "cookie" };
 }
 
 /**
@@ -40,7 +40,7 @@ export function cookie(): TransportChoice {
  * @example app.use(session({ transport: [cookie(), bearer()] }));
  */
 export function bearer(): TransportChoice {
-  return { via: "bearer", header: "authorization" };
+  return { transport: "bearer", header: "authorization" };
 }
 
 /** RFC 9110 token. */
@@ -54,7 +54,7 @@ export function header(name: string): TransportChoice {
   if (!HEADER_NAME.test(lower) || TAKEN.has(lower)) {
     throw new TypeError('header(name): name must be a header of your own, such as "x-session-token"');
   }
-  return { via: lower, header: lower };
+  return { transport: lower, header: lower };
 }
 
 export interface QueryOptions {
@@ -91,14 +91,14 @@ export function query({ iUnderstandThatAddressesLeak, name = "session", bind }: 
   if (bind !== undefined && typeof bind !== "function") {
     throw new TypeError("query({ bind }): bind must be a function of the request that returns a string");
   }
-  return { via: `query ${name}`, link: { parameter: name, bind } };
+  return { transport: `query ${name}`, link: { parameter: name, bind } };
 }
 
 /** The transports of one application, in their order of preference. */
 export class Transports {
   readonly #transports: readonly Transport[];
   /** Those of tokens that a program holds, and may bring by other ways than a request's header. */
-  readonly held: readonly Channel[];
+  readonly held: readonly TokenCarrier[];
   /** Links that sign in, if there are any. */
   readonly link: LinkSettings | undefined;
   /** Whether requests came over HTTPS. */
@@ -111,11 +111,15 @@ export class Transports {
   ) {
     this.trust = options.trust;
     const choices: readonly TransportChoice[] = Array.isArray(choice) ? choice : [choice];
-    const names = new Set(choices.map((one) => one?.via));
-    if (choices.length === 0 || names.size < choices.length || choices.some((one) => typeof one?.via !== "string")) {
+    const names = new Set(choices.map((one) => one?.transport));
+    if (
+      choices.length === 0 ||
+      names.size < choices.length ||
+      choices.some((one) => typeof one?.transport !== "string")
+    ) {
       throw new TypeError("transport must be cookie(), bearer() or header(name), or a list of different ones");
     }
-    const held: Channel[] = [];
+    const held: TokenCarrier[] = [];
     const [link, ...more] = choices.flatMap((one) => one.link ?? []);
     const carrying = choices.filter((one) => one.link === undefined);
     if (carrying.length === 0 || more.length > 0) {
@@ -125,7 +129,7 @@ export class Transports {
     this.#transports = carrying.map(({ header }) => {
       if (header === undefined) return new CookieTransport(options);
       const transport = new HeaderTransport({ header, ring: options.ring });
-      held.push(transport.channel);
+      held.push(transport.carrier);
       return transport;
     });
     this.held = held;
@@ -135,20 +139,20 @@ export class Transports {
    * Those whose path covers the request's.
    * @param isPage whether there is a response that could bring a token, as there is none for an upgrade
    */
-  channelsFor(req: IncomingMessage, isPage: boolean): Channel[] {
-    const channels: Channel[] = [];
+  carriersFor(req: IncomingMessage, isPage: boolean): TokenCarrier[] {
+    const carriers: TokenCarrier[] = [];
     if (isPage) this.trust.learn(req);
     for (const transport of this.#transports) {
-      const channel = transport.channelFor(req, isPage);
-      if (channel.path === "/" || pathMatches(pathOf(req), channel.path)) channels.push(channel);
+      const carrier = transport.carrierFor(req, isPage);
+      if (carrier.path === "/" || pathMatches(pathOf(req), carrier.path)) carriers.push(carrier);
     }
-    return channels;
+    return carriers;
   }
 }
 
-/** The channel that a client without a token gets: the one that it asks for, else the first. */
-export function answering(req: IncomingMessage, channels: readonly Channel[]): Channel | undefined {
-  if (channels.length < 2) return channels[0];
+/** The carrier that a client without a token gets: the one that it asks for, else the first. */
+export function answering(req: IncomingMessage, carriers: readonly TokenCarrier[]): TokenCarrier | undefined {
+  if (carriers.length < 2) return carriers[0];
   const asked = req.headers["x-session-transport"];
-  return channels.find((channel) => transportOf(channel) === asked) ?? channels[0];
+  return carriers.find((carrier) => transportOf(carrier) === asked) ?? carriers[0];
 }

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import { after, deliver } from "../contract/awaitable.ts";
 import { queueMicrotask } from "../contract/clock.ts";
+import { openFirst, type SessionBackend } from "../session/backend.ts";
+import type { OpenedSession } from "../session/context.ts";
 import { Events } from "../session/events.ts";
-import type { SessionKeeper } from "../session/keeper.ts";
 import type { SessionData } from "../session/session-data.ts";
 import { type SessionSnapshot, snapshotOf } from "../session/snapshot.ts";
-import type { OpenedSession } from "../session/visit.ts";
-import type { Channel } from "./channel.ts";
+import type { TokenCarrier } from "./carrier.ts";
 import { isLocalhost, type ProxyTrust } from "./secure.ts";
 import type { Transports } from "./transports.ts";
 
@@ -51,14 +51,14 @@ interface Watched {
 
 /** Tells open connections of their sessions' ends: by this process's events, and by asking the store about all others. */
 export class Watch {
-  readonly #keeper: SessionKeeper;
+  readonly #backend: SessionBackend;
   /** By handle. */
   readonly #watched = new Map<string, Watched>();
   #cancel: (() => void) | undefined = undefined;
   #isClosed = false;
 
-  constructor(keeper: SessionKeeper, events: Events) {
-    this.#keeper = keeper;
+  constructor(backend: SessionBackend, events: Events) {
+    this.#backend = backend;
     const ends = ({ handle }: { handle: string }) => this.#end(handle);
     events.on("destroy", ends);
     events.on("gone", ends);
@@ -115,7 +115,7 @@ export class Watch {
 
   #pollLater(): void {
     if (this.#cancel !== undefined || this.#isClosed) return;
-    this.#cancel = this.#keeper.clock.after(POLL_MS, () => {
+    this.#cancel = this.#backend.clock.after(POLL_MS, () => {
       this.#poll().finally(() => {
         this.#cancel = undefined;
         if (this.#watched.size > 0) this.#pollLater();
@@ -129,7 +129,7 @@ export class Watch {
       for (let watched = open.pop(); watched !== undefined; watched = open.pop()) {
         const { opened } = watched;
         try {
-          if (!(await this.#keeper.isOpen(opened)) && watched.opened === opened) this.#end(opened.handle);
+          if (!(await this.#backend.isOpen(opened)) && watched.opened === opened) this.#end(opened.handle);
         } catch {
           // The store can't say. Its failure is an event already; the next look may tell.
         }
@@ -189,12 +189,12 @@ function hostOf(req: IncomingMessage, trust: ProxyTrust): string | undefined {
 
 /** Opens sessions for connections that outlive their request, without a response. */
 export class DetachedSessions {
-  readonly #keeper: SessionKeeper;
+  readonly #backend: SessionBackend;
   readonly #transports: Transports;
   readonly #watch: Watch;
 
-  constructor(keeper: SessionKeeper, transports: Transports, watch: Watch) {
-    this.#keeper = keeper;
+  constructor(backend: SessionBackend, transports: Transports, watch: Watch) {
+    this.#backend = backend;
     this.#transports = transports;
     this.#watch = watch;
   }
@@ -202,12 +202,12 @@ export class DetachedSessions {
   /** The session of a request, unless a page of another site made it. */
   async ofUpgrade(req: IncomingMessage, { origins, ...options }: UpgradeOptions): Promise<UpgradeSession | undefined> {
     const { trust } = this.#transports;
-    const channels = this.#transports.channelsFor(req, false);
+    const carriers = this.#transports.carriersFor(req, false);
     const isSecure =
-      trust.judge(req) === true || (channels.some(({ isSecure }) => isSecure === true) && !isLocalhost(req));
+      trust.judge(req) === true || (carriers.some(({ isSecure }) => isSecure === true) && !isLocalhost(req));
     if (!isAllowedOrigin(req, { origins, trust, isSecure })) return undefined;
     return this.#open(
-      channels.map((channel) => ({ channel, texts: channel.read(req) })),
+      carriers.map((carrier) => ({ carrier, texts: carrier.read(req) })),
       options,
     );
   }
@@ -218,19 +218,20 @@ export class DetachedSessions {
     if (held.length === 0) throw new TypeError("openToken needs transport: bearer() or header(name)");
     if (typeof token !== "string") return undefined;
     return this.#open(
-      held.map((channel) => ({ channel, texts: [token] })),
+      held.map((carrier) => ({ carrier, texts: [token] })),
       options,
     );
   }
 
   /** `undefined` for none, or for two different ones. */
   async #open(
-    carried: readonly { channel: Channel; texts: readonly string[] }[],
+    carried: readonly { carrier: TokenCarrier; texts: readonly string[] }[],
     { touch = false }: TouchOptions,
   ): Promise<UpgradeSession | undefined> {
     const found: OpenedSession[] = [];
-    for (const { channel, texts } of carried) {
-      const opening = await this.#keeper.openFirst(texts, channel, { counts: touch });
+    for (const { carrier, texts } of carried) {
+      const tokens = texts.flatMap((text) => this.#backend.verify(text, carrier) ?? []);
+      const opening = await openFirst(this.#backend, tokens, carrier, touch);
       if (opening !== undefined) found.push(opening.opened);
     }
     const [opened, ...more] = found;
@@ -244,7 +245,7 @@ export class DetachedSessions {
       touch: () => deliver(touch),
     });
     const touch = () =>
-      after(this.#keeper.touch(opened), ({ touchedAt, expiresAt }) => {
+      after(this.#backend.touch(opened), ({ touchedAt, expiresAt }) => {
         session.lastUsedAt = new Date(touchedAt);
         session.expiresAt = new Date(expiresAt);
       });

@@ -62,6 +62,8 @@ export interface SessionBackend {
   links(): Links;
   /** Returns the token of a context's session as it was stored last. */
   tokenOf(context: SessionContext, scope: TokenScope): string;
+  /** Waits for the writes in progress, stops the sweep, and closes the stores. Idempotent. */
+  close(): Promise<void>;
 }
 
 /** Opens the first token that has a session. */

@@ -168,8 +168,10 @@ export class Committer {
   }
 
   gone(state: SessionState): Commit {
+    const { handle } = state.rotation?.previous ?? state;
     state.status = "ended";
-    this.#events.emit("gone", { handle: (state.rotation?.previous ?? state).handle });
+    state.rotation = undefined;
+    this.#events.emit("gone", { handle });
     return GONE;
   }
 
@@ -293,11 +295,14 @@ export class Committer {
     return userId === null ? secretHash : (this.#owners?.hash(secretHash, { userId, createdAt }) ?? secretHash);
   }
 
-  /** Touches without failing: a failed touch costs the session some idle time, and the store's error is an event already. */
+  /**
+   * Touches without failing. A failed touch costs the session some idle time, and the store's error is an event already. Nothing is
+   * lost either if the session is gone.
+   */
   #touchQuietly(access: StoreAccess, state: SessionState): Awaitable<Commit> {
     try {
-      const work = this.touch(access, state);
-      return isPromise(work) ? work.catch(() => DONE) : work;
+      const touched = after(this.touch(access, state), (commit) => (commit.outcome === "gone" ? DONE : commit));
+      return isPromise(touched) ? touched.catch(() => DONE) : touched;
     } catch {
       return DONE;
     }
@@ -322,8 +327,10 @@ export class Committer {
 
 /** Returns the content that the changes go into: of a rotation, what it carries over. */
 function basisOf({ rotation, content }: SessionState, base: Stored | undefined): Content {
-  if (rotation !== undefined) return rotation.carry(merge(base?.content ?? EMPTY, rotation.changes));
-  return base?.content ?? content;
+  if (rotation === undefined) return base?.content ?? content;
+  // Nothing of a session that is gone by now.
+  const stored = base?.content ?? (rotation.previous === undefined ? rotation.content : EMPTY);
+  return rotation.carry(merge(stored, rotation.changes));
 }
 
 /** Whether a session begins again without the one that it should replace. Anything but a login would bring a dead session back. */

@@ -3,14 +3,22 @@ import type { Clock } from "../contract/clock.ts";
 import { conflictError, goneError, SojournError, undeliverableError } from "../contract/errors.ts";
 import type { Awaitable, SessionRecord } from "../contract/store.ts";
 import type { TokenSource } from "../crypto/token.ts";
-import { type Commit, type CommitOptions, type Committer, type CookieAction, type Delivery, DONE, GONE } from "./commit.ts";
+import {
+  type Commit,
+  type CommitOptions,
+  type Committer,
+  type CookieAction,
+  type Delivery,
+  DONE,
+  GONE,
+} from "./commit.ts";
 import { type Content, type DeviceInfo, EMPTY } from "./content.ts";
 import type { Events } from "./events.ts";
 import type { Links } from "./links.ts";
 import type { Retries } from "./retry.ts";
 import type { RotatedToken } from "./rotated-handles.ts";
 import { SessionState } from "./state.ts";
-import type { Stored, StoreAccess } from "./store-access.ts";
+import type { StoreAccess, Stored } from "./store-access.ts";
 import { type Duration, expiryOf, parseDuration, type Timeouts } from "./timeouts.ts";
 import { refuseWithinUpdate } from "./within-update.ts";
 
@@ -74,6 +82,8 @@ export class SessionContext {
   readonly endings: (() => Awaitable<unknown>)[] = [];
   /** The session after a logout. Only data stores it, because a client who logged out needs no session. */
   farewell: SessionState | undefined = undefined;
+  /** Whether a login or a regeneration waits for the commit. */
+  isRotating = false;
   readonly queue = new SerialQueue();
 
   constructor(parts: SessionParts, access: StoreAccess, request: RequestFacts, opened?: OpenedSession) {
@@ -81,7 +91,9 @@ export class SessionContext {
     this.access = access;
     this.request = request;
     this.state =
-      opened === undefined ? this.blank() : new SessionState({ status: "stored", ...opened }, parts.tokens, parts.events);
+      opened === undefined
+        ? this.blank()
+        : new SessionState({ status: "stored", ...opened }, parts.tokens, parts.events);
   }
 
   /** The current session, if it is in the store. */
@@ -89,11 +101,19 @@ export class SessionContext {
     return this.state.status === "stored" ? this.state : undefined;
   }
 
-  /** Commits what this request did: before the response leaves, and again at the end of a stream. */
+  /**
+   * Commits what this request did: before the response leaves, and again at the end of a stream.
+   * @throws SojournError SESSION_GONE if a session that was to be regenerated has ended: the response would claim what was not done
+   */
   commit(): Awaitable<void> {
     if (this.unavailable !== undefined) return this.giveUp();
     return this.queue.run(() =>
-      after(this.confirmEndings(), () => after(this.store(this.state, this.request.delivery), () => undefined)),
+      after(this.confirmEndings(), () => {
+        const isRotated = this.state.rotation !== undefined;
+        return after(this.store(this.state, this.request.delivery), ({ outcome }) => {
+          if (isRotated && outcome === "gone") throw goneError();
+        });
+      }),
     );
   }
 
@@ -111,6 +131,7 @@ export class SessionContext {
    */
   rollBack(): void {
     const { state } = this;
+    this.isRotating = false;
     if (!state.isNew || state.status !== "stored") return;
     state.status = "ended";
     this.cookie = "none";
@@ -122,7 +143,9 @@ export class SessionContext {
     this.refuseIfUnusable(state);
     const { delivery } = this.request;
     return this.queue.run(() =>
-      after(this.store(state, delivery, { forced: state !== this.farewell }), (commit) => requireDone(commit, delivery)),
+      after(this.store(state, delivery, { forced: state !== this.farewell }), (commit) =>
+        requireDone(commit, delivery),
+      ),
     );
   }
 
@@ -170,14 +193,17 @@ export class SessionContext {
       events.emit("gone", { handle: state.handle });
       return GONE;
     }
-    return after(committer.commit(this.access, state, delivery, options), (commit) => this.apply(state, commit));
+    return after(committer.commit(this.access, state, delivery, options), (commit) => {
+      if (state.rotation === undefined) this.isRotating = false;
+      return this.apply(state, commit);
+    });
   }
 
   /** Notes what a commit means for the client's cookie. */
   apply(state: SessionState, commit: Commit): Commit {
     if (this.state !== state) return commit;
     // Whatever ended the session, the response of a login may have set a new cookie since: nothing is cleared.
-    if (commit.outcome === "gone") this.cookie = "none";
+    if (state.status === "ended" || commit.outcome === "gone") this.cookie = "none";
     else if (commit.cookie !== "none") this.cookie = commit.cookie;
     if (this.farewell === state && state.status === "stored") this.farewell = undefined;
     return commit;

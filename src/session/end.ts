@@ -3,18 +3,12 @@ import { undeliverableError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
 import { refuseIfReplaced, type SessionContext, type SessionParts } from "./context.ts";
 import { endSession } from "./rotated-handles.ts";
+import type { LogoutOptions } from "./session-interface.ts";
 import type { SessionState } from "./state.ts";
 import type { StoreAccess } from "./store-access.ts";
 import { refuseWithinUpdate } from "./within-update.ts";
 
 /** Logout and destroy: a session ends at once, and nothing that is written later brings it back. */
-
-export interface LogoutOptions {
-  /** End all of this user's sessions, not only this one. Default `false`. */
-  everywhere?: boolean | undefined;
-  /** Also have the browser drop its cache, cookies and storage of this site (`Clear-Site-Data`). Default `false`. */
-  clearSiteData?: boolean | undefined;
-}
 
 export function logout(
   context: SessionContext,
@@ -30,7 +24,11 @@ export function logout(
 }
 
 /** @param others ends more sessions, after this one */
-export function destroy(context: SessionContext, state: SessionState, others?: () => Awaitable<unknown>): Awaitable<void> {
+export function destroy(
+  context: SessionContext,
+  state: SessionState,
+  others?: () => Awaitable<unknown>,
+): Awaitable<void> {
   refuseIfReplaced(state);
   refuseWithinUpdate(context);
   const { endings, unavailable, request, parts } = context;

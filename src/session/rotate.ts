@@ -1,30 +1,14 @@
 import { after } from "../contract/awaitable.ts";
 import { goneError, undeliverableError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
+import { type Content, EMPTY, merge, NO_CHANGES } from "./content.ts";
 import { refuseIfReplaced, requireDone, type SessionContext, type SessionParts } from "./context.ts";
-import { type Content, type DeviceInfo, EMPTY, merge, NO_CHANGES } from "./content.ts";
+import type { LoginOptions, RegenerateOptions } from "./session-interface.ts";
 import type { Rotation, SessionState } from "./state.ts";
-import { type Duration, parseDuration } from "./timeouts.ts";
+import { parseDuration } from "./timeouts.ts";
 import { checkedUserId } from "./user-id.ts";
 
 /** Login and regeneration: another session replaces the current one, which dies with the commit. */
-
-export interface RegenerateOptions {
-  /** What the new session keeps of the data: nothing (`false`, the default), all and the user (`true`), or these properties. */
-  keep?: boolean | readonly string[] | undefined;
-}
-
-export interface LoginOptions {
-  /**
-   * "Remember me": the session outlives the browser and ends this long from now, however idle. Default: it ends with the browser,
-   * and by the timeouts.
-   */
-  remember?: Duration | false | undefined;
-  /** What the user sees of this session in the list of devices: a label, or label and IP address. Default: from the request. */
-  device?: string | DeviceInfo | undefined;
-  /** What the new session keeps of the data. Default: all, unless the session was another user's: then nothing. */
-  keep?: boolean | readonly string[] | undefined;
-}
 
 /** All, nothing, or these properties. */
 type Kept = boolean | ReadonlySet<string>;
@@ -38,7 +22,12 @@ interface Plan {
   carry(content: Content): Content;
 }
 
-export function login(context: SessionContext, state: SessionState, userId: string, options: LoginOptions): Awaitable<void> {
+export function login(
+  context: SessionContext,
+  state: SessionState,
+  userId: string,
+  options: LoginOptions,
+): Awaitable<void> {
   checkedUserId(userId, "login(userId)");
   const { remember = false, device, keep } = options;
   const { clock, deviceOf } = context.parts;
@@ -111,19 +100,17 @@ function begin(context: SessionContext, old: SessionState, plan: Plan): SessionS
   // Not even with nothing kept: applications copy a user by hand, and would bring a revoked login back.
   if (isEnded && !isLogin) throw goneError();
   const carry = (content: Content): Content => context.stamped(plan.carry(content));
-  const rotation: Rotation = {
-    kind,
-    previous: old.status === "stored" ? { handle: old.handle, secret: old.secret, record: old.record } : undefined,
-    content: isEnded ? EMPTY : old.content,
-    changes: old.collect() ?? NO_CHANGES,
-    carry,
-    isSame: kind === "regenerate" && kept === true,
-  };
-  const content = carry(merge(rotation.content, rotation.changes));
+  const base = isEnded ? EMPTY : old.content;
+  const changes = old.collect() ?? NO_CHANGES;
+  const content = carry(merge(base, changes));
+  const previous = old.status === "stored" ? { handle: old.handle, secret: old.secret, record: old.record } : undefined;
+  const isSame = kind === "regenerate" && kept === true;
+  const rotation =
+    isLogin || previous !== undefined ? { kind, previous, content: base, changes, carry, isSame } : undefined;
   const isCurrent = context.state === old;
   if (isCurrent) context.late = isLogin ? undefined : context.late;
   if (isLogin || kept !== false) {
-    old.rotate(rotation, context.blankRecord(userId, createdAt), content);
+    old.rotate(changes, rotation, context.blankRecord(userId, createdAt), content);
     if (context.farewell === old) context.farewell = undefined;
     return old;
   }
@@ -155,8 +142,9 @@ const MOST_SETTLED = 64;
 
 function remember(context: SessionContext): void {
   const { pending } = context.parts;
+  context.isRotating = true;
   if (pending.length >= MOST_SETTLED && pending.length % MOST_SETTLED === 0) {
-    const open = pending.filter((one) => one.deref()?.state.rotation !== undefined);
+    const open = pending.filter((one) => one.deref()?.isRotating === true);
     pending.splice(0, pending.length, ...open);
   }
   pending.push(new WeakRef(context));
@@ -166,17 +154,24 @@ function remember(context: SessionContext): void {
  * Stores the logins and regenerations of requests in progress that concern a user or a handle. So what an application asks about
  * sessions after `await login()` includes that login, although the store learns of it only with the response.
  */
-export async function storePending({ pending }: SessionParts, { userId, handle }: { userId?: string; handle?: string }): Promise<void> {
+export async function storePending(
+  { pending }: SessionParts,
+  { userId, handle }: { userId?: string; handle?: string },
+): Promise<void> {
   for (const one of [...pending]) {
     const context = one.deref();
-    const state = context?.state;
-    if (context === undefined || state?.rotation === undefined) continue;
-    const { previous } = state.rotation;
+    if (context?.isRotating !== true || context.state.rotation === undefined) continue;
+    const { state, request } = context;
+    const { previous } = context.state.rotation;
     const concerns =
       userId === undefined
         ? state.handle === handle || previous?.handle === handle
         : state.record.userId === userId || previous?.record.userId === userId;
-    // A failure is for the request itself: its commit tries again.
-    if (concerns) await context.save(state).catch(() => undefined);
+    if (!concerns) continue;
+    try {
+      await context.queue.run(() => context.store(state, request.delivery));
+    } catch {
+      // The request's own commit tries again, and reports the failure.
+    }
   }
 }

@@ -1,6 +1,6 @@
 import type { Callback } from "../contract/awaitable.ts";
 import type { Awaitable } from "../contract/store.ts";
-import type { DeviceInfo } from "./record.ts";
+import type { DeviceInfo } from "./content.ts";
 import type { NotForData, SessionData } from "./session-data.ts";
 import type { Duration } from "./timeouts.ts";
 

@@ -1,34 +1,23 @@
 import { inspect } from "node:util";
 import { type Callback, deliver } from "../contract/awaitable.ts";
-import { SojournError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
-import { transportOf } from "./record.ts";
+import { transportOf } from "./content.ts";
+import { refuseIfReplaced, type SessionContext } from "./context.ts";
+import { destroy, logout } from "./end.ts";
+import { login, regenerate } from "./rotate.ts";
 import type { LoginOptions, LogoutOptions, RegenerateOptions, Session, SessionMembers } from "./session-interface.ts";
 import { copyError, FACTS, isWithheld, NO_COOKIE, refuseMember } from "./session-members.ts";
 import type { SessionState } from "./state.ts";
 import type { Duration } from "./timeouts.ts";
+import { update } from "./update.ts";
 
 export type { LoginOptions, LogoutOptions, RegenerateOptions } from "./session-interface.ts";
-
-/** What the methods of a session ask for. A request's visit answers. */
-export interface SessionOperations {
-  save(state: SessionState): Awaitable<void>;
-  reload(state: SessionState): Awaitable<void>;
-  regenerate(state: SessionState, options: RegenerateOptions): Awaitable<void>;
-  login(state: SessionState, userId: string, options: LoginOptions): Awaitable<void>;
-  logout(state: SessionState, options: LogoutOptions): Awaitable<void>;
-  destroy(state: SessionState): Awaitable<void>;
-  touch(state: SessionState): Awaitable<void>;
-  update<T>(state: SessionState, change: () => Awaitable<T>): Awaitable<T>;
-  persist(state: SessionState, duration: Duration | false): void;
-  expiresAt(state: SessionState): number;
-}
 
 /** `req.session` with the data that the application declares. */
 export type LiveSession = Session;
 
 const STATE = Symbol("state");
-const OPERATIONS = Symbol("operations");
+const CONTEXT = Symbol("context");
 const IS_SESSION = Symbol("is a session");
 
 /** What is behind `req.session`; {@link SessionMembers} documents its members. */
@@ -36,12 +25,14 @@ export class SessionObject implements SessionMembers {
   // Private, so that no way of looking at a session shows what is behind it, not even `showProxy`. The accessors below are how
   // methods, called on the proxy, reach the target's private fields.
   readonly #state: SessionState;
-  readonly #operations: SessionOperations;
+  readonly #context: SessionContext;
 
-  /** @internal Sessions are made by the middleware. */
-  constructor(makeState: (values: Record<string, unknown>) => SessionState, operations: SessionOperations) {
-    this.#operations = operations;
-    this.#state = makeState(this as unknown as Record<string, unknown>);
+  /** The application's data. */
+  [name: string]: unknown;
+
+  constructor(context: SessionContext, state: SessionState) {
+    this.#context = context;
+    this.#state = state;
   }
 
   /** @internal `false` for a copy that has a session's prototype. */
@@ -56,9 +47,9 @@ export class SessionObject implements SessionMembers {
   }
 
   /** @internal */
-  get [OPERATIONS](): SessionOperations {
-    if (!(#operations in this)) throw copyError();
-    return this.#operations;
+  get [CONTEXT](): SessionContext {
+    if (!(#context in this)) throw copyError();
+    return this.#context;
   }
 
   get id(): string {
@@ -78,58 +69,58 @@ export class SessionObject implements SessionMembers {
   }
 
   get expiresAt(): Date {
-    return new Date(this[OPERATIONS].expiresAt(this[STATE]));
+    return new Date(this[CONTEXT].expiresAt(this[STATE]));
   }
 
   get transport(): string {
-    return transportOf(this[STATE].content.facts);
+    return transportOf(this[STATE].content.meta);
   }
 
   save(callback?: Callback<void>): Promise<void> {
-    return deliver(() => this[OPERATIONS].save(this[STATE]), callback);
+    return deliver(() => this[CONTEXT].save(this[STATE]), callback);
   }
 
   reload(callback?: Callback<void>): Promise<void> {
-    return deliver(() => this[OPERATIONS].reload(this[STATE]), callback);
+    return deliver(() => this[CONTEXT].reload(this[STATE]), callback);
   }
 
   regenerate(options?: RegenerateOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
-    return deliver(() => this[OPERATIONS].regenerate(this[STATE], given), done);
+    return deliver(() => regenerate(this[CONTEXT], this[STATE], given), done);
   }
 
   login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
-    return deliver(() => this[OPERATIONS].login(this[STATE], userId, given), done);
+    return deliver(() => login(this[CONTEXT], this[STATE], userId, given), done);
   }
 
   logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
-    return deliver(() => this[OPERATIONS].logout(this[STATE], given), done);
+    return deliver(() => logout(this[CONTEXT], this[STATE], given), done);
   }
 
   destroy(callback?: Callback<void>): Promise<void> {
-    return deliver(() => this[OPERATIONS].destroy(this[STATE]), callback);
+    return deliver(() => destroy(this[CONTEXT], this[STATE]), callback);
   }
 
   touch(callback?: Callback<void>): Promise<void> {
-    return deliver(() => this[OPERATIONS].touch(this[STATE]), callback);
+    return deliver(() => this[CONTEXT].touch(this[STATE]), callback);
   }
 
   update<T>(change: (session: LiveSession) => Awaitable<T>, callback?: Callback<T>): Promise<T> {
     if (typeof change !== "function") throw new TypeError("update(change): change must be a function");
-    return deliver(() => this[OPERATIONS].update(this[STATE], () => change(this)), callback);
+    return deliver(() => update(this[CONTEXT], this[STATE], () => change(this)), callback);
   }
 
   persist(duration: Duration | false, callback?: Callback<void>): Promise<void> {
-    return deliver(() => this[OPERATIONS].persist(this[STATE], duration), callback);
+    return deliver(() => this[CONTEXT].persist(this[STATE], duration), callback);
   }
 
   flash(type: string, message: unknown): void;
   flash(type: string): unknown[];
   flash(type: string, ...message: unknown[]): unknown[] | void {
     const state = this[STATE];
-    refuseIfRetired(state);
+    refuseIfReplaced(state);
     if (typeof type !== "string") throw new TypeError("flash(type, message): type must be a string");
     if (message.length === 0) return state.takeFlash(type);
     state.addFlash(type, message[0]);
@@ -149,13 +140,15 @@ export class SessionObject implements SessionMembers {
 Object.freeze(SessionObject.prototype);
 Object.freeze(SessionObject);
 
-/** The object that a handler holds, and the state behind it. */
-export function createSession(
-  makeState: (values: Record<string, unknown>) => SessionState,
-  operations: SessionOperations,
-): { session: LiveSession; state: SessionState } {
-  const target = new SessionObject(makeState, operations);
-  return { session: new Proxy(target, PLAIN_OBJECT), state: target[STATE] };
+/** Returns the object that handlers hold of a context's current session. */
+export function sessionOf(context: SessionContext): LiveSession {
+  const { state } = context;
+  if (state.object === undefined) {
+    const target = new SessionObject(context, state);
+    state.values = target;
+    state.object = new Proxy(target, PLAIN_OBJECT);
+  }
+  return state.object;
 }
 
 /** The state behind a session that a handler holds; `undefined` for anything else. */
@@ -170,7 +163,7 @@ export function stateOf(session: unknown): SessionState | undefined {
 const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   get(target, key) {
     if (typeof key === "string") {
-      if (target[STATE].content.texts.size > 0) target[STATE].decode(key);
+      if (target[STATE].content.encoded.size > 0) target[STATE].decode(key);
       if (isWithheld(key) && !Object.hasOwn(target, key)) return key === "cookie" ? NO_COOKIE : undefined;
     }
     return Reflect.get(target, key);
@@ -178,7 +171,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   set(target, key, value) {
     if (typeof key === "symbol") return Reflect.set(target, key, value);
     refuseMember(key);
-    refuseIfRetired(target[STATE]);
+    refuseIfReplaced(target[STATE]);
     target[STATE].assign(key, value);
     return true;
   },
@@ -189,7 +182,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   deleteProperty(target, key) {
     if (typeof key === "symbol") return Reflect.deleteProperty(target, key);
     refuseMember(key);
-    refuseIfRetired(target[STATE]);
+    refuseIfReplaced(target[STATE]);
     return target[STATE].remove(key);
   },
   ownKeys(target) {
@@ -208,7 +201,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   defineProperty(target, key, descriptor) {
     if (typeof key === "string") {
       refuseMember(key);
-      refuseIfRetired(target[STATE]);
+      refuseIfReplaced(target[STATE]);
       target[STATE].decode(key);
     }
     return Reflect.defineProperty(target, key, descriptor);
@@ -217,10 +210,6 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   preventExtensions: () => false,
   setPrototypeOf: () => false,
 };
-
-export function refuseIfRetired(state: SessionState): void {
-  if (state.retired !== undefined) throw new SojournError("SESSION_ENDED", state.retired);
-}
 
 function optionsAndCallback<O extends object>(
   options: O | Callback<void> | undefined,

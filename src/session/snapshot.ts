@@ -1,6 +1,6 @@
 import type { SessionRecord } from "../contract/store.ts";
-import type { Content } from "./changes.ts";
-import { transportOf } from "./record.ts";
+import type { Content } from "./content.ts";
+import { transportOf } from "./content.ts";
 import type { SessionData } from "./session-data.ts";
 import type { DataOf } from "./session-interface.ts";
 
@@ -30,7 +30,7 @@ export function snapshotOf(
   onDamage: () => void,
 ): SessionSnapshot {
   const data: Record<string, unknown> = {};
-  for (const [name, text] of content.texts) {
+  for (const [name, text] of content.encoded) {
     try {
       const value: unknown = JSON.parse(text);
       Object.defineProperty(data, name, { value, enumerable: true, writable: true, configurable: true });
@@ -41,7 +41,7 @@ export function snapshotOf(
   return {
     handle,
     userId,
-    transport: transportOf(content.facts),
+    transport: transportOf(content.meta),
     createdAt: new Date(createdAt),
     lastUsedAt: new Date(touchedAt),
     expiresAt: new Date(expiresAt),

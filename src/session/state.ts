@@ -3,6 +3,7 @@ import type { TokenSource } from "../crypto/token.ts";
 import { type Changes, type Content, type FlashStep, mergeFlash, textOf } from "./content.ts";
 import type { Events } from "./events.ts";
 import { requireSerializable, step } from "./serializable.ts";
+import type { Session } from "./session-interface.ts";
 
 /** JSON texts this short may stand for several values: `{}` for a Map, `null` for NaN. */
 const AMBIGUOUS = 4;
@@ -43,8 +44,10 @@ interface Detached {
 
 /** One session as a request knows it: how it is stored, and what the request has changed since. */
 export class SessionState {
-  /** Properties that were read or assigned, as the application sees them. The session object shares it. */
+  /** Properties that were read or assigned, as the application sees them: the target behind `object`. */
   values: Record<string, unknown> = {};
+  /** What handlers hold of the session, once they have asked for it. */
+  object: Session | undefined = undefined;
   status: Status;
   /** Whether this request began the session. */
   isNew: boolean;
@@ -231,10 +234,11 @@ export class SessionState {
   /**
    * Goes on as the session that a rotation begins. The application keeps its object, and in it the properties that are carried over.
    *
+   * @param changes what the request had changed by then, and `content` has as far as it is carried over
+   * @param rotation `undefined` if there was nothing to replace
    * @param record what the new session begins with
    */
-  rotate(rotation: Rotation, record: SessionRecord, content: Content): void {
-    const { changes } = rotation;
+  rotate(changes: Changes, rotation: Rotation | undefined, record: SessionRecord, content: Content): void {
     for (const name of Object.keys(this.values)) {
       const text = changes.encoded.has(name) ? changes.encoded.get(name) : this.content.encoded.get(name);
       if (content.encoded.get(name) !== text) Reflect.deleteProperty(this.values, name);

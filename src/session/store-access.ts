@@ -260,5 +260,8 @@ function ended(version: number): SessionRecord {
 }
 
 function noUserIndex(method: string): SojournError {
-  return new SojournError("NO_USER_INDEX", `${method} needs a store that knows its users; this one only loads and saves`);
+  return new SojournError(
+    "NO_USER_INDEX",
+    `${method} needs a store that knows its users; this one only loads and saves`,
+  );
 }

@@ -73,10 +73,10 @@ export function timeouts(options: {
 /** What of a session decides about its end. */
 export interface Lifetime {
   createdAt: number;
-  /** Set by `persist` and "remember me": the session ends exactly then, however idle it is. */
-  until?: number | undefined;
-  /** Set when `persist(false)` took `until` back: the absolute timeout counts from here instead of `createdAt`. */
-  from?: number | undefined;
+  /** A fixed end, set by `persist` and "remember me": the session ends exactly then, however idle it is. */
+  endsAt?: number | undefined;
+  /** Set when `persist(false)` removed the fixed end: the absolute timeout counts from here instead of `createdAt`. */
+  absoluteFrom?: number | undefined;
 }
 
 /** The furthest future that is kept: year 9999, so that "never" still fits every database's integers and `Date`. */
@@ -84,7 +84,7 @@ export const FOREVER = 253_402_300_799_000;
 
 /** When a session that is used now ends. */
 export function expiryOf(session: Lifetime, now: number, limits: Timeouts): number {
-  if (session.until !== undefined) return Math.min(session.until, FOREVER);
+  if (session.endsAt !== undefined) return Math.min(session.endsAt, FOREVER);
   return Math.min(now + limits.idleMs, absoluteEnd(session, limits), FOREVER);
 }
 
@@ -106,5 +106,5 @@ export function touchIsDue(touchedAt: number, now: number, limits: Timeouts): bo
 }
 
 function absoluteEnd(session: Lifetime, limits: Timeouts): number {
-  return (session.from ?? session.createdAt) + limits.absoluteMs;
+  return (session.absoluteFrom ?? session.createdAt) + limits.absoluteMs;
 }

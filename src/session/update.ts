@@ -88,7 +88,8 @@ class Update<T> {
       this.#context.apply(state, this.#context.parts.committer.gone(state));
       throw goneError();
     }
-    if (before !== undefined) for (const name of overwritten(before, state.content, newest.content)) this.#lost.add(name);
+    if (before !== undefined)
+      for (const name of overwritten(before, state.content, newest.content)) this.#lost.add(name);
     this.#undecided = undefined;
     state.rebase(newest.record, newest.content, before, tried);
     return this.#attempt(tries);

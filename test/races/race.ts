@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../src/contract/clock.ts";
 import type { IndexedStore, SessionRecord } from "../../src/index.ts";
-import { decodePayload } from "../../src/session/record.ts";
+import { decodePayload } from "../../src/session/content.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { handleOf, type Reply, tokenOf } from "./client.ts";
 import { assertTruth, type Look, type Outcome } from "./invariants.ts";
@@ -164,7 +164,7 @@ export class Race {
     assert.equal(reply.cookie, "kept", "a request that only reads changes no cookie");
     const look = JSON.parse(reply.text);
     const record = await this.#track.inner.load(handleOf(token));
-    return { ...look, messages: decodePayload(record?.payload ?? "")?.facts.flash?.["news"] ?? [] };
+    return { ...look, messages: decodePayload(record?.payload ?? "")?.meta.flash?.["news"] ?? [] };
   }
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
 import { SessionObject } from "../../src/session/session.ts";
-import { engine } from "./visits.ts";
+import { engine } from "./contexts.ts";
 
 /** A session with this data in it: as assigned in this request, and as loaded by the next one. */
 async function bothWays(data: object) {
@@ -411,11 +411,11 @@ describe("what is shown of a session", () => {
         [true, false].map((showProxy) => ({ customInspect, showHidden, showProxy, depth: 20 })),
       ),
     );
-    for (const { visit, session } of [first, second]) {
-      const { secret } = visit;
+    for (const { context, session } of [first, second]) {
+      const { secret } = context.state;
       const texts = [
         JSON.stringify(session),
-        JSON.stringify(visit),
+        JSON.stringify(context),
         String(session),
         ...Object.getOwnPropertySymbols(session).map((key) => inspect(Reflect.get(session, key))),
       ];

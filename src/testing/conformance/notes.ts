@@ -122,7 +122,7 @@ export const notes: readonly Check[] = [
         equal(results.filter((result) => result === "ok").length, 1);
         const left = await bench.first.load(tombstoneHandle(old));
         const winner = names[results.indexOf("ok")];
-        ok(left !== undefined && winner !== undefined && decodeTombstone(left).heirs.includes(winner));
+        ok(left !== undefined && winner !== undefined && decodeTombstone(left).successors.includes(winner));
       }
     },
   },
@@ -143,7 +143,7 @@ function tombstone(bench: Bench<SessionStore>, heir: string, of = "old"): Stored
   return {
     handle: tombstoneHandle(of),
     ...bench.record({
-      payload: encodeTombstone({ secretHash: "old", heirs: [heir] }),
+      payload: encodeTombstone({ secretHash: "old", successors: [heir] }),
       secretHash: `replaced by ${heir}`,
     }),
   };
@@ -152,6 +152,6 @@ function tombstone(bench: Bench<SessionStore>, heir: string, of = "old"): Stored
 async function namesHeir({ first, second }: Bench<SessionStore>, heir: string): Promise<void> {
   for (const store of [first, second]) {
     const left = await store.load(tombstoneHandle("old"));
-    deepEqual(left === undefined ? undefined : decodeTombstone(left), { secretHash: "old", heirs: [heir] });
+    deepEqual(left === undefined ? undefined : decodeTombstone(left), { secretHash: "old", successors: [heir] });
   }
 }

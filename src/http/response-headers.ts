@@ -50,3 +50,27 @@ function dropTargeted(res: ServerResponse): void {
 function has(res: ServerResponse, name: string): boolean {
   return res.getHeader(name) !== undefined;
 }
+
+/** Adds a request header to those that the response depends on. */
+export function addVary(res: ServerResponse, name: string): void {
+  const names = addName(res, "Vary", name);
+  // Whatever depends on everything depends on this, too.
+  if (names !== undefined && !names.includes("*")) res.setHeader("Vary", names.join(", "));
+}
+
+/** Lets a page of another origin read a response header. A `*` is no header of all where a request has credentials, so the name stands beside it. */
+export function exposeHeader(res: ServerResponse, name: string): void {
+  const names = addName(res, "Access-Control-Expose-Headers", name);
+  if (names !== undefined) res.setHeader("Access-Control-Expose-Headers", names.join(", "));
+}
+
+/** The names that a header lists, and this one; `undefined` if it is among them already. */
+function addName(res: ServerResponse, header: string, name: string): string[] | undefined {
+  const there = res.getHeader(header);
+  if (there === undefined) return [name];
+  const names = String(there)
+    .split(",")
+    .flatMap((one) => one.trim() || []);
+  const isThere = names.some((one) => one.toLowerCase() === name.toLowerCase());
+  return isThere ? undefined : [...names, name];
+}

@@ -1,8 +1,9 @@
 import { after } from "../contract/awaitable.ts";
 import type { Clock } from "../contract/clock.ts";
+import { SojournError } from "../contract/errors.ts";
 import type { Awaitable, SessionRecord } from "../contract/store.ts";
+import { decodePayload } from "../session/content.ts";
 import { noteHandle, noteRecord, SKEW_MS, userNoteHandle, writeNote } from "../session/notes.ts";
-import { decodePayload } from "../session/record.ts";
 import type { StoreAccess } from "../session/store-access.ts";
 import { expiryOf, type Timeouts } from "../session/timeouts.ts";
 
@@ -22,7 +23,7 @@ interface UserEnding {
  * That instant lies ahead by as much as clocks may differ, so that it covers a session that began on a machine whose clock is ahead. A login looks
  * at it, and begins its session after it.
  */
-export class Endings {
+export class RevocationList {
   readonly #access: StoreAccess;
   readonly #clock: Clock;
   readonly #limits: Timeouts;
@@ -94,12 +95,12 @@ export class Endings {
 
 /** When the last copy of a session's seal has died, if none is used after `now`. */
 function lastCopyEnds(last: SessionRecord, now: number, limits: Timeouts): number {
-  const facts = decodePayload(last.payload)?.facts;
+  const meta = decodePayload(last.payload)?.meta;
   // A longer life was taken back: an older copy may still have it.
-  if (facts === undefined || facts.from !== undefined) return now + LONGEST_MS;
+  if (meta === undefined || meta.absoluteFrom !== undefined) return now + LONGEST_MS;
   // A copy may have been used until now, whatever the seal at hand says.
   const { createdAt } = last;
-  return Math.max(last.expiresAt, expiryOf({ createdAt }, now, limits), expiryOf({ ...facts, createdAt }, now, limits));
+  return Math.max(last.expiresAt, expiryOf({ createdAt }, now, limits), expiryOf({ ...meta, createdAt }, now, limits));
 }
 
 /** What is written is ours, but a store may have lost it: what can't be read ends everything until its own instant. */
@@ -111,4 +112,11 @@ function userEnding({ payload, touchedAt }: SessionRecord): UserEnding {
     // Below.
   }
   return { before: touchedAt + SKEW_MS, except: "" };
+}
+
+export function noRevocations(method: string): SojournError {
+  return new SojournError(
+    "NO_USER_INDEX",
+    `${method} needs a revocation list, because sealed sessions live in their cookies: new SealedStore({ secret, revocations: store })`,
+  );
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { IndexedStore, SessionRecord } from "../../src/contract/store.ts";
-import { Endings } from "../../src/sealed/endings.ts";
+import { RevocationList } from "../../src/sealed/revocation-list.ts";
 import { Events } from "../../src/session/events.ts";
 import { StoreAccess } from "../../src/session/store-access.ts";
 import { timeouts } from "../../src/session/timeouts.ts";
@@ -11,8 +11,12 @@ import { ProbeStore } from "../session/probe-store.ts";
 
 const limits = timeouts({});
 
-function endings(store: IndexedStore, clock: ManualClock): Endings {
-  return new Endings(new StoreAccess(store, clock, { readMs: 1_000, commitMs: 1_000 }, new Events()), clock, limits);
+function endings(store: IndexedStore, clock: ManualClock): RevocationList {
+  return new RevocationList(
+    new StoreAccess(store, clock, { readMs: 1_000, commitMs: 1_000 }, new Events()),
+    clock,
+    limits,
+  );
 }
 
 /** A session of alice's. */

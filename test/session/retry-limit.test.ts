@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { TimeLimit } from "../../src/session/time-limit.ts";
+import { TimeLimit } from "../../src/session/retry.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { intercept } from "../../src/testing/intercept.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { engine, type Held, type TestVisit } from "./visits.ts";
+import { engine, type Held, type TestRequest } from "./contexts.ts";
 
 /** As `engine` sets it. */
 const COMMIT_MS = 2_000;
@@ -15,7 +15,7 @@ test("a limit counts from the first try, leaves out the application's own time, 
   const clock = new ManualClock();
   const limit = new TimeLimit(clock, 1_000, clock.now() - 200);
   assert.equal(limit.leftMs, 800);
-  await limit.without(async () => clock.advance(5_000));
+  await limit.exclude(async () => clock.advance(5_000));
   assert.equal(limit.leftMs, 800);
   clock.advance(799);
   assert.equal(limit.leftMs, 1);
@@ -60,13 +60,13 @@ describe("parallel changes of one session at a store that is far away", () => {
     const first = await one.request();
     Object.assign(first.session, { n: 0 });
     const held: Held = (await passing(one.clock, first.end())) ?? assert.fail("no token");
-    const visits = (count: number): Promise<TestVisit[]> =>
+    const visits = (count: number): Promise<TestRequest[]> =>
       passing(one.clock, Promise.all(Array.from({ length: count }, () => one.request(held))));
     const stored = async () => ({ ...(await passing(one.clock, one.request(held))).session });
     return { ...one, held, visits, stored };
   }
 
-  const ways: [string, (visit: TestVisit, i: number) => Promise<unknown>][] = [
+  const ways: [string, (visit: TestRequest, i: number) => Promise<unknown>][] = [
     [
       "the end of the request",
       (visit, i) => {
@@ -142,7 +142,7 @@ describe("parallel changes of one session at a store that is far away", () => {
   test("an update() that was refused leaves nothing for the end of the request to save", async () => {
     const { clock, visits, stored } = await begun();
     const all = await visits(16);
-    const refused: TestVisit[] = [];
+    const refused: TestRequest[] = [];
     await passing(
       clock,
       Promise.all(
