@@ -12,7 +12,7 @@ export type {
   UpdateResult,
 } from "./contract/store.ts";
 export type { Secret } from "./crypto/key-ring.ts";
-export type { CookieOptions } from "./http/cookies.ts";
+export type { CookieAttributes, CookieOptions } from "./http/cookies.ts";
 export { session } from "./http/middleware.ts";
 export type { SessionOptions } from "./http/options.ts";
 export type { Sessions } from "./http/sessions.ts";
