@@ -31,7 +31,7 @@ export function withDeadline<T>(work: Promise<T>, ms: number, clock: Clock, late
   });
 }
 
-/** A Node-style callback. */
+/** Is a Node-style callback: its first argument is an error, `null` or `undefined`. */
 export type Callback<T> = (error?: unknown, value?: T) => void;
 
 /**

@@ -21,10 +21,11 @@ export interface SessionFacts {
   via?: string;
 }
 
+/** Describes the device that a session began on. */
 export interface DeviceInfo {
   /** Such as "Firefox on Linux". */
   label?: string;
-  /** The address the session began from. */
+  /** Its IP address. */
   ip?: string;
 }
 

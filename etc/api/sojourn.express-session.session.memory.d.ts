@@ -1,0 +1,5 @@
+// What sojourn/express-session/session/memory declares. Written by npm run api.
+
+// export =
+export type MemoryStore = SessionsInMemory;
+export declare const MemoryStore: typeof SessionsInMemory;
