@@ -35,8 +35,10 @@ interface Program {
 
 export interface SyntaxNode {
   readonly parent: SyntaxNode;
-  /** Its documentation. */
-  readonly jsDoc?: readonly object[];
+  /** Its documentation, where in the file it stands. */
+  readonly jsDoc?: readonly { readonly pos: number; readonly end: number }[];
+  /** Of a declaration. */
+  readonly name?: SyntaxNode & { readonly text?: string };
   /** Where an import or an export takes its names from. */
   readonly moduleSpecifier?: SyntaxNode;
   getSourceFile(): SourceFile;
@@ -44,6 +46,7 @@ export interface SyntaxNode {
 
 interface SourceFile extends SyntaxNode {
   readonly fileName: string;
+  readonly text: string;
   readonly statements: readonly SyntaxNode[];
 }
 

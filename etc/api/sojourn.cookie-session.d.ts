@@ -1,4 +1,4 @@
-// What sojourn/cookie-session declares. Written by npm run api.
+// What sojourn/cookie-session declares. npm run api writes this file.
 
 // CookieSession
 export declare class CookieSession {

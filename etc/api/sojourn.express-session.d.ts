@@ -1,4 +1,4 @@
-// What sojourn/express-session declares. Written by npm run api.
+// What sojourn/express-session declares. npm run api writes this file.
 
 // Awaitable
 export type Awaitable<T> = T | Promise<T>;

@@ -1,4 +1,4 @@
-// What sojourn/express-session/session/cookie declares. Written by npm run api.
+// What sojourn/express-session/session/cookie declares. npm run api writes this file.
 
 // export =
 export declare class Cookie {

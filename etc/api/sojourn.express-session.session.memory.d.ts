@@ -1,4 +1,4 @@
-// What sojourn/express-session/session/memory declares. Written by npm run api.
+// What sojourn/express-session/session/memory declares. npm run api writes this file.
 
 // export =
 export type MemoryStore = SessionsInMemory;

@@ -1,4 +1,4 @@
-// What sojourn/express-session/session/store declares. Written by npm run api.
+// What sojourn/express-session/session/store declares. npm run api writes this file.
 
 // export =
 export type Store = BaseStore;

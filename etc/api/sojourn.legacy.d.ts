@@ -1,4 +1,4 @@
-// What sojourn/legacy declares. Written by npm run api.
+// What sojourn/legacy declares. npm run api writes this file.
 
 // Awaitable
 export type Awaitable<T> = T | Promise<T>;

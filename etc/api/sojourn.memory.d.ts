@@ -1,4 +1,4 @@
-// What sojourn/memory declares. Written by npm run api.
+// What sojourn/memory declares. npm run api writes this file.
 
 // Awaitable
 export type Awaitable<T> = T | Promise<T>;

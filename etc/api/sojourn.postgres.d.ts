@@ -1,4 +1,4 @@
-// What sojourn/postgres declares. Written by npm run api.
+// What sojourn/postgres declares. npm run api writes this file.
 
 // Awaitable
 export type Awaitable<T> = T | Promise<T>;

@@ -1,4 +1,4 @@
-// What sojourn/sealed declares. Written by npm run api.
+// What sojourn/sealed declares. npm run api writes this file.
 
 // Awaitable
 export type Awaitable<T> = T | Promise<T>;

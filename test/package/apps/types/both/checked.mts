@@ -39,10 +39,19 @@ new SealedStore({ overflow: {} });
 // --- Session is a type
 export type Visitor = Session;
 // @ts-expect-error only the middleware makes sessions
+// biome-ignore lint/correctness/noUndeclaredVariables: it is a type, and that is what is tested
 new Session();
 
 // --- durations
-export const lengths: Duration[] = [1_800_000, "30m", "1.5h", "500ms", "30 m", "2w", duration("30 minutes".slice(0, 3))];
+export const lengths: Duration[] = [
+  1_800_000,
+  "30m",
+  "1.5h",
+  "500ms",
+  "30 m",
+  "2w",
+  duration("30 minutes".slice(0, 3)),
+];
 session({ idleTimeout: "30m", absoluteTimeout: false, touchAfter: 0, storeTimeout: { read: "500ms", commit: "2s" } });
 session({ idleTimeout: duration(String(process.env["IDLE_TIMEOUT"])) });
 // @ts-expect-error the unit of 30 minutes is "m"
