@@ -27,16 +27,10 @@ export type {
 } from "./session/session-interface.ts";
 export type { SessionSnapshot } from "./session/snapshot.ts";
 export { type Duration, duration } from "./session/timeouts.ts";
-export type { FileStoreOptions } from "./stores/file.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
-export type { MysqlStoreOptions } from "./stores/mysql.ts";
-export { type OpenStoreOptions, openStore } from "./stores/open.ts";
-export type { PostgresStoreOptions } from "./stores/postgres.ts";
-export type { WaitOptions } from "./stores/redis/replicated-writes.ts";
-export type { ClientPackage, RedisStoreOptions } from "./stores/redis.ts";
+export type * from "./stores/open.ts";
+export { openStore } from "./stores/open.ts";
 export type { SealedStore, SealedStoreOptions } from "./stores/sealed.ts";
-export type { SqlStoreOptions } from "./stores/sql/sql-store.ts";
-export type { SqliteDurability, SqliteStoreOptions } from "./stores/sqlite.ts";
 export type { CircuitState } from "./wrap/breaker.ts";
 export type { ExpressSessionStore } from "./wrap/from-express-store.ts";
 export {

@@ -270,7 +270,7 @@ export declare class SealedStore {
 
 // SealedStoreOptions
 export interface SealedStoreOptions {
-    secret?: Secret | undefined;
+    secret?: string | Buffer | readonly (string | Buffer)[] | undefined;
     revocations?: SessionStore | undefined;
     chunks?: 1 | 2 | 3 | undefined;
     overflow?: SessionStore | undefined;

@@ -36,14 +36,11 @@ export declare class SealedStore {
 
 // SealedStoreOptions
 export interface SealedStoreOptions {
-    secret?: Secret | undefined;
+    secret?: string | Buffer | readonly (string | Buffer)[] | undefined;
     revocations?: SessionStore | undefined;
     chunks?: 1 | 2 | 3 | undefined;
     overflow?: SessionStore | undefined;
 }
-
-// Secret
-export type Secret = string | Buffer | readonly (string | Buffer)[];
 
 // SessionPage
 export interface SessionPage {

@@ -18,7 +18,7 @@ import { cookie, Transports } from "./transports.ts";
 import { UrlTokens } from "./url-tokens.ts";
 
 /** What users call of a manager, whichever it is. */
-export type ManagerMembers = Pick<
+type ManagerMembers = Pick<
   SessionManager,
   "list" | "revoke" | "revokeAll" | "get" | "count" | "prune" | "close" | "capabilities"
 >;

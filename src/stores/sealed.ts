@@ -1,13 +1,11 @@
 import type { SessionStore } from "../contract/store.ts";
-import type { Secret } from "../crypto/key-ring.ts";
 
 export type * from "../contract/types.ts";
-export type { Secret } from "../crypto/key-ring.ts";
 
 /** Options for {@link SealedStore}. */
 export interface SealedStoreOptions {
   /** At least 32 random bytes. Of a list, the first seals and all open. Default: the `secret` of `session()`. */
-  secret?: Secret | undefined;
+  secret?: string | Buffer | readonly (string | Buffer)[] | undefined;
   /**
    * A store that remembers ended sessions: a small record each, until the last copy of the cookie expires. With it a logout, `sessions.revoke` and
    * `sessions.revokeAll` end copies of the cookie too. Each request reads it once, or twice if a user is logged in. Default: none, so that a copy of a

@@ -81,7 +81,7 @@ describe("the examples of the documentation, in the packed declarations", { time
       method?.toUpperCase(),
       path,
     ]);
-    return `${code}\nawait (await import("./requests.mts")).request(app, ${JSON.stringify(routes)} as never);\n`;
+    return `${code}\nawait (await import("./requests.mts")).request(app, ${JSON.stringify(routes)});\n`;
   }
 
   function inContext({ of, code }: Example): string {

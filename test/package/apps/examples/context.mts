@@ -1,4 +1,4 @@
-// What surrounds the example of a method: an application whose visitor has logged in, and is sending the next request.
+// The context of a method's example: an application whose visitor has logged in and sends the next request.
 import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { createServer } from "node:http";

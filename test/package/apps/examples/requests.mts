@@ -1,17 +1,14 @@
-// What follows an example that makes an Express application: each of its routes is requested, twice by one visitor.
+// What follows an example that makes an Express application: one visitor requests each of its routes twice.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Express } from "express";
 
-export async function request(
-  app: Express,
-  routes: readonly (readonly [method: string, path: string])[],
-): Promise<void> {
+export async function request(app: Express, routes: readonly (readonly string[])[]): Promise<void> {
   const server = app.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = Object(server.address());
   let cookie = "";
-  for (const [method, path] of [...routes, ...routes]) {
+  for (const [method = "GET", path = "/"] of [...routes, ...routes]) {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, {
       method,
       headers: { cookie },
