@@ -248,7 +248,10 @@ describe("who may import what", { skip }, () => {
       program,
       ...["--config", join(root, ".dependency-cruiser.mjs"), "--output-type", "err-long", "src"],
     );
-    assert.match(said, /core-imports-down: src\/core\/a\.ts → src\/http\/middleware\.ts\s+It is the life of a session/);
+    assert.match(
+      said,
+      /session-imports-down: src\/session\/a\.ts → src\/http\/middleware\.ts\s+It is the life of a session/,
+    );
   });
 });
 

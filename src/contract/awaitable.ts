@@ -62,7 +62,7 @@ export class SerialQueue {
   }
 }
 
-/** A Node-style callback. */
+/** Is a Node-style callback: its first argument is an error, `null` or `undefined`. */
 export type Callback<T> = (error?: unknown, value?: T) => void;
 
 /**

@@ -1,10 +1,10 @@
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 
-/** The one place that reads the time. Everything else is given a clock, so that tests can hold it still. */
+/** Tells the time. Sojourn takes every time from a clock, so that tests can stop it. */
 export interface Clock {
-  /** Epoch milliseconds. */
+  /** Returns the time in epoch milliseconds. */
   now(): number;
-  /** Calls `action` once, `ms` milliseconds from now, without keeping the process alive. Returns how to cancel it. */
+  /** Calls `action` once, `ms` milliseconds from now, without keeping the process alive. Returns a function that cancels it. */
   after(ms: number, action: () => void): () => void;
 }
 
@@ -25,7 +25,15 @@ export function queueMicrotask(action: () => void): void {
     });
 }
 
-/** The machine's own time. */
+/**
+ * Tells the machine's time. It is the default of every `clock` option.
+ *
+ * @example
+ * import { type Clock, session, systemClock } from "sojourn";
+ *
+ * const anHourAhead: Clock = { ...systemClock, now: () => systemClock.now() + 3_600_000 };
+ * const sessions = session({ clock: anHourAhead });
+ */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(ms, action) {

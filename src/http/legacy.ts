@@ -5,24 +5,25 @@ import type { LiveSession } from "../session/session.ts";
 import { readCookies } from "./cookies.ts";
 
 /**
- * Reads the sessions of another library. A reader owns a cookie's name: where a request carries that name no other reader is
- * asked, even if this one refuses the cookie. So a strict reader never gives way to a weaker one (CVE-2026-39324).
+ * Reads the sessions of another library. A reader owns its cookie's name: if a request carries that cookie, Sojourn calls no other reader, even if
+ * this one rejects the cookie. So a strict reader never gives way to a weaker one (CVE-2026-39324).
  */
 export interface LegacyReader {
   /** The name of its cookie. */
   readonly name: string;
-  /** Set-Cookie lines that have the client forget it. */
+  /** `Set-Cookie` lines that delete the cookie. */
   readonly clearing: readonly string[];
-  /** The session that this request's cookie opens, all checks passed; `undefined` if none does. Rejects where nobody knows. */
+  /** Returns the session that this request's cookie opens, or `undefined`. Rejects if that can't be found out. */
   read(req: IncomingMessage): Awaitable<LegacySession | undefined>;
 }
 
-/** A session that is to be moved to ours. */
+/** Describes a session of another library that Sojourn takes over. */
 export interface LegacySession {
+  /** The application's data. */
   readonly data: Readonly<Record<string, unknown>>;
-  /** Whose session it is, if the application can tell. */
+  /** The user who is logged in, if the application can tell. */
   readonly userId?: string | undefined;
-  /** Ends it where it is stored. */
+  /** Ends the session where the other library stored it. */
   end(): Awaitable<void>;
 }
 

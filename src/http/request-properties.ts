@@ -9,9 +9,12 @@ export interface SessionHolder {
 }
 
 const HOLDER = Symbol("session holder");
+/** Those whose place another one took: only where several `session()` run for one request. */
+const EARLIER = Symbol("earlier session holders");
 
 interface Holding<Holder extends SessionHolder = SessionHolder> {
   [HOLDER]?: Holder;
+  [EARLIER]?: readonly Holder[];
 }
 
 /** Shared by all requests, so that giving one its session costs no closure. */
@@ -41,12 +44,10 @@ export function holderOf<Holder extends SessionHolder>(req: IncomingMessage & Ho
   return req[HOLDER];
 }
 
-/** By holder, the one that had the request before it: only where two `session()` run for one request. */
-const above = new WeakMap<SessionHolder, SessionHolder>();
-
 /** Everyone who gave this request a session, the last one first. */
-export function* holdersOf<Holder extends SessionHolder>(req: IncomingMessage & Holding<Holder>): Generator<Holder> {
-  for (let holder = req[HOLDER]; holder !== undefined; holder = above.get(holder) as Holder | undefined) yield holder;
+export function holdersOf<Holder extends SessionHolder>(req: IncomingMessage & Holding<Holder>): readonly Holder[] {
+  const last = req[HOLDER];
+  return last === undefined ? [] : [last, ...(req[EARLIER] ?? [])];
 }
 
 /**
@@ -57,7 +58,7 @@ export function giveSession(req: IncomingMessage & Holding, holder: SessionHolde
   const previous = req[HOLDER];
   req[HOLDER] = holder;
   if (previous !== undefined) {
-    above.set(holder, previous);
+    req[EARLIER] = [previous, ...(req[EARLIER] ?? [])];
     return;
   }
   Object.defineProperty(req, "session", SESSION);

@@ -127,6 +127,13 @@ export interface Sessions<Data extends object = SessionData> {
    * @returns `undefined` if there is no session, if two transports bring different ones, or if the `Origin` is another site
    * @throws SojournError `STORE_…` if the store fails
    * @example
+   * import { createServer } from "node:http";
+   * import { session } from "sojourn";
+   * import { WebSocketServer } from "ws";
+   *
+   * const sessions = session();
+   * const server = createServer();
+   * const sockets = new WebSocketServer({ noServer: true });
    * server.on("upgrade", async (req, socket, head) => {
    *   const session = await sessions.authenticateUpgrade(req).catch(() => undefined);
    *   if (!session?.userId) return socket.end("HTTP/1.1 401 Unauthorized\r\n\r\n");

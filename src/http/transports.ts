@@ -10,13 +10,13 @@ import type { ProxyTrust } from "./secure.ts";
 export type { TokenCarrier, Transport } from "./carrier.ts";
 export { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
 
-/** One way for tokens, made by {@link cookie}, {@link bearer} or {@link header}. */
+/** Describes how tokens travel. {@link cookie}, {@link bearer}, {@link header} and {@link query} make one. */
 export interface TransportChoice {
-  /** `"cookie"`, `"bearer"`, or the header's name: what a client asks for in `X-Session-Transport`. */
+  /** `"cookie"`, `"bearer"`, or the header's name, which a client may request by `X-Session-Transport`. */
   readonly transport: string;
   /** The request header in lower case; absent for the cookie. */
   readonly header?: string;
-  /** Of links that sign in. */
+  /** @internal Of links that sign in. */
   readonly link?: LinkSettings;
 }
 
@@ -27,17 +27,26 @@ export interface LinkSettings {
   readonly bind: ((req: IncomingMessage) => string) | undefined;
 }
 
-/** Tokens in a cookie, as browsers keep them: the default. */
+/**
+ * Sends tokens in a cookie, which browsers keep. It is the default.
+ *
+ * @example
+ * import { bearer, cookie, session } from "sojourn";
+ *
+ * const sessions = session({ transport: [cookie(), bearer()] });
+ */
 export function cookie(): TransportChoice {
   return { transport: "cookie" };
 }
 
 /**
- * Tokens in `Authorization: Bearer …` (RFC 6750), for applications and scripts that keep no cookies. The client finds a token that was
- * issued or replaced in the answer's `X-Session-Token`, once. Beside `cookie()`, a client without a token asks for it with
- * `X-Session-Transport: bearer`.
+ * Sends tokens in `Authorization: Bearer …` (RFC 6750), for clients that keep no cookies. A new token is in the response's `X-Session-Token`, once.
+ * Beside `cookie()`, a client without a token requests one with `X-Session-Transport: bearer`.
  *
- * @example app.use(session({ transport: [cookie(), bearer()] }));
+ * @example
+ * import { bearer, session } from "sojourn";
+ *
+ * const sessions = session({ transport: bearer() });
  */
 export function bearer(): TransportChoice {
   return { transport: "bearer", header: "authorization" };
@@ -48,7 +57,15 @@ const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Headers that mean something else, or that a browser sends by itself. */
 const TAKEN = new Set(["authorization", "cookie", "host", "origin", "referer", "user-agent", "x-session-transport"]);
 
-/** Tokens in a header of this name, otherwise as with {@link bearer}. @throws TypeError for a name that can't be used */
+/**
+ * Sends tokens in a header of this name, otherwise as {@link bearer}.
+ *
+ * @throws TypeError for a name that is no header's, or that has another meaning, such as `"authorization"`
+ * @example
+ * import { header, session } from "sojourn";
+ *
+ * const sessions = session({ transport: header("x-session-token") });
+ */
 export function header(name: string): TransportChoice {
   const lower = typeof name === "string" ? name.toLowerCase() : "";
   if (!HEADER_NAME.test(lower) || TAKEN.has(lower)) {
@@ -57,27 +74,34 @@ export function header(name: string): TransportChoice {
   return { transport: lower, header: lower };
 }
 
+/** Options for {@link query}. */
 export interface QueryOptions {
   /**
-   * Addresses are kept in histories, sent to other sites, logged by proxies and opened by programs that check mail. Say `true` here if
-   * links that sign in are worth that to you.
+   * Must be `true`. Browsers keep addresses in their histories and send them to other sites, proxies log them, and programs that check mail open
+   * them.
    */
   iUnderstandThatAddressesLeak: boolean;
   /** The query parameter. Default `"session"`. */
   name?: string | undefined;
   /**
-   * Something of the client that a link is for, such as its `User-Agent`: the link works for no other. `urlToken` is then given that client's request,
-   * `{ for: req }`, so it is for links that go from one program of a user's machine to another; not for letters. Default: none.
+   * Returns something of a request that identifies its client, such as the `User-Agent`. A link then works only for the client whose request
+   * `urlToken` received as `for`. Suits links between two programs on one machine, not mail. Default: none.
    */
   bind?: ((req: IncomingMessage) => string) | undefined;
 }
 
 /**
- * Links that sign in, beside another transport: `sessions.urlToken(userId)` makes a token that works once, within minutes. The request
- * that brings it is signed in, by the first other transport of the list, and redirected to the same address without it.
+ * Accepts links that log a user in, beside another transport and with a `secret`. `sessions.urlToken(userId)` makes a token that works once, within
+ * minutes. The request that brings it is logged in, and redirected to the same address without the token.
  *
  * @throws TypeError without `iUnderstandThatAddressesLeak: true`
- * @example app.use(session({ transport: [cookie(), query({ iUnderstandThatAddressesLeak: true })], secret }));
+ * @example
+ * import { cookie, query, session } from "sojourn";
+ *
+ * const sessions = session({
+ *   transport: [cookie(), query({ iUnderstandThatAddressesLeak: true })],
+ *   secret: process.env.SESSION_SECRET,
+ * });
  */
 export function query({ iUnderstandThatAddressesLeak, name = "session", bind }: QueryOptions): TransportChoice {
   if (iUnderstandThatAddressesLeak !== true) {

@@ -10,30 +10,37 @@ import type { TokenCarrier } from "./carrier.ts";
 import { isLocalhost, type ProxyTrust } from "./secure.ts";
 import type { Transports } from "./transports.ts";
 
+/** Options for `sessions.openToken`. */
 export interface TouchOptions {
-  /** Whether this counts as a use of the session, which moves its idle deadline. Default `false`: asking does not. */
+  /** Whether this counts as a use of the session, which moves its idle deadline. Default `false`. */
   touch?: boolean | undefined;
 }
 
+/** Options for `sessions.authenticateUpgrade`. */
 export interface UpgradeOptions extends TouchOptions {
-  /** Other origins whose pages may connect, such as `"https://app.example.com"`. Default: none but the page's own scheme and host. */
+  /** Other origins whose pages may connect, such as `"https://app.example.com"`. Default: only the same scheme and host. */
   origins?: readonly string[] | undefined;
 }
 
-/** A session for a connection that outlives its request: to be read, and to be told of its end. */
+/** Describes the session of a connection that outlives its request. It can't change the data. */
 export interface UpgradeSession<Data extends object = SessionData> extends SessionSnapshot<Data> {
   /**
-   * Calls `listener` once when the session ends: logout, revocation, login under a new name, or its time. At once if this process ended it, within
-   * about a second otherwise. Returns how to stop listening: call it when the connection closes.
+   * Calls `listener` once when the session ends: by a logout, a revocation, a login, which rotates its ID, or a timeout. That is immediate if this
+   * process ended it, and within about a second otherwise.
+   *
+   * @returns a function that removes the listener: call it when the connection closes
    * @example
    * const stop = session.onEnd(() => socket.close(4401, "session ended"));
    * socket.on("close", stop);
    */
   onEnd(listener: () => void): () => void;
   /**
-   * Moves the session's idle deadline: what happens on a connection counts as a use only by this. Once a minute is enough. What it gives need not be
-   * awaited; it rejects with SESSION_GONE where the session has ended, and with HEADERS_SENT for a sealed session, whose deadline is in its cookie.
-   * @example socket.on("message", (message) => { if (isFromUser(message)) session.touch(); });
+   * Moves the session's idle deadline. Traffic on a connection counts as a use only by this call; once a minute is enough. You need not await it.
+   *
+   * @throws SojournError `SESSION_GONE` if the session has ended; `HEADERS_SENT` for a sealed session, whose deadline is in its cookie; `STORE_…` if
+   * the store fails
+   * @example
+   * socket.on("message", () => session.touch());
    */
   touch(): Promise<void>;
 }

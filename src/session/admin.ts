@@ -12,31 +12,33 @@ import { BATCH } from "./sweeper.ts";
 import { hasExpired } from "./timeouts.ts";
 import { checkedUserId } from "./user-id.ts";
 
-/** One of a user's sessions, as the user sees it in the list of devices. */
+/** Describes one of a user's sessions, for a list of their devices. */
 export interface Device {
   /** Names the session for `revoke`. It opens nothing. */
   handle: string;
   /** Such as "Firefox on Linux". */
   label: string;
-  /** The address that the session began from, if it was known. */
+  /** The IP address that the session began from, if it was known. */
   ip: string | undefined;
+  /** When the session began. */
   createdAt: Date;
-  /** The last use that was stored, at most `touchAfter` before the last one. */
+  /** The last use that was stored, at most `touchAfter` before the real one. */
   lastUsedAt: Date;
+  /** When the session ends if nobody uses it again. */
   expiresAt: Date;
-  /** Whether it is the session given as `current`. */
+  /** Whether it is the session passed as `current`. */
   current: boolean;
 }
 
-/** What an application's sessions can do. */
+/** Describes what an application's sessions guarantee. */
 export interface Capabilities extends Readonly<Partial<StoreCapabilities>> {
-  /** Whether a session can be ended without its client's help. */
+  /** Whether the server can end a session without its client. */
   readonly revocable: boolean;
   /** Whether sessions live in their clients' cookies. */
   readonly clientSide: boolean;
-  /** Whether the changes of parallel requests are merged. If not, the last response wins. */
+  /** Whether Sojourn merges the changes of parallel requests to one session. If not, the last response wins. */
   readonly mergesRequests: boolean;
-  /** Whether a store keeps the data that does not fit in the cookies. */
+  /** Whether a store keeps the data that does not fit a cookie. */
   readonly overflows: boolean;
 }
 

@@ -29,10 +29,11 @@ export interface SessionMeta {
   transport?: string;
 }
 
+/** Describes the device that a session began on. */
 export interface DeviceInfo {
   /** Such as "Firefox on Linux". */
   label?: string;
-  /** The address that the session began from. */
+  /** Its IP address. */
   ip?: string;
 }
 

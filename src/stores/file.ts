@@ -20,6 +20,8 @@ import { Turns } from "./file/turns.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
 import { refuseUrl } from "./path.ts";
 
+export type * from "../contract/types.ts";
+
 /** What {@link FileStore} can be told. */
 export interface FileStoreOptions {
   /** Default: the machine's time. */

@@ -15,6 +15,8 @@ import { NONE } from "./memory/rows.ts";
 import { bytesFor, Table } from "./memory/table.ts";
 import { checkedLimit, decodeCursor, encodeCursor, Newest, nextPage } from "./paging.ts";
 
+export type * from "../contract/types.ts";
+
 /** What {@link MemoryStore} can be told. */
 export interface MemoryStoreOptions {
   /** How many sessions there is room for. Default 100,000. */

@@ -4,7 +4,9 @@ import { mysql } from "./mysql/dialect.ts";
 import { givenPool, ownPool } from "./sql/pools.ts";
 import { checkedOptions, SqlStore, type SqlStoreOptions } from "./sql/sql-store.ts";
 
+export type * from "../contract/types.ts";
 export type { MysqlCallbackPool, MysqlConnection, MysqlPool, MysqlQuery } from "./mysql/client.ts";
+export type { SqlStoreOptions } from "./sql/sql-store.ts";
 
 /** What {@link MysqlStore} can be told. */
 export interface MysqlStoreOptions extends SqlStoreOptions {

@@ -7,6 +7,15 @@ import type { PostgresStoreOptions } from "./postgres.ts";
 import type { RedisStoreOptions } from "./redis.ts";
 import type { SqliteStoreOptions } from "./sqlite.ts";
 
+// What the options of openStore are made of, for `sojourn` to export: it loads no store itself.
+export type { FileStoreOptions } from "./file.ts";
+export type { MysqlStoreOptions } from "./mysql.ts";
+export type { PostgresStoreOptions } from "./postgres.ts";
+export type { WaitOptions } from "./redis/replicated-writes.ts";
+export type { ClientPackage, RedisStoreOptions } from "./redis.ts";
+export type { SqlStoreOptions } from "./sql/sql-store.ts";
+export type { SqliteDurability, SqliteStoreOptions } from "./sqlite.ts";
+
 /** What {@link openStore} can be told: the options of each store, of which those of the one that the URL names are used. */
 export interface OpenStoreOptions {
   memory?: MemoryStoreOptions | undefined;

@@ -4,7 +4,9 @@ import { postgres, refuseBinary } from "./postgres/dialect.ts";
 import { givenPool, ownPool } from "./sql/pools.ts";
 import { checkedOptions, SqlStore, type SqlStoreOptions } from "./sql/sql-store.ts";
 
+export type * from "../contract/types.ts";
 export type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from "./postgres/client.ts";
+export type { SqlStoreOptions } from "./sql/sql-store.ts";
 
 /** What {@link PostgresStore} can be told. */
 export interface PostgresStoreOptions extends SqlStoreOptions {

@@ -23,6 +23,7 @@ import type { ClientPackage } from "./redis/packages.ts";
 import { Records } from "./redis/records.ts";
 import { ReplicatedWrites, type WaitOptions } from "./redis/replicated-writes.ts";
 
+export type * from "../contract/types.ts";
 export type {
   IoredisClient,
   IoredisCluster,
@@ -32,6 +33,7 @@ export type {
   NodeRedisSentinel,
   RedisClient,
 } from "./redis/client.ts";
+export type { ClientPackage } from "./redis/packages.ts";
 export type { WaitOptions } from "./redis/replicated-writes.ts";
 
 /** What {@link RedisStore} can be told. */

@@ -26,6 +26,8 @@ import { Records } from "./sqlite/records.ts";
 import { checkedTable, migrate } from "./sqlite/schema.ts";
 import { Upkeep } from "./sqlite/upkeep.ts";
 
+export type * from "../contract/types.ts";
+
 export type { SqliteDatabase, SqliteDurability, SqliteStatement, SqliteValue } from "./sqlite/database.ts";
 
 /** What {@link SqliteStore} can be told. */

@@ -1,17 +1,18 @@
-import { isPromise, withDeadline } from "../contract/awaitable.ts";
+import { type Callback, isPromise, withDeadline } from "../contract/awaitable.ts";
 import type { Clock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import type { SessionRecord, SessionStore, StoreCapabilities, UpdateResult } from "../contract/store.ts";
 import { isHandle, isSecretHash } from "../crypto/token.ts";
 
-/** What a store written for express-session is called with, and how it answers. */
-type Answer = (error?: unknown, value?: unknown) => void;
-
-/** A store written for express-session, as far as it is used here. */
+/** Is a store written for express-session, as far as Sojourn calls it. */
 export interface ExpressSessionStore {
-  get(id: string, callback: Answer): unknown;
-  set(id: string, session: never, callback?: Answer): unknown;
-  destroy(id: string, callback?: Answer): unknown;
+  /** Reads a session. */
+  get(id: string, callback: Callback<unknown>): unknown;
+  /** Stores a session. */
+  set(id: string, session: never, callback?: Callback<unknown>): unknown;
+  /** Deletes a session. */
+  destroy(id: string, callback?: Callback<unknown>): unknown;
+  /** Closes the store's connections, if it has any. */
   close?(): unknown;
 }
 
@@ -151,7 +152,7 @@ class ExpressStore implements SessionStore {
   }
 
   /** The answer to a call that takes a callback; a store may also throw, or return a promise that fails. */
-  #ask(call: (answer: Answer) => unknown): Promise<unknown> {
+  #ask(call: (answer: Callback<unknown>) => unknown): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const returned = call((error, value) => (error ? reject(error) : resolve(value)));
       if (isPromise(returned)) returned.catch(reject);
