@@ -27,25 +27,29 @@ export interface FileStoreOptions {
   clock?: Clock | undefined;
 }
 
-/** Limits the open files of a burst of requests. Node runs four file operations at once by default. */
+/**
+ * Limits the open files of a burst of requests. Node runs four file operations at once by default.
+ */
 const MOST_AT_ONCE = 16;
 
 /**
- * Keeps sessions as files in a folder, which any number of processes on one machine may share. It needs no database
- * and no package.
+ * Keeps sessions as files in a folder, which any number of processes on one machine may share. It
+ * needs no database and no package.
  *
- * An acknowledged write survives `kill -9` and a power cut, except that a power cut may undo a touch. There are no
- * locks. `load` treats a damaged file as a missing session.
+ * An acknowledged write survives `kill -9` and a power cut, except that a power cut may undo a
+ * touch. There are no locks. `load` treats a damaged file as a missing session.
  *
- * File names contain hashes and numbers only. Folders have mode 0700, files 0600. A symbolic link below the folder, or
- * a folder of another user, is an error. The folder must be on a local file system: network file systems don't keep
- * these promises.
+ * File names contain hashes and numbers only. Folders have mode 0700, files 0600. A symbolic link
+ * below the folder, or a folder of another user, is an error. The folder must be on a local file
+ * system: network file systems don't keep these promises.
  *
- * @param folder the first session creates it. If it disappears later, all calls fail with `STORE_UNAVAILABLE`, until
- * it is back or a new session creates it again: a missing folder does not mean that all sessions have ended
- * @throws TypeError for an invalid argument, and on Windows. All methods reject with `SojournError`:
- * `STORE_UNAVAILABLE` (unreadable, removed, owned by another user, too many open files), `STORE_FULL`, `STORE_CORRUPT`
- * (a symbolic link), `STORE_CLOSED`. The constructor throws the error about a link or an owner.
+ * @param folder the first session creates it. If it disappears later, all calls fail with
+ * `STORE_UNAVAILABLE`, until it is back or a new session creates it again: a missing folder does
+ * not mean that all sessions have ended
+ * @throws TypeError for an invalid argument, and on Windows. All methods reject with
+ * `SojournError`: `STORE_UNAVAILABLE` (unreadable, removed, owned by another user, too many open
+ * files), `STORE_FULL`, `STORE_CORRUPT` (a symbolic link), `STORE_CLOSED`. The constructor throws
+ * the error about a link or an owner.
  * @example
  * app.use(session({ store: new FileStore("data/sessions"), secret: process.env.SESSION_SECRET }));
  */
@@ -164,7 +168,10 @@ export class FileStore implements IndexedStore {
     return this.#run(() => this.#lifecycle.delete(nameOfHandle(handle)));
   }
 
-  /** Replaces a session in one step. A tombstone is written before, because no `rename` moves two files. */
+  /**
+   * Replaces a session in one step. A tombstone is written before, because no `rename` moves two
+   * files.
+   */
   async replace(
     handle: string,
     expectedVersion: number,
@@ -198,7 +205,10 @@ export class FileStore implements IndexedStore {
     });
   }
 
-  /** Returns one page. For one user it reads that user's sessions; without a user it reads every session's folder. */
+  /**
+   * Returns one page. For one user it reads that user's sessions; without a user it reads every
+   * session's folder.
+   */
   list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
     return this.#run(async () => {
       const limit = checkedLimit(query.limit ?? 100, "list");
@@ -213,7 +223,10 @@ export class FileStore implements IndexedStore {
     });
   }
 
-  /** Deletes sessions one by one. Sessions that begin meanwhile may stay. After an error, call it again. */
+  /**
+   * Deletes sessions one by one. Sessions that begin meanwhile may stay. After an error, call it
+   * again.
+   */
   deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
     return this.#run(async () => {
       const kept = except === undefined ? undefined : nameOfHandle(except);
@@ -233,7 +246,10 @@ export class FileStore implements IndexedStore {
     });
   }
 
-  /** Counts sessions. Without a user it only lists 4,096 folders, and so includes expired sessions until `prune`. */
+  /**
+   * Counts sessions. Without a user it only lists 4,096 folders, and so includes expired sessions
+   * until `prune`.
+   */
   count({ userId }: { userId?: string } = {}): Promise<number> {
     return this.#run(async () => {
       let count = 0;

@@ -16,7 +16,7 @@ import { checkedLimit, decodeCursor } from "./paging.ts";
 import { Bulk } from "./redis/bulk.ts";
 import { connectionOf, type RedisClient } from "./redis/client.ts";
 import { Commands } from "./redis/commands.ts";
-import { Duplicate } from "./redis/duplicate.ts";
+import { duplicateOf } from "./redis/duplicate.ts";
 import { evictionWarnings } from "./redis/eviction.ts";
 import { Keys } from "./redis/keys.ts";
 import { Listing } from "./redis/listing.ts";
@@ -38,14 +38,20 @@ export type { WaitOptions } from "./redis/replicated-writes.ts";
 
 /** Options for {@link RedisStore}. */
 export interface RedisStoreOptions {
-  /** The start of all keys. Stores with different prefixes may share a server. Default: `"sojourn:"`. */
+  /**
+   * The start of all keys. Stores with different prefixes may share a server. Default:
+   * `"sojourn:"`.
+   */
   prefix?: string | undefined;
-  /** The package that makes the client for a URL. Default: `"redis"` if it is installed, else `"ioredis"`. */
+  /**
+   * The package that makes the client for a URL. Default: `"redis"` if it is installed, else
+   * `"ioredis"`.
+   */
   client?: ClientPackage | undefined;
   /**
-   * Acknowledges a write only when this many replicas have it, so that a failover can't undo it. If they
-   * don't confirm within `timeoutMs` milliseconds, the write fails with `STORE_UNAVAILABLE`, although the
-   * primary has it. Default: does not wait.
+   * Acknowledges a write only when this many replicas have it, so that a failover can't undo it. If
+   * they don't confirm within `timeoutMs` milliseconds, the write fails with `STORE_UNAVAILABLE`,
+   * although the primary has it. Default: does not wait.
    */
   wait?: WaitOptions | undefined;
   /** Default: the system clock. */
@@ -59,17 +65,17 @@ const CLOSE_TIMEOUT_MS = 1_000;
  * Keeps sessions in Redis 7 or Valkey: one server, Sentinel or Cluster. Any number of processes may
  * share it.
  *
- * `load`, `create`, `update`, `touch`, `delete` and `replace` take one round trip each, and writes are
- * atomic. What an acknowledged write survives depends on the server's persistence and replication, and
- * on `wait`.
+ * `load`, `create`, `update`, `touch`, `delete` and `replace` take one round trip each, and writes
+ * are atomic. What an acknowledged write survives depends on the server's persistence and
+ * replication, and on `wait`.
  *
  * @param clientOrUrl a connected client of the package `redis` (`createClient`, `createClientPool`,
  * `createSentinel`, `createCluster`) or `ioredis` (`Redis`, `Cluster`), which the application
- * configures and ends; or a URL, `redis://user:password@host:6379/0`, `rediss://` for TLS. A URL needs
- * one of the packages. Its client fails fast while the server is down, and `close` ends it.
+ * configures and ends; or a URL, `redis://user:password@host:6379/0`, `rediss://` for TLS. A URL
+ * needs one of the packages. Its client fails fast while the server is down, and `close` ends it.
  * @throws TypeError for an invalid argument or option. All methods reject with `SojournError`:
- * `STORE_UNAVAILABLE` (unreachable, or unable to serve), `STORE_FULL` (maxmemory), `STORE_CORRUPT` (a
- * damaged session, or other data under the prefix), `STORE_CLOSED`.
+ * `STORE_UNAVAILABLE` (unreachable, or unable to serve), `STORE_FULL` (maxmemory), `STORE_CORRUPT`
+ * (a damaged session, or other data under the prefix), `STORE_CLOSED`.
  * @example
  * const store = new RedisStore("redis://localhost:6379");
  * app.use(session({ store, secret: process.env.SESSION_SECRET }));
@@ -97,9 +103,7 @@ export class RedisStore implements IndexedStore {
     const keys = new Keys(prefix);
     const connect = () => {
       const connection =
-        typeof clientOrUrl === "string"
-          ? new OwnConnection(clientOrUrl, { client, clock })
-          : new Duplicate(clientOrUrl);
+        typeof clientOrUrl === "string" ? new OwnConnection(clientOrUrl, { client, clock }) : duplicateOf(clientOrUrl);
       this.#own.push(connection);
       return connection;
     };
@@ -135,7 +139,10 @@ export class RedisStore implements IndexedStore {
     return this.#run((now) => this.#records.delete(handle, now));
   }
 
-  /** Returns `"unsupported"` on a Cluster: the two sessions and the user's index are on different nodes. */
+  /**
+   * Returns `"unsupported"` on a Cluster: the two sessions and the user's index are on different
+   * nodes.
+   */
   replace(
     handle: string,
     expectedVersion: number,
@@ -146,7 +153,9 @@ export class RedisStore implements IndexedStore {
     return this.#run((now) => this.#records.replace(handle, expectedVersion, newHandle, record, tombstone, now));
   }
 
-  /** Returns one page. Sends a command for each of the user's sessions; without a user at least 256. */
+  /**
+   * Returns one page. Sends a command for each of the user's sessions; without a user at least 256.
+   */
   async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
     const start = decodeCursor(query.cursor);
@@ -165,7 +174,10 @@ export class RedisStore implements IndexedStore {
     );
   }
 
-  /** Counts sessions, with a command for each of the user's. Without a user: 256, and expired ones count until `prune`. */
+  /**
+   * Counts sessions, with a command for each of the user's. Without a user: 256, and expired ones
+   * count until `prune`.
+   */
   count({ userId }: { userId?: string } = {}): Promise<number> {
     return this.#run(async (now) =>
       userId === undefined ? this.#listing.countEveryone() : (await this.#listing.placesOf(userId, now)).length,
@@ -173,8 +185,8 @@ export class RedisStore implements IndexedStore {
   }
 
   /**
-   * Removes expired sessions with 256 commands, and a few for each session. `limit` defaults to 1,000.
-   * Redis itself removes sessions five minutes after they expired.
+   * Removes expired sessions with 256 commands, and a few for each session. `limit` defaults to
+   * 1,000. Redis itself removes sessions five minutes after they expired.
    */
   async prune(limit = 1_000): Promise<number> {
     checkedLimit(limit, "prune");

@@ -19,15 +19,15 @@ export interface ConformanceTarget {
   /** The name in the report. */
   name: string;
   /**
-   * Opens two connections to the same empty data, for each check again. A store of one process may return one object
-   * twice. The store must take the time from this clock only.
+   * Opens two connections to the same empty data, for each check again. A store of one process may
+   * return one object twice. The store must take the time from this clock only.
    */
   open(clock: ManualClock): Promise<readonly [SessionStore, SessionStore]>;
   /** Removes what `open` created, after both connections are closed. */
   remove?(): Promise<void> | void;
   /**
-   * `false` skips the checks with NUL characters and half surrogate pairs, which some databases can't store. Sojourn's
-   * own payloads have neither. Default: `true`.
+   * `false` skips the checks with NUL characters and half surrogate pairs, which some databases
+   * can't store. Sojourn's own payloads have neither. Default: `true`.
    */
   anyText?: boolean;
   /** Skips all checks for this reason, for instance a missing server, and reports it. */

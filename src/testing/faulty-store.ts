@@ -25,7 +25,8 @@ export interface Faulty<Store extends SessionStore> {
   /** Every call so far, in order. */
   readonly calls: readonly StoreOperation[];
   /**
-   * Applies a fault to the next `times` calls of an operation, or of any. Faults apply in the order of these requests.
+   * Applies a fault to the next `times` calls of an operation, or of any. Faults apply in the order
+   * of these requests.
    *
    * @param times default 1; `Infinity` until `heal`
    * @throws TypeError when a synchronous load would have to wait

@@ -13,7 +13,8 @@ export interface Gate {
 export interface Gated<Store extends SessionStore> {
   readonly store: Store;
   /**
-   * Holds one call of an operation: `"before"` it reaches the store, or `"after"` it took effect, before the answer.
+   * Holds one call of an operation: `"before"` it reaches the store, or `"after"` it took effect,
+   * before the answer.
    *
    * @param nth 1, the default, holds the next call, 2 the one after it
    * @throws TypeError for the load of a synchronous store

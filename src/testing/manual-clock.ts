@@ -6,10 +6,11 @@ interface Timer {
 }
 
 /**
- * A clock that only moves when a test moves it, so that ±1 ms at an edge is exact and no test sleeps.
+ * A clock that only moves when a test moves it, so that ±1 ms at an edge is exact and no test
+ * sleeps.
  *
- * It starts on 1 January 2050 UTC, later than the system time: a server that removes expired records by its own clock,
- * as Redis does, then keeps those of a test.
+ * It starts on 1 January 2050 UTC, later than the system time: a server that removes expired
+ * records by its own clock, as Redis does, then keeps those of a test.
  *
  * @example
  * const clock = new ManualClock();
@@ -45,12 +46,18 @@ export class ManualClock implements Clock {
     return this.#timers.length;
   }
 
-  /** Advances by `ms` milliseconds. Each timer fires at its own time, also one that another timer sets. */
+  /**
+   * Advances by `ms` milliseconds. Each timer fires at its own time, also one that another timer
+   * sets.
+   */
   advance(ms: number): void {
     this.set(this.#now + ms);
   }
 
-  /** Sets the time, in epoch milliseconds. Also backwards, as a system clock may go; then no timer fires. */
+  /**
+   * Sets the time, in epoch milliseconds. Also backwards, as a system clock may go; then no timer
+   * fires.
+   */
   set(instant: number): void {
     for (let due = this.#timers[0]; due !== undefined && due.at <= instant; due = this.#timers[0]) {
       this.#timers.shift();

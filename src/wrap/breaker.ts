@@ -1,12 +1,15 @@
 /**
- * Whether calls go to a store. `closed`: all of them. `open`: none. `half-open`: one call tests the store, and its
- * outcome decides.
+ * Whether calls go to a store. `closed`: all of them. `open`: none. `half-open`: one call tests the
+ * store, and its outcome decides.
  */
 export type CircuitState = "closed" | "open" | "half-open";
 
 /** This many failures in a row open the circuit. */
 const FAILURES_IN_A_ROW = 5;
-/** So does this share of failures among the calls of the last ten seconds, if there were enough calls. */
+/**
+ * So does this share of failures among the calls of the last ten seconds, if there were enough
+ * calls.
+ */
 const SHARE_OF_FAILURES = 0.5;
 const FEWEST_CALLS = 20;
 const SECONDS = 10;
@@ -27,8 +30,9 @@ export function opensCircuit({ failuresInARow, calls, failures }: Outcomes): boo
 }
 
 /**
- * Returns how long an open circuit stays open: at least one second, at most 2, 4, 8, 16, then 30 seconds. It is drawn
- * from that whole range, so that many processes don't test one server at the same moment.
+ * Returns how long an open circuit stays open: at least one second, at most 2, 4, 8, 16, then 30
+ * seconds. It is drawn from that whole range, so that many processes don't test one server at the
+ * same moment.
  *
  * @param tries failed tests since the circuit opened
  * @param chance from 0 to 1
@@ -46,10 +50,12 @@ export interface BreakerListener {
 }
 
 /**
- * A circuit breaker without a store or a timer: its caller reports the outcome of each call, and when.
+ * A circuit breaker without a store or a timer: its caller reports the outcome of each call, and
+ * when.
  *
- * A call belongs to the period in which it was admitted; each change of the circuit starts a new period. Outcomes from
- * earlier periods are ignored, so only the one call of a half-open circuit can close it.
+ * A call belongs to the period in which it was admitted; each change of the circuit starts a new
+ * period. Outcomes from earlier periods are ignored, so only the one call of a half-open circuit
+ * can close it.
  */
 export class Breaker {
   readonly #listener: BreakerListener;
@@ -73,7 +79,10 @@ export class Breaker {
     return this.#state;
   }
 
-  /** Admits a call and returns its period, or `undefined` to refuse it. The caller reports each admitted call's outcome. */
+  /**
+   * Admits a call and returns its period, or `undefined` to refuse it. The caller reports each
+   * admitted call's outcome.
+   */
   admit(now: number): number | undefined {
     if (this.#state === "closed") return this.#period;
     if (this.#state === "half-open") return undefined;

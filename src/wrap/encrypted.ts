@@ -9,9 +9,10 @@ const DAMAGED = "";
 /**
  * Encrypts payloads at rest: a copy of the database, or a backup, reveals no session data.
  *
- * Each seal is bound to its record's handle, version, user, secret hash and creation time. So a payload can't be moved
- * to another row, and changing these columns can't turn a session into an administrator's. The times that a touch
- * moves are not bound. Any other payload, plain text included, reads as damaged and never as data (CVE-2026-39324).
+ * Each seal is bound to its record's handle, version, user, secret hash and creation time. So a
+ * payload can't be moved to another row, and changing these columns can't turn a session into an
+ * administrator's. The times that a touch moves are not bound. Any other payload, plain text
+ * included, reads as damaged and never as data (CVE-2026-39324).
  *
  * @param name the kind of records; a seal of one kind never opens as another
  * @example

@@ -15,7 +15,10 @@ export interface ExpressSessionStore {
   close?(): unknown;
 }
 
-/** Recognizes a store written for express-session by its methods; nothing else distinguishes the two kinds. */
+/**
+ * Recognizes a store written for express-session by its methods; nothing else distinguishes the two
+ * kinds.
+ */
 export function isExpressStore(store: object): store is ExpressSessionStore {
   const { get, set, destroy, create, update }: Partial<ExpressSessionStore & SessionStore> = store ?? {};
   return (
@@ -26,8 +29,9 @@ export function isExpressStore(store: object): store is ExpressSessionStore {
 /** How long a call waits for earlier calls on its session, which the store may never answer. */
 const QUEUE_TIMEOUT_MS = 10_000;
 /**
- * The longest lifetime that a store receives; each write counts it again. A session without timeouts ends in the year
- * 9999, which some stores can't hold: express-mysql-session has 32 bits of seconds.
+ * The longest lifetime that a store receives; each write counts it again. A session without
+ * timeouts ends in the year 9999, which some stores can't hold: express-mysql-session has 32 bits
+ * of seconds.
  */
 const LONGEST_MS = 10 * 365 * 24 * 60 * 60 * 1_000;
 /** The property of a stored session that holds our record. */
@@ -36,9 +40,10 @@ const PROPERTY = "sojourn";
 /**
  * Adapts a store written for express-session to the store contract.
  *
- * Such a store can't compare and set, and its `set` overwrites. So every change reads first, and changes to one
- * session are queued: within a process the contract holds. Between processes it does not: a change between another
- * process's `get` and `set` is lost, and an ended session may come back. `capabilities` say so.
+ * Such a store can't compare and set, and its `set` overwrites. So every change reads first, and
+ * changes to one session are queued: within a process the contract holds. Between processes it does
+ * not: a change between another process's `get` and `set` is lost, and an ended session may come
+ * back. `capabilities` say so.
  *
  * @example
  * app.use(session({ store: new RedisStore({ client }) })); // connect-redis; `session()` adapts it
@@ -72,8 +77,9 @@ class FromExpressStore implements SessionStore {
 
   create(handle: string, record: SessionRecord): Promise<boolean> {
     return this.#enqueue(handle, async () => {
-      // A session's handle is 128 fresh random bits, so it can't be taken, and some stores search long for a missing
-      // session (session-file-store: 250 ms). The handle of any other record may be taken.
+      // A session's handle is 128 fresh random bits, so it can't be taken, and some stores search
+      // long for a missing session (session-file-store: 250 ms). The handle of any other record may
+      // be taken.
       const isSession = isHandle(handle) && isSecretHash(record.secretHash);
       if (!isSession && (await this.#read(handle)) !== undefined) return false;
       await this.#write(handle, record);

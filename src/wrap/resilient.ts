@@ -11,15 +11,16 @@ import { type StoreOperation, wrapStore } from "./wrap.ts";
 /** Options for {@link resilient}. */
 export interface ResilientOptions {
   /**
-   * How long a call may take, its retry included, before it fails with `STORE_TIMEOUT`. `read` applies to `load`, `list`
-   * and `count`, `commit` to all other calls. Default: `{ read: "1s", commit: "2s" }`, as `storeTimeout` of `session()`.
+   * How long a call may take, its retry included, before it fails with `STORE_TIMEOUT`. `read`
+   * applies to `load`, `list` and `count`, `commit` to all other calls. Default: `{ read: "1s",
+   * commit: "2s" }`, as `storeTimeout` of `session()`.
    */
   timeout?: { read?: Duration | undefined; commit?: Duration | undefined } | undefined;
   /** How many calls may wait for the store. Further calls fail at once. Default: 1,000. */
   maxPending?: number | undefined;
   /**
-   * Whether a failed load is retried once, if time is left. Default: `false`, because Sojourn's stores for servers
-   * already retry after a lost connection, and nested retries multiply.
+   * Whether a failed load is retried once, if time is left. Default: `false`, because Sojourn's
+   * stores for servers already retry after a lost connection, and nested retries multiply.
    */
   retryReads?: boolean | undefined;
   /** Default: the system clock. */
@@ -30,7 +31,10 @@ export interface ResilientOptions {
 
 /** The events of a circuit, named after the state that it enters. */
 export interface CircuitEvents {
-  /** No call goes to the store for `pauseMs` milliseconds. `error` is the last failure, `previous` the state before. */
+  /**
+   * No call goes to the store for `pauseMs` milliseconds. `error` is the last failure, `previous`
+   * the state before.
+   */
   open: { pauseMs: number; previous: CircuitState; error: unknown };
   /** One call tests the store. */
   "half-open": Record<never, never>;
@@ -54,12 +58,15 @@ export interface CircuitCounts {
 
 /** A store behind a circuit breaker. */
 export interface ResilientStore extends SessionStore {
-  /** Whether calls go to the store. The first call after an open circuit's pause makes it `"half-open"`. */
+  /**
+   * Whether calls go to the store. The first call after an open circuit's pause makes it
+   * `"half-open"`.
+   */
   readonly state: CircuitState;
   readonly counts: Readonly<CircuitCounts>;
   /**
-   * Adds a listener to a change of state, and returns a function that removes it. Exceptions of a listener become
-   * process warnings.
+   * Adds a listener to a change of state, and returns a function that removes it. Exceptions of a
+   * listener become process warnings.
    *
    * @throws TypeError for an unknown event
    */
@@ -70,19 +77,21 @@ const OPTIONS = new Set(["timeout", "maxPending", "retryReads", "clock", "random
 const READS: ReadonlySet<StoreOperation> = new Set(["load", "list", "count"]);
 
 /**
- * Wraps a store in a circuit breaker. While the store is down, requests that need it fail at once instead of after
- * their deadline, and one call at a time tests whether the store is back.
+ * Wraps a store in a circuit breaker. While the store is down, requests that need it fail at once
+ * instead of after their deadline, and one call at a time tests whether the store is back.
  *
- * The circuit opens after five failures in a row, or when half of at least twenty calls within ten seconds failed.
- * A failure is `STORE_UNAVAILABLE`, `STORE_TIMEOUT`, or any error that is not a `SojournError`. Everything else is an
- * answer: `"gone"`, `"conflict"`, `STORE_FULL`, a damaged session. After a pause of 1 to 30 seconds the next call tests
- * the store.
+ * The circuit opens after five failures in a row, or when half of at least twenty calls within ten
+ * seconds failed. A failure is `STORE_UNAVAILABLE`, `STORE_TIMEOUT`, or any error that is not a
+ * `SojournError`. Everything else is an answer: `"gone"`, `"conflict"`, `STORE_FULL`, a damaged
+ * session. After a pause of 1 to 30 seconds the next call tests the store.
  *
  * Writes are never retried: an update whose reply was lost would then report a conflict.
  *
- * @param store any store, also one written for express-session. Its optional methods stay, and no others appear.
- * @throws TypeError for an invalid store or option. Calls reject with `SojournError`: `STORE_UNAVAILABLE` when the
- * circuit is open or `maxPending` calls wait, and `STORE_TIMEOUT` after `timeout`.
+ * @param store any store, also one written for express-session. Its optional methods stay, and no
+ * others appear.
+ * @throws TypeError for an invalid store or option. Calls reject with `SojournError`:
+ * `STORE_UNAVAILABLE` when the circuit is open or `maxPending` calls wait, and `STORE_TIMEOUT`
+ * after `timeout`.
  * @example
  * const store = resilient(new RedisStore(process.env.REDIS_URL));
  * store.on("open", ({ pauseMs, error }) => log.error({ pauseMs, error }, "the session store is down"));
@@ -176,7 +185,9 @@ class Circuit {
     return this.#events.on(event, listener);
   }
 
-  /** Sends a read, and sends it again if the store fails quickly and the circuit is still closed. */
+  /**
+   * Sends a read, and sends it again if the store fails quickly and the circuit is still closed.
+   */
   #twice<T>(attempt: Attempt<T>): Awaitable<T> {
     const startedAt = this.#clock.now();
     const again = (error: unknown): Awaitable<T> => {
@@ -257,8 +268,8 @@ class Circuit {
 }
 
 /**
- * Deletes a session that was created after its caller got a timeout: no client will ever hold its token. Late notes
- * stay, because what they record is still true.
+ * Deletes a session that was created after its caller got a timeout: no client will ever hold its
+ * token. Late notes stay, because what they record is still true.
  */
 async function undo(
   store: SessionStore,
@@ -272,7 +283,10 @@ async function undo(
   if (isCreated && created !== undefined && !isNote(created)) await store.delete(created);
 }
 
-/** Returns whether an error means that the store is in trouble, rather than being an answer to one call. */
+/**
+ * Returns whether an error means that the store is in trouble, rather than being an answer to one
+ * call.
+ */
 function isOutage(error: unknown): boolean {
   return !(error instanceof SojournError) || error.code === "STORE_UNAVAILABLE" || error.code === "STORE_TIMEOUT";
 }

@@ -12,7 +12,8 @@ export type StoreOperation = Exclude<keyof IndexedStore, "synchronousLoad" | "ca
 
 /**
  * Runs one call. `call` passes it on to the wrapped store; a decorator may also answer by itself.
- * `handles` are those that the call names: none for a call on many sessions, two for `replace`, the new one last.
+ * `handles` are those that the call names: none for a call on many sessions, two for `replace`, the
+ * new one last.
  */
 export type Around = <T>(
   operation: StoreOperation,
@@ -24,7 +25,10 @@ export type Around = <T>(
 export interface WrapOptions {
   /** Runs each call. Default: passes it on. */
   around?: Around;
-  /** Changes a record on its way into the store. Default: leaves it. Tombstones of `replace` pass unchanged. */
+  /**
+   * Changes a record on its way into the store. Default: leaves it. Tombstones of `replace` pass
+   * unchanged.
+   */
   encode?(handle: string, record: SessionRecord): SessionRecord;
   /** Changes a record on its way out of the store. Default: leaves it. */
   decode?<R extends SessionRecord>(handle: string, record: R): R;

@@ -3,8 +3,9 @@ import type { SessionRecord, StoredSession } from "../../contract/store.ts";
 import type { State } from "./names.ts";
 
 /**
- * Encodes a payload file: one line of JSON with the parts of the record that the state's name lacks, after a line with
- * its SHA-256. The hash detects damage by disks or people. It does not stop an attacker who can write here.
+ * Encodes a payload file: one line of JSON with the parts of the record that the state's name
+ * lacks, after a line with its SHA-256. The hash detects damage by disks or people. It does not
+ * stop an attacker who can write here.
  */
 export function encodeContent(handle: string, record: SessionRecord): Buffer {
   const { version, secretHash, userId, createdAt, payload } = record;
@@ -12,7 +13,9 @@ export function encodeContent(handle: string, record: SessionRecord): Buffer {
   return Buffer.from(`${hashOf(line)}\n${line}`);
 }
 
-/** Decodes a payload file. Returns `undefined` if it is damaged, truncated, or not of this state. */
+/**
+ * Decodes a payload file. Returns `undefined` if it is damaged, truncated, or not of this state.
+ */
 export function decodeContent(file: Buffer, { version, touchedAt, expiresAt }: State): StoredSession | undefined {
   const [handle, storedVersion, secretHash, userId, createdAt, payload] = fieldsOf(file);
   if (typeof handle !== "string" || storedVersion !== version || typeof secretHash !== "string") return undefined;
@@ -21,7 +24,10 @@ export function decodeContent(file: Buffer, { version, touchedAt, expiresAt }: S
   return { handle, payload, version, secretHash, userId, createdAt, touchedAt, expiresAt };
 }
 
-/** Returns a payload file's session and user. Returns `undefined` if the session is anonymous, or the file damaged. */
+/**
+ * Returns a payload file's session and user. Returns `undefined` if the session is anonymous, or
+ * the file damaged.
+ */
 export function decodeOwner(file: Buffer): { handle: string; userId: string } | undefined {
   const [handle, , , userId] = fieldsOf(file);
   return typeof handle === "string" && typeof userId === "string" ? { handle, userId } : undefined;

@@ -4,8 +4,8 @@ import { dirname } from "node:path";
 import { refusal, succeeds, unless } from "./failures.ts";
 
 /**
- * All operations of the file store on the disk. None follows a symbolic link, or uses a folder of another user, who
- * could read and replace sessions.
+ * All operations of the file store on the disk. None follows a symbolic link, or uses a folder of
+ * another user, who could read and replace sessions.
  */
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW;
@@ -66,7 +66,10 @@ export async function namesIfPresent(folder: string): Promise<string[] | undefin
   return names;
 }
 
-/** Creates a folder that only this user can access, in an existing one. Makes an existing folder private. */
+/**
+ * Creates a folder that only this user can access, in an existing one. Makes an existing folder
+ * private.
+ */
 export async function makeFolder(folder: string): Promise<void> {
   if (await succeeds(["EEXIST"], () => mkdir(folder, { mode: 0o700 }))) return syncNames(dirname(folder));
   const stats = await lstat(folder);
@@ -93,7 +96,10 @@ export async function isOwn(path: string): Promise<boolean> {
   return stats !== undefined;
 }
 
-/** Checks existing folders before first use. The root itself may be a link, and may belong to the administrator. */
+/**
+ * Checks existing folders before first use. The root itself may be a link, and may belong to the
+ * administrator.
+ */
 export function checkFolders(root: string, inner: readonly string[]): void {
   const link = lstatSync(root, { throwIfNoEntry: false });
   const stats = link && statSync(root, { throwIfNoEntry: false });
@@ -115,7 +121,10 @@ export function move(from: string, to: string): Promise<boolean> {
   return succeeds(["ENOENT"], () => rename(from, to));
 }
 
-/** Renames a folder to a free name, or over an empty folder. Returns `false` if a folder with files is there. */
+/**
+ * Renames a folder to a free name, or over an empty folder. Returns `false` if a folder with files
+ * is there.
+ */
 export function moveFolder(from: string, to: string): Promise<boolean> {
   return succeeds(["ENOTEMPTY", "EEXIST"], () => rename(from, to));
 }

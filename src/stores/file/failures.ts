@@ -45,7 +45,10 @@ const CODES: Readonly<Record<string, SojournErrorCode>> = {
   ELOOP: "STORE_CORRUPT",
 };
 
-/** Returns the error that callers get. Its cause names paths, which contain hashes and no session data. */
+/**
+ * Returns the error that callers get. Its cause names paths, which contain hashes and no session
+ * data.
+ */
 export function storeError(error: unknown, folder: string): unknown {
   const code = systemCode(error);
   if (code === undefined) return error;

@@ -34,8 +34,9 @@ export class Lifecycle {
   }
 
   /**
-   * Creates a session's markers and folder. Returns `false` if another session is there. The caller adds the user's
-   * marker again once the session has its state: a reader who found no session may have removed it.
+   * Creates a session's markers and folder. Returns `false` if another session is there. The caller
+   * adds the user's marker again once the session has its state: a reader who found no session may
+   * have removed it.
    *
    * @param options `withState: false` leaves the state to `replace`
    */
@@ -60,7 +61,10 @@ export class Lifecycle {
     return isPublished;
   }
 
-  /** Ends a session, of this user only if one is given. Returns whether an unexpired session was there. */
+  /**
+   * Ends a session, of this user only if one is given. Returns whether an unexpired session was
+   * there.
+   */
   delete(name: string, userId?: string): Promise<boolean> {
     return untilDone(async () => {
       const { state, payloads } = await this.#sessions.look(name);
@@ -79,7 +83,10 @@ export class Lifecycle {
     return true;
   }
 
-  /** Removes what is left of an ended session. The expiry marker comes last, so that a sweep finds an unfinished removal. */
+  /**
+   * Removes what is left of an ended session. The expiry marker comes last, so that a sweep finds
+   * an unfinished removal.
+   */
   async remove(name: string, state: State, payloads: readonly string[]): Promise<void> {
     await this.#markers.removeUser(name, state.userName);
     await this.#sessions.tidy(name, payloads);
@@ -110,7 +117,9 @@ export class Lifecycle {
     return pruned;
   }
 
-  /** Frees a name for a new session. Returns `false` if a session is there, or is just beginning. */
+  /**
+   * Frees a name for a new session. Returns `false` if a session is there, or is just beginning.
+   */
   async #makeWay(name: string): Promise<boolean> {
     const { state, payloads } = await this.#sessions.look(name);
     if (state === undefined) {

@@ -7,10 +7,11 @@ import { isSessionName, type State } from "./names.ts";
 const BUCKET_MS = 120_000;
 
 /**
- * The indexes: empty files, named after sessions, in a folder for each user and for each two minutes of expiry.
+ * The indexes: empty files, named after sessions, in a folder for each user and for each two
+ * minutes of expiry.
  *
- * A marker is created before its session and removed after it. So a crash can leave a marker too many, never one too
- * few; readers therefore look at the session itself.
+ * A marker is created before its session and removed after it. So a crash can leave a marker too
+ * many, never one too few; readers therefore look at the session itself.
  */
 export class Markers {
   readonly #users: string;
@@ -41,7 +42,10 @@ export class Markers {
     await markIn([join(folder, ".."), folder], name);
   }
 
-  /** Adds a marker for a session that will expire earlier. Later expiry needs none: `prune` postpones the old one. */
+  /**
+   * Adds a marker for a session that will expire earlier. Later expiry needs none: `prune`
+   * postpones the old one.
+   */
   async bringForward(name: string, from: State, to: State): Promise<void> {
     const bucket = bucketOf(to.expiresAt);
     if (bucket < bucketOf(from.expiresAt)) await markIn([this.#bucketFolder(bucket)], name);
@@ -100,7 +104,10 @@ function bucketOf(expiresAt: number): number {
   return Math.floor(expiresAt / BUCKET_MS);
 }
 
-/** Creates a marker in the last of these nested folders, and missing folders. Others may remove empty folders meanwhile. */
+/**
+ * Creates a marker in the last of these nested folders, and missing folders. Others may remove
+ * empty folders meanwhile.
+ */
 async function markIn(folders: readonly string[], name: string): Promise<void> {
   const folder = folders.at(-1) ?? "";
   const path = join(folder, name);

@@ -2,11 +2,14 @@ import { createHash, randomBytes } from "node:crypto";
 import { isNote, type SessionRecord } from "../../contract/store.ts";
 
 /**
- * Names of files and folders. They consist of hashes, numbers and random digits, never of text from a request, so no
- * handle can act as a path (CVE-2024-3400, CVE-2006-1279).
+ * Names of files and folders. They consist of hashes, numbers and random digits, never of text from
+ * a request, so no handle can act as a path (CVE-2024-3400, CVE-2006-1279).
  */
 
-/** Names a session's folder: the hex SHA-256 of its handle. Notes get a prefix, which puts them in shards of their own. */
+/**
+ * Names a session's folder: the hex SHA-256 of its handle. Notes get a prefix, which puts them in
+ * shards of their own.
+ */
 export function nameOfHandle(handle: string): string {
   const hash = createHash("sha256").update(handle).digest("hex");
   return isNote(handle) ? `n${hash}` : hash;
@@ -22,8 +25,8 @@ export function randomName(): string {
 }
 
 /**
- * A session's state, which the name of an empty file holds. So one `rename` compares and sets, and touches and sweeps
- * open no file.
+ * A session's state, which the name of an empty file holds. So one `rename` compares and sets, and
+ * touches and sweeps open no file.
  */
 export interface State {
   /** The name itself. No name occurs twice, because each payload file has a random name. */

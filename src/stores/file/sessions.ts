@@ -19,7 +19,10 @@ export interface Look {
 const ABANDONED_MS = 3_600_000;
 const MOST_TRIES = 1_000;
 
-/** Repeats an attempt until it returns a result. Each failed attempt means that another writer's succeeded. */
+/**
+ * Repeats an attempt until it returns a result. Each failed attempt means that another writer's
+ * succeeded.
+ */
 export async function untilDone<T>(attempt: () => Promise<T | undefined>): Promise<T> {
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     const result = await attempt();
@@ -29,12 +32,14 @@ export async function untilDone<T>(attempt: () => Promise<T | undefined>): Promi
 }
 
 /**
- * The sessions, one folder each: an empty file whose name is the state, and the payload file that the state names.
+ * The sessions, one folder each: an empty file whose name is the state, and the payload file that
+ * the state names.
  *
- * `rename` from the exact name that was read replaces a state, and fails if another writer was first. So processes
- * compare and set without a lock, which a killed process could leave behind. The `rename` of a complete folder creates
- * a session, and fails if one exists. The `unlink` of its state ends it. The `rename` of its state into another folder
- * replaces it. Whenever a process is killed, the session is the old or the new one, and the rest is unnamed files.
+ * `rename` from the exact name that was read replaces a state, and fails if another writer was
+ * first. So processes compare and set without a lock, which a killed process could leave behind.
+ * The `rename` of a complete folder creates a session, and fails if one exists. The `unlink` of its
+ * state ends it. The `rename` of its state into another folder replaces it. Whenever a process is
+ * killed, the session is the old or the new one, and the rest is unnamed files.
  */
 export class Sessions {
   readonly #sessions: string;
@@ -54,15 +59,18 @@ export class Sessions {
   }
 
   /**
-   * Throws if the folder of all sessions has disappeared: a removed folder or an unmounted disk does not mean that
-   * there are no sessions. Before the first session the folder may be missing.
+   * Throws if the folder of all sessions has disappeared: a removed folder or an unmounted disk
+   * does not mean that there are no sessions. Before the first session the folder may be missing.
    */
   async assertPresent(): Promise<void> {
     if (await disk.isOwn(this.#sessions)) this.#wasThere = true;
     else if (this.#wasThere) throw refusal("ENOENT", "the folder of all sessions is missing", this.#sessions);
   }
 
-  /** Lists a session's folder: twice if it has no state, because a listing may miss a file that is being renamed. */
+  /**
+   * Lists a session's folder: twice if it has no state, because a listing may miss a file that is
+   * being renamed.
+   */
   async look(name: string): Promise<Look> {
     const first = await this.#list(name);
     if (first === undefined) return { state: undefined, payloads: [] };
@@ -77,7 +85,8 @@ export class Sessions {
       if (state === undefined || state.expiresAt <= this.#clock.now()) return null;
       const file = await disk.read(join(this.#folder(name), state.payloadName));
       if (file === undefined) {
-        // An update has replaced the payload. If the same state lacks its payload twice, the session is damaged.
+        // An update has replaced the payload. If the same state lacks its payload twice, the
+        // session is damaged.
         if (state.name === previous) return null;
         previous = state.name;
         return undefined;
@@ -101,7 +110,10 @@ export class Sessions {
     return owners;
   }
 
-  /** Prepares a session's folder in `tmp` and returns its path. `replace` later moves a state into one without. */
+  /**
+   * Prepares a session's folder in `tmp` and returns its path. `replace` later moves a state into
+   * one without.
+   */
   async prepare(handle: string, record: SessionRecord, state: State, withState: boolean): Promise<string> {
     const prepared = join(this.#tmp, randomName());
     await mkdir(prepared, { mode: 0o700 });
@@ -134,7 +146,9 @@ export class Sessions {
     await disk.removeFolder(prepared);
   }
 
-  /** Writes a payload that no state names yet. Returns `false` if the session's folder is missing. */
+  /**
+   * Writes a payload that no state names yet. Returns `false` if the session's folder is missing.
+   */
   writePayload(name: string, handle: string, record: SessionRecord, payloadName: string): Promise<boolean> {
     const path = join(this.#folder(name), payloadName);
     return succeeds(["ENOENT"], () => disk.writeNew(path, encodeContent(handle, record)));
@@ -146,7 +160,10 @@ export class Sessions {
     return disk.move(join(folder, from.name), join(folder, to.name));
   }
 
-  /** Compares, and moves the state to another session, whose payload is published. Returns `false` as `setState`. */
+  /**
+   * Compares, and moves the state to another session, whose payload is published. Returns `false`
+   * as `setState`.
+   */
   async replace(name: string, from: State, newName: string, to: State): Promise<boolean> {
     const [old, replacement] = [this.#folder(name), this.#folder(newName)];
     if (!(await disk.move(join(old, from.name), join(replacement, to.name)))) return false;

@@ -9,7 +9,9 @@ import { ANONYMOUS, owner } from "./value.ts";
 
 /** How many shards are emptied at once. */
 const SHARDS_AT_ONCE = 8;
-/** A sweep looks at this many times its limit of entries: most may belong to sessions that are gone. */
+/**
+ * A sweep looks at this many times its limit of entries: most may belong to sessions that are gone.
+ */
 const LOOKS = 10;
 
 /** An entry of the index "ends". */
@@ -33,8 +35,9 @@ export class Bulk {
   }
 
   /**
-   * Ends a user's sessions. Repeats until the index has no new handles, because a session may have been
-   * replaced before its turn. Sessions go before index entries, so that after a failure the index is complete.
+   * Ends a user's sessions. Repeats until the index has no new handles, because a session may have
+   * been replaced before its turn. Sessions go before index entries, so that after a failure the
+   * index is complete.
    */
   async allOfUser(userId: string, except: string | undefined, now: number): Promise<number> {
     const index = this.#keys.user(userId);
@@ -82,8 +85,8 @@ export class Bulk {
   }
 
   /**
-   * Removes at most `limit` expired sessions. Sessions that were touched stay, and the index gets their
-   * new expiry. Entries of sessions that are gone are removed and not counted.
+   * Removes at most `limit` expired sessions. Sessions that were touched stay, and the index gets
+   * their new expiry. Entries of sessions that are gone are removed and not counted.
    */
   async expired(limit: number, now: number): Promise<number> {
     let removed = 0;
@@ -121,7 +124,8 @@ export class Bulk {
     const keys = [ends, this.#keys.newest(shard), ...entries.map(({ handle }) => this.#keys.session(handle))];
     const args = [String(now), ...entries.flatMap((entry) => [entry.owner, entry.handle])];
     const [removed, ...gone] = listOf(await this.#commands.run(SWEEP, keys, args));
-    // The user's index is in another slot. The shard's entry goes last: it brings an unfinished sweep back here.
+    // The user's index is in another slot. The shard's entry goes last: it brings an unfinished
+    // sweep back here.
     const ofUsers = entries.filter((entry, i) => numberOf(gone[i]) === 1 && entry.owner !== ANONYMOUS);
     if (ofUsers.length > 0) {
       await inBatches(ofUsers, BATCH, (entry) => {

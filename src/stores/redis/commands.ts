@@ -18,14 +18,16 @@ const MOST_COMMANDS = 50_000;
 /**
  * Sends commands and scripts. Every failure becomes a {@link SojournError}.
  *
- * If the connection is lost, a command is sent once more on the next connection. That is safe: reads
- * change nothing, and a second run of the same script call does no more than the first did.
+ * If the connection is lost, a command is sent once more on the next connection. That is safe:
+ * reads change nothing, and a second run of the same script call does no more than the first did.
  */
 export class Commands {
   readonly #reads: Connection;
   readonly #writes: Writer;
   readonly #clock: Clock;
   readonly #onAnswer: () => void;
+  /** The scripts that the server has had as text, and caches by their hashes. */
+  readonly #sent = new Set<Script>();
   #pending = 0;
   #lastAnswer = 0;
 
@@ -50,20 +52,27 @@ export class Commands {
     return this.#run(this.#reads, script, keys, args);
   }
 
-  /** @param onRepeat called if the script is sent again: it may have run before, so a conflict may be its own */
+  /**
+   * @param onRepeat called if the script is sent again: it may have run before, so a conflict may
+   * be its own
+   */
   run(script: Script, keys: readonly string[], args: readonly string[], onRepeat?: () => void): Promise<unknown> {
     return this.#run(this.#writes, script, keys, args, onRepeat);
   }
 
-  async #run(to: Writer, { text, sha1 }: Script, keys: Command, args: Command, onRepeat?: () => void) {
+  async #run(to: Writer, script: Script, keys: Command, args: Command, onRepeat?: () => void): Promise<unknown> {
     const [first = ""] = keys;
     const rest = [String(keys.length), ...keys, ...args];
-    try {
-      return await this.#sendWithRetry(to, first, ["EVALSHA", sha1, ...rest], onRepeat);
-    } catch (error) {
-      if (!isUnknownScript(error)) throw error;
-      return this.#sendWithRetry(to, first, ["EVAL", text, ...rest], onRepeat);
+    if (this.#sent.has(script)) {
+      try {
+        return await this.#sendWithRetry(to, first, ["EVALSHA", script.sha1, ...rest], onRepeat);
+      } catch (error) {
+        if (!isUnknownScript(error)) throw error;
+      }
     }
+    const reply = await this.#sendWithRetry(to, first, ["EVAL", script.text, ...rest], onRepeat);
+    this.#sent.add(script);
+    return reply;
   }
 
   async #sendWithRetry(to: Writer, key: string, command: Command, onRepeat?: () => void): Promise<unknown> {

@@ -1,41 +1,32 @@
-import { type Command, type Connection, connectionOf, endClient, type RedisClient } from "./client.ts";
+import { type Connection, connectionOf, endClient, type RedisClient } from "./client.ts";
 
 interface Copy {
   client: object;
   connection: Connection;
 }
 
-/** A second client with the application's settings. The first command opens it, `close` ends it. */
-export class Duplicate implements Connection {
-  readonly isCluster: boolean;
-  readonly #original: RedisClient;
-  #copy: Promise<Copy> | undefined;
-
-  constructor(original: RedisClient) {
-    this.isCluster = connectionOf(original).isCluster;
-    this.#original = original;
-  }
-
-  async send(key: string, command: Command): Promise<unknown> {
-    return (await this.#open()).connection.send(key, command);
-  }
-
-  async sendTogether(key: string, commands: readonly Command[]): Promise<PromiseSettledResult<unknown>[]> {
-    return (await this.#open()).connection.sendTogether(key, commands);
-  }
-
-  async close(): Promise<void> {
-    const copy = await this.#copy?.catch(() => undefined);
-    if (copy !== undefined) endClient(copy.client);
-  }
-
-  #open(): Promise<Copy> {
-    this.#copy ??= duplicate(this.#original).catch((error: unknown) => {
-      this.#copy = undefined;
+/**
+ * Returns a second client with the application's settings. The first command opens it, `close` ends
+ * it.
+ */
+export function duplicateOf(original: RedisClient): Connection & { close(): Promise<void> } {
+  let copy: Promise<Copy> | undefined;
+  const open = (): Promise<Copy> => {
+    copy ??= duplicate(original).catch((error: unknown) => {
+      copy = undefined;
       throw error;
     });
-    return this.#copy;
-  }
+    return copy;
+  };
+  return {
+    isCluster: connectionOf(original).isCluster,
+    send: async (key, command) => (await open()).connection.send(key, command),
+    sendTogether: async (key, commands) => (await open()).connection.sendTogether(key, commands),
+    async close() {
+      const opened = await copy?.catch(() => undefined);
+      if (opened !== undefined) endClient(opened.client);
+    },
+  };
 }
 
 async function duplicate(original: RedisClient): Promise<Copy> {

@@ -10,16 +10,17 @@ type Kind = keyof typeof CONSEQUENCES;
 const warned = new Set<Kind>();
 
 /**
- * Returns a function that checks once whether the server may evict a kind of data, and warns once per
- * process. A server evicts under every policy except noeviction, once it has a limit. Sessions have a
- * TTL, so the `volatile-` policies evict them too.
+ * Returns a function that checks once whether the server may evict a kind of data, and warns once
+ * per process. A server evicts under every policy except noeviction, once it has a limit. Sessions
+ * have a TTL, so the `volatile-` policies evict them too.
  */
 export function evictionWarnings(connection: Connection, key: string): (kind: Kind) => void {
   const checked = new Set<Kind>();
   return (kind) => {
     if (checked.has(kind)) return;
     checked.add(kind);
-    // Without permission or connection there is no warning: this is advice, and no session depends on it.
+    // Without permission or connection there is no warning: this is advice, and no session depends
+    // on it.
     void warnOfEviction(connection, key, kind).catch(() => {});
   };
 }

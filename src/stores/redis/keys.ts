@@ -1,4 +1,7 @@
-/** The number of shards. It is part of the layout: with another number, stored sessions can't be found. */
+/**
+ * The number of shards. It is part of the layout: with another number, stored sessions can't be
+ * found.
+ */
 export const SHARDS = 256;
 
 const TAGS = Array.from({ length: SHARDS }, (_, shard) => shard.toString(16).padStart(2, "0"));
@@ -11,19 +14,20 @@ const TAGS = Array.from({ length: SHARDS }, (_, shard) => shard.toString(16).pad
  *     sojourn:ends:{a7}         the same by the expiry that they had when they were created
  *     sojourn:user:<user ID>    a user's sessions; the ID is escaped
  *
- * The braces are the hash tag of Redis Cluster. A session has the slot of its shard's indexes, so that
- * one script can change them together. The store never searches keys by pattern, so no character of a
- * prefix is special.
+ * The braces are the hash tag of Redis Cluster. A session has the slot of its shard's indexes, so
+ * that one script can change them together. The store never searches keys by pattern, so no
+ * character of a prefix is special.
  *
- * One prefix may begin with another, such as `shop:` and `shop:user:`. Their keys still differ, because
- * neither the engine's handles nor escaped user IDs contain a colon or a brace.
+ * One prefix may begin with another, such as `shop:` and `shop:user:`. Their keys still differ,
+ * because neither the engine's handles nor escaped user IDs contain a colon or a brace.
  */
 export class Keys {
   readonly #prefix: string;
 
   constructor(prefix: string) {
     if (typeof prefix !== "string") throw new TypeError("RedisStore: prefix must be a string");
-    // Redis Cluster: the first brace begins the hash tag, which must have content, and the same for all keys.
+    // Redis Cluster: the first brace begins the hash tag, which must have content, and the same for
+    // all keys.
     if (/^[^{]*\{(?:\}|[^}]*$)/.test(prefix)) {
       throw new TypeError('RedisStore: a brace in prefix must enclose something, as in "{shop}:"');
     }
@@ -43,13 +47,17 @@ export class Keys {
   }
 
   user(userId: string): string {
-    // Each UTF-16 unit is escaped: UTF-8 can't represent lone surrogates, which must stay different.
+    // Each UTF-16 unit is escaped: UTF-8 can't represent lone surrogates, which must stay
+    // different.
     const escaped = (unit: string) => `%${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
     return `${this.#prefix}user:${userId.replace(/[^\w.@-]/g, escaped)}`;
   }
 }
 
-/** Hashes with FNV-1a: the engine's handles are random, but other users of the store may choose theirs. */
+/**
+ * Hashes with FNV-1a: the engine's handles are random, but other users of the store may choose
+ * theirs.
+ */
 export function shardOf(handle: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < handle.length; i++) hash = Math.imul(hash ^ handle.charCodeAt(i), 0x01000193);

@@ -4,7 +4,10 @@ import type { Connection } from "./client.ts";
 import { CONNECT_TIMEOUT_MS, type OwnClient, type Package } from "./packages.ts";
 import { isLost, storeError } from "./replies.ts";
 
-/** A connection with pending commands that stays silent this long is ended: its peer may be gone without notice. */
+/**
+ * A connection with pending commands that stays silent this long is ended: its peer may be gone
+ * without notice.
+ */
 const STALLED_MS = 2_000;
 /** How many commands may wait for one attempt to connect. */
 const MOST_WAITING = 10_000;
@@ -93,8 +96,8 @@ export class Link {
   }
 
   /**
-   * Ends a silent connection, even if so many commands are pending that no more are sent. Uses a timer,
-   * because the time of day may be set back.
+   * Ends a silent connection, even if so many commands are pending that no more are sent. Uses a
+   * timer, because the time of day may be set back.
    */
   #startWatchdog(): void {
     if (this.#stopWatchdog !== undefined) return;

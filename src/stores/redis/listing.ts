@@ -15,7 +15,10 @@ const YOUNG_MS = 60_000;
 /** Returns the places in a list after `start`, at most `room`. Fewer are the last ones. */
 type Source = (room: number, start: PageStart | undefined) => Promise<readonly PageStart[]>;
 
-/** Lists and counts sessions by the indexes. Removes index entries whose sessions Redis no longer has. */
+/**
+ * Lists and counts sessions by the indexes. Removes index entries whose sessions Redis no longer
+ * has.
+ */
 export class Listing {
   readonly #commands: Commands;
   readonly #keys: Keys;
@@ -36,7 +39,8 @@ export class Listing {
           queries.map(async ({ shard, from }) => ({ shard, places: await this.#placesIn(shard, from, share) })),
         );
         for (const { places } of answers) for (const place of places) newest.offer(place);
-        // A shard that returned a full page whose last entry still ranks may have more: query it again.
+        // A shard that returned a full page whose last entry still ranks may have more: query it
+        // again.
         queries = answers
           .map(({ shard, places }) => ({ shard, from: places.length < share ? undefined : places.at(-1) }))
           .filter(({ from }) => from !== undefined && newest.places.includes(from));
@@ -58,7 +62,10 @@ export class Listing {
     return this.#page(source, limit, start, now);
   }
 
-  /** Returns a user's unexpired sessions, unordered. @param named collects all handles in the user's index */
+  /**
+   * Returns a user's unexpired sessions, unordered. @param named collects all handles in the user's
+   * index
+   */
   async placesOf(userId: string, now: number, named?: Set<string>): Promise<PageStart[]> {
     const index = this.#keys.user(userId);
     const entries = pairs(listOf(await this.#commands.read(index, ["ZRANGE", index, "0", "-1", "WITHSCORES"])));
@@ -91,7 +98,10 @@ export class Listing {
     return counts.reduce<number>((sum, count) => sum + numberOf(count), 0);
   }
 
-  /** Returns the first places of a shard. Scores are negative, so that sessions of one time are ordered by handle. */
+  /**
+   * Returns the first places of a shard. Scores are negative, so that sessions of one time are
+   * ordered by handle.
+   */
   async #placesIn(shard: number, after: PageStart | undefined, limit: number): Promise<PageStart[]> {
     const from = after === undefined ? ["-inf", ""] : [String(-after.touchedAt), after.handle];
     const reply = await this.#commands.query(PAGE, [this.#keys.newest(shard)], [...from, String(limit)]);

@@ -5,15 +5,17 @@ import { Link } from "./link.ts";
 import { type ClientPackage, loadPackage, type Package } from "./packages.ts";
 import { isFromReplica } from "./replies.ts";
 
-/** After an error from a replica, the URL is resolved again to find the primary: at most this often. */
+/**
+ * After an error from a replica, the URL is resolved again to find the primary: at most this often.
+ */
 const RESOLVE_AGAIN_AFTER_MS = 1_000;
 
 /**
- * The connection to the server of a URL. The first command opens it. If it is lost, it is opened again:
- * at once, then with pauses.
+ * The connection to the server of a URL. The first command opens it. If it is lost, it is opened
+ * again: at once, then with pauses.
  *
- * A command waits for one attempt to connect. While the server is down, commands fail at once; none is
- * queued or repeated.
+ * A command waits for one attempt to connect. While the server is down, commands fail at once; none
+ * is queued or repeated.
  */
 export class OwnConnection implements Connection {
   readonly isCluster = false;
@@ -25,7 +27,10 @@ export class OwnConnection implements Connection {
   #resolvedAgainAt = 0;
   #isClosed = false;
 
-  /** @throws TypeError for an invalid URL. The message does not repeat it, because it may contain a password. */
+  /**
+   * @throws TypeError for an invalid URL. The message does not repeat it, because it may contain a
+   * password.
+   */
   constructor(url: string, { client, clock }: { client?: ClientPackage | undefined; clock: Clock }) {
     if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) {
       throw new TypeError('RedisStore: the URL must look like "redis://localhost:6379", or "rediss://…" for TLS');

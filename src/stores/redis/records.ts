@@ -8,7 +8,8 @@ import { decodeValue, encodeValue, marks, owner, timeField } from "./value.ts";
 
 /**
  * How much longer than its session a key lives, in milliseconds. The application's clock decides
- * whether a session has expired, and Redis only cleans up: so differing clocks end no session early.
+ * whether a session has expired, and Redis only cleans up: so differing clocks end no session
+ * early.
  */
 const EXTRA_TTL_MS = 300_000;
 
@@ -43,7 +44,8 @@ export class RedisRecords {
   async create(handle: string, record: SessionRecord, now: number): Promise<boolean> {
     const created = this.#commands.run(CREATE, this.#keysOf(handle), this.#values(handle, record, now));
     if (record.userId === null) return numberOf(await created) === 1;
-    // In the same round trip, and second: a session that its user's index lacks was never acknowledged.
+    // In the same round trip, and second: a session that its user's index lacks was never
+    // acknowledged.
     const index = this.#keys.user(record.userId);
     const [reply] = await Promise.all([created, this.#commands.write(index, ["ZADD", index, String(now), handle])]);
     return numberOf(reply) === 1;
@@ -57,8 +59,8 @@ export class RedisRecords {
       isRepeated = true;
     });
     const result = UPDATE_RESULTS[numberOf(reply)];
-    // The first attempt may have succeeded, and another write may have followed it. A caller would then
-    // merge its changes twice, or take its own end of the session for a logout elsewhere.
+    // The first attempt may have succeeded, and another write may have followed it. A caller would
+    // then merge its changes twice, or take its own end of the session for a logout elsewhere.
     const isUncertain = isRepeated && (result === "conflict" || (result === "gone" && isEnd));
     if (result === undefined || isUncertain) {
       throw new SojournError("STORE_UNAVAILABLE", "The connection to Redis was lost: the session may have been saved.");

@@ -24,12 +24,15 @@ interface Queue {
   since: number;
 }
 
-/** After this long a new write no longer waits for the current batch, and so detects a dead connection. */
+/**
+ * After this long a new write no longer waits for the current batch, and so detects a dead
+ * connection.
+ */
 const STUCK_MS = 2_000;
 
 /**
- * Acknowledges writes once replicas have them (the command WAIT). WAIT blocks its connection, so reads
- * use another one. Writes that arrive during one WAIT share the next.
+ * Acknowledges writes once replicas have them (the command WAIT). WAIT blocks its connection, so
+ * reads use another one. Writes that arrive during one WAIT share the next.
  */
 export class ReplicatedWrites implements Writer {
   readonly #connection: Connection;

@@ -5,7 +5,7 @@ import { HEAD_BYTES } from "./value.ts";
 /** A Lua script, which the server runs as one atomic step. */
 export interface Script {
   readonly text: string;
-  /** The server's name for it. */
+  /** The server's name for it, once it has had the text. */
   readonly sha1: string;
 }
 
@@ -49,7 +49,10 @@ end
 local function isOwn() return redis.call('GET', KEYS[1]) == ARGV[2] end
 `;
 
-/** Stores a new session. KEYS and ARGV as for STORE. Returns 1, or 0 if a live session has the handle. */
+/**
+ * Stores a new session. KEYS and ARGV as for STORE. Returns 1, or 0 if a live session has the
+ * handle.
+ */
 export const CREATE = script(`${STORE}
 if isLive(head(KEYS[1]), ARGV[1]) then return isOwn() and 1 or 0 end
 if store() then redis.call('ZADD', KEYS[3], ARGV[5], ARGV[7] .. ARGV[6]) end
@@ -73,12 +76,13 @@ end
 return 1`);
 
 /**
- * Ends a session if its version is the expected one, and stores another. The keys have three slots, so
- * it does not run on a Cluster.
+ * Ends a session if its version is the expected one, and stores another. The keys have three slots,
+ * so it does not run on a Cluster.
  * KEYS: as for STORE, of the new session; session and newest of the old one; the tombstone (without
  * one: the old session again); the user's index, if the new session has a user.
  * ARGV: as for STORE; the expected version; the old handle; the tombstone's value and TTL, if any.
- * Returns 1 if done, 0 if there is no old session, 2 if it has another version, 3 if the new handle is taken.
+ * Returns 1 if done, 0 if there is no old session, 2 if it has another version, 3 if the new handle
+ * is taken.
  */
 export const REPLACE = script(`${STORE}
 local old = head(KEYS[4])
@@ -150,14 +154,18 @@ repeat
 until #part < 2 * limit or #found >= 2 * limit
 return found`);
 
-/** Removes a session that Redis has expired or evicted from its shard's list. KEYS: newest, session. ARGV: handle. */
+/**
+ * Removes a session that Redis has expired or evicted from its shard's list. KEYS: newest, session.
+ * ARGV: handle.
+ */
 export const FORGET = script(`
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 return redis.call('ZREM', KEYS[1], ARGV[1])`);
 
 /**
- * Sweeps sessions that are due by the index "ends": removes expired ones, and updates the index for the others.
- * The entry of a removed user's session stays until the caller has updated the user's index.
+ * Sweeps sessions that are due by the index "ends": removes expired ones, and updates the index for
+ * the others. The entry of a removed user's session stays until the caller has updated the user's
+ * index.
  * KEYS: ends, newest, sessions. ARGV: now; then owner and handle of each session in turn.
  * Returns the number of removed records; then for each session whether it is gone.
  */

@@ -6,10 +6,10 @@ import type { SessionRecord } from "../../contract/store.ts";
  *
  *     1 vvvvvvvvvvv eeeeeeeeeee ttttttttttt ccccccccccc mmmmmmmm sssssss uuuu hhhh "user" hash payload
  *
- * Without the spaces: format, version, expiresAt, touchedAt, createdAt, mark, checksum, length of the
- * user ID, length of the secret hash, all numbers in base 36; then the texts. Scripts compare and move
- * the times in place. The user ID is ASCII JSON (nothing for null), so its length is the same in bytes
- * and characters; that of the hash is in characters.
+ * Without the spaces: format, version, expiresAt, touchedAt, createdAt, mark, checksum, length of
+ * the user ID, length of the secret hash, all numbers in base 36; then the texts. Scripts compare
+ * and move the times in place. The user ID is ASCII JSON (nothing for null), so its length is the
+ * same in bytes and characters; that of the hash is in characters.
  *
  * The mark distinguishes one attempt to write from another. The checksum covers the handle and
  * everything except the two times that move. It detects bytes that were damaged in transit, and
@@ -34,7 +34,10 @@ export const ANONYMOUS = "0000";
 const LONGEST_TEXT = 36 ** 4 - 1;
 const COUNTER_LENGTH = 3;
 
-/** Returns a source of marks. Marks of all processes differ, within any time that matters; they are no secrets. */
+/**
+ * Returns a source of marks. Marks of all processes differ, within any time that matters; they are
+ * no secrets.
+ */
 export function marks(): () => string {
   const length = CHECKSUM - MARK;
   const text = Math.random().toString(36).slice(2).padEnd(length, "0");
@@ -118,7 +121,9 @@ export function owner(userId: string | null): string {
   return lengthField(text, "user ID") + text;
 }
 
-/** Encodes a version or a time in a fixed width, so that scripts can compare and replace it as text. */
+/**
+ * Encodes a version or a time in a fixed width, so that scripts can compare and replace it as text.
+ */
 export function timeField(value: number): string {
   return Math.min(Math.max(0, Math.trunc(value)), Number.MAX_SAFE_INTEGER)
     .toString(36)

@@ -39,7 +39,10 @@ export class CheckContext<Store extends SessionStore> {
     return n % 2 === 0 ? this.first : this.second;
   }
 
-  /** Returns a record that was created and used now and expires in a minute, with `different` properties. */
+  /**
+   * Returns a record that was created and used now and expires in a minute, with `different`
+   * properties.
+   */
   record(different: Partial<SessionRecord> = {}): SessionRecord {
     const now = this.clock.now();
     return {
@@ -66,7 +69,10 @@ export class CheckContext<Store extends SessionStore> {
   }
 }
 
-/** Calls a store as the engine does: where it lacks `replace`, in several steps. No call has a deadline. */
+/**
+ * Calls a store as the engine does: where it lacks `replace`, in several steps. No call has a
+ * deadline.
+ */
 export function accessTo(store: SessionStore): StoreAccess {
   const ms = Number.POSITIVE_INFINITY;
   return new StoreAccess(store, systemClock, { readMs: ms, commitMs: ms }, new Events());
@@ -106,5 +112,8 @@ export async function pruneAll(store: IndexedStore): Promise<number> {
   throw new Error("a thousand prunes did not remove all expired records");
 }
 
-/** A store may keep expired records this long before `prune` removes them: it may round expiry times. */
+/**
+ * A store may keep expired records this long before `prune` removes them: it may round expiry
+ * times.
+ */
 export const LONG_EXPIRED_MS = 5 * 60_000;

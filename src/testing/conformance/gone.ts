@@ -3,8 +3,8 @@ import type { SessionRecord, SessionStore } from "../../contract/store.ts";
 import { type Check, type CheckContext, checks, indexChecks, LONG_EXPIRED_MS, pruneAll } from "./check.ts";
 
 /**
- * An ended session must stay ended. CVE-2025-46336 (Rack) and CVE-2013-10075 (Apache::Session) are about libraries
- * that wrote it back.
+ * An ended session must stay ended. CVE-2025-46336 (Rack) and CVE-2013-10075 (Apache::Session) are
+ * about libraries that wrote it back.
  */
 export const gone: readonly Check[] = [
   ...checks({
