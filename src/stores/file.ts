@@ -27,9 +27,7 @@ export interface FileStoreOptions {
   clock?: Clock | undefined;
 }
 
-/**
- * Limits the open files of a burst of requests. Node runs four file operations at once by default.
- */
+/** Limits the open files of a burst of requests. Node runs four file operations at once. */
 const MOST_AT_ONCE = 16;
 
 /**
@@ -168,10 +166,7 @@ export class FileStore implements IndexedStore {
     return this.#run(() => this.#lifecycle.delete(nameOfHandle(handle)));
   }
 
-  /**
-   * Replaces a session in one step. A tombstone is written before, because no `rename` moves two
-   * files.
-   */
+  /** Replaces a session in one step, after its tombstone: no `rename` moves two files. */
   async replace(
     handle: string,
     expectedVersion: number,
@@ -205,10 +200,7 @@ export class FileStore implements IndexedStore {
     });
   }
 
-  /**
-   * Returns one page. For one user it reads that user's sessions; without a user it reads every
-   * session's folder.
-   */
+  /** Returns one page. Reads the user's sessions, or without a user the folders of all. */
   list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
     return this.#run(async () => {
       const limit = checkedLimit(query.limit ?? 100, "list");
@@ -223,10 +215,7 @@ export class FileStore implements IndexedStore {
     });
   }
 
-  /**
-   * Deletes sessions one by one. Sessions that begin meanwhile may stay. After an error, call it
-   * again.
-   */
+  /** Deletes sessions one by one. New ones may stay. After an error, call it again. */
   deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
     return this.#run(async () => {
       const kept = except === undefined ? undefined : nameOfHandle(except);
@@ -246,10 +235,7 @@ export class FileStore implements IndexedStore {
     });
   }
 
-  /**
-   * Counts sessions. Without a user it only lists 4,096 folders, and so includes expired sessions
-   * until `prune`.
-   */
+  /** Counts sessions: without a user only by folders, with expired ones until `prune`. */
   count({ userId }: { userId?: string } = {}): Promise<number> {
     return this.#run(async () => {
       let count = 0;

@@ -38,15 +38,9 @@ export type { WaitOptions } from "./redis/replicated-writes.ts";
 
 /** Options for {@link RedisStore}. */
 export interface RedisStoreOptions {
-  /**
-   * The start of all keys. Stores with different prefixes may share a server. Default:
-   * `"sojourn:"`.
-   */
+  /** The start of all keys, different for each store on a server. Default: `"sojourn:"`. */
   prefix?: string | undefined;
-  /**
-   * The package that makes the client for a URL. Default: `"redis"` if it is installed, else
-   * `"ioredis"`.
-   */
+  /** The client for a URL. Default: `"redis"` if it is installed, else `"ioredis"`. */
   client?: ClientPackage | undefined;
   /**
    * Acknowledges a write only when this many replicas have it, so that a failover can't undo it. If
@@ -139,10 +133,7 @@ export class RedisStore implements IndexedStore {
     return this.#run((now) => this.#records.delete(handle, now));
   }
 
-  /**
-   * Returns `"unsupported"` on a Cluster: the two sessions and the user's index are on different
-   * nodes.
-   */
+  /** Returns `"unsupported"` on a Cluster, where the keys are on different nodes. */
   replace(
     handle: string,
     expectedVersion: number,
@@ -153,9 +144,7 @@ export class RedisStore implements IndexedStore {
     return this.#run((now) => this.#records.replace(handle, expectedVersion, newHandle, record, tombstone, now));
   }
 
-  /**
-   * Returns one page. Sends a command for each of the user's sessions; without a user at least 256.
-   */
+  /** Returns one page, with a command for each session of the user, or without a user 256. */
   async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
     const start = decodeCursor(query.cursor);
@@ -174,10 +163,7 @@ export class RedisStore implements IndexedStore {
     );
   }
 
-  /**
-   * Counts sessions, with a command for each of the user's. Without a user: 256, and expired ones
-   * count until `prune`.
-   */
+  /** Counts sessions, at the cost of `list`. Without a user, expired ones count until `prune`. */
   count({ userId }: { userId?: string } = {}): Promise<number> {
     return this.#run(async (now) =>
       userId === undefined ? this.#listing.countEveryone() : (await this.#listing.placesOf(userId, now)).length,

@@ -46,18 +46,12 @@ export class ManualClock implements Clock {
     return this.#timers.length;
   }
 
-  /**
-   * Advances by `ms` milliseconds. Each timer fires at its own time, also one that another timer
-   * sets.
-   */
+  /** Advances by `ms` milliseconds. Each timer fires at its own time. */
   advance(ms: number): void {
     this.set(this.#now + ms);
   }
 
-  /**
-   * Sets the time, in epoch milliseconds. Also backwards, as a system clock may go; then no timer
-   * fires.
-   */
+  /** Sets the time, in epoch milliseconds. Backwards, no timer fires. */
   set(instant: number): void {
     for (let due = this.#timers[0]; due !== undefined && due.at <= instant; due = this.#timers[0]) {
       this.#timers.shift();

@@ -6,10 +6,7 @@ export type CircuitState = "closed" | "open" | "half-open";
 
 /** This many failures in a row open the circuit. */
 const FAILURES_IN_A_ROW = 5;
-/**
- * So does this share of failures among the calls of the last ten seconds, if there were enough
- * calls.
- */
+/** So does this share of failures among enough calls of the last ten seconds. */
 const SHARE_OF_FAILURES = 0.5;
 const FEWEST_CALLS = 20;
 const SECONDS = 10;
@@ -79,10 +76,7 @@ export class Breaker {
     return this.#state;
   }
 
-  /**
-   * Admits a call and returns its period, or `undefined` to refuse it. The caller reports each
-   * admitted call's outcome.
-   */
+  /** Admits a call and returns its period, or `undefined`. The caller reports its outcome. */
   admit(now: number): number | undefined {
     if (this.#state === "closed") return this.#period;
     if (this.#state === "half-open") return undefined;

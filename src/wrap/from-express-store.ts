@@ -15,10 +15,7 @@ export interface ExpressSessionStore {
   close?(): unknown;
 }
 
-/**
- * Recognizes a store written for express-session by its methods; nothing else distinguishes the two
- * kinds.
- */
+/** Recognizes a store written for express-session; only the methods differ. */
 export function isExpressStore(store: object): store is ExpressSessionStore {
   const { get, set, destroy, create, update }: Partial<ExpressSessionStore & SessionStore> = store ?? {};
   return (

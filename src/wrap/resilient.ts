@@ -31,10 +31,7 @@ export interface ResilientOptions {
 
 /** The events of a circuit, named after the state that it enters. */
 export interface CircuitEvents {
-  /**
-   * No call goes to the store for `pauseMs` milliseconds. `error` is the last failure, `previous`
-   * the state before.
-   */
+  /** No call goes to the store for `pauseMs` milliseconds. `error` is the last failure. */
   open: { pauseMs: number; previous: CircuitState; error: unknown };
   /** One call tests the store. */
   "half-open": Record<never, never>;
@@ -58,10 +55,7 @@ export interface CircuitCounts {
 
 /** A store behind a circuit breaker. */
 export interface ResilientStore extends SessionStore {
-  /**
-   * Whether calls go to the store. The first call after an open circuit's pause makes it
-   * `"half-open"`.
-   */
+  /** Whether calls go to the store. */
   readonly state: CircuitState;
   readonly counts: Readonly<CircuitCounts>;
   /**
@@ -185,9 +179,7 @@ class Circuit {
     return this.#events.on(event, listener);
   }
 
-  /**
-   * Sends a read, and sends it again if the store fails quickly and the circuit is still closed.
-   */
+  /** Sends a read, and again if it fails quickly and the circuit is still closed. */
   #twice<T>(attempt: Attempt<T>): Awaitable<T> {
     const startedAt = this.#clock.now();
     const again = (error: unknown): Awaitable<T> => {
@@ -283,10 +275,7 @@ async function undo(
   if (isCreated && created !== undefined && !isNote(created)) await store.delete(created);
 }
 
-/**
- * Returns whether an error means that the store is in trouble, rather than being an answer to one
- * call.
- */
+/** Returns whether an error means that the store is in trouble. */
 function isOutage(error: unknown): boolean {
   return !(error instanceof SojournError) || error.code === "STORE_UNAVAILABLE" || error.code === "STORE_TIMEOUT";
 }

@@ -25,10 +25,7 @@ export type Around = <T>(
 export interface WrapOptions {
   /** Runs each call. Default: passes it on. */
   around?: Around;
-  /**
-   * Changes a record on its way into the store. Default: leaves it. Tombstones of `replace` pass
-   * unchanged.
-   */
+  /** Changes a record, but no tombstone of `replace`, on its way in. Default: leaves it. */
   encode?(handle: string, record: SessionRecord): SessionRecord;
   /** Changes a record on its way out of the store. Default: leaves it. */
   decode?<R extends SessionRecord>(handle: string, record: R): R;

@@ -13,9 +13,7 @@ export function encodeContent(handle: string, record: SessionRecord): Buffer {
   return Buffer.from(`${hashOf(line)}\n${line}`);
 }
 
-/**
- * Decodes a payload file. Returns `undefined` if it is damaged, truncated, or not of this state.
- */
+/** Decodes a payload file. Returns `undefined` if it is damaged, or of another state. */
 export function decodeContent(file: Buffer, { version, touchedAt, expiresAt }: State): StoredSession | undefined {
   const [handle, storedVersion, secretHash, userId, createdAt, payload] = fieldsOf(file);
   if (typeof handle !== "string" || storedVersion !== version || typeof secretHash !== "string") return undefined;
@@ -24,10 +22,7 @@ export function decodeContent(file: Buffer, { version, touchedAt, expiresAt }: S
   return { handle, payload, version, secretHash, userId, createdAt, touchedAt, expiresAt };
 }
 
-/**
- * Returns a payload file's session and user. Returns `undefined` if the session is anonymous, or
- * the file damaged.
- */
+/** Returns a payload file's session and user, unless it is anonymous or damaged. */
 export function decodeOwner(file: Buffer): { handle: string; userId: string } | undefined {
   const [handle, , , userId] = fieldsOf(file);
   return typeof handle === "string" && typeof userId === "string" ? { handle, userId } : undefined;

@@ -66,10 +66,7 @@ export async function namesIfPresent(folder: string): Promise<string[] | undefin
   return names;
 }
 
-/**
- * Creates a folder that only this user can access, in an existing one. Makes an existing folder
- * private.
- */
+/** Creates a folder for this user only, or makes an existing one private. */
 export async function makeFolder(folder: string): Promise<void> {
   if (await succeeds(["EEXIST"], () => mkdir(folder, { mode: 0o700 }))) return syncNames(dirname(folder));
   const stats = await lstat(folder);
@@ -96,10 +93,7 @@ export async function isOwn(path: string): Promise<boolean> {
   return stats !== undefined;
 }
 
-/**
- * Checks existing folders before first use. The root itself may be a link, and may belong to the
- * administrator.
- */
+/** Checks folders before first use. The root may be a link, and may be the administrator's. */
 export function checkFolders(root: string, inner: readonly string[]): void {
   const link = lstatSync(root, { throwIfNoEntry: false });
   const stats = link && statSync(root, { throwIfNoEntry: false });
@@ -121,10 +115,7 @@ export function move(from: string, to: string): Promise<boolean> {
   return succeeds(["ENOENT"], () => rename(from, to));
 }
 
-/**
- * Renames a folder to a free name, or over an empty folder. Returns `false` if a folder with files
- * is there.
- */
+/** Renames a folder. Returns `false` if a folder with files has the new name. */
 export function moveFolder(from: string, to: string): Promise<boolean> {
   return succeeds(["ENOTEMPTY", "EEXIST"], () => rename(from, to));
 }

@@ -45,10 +45,7 @@ const CODES: Readonly<Record<string, SojournErrorCode>> = {
   ELOOP: "STORE_CORRUPT",
 };
 
-/**
- * Returns the error that callers get. Its cause names paths, which contain hashes and no session
- * data.
- */
+/** Returns the error for callers. Its cause names paths, which have hashes and no data. */
 export function storeError(error: unknown, folder: string): unknown {
   const code = systemCode(error);
   if (code === undefined) return error;

@@ -61,10 +61,7 @@ export class Lifecycle {
     return isPublished;
   }
 
-  /**
-   * Ends a session, of this user only if one is given. Returns whether an unexpired session was
-   * there.
-   */
+  /** Ends a session, if it is this user's. Returns whether an unexpired one was there. */
   delete(name: string, userId?: string): Promise<boolean> {
     return untilDone(async () => {
       const { state, payloads } = await this.#sessions.look(name);
@@ -83,10 +80,7 @@ export class Lifecycle {
     return true;
   }
 
-  /**
-   * Removes what is left of an ended session. The expiry marker comes last, so that a sweep finds
-   * an unfinished removal.
-   */
+  /** Removes the rest of an ended session. The last marker lets a sweep find unfinished work. */
   async remove(name: string, state: State, payloads: readonly string[]): Promise<void> {
     await this.#markers.removeUser(name, state.userName);
     await this.#sessions.tidy(name, payloads);
@@ -117,9 +111,7 @@ export class Lifecycle {
     return pruned;
   }
 
-  /**
-   * Frees a name for a new session. Returns `false` if a session is there, or is just beginning.
-   */
+  /** Frees a name. Returns `false` if a session is there, or is just beginning. */
   async #makeWay(name: string): Promise<boolean> {
     const { state, payloads } = await this.#sessions.look(name);
     if (state === undefined) {

@@ -42,10 +42,7 @@ export class Markers {
     await markIn([join(folder, ".."), folder], name);
   }
 
-  /**
-   * Adds a marker for a session that will expire earlier. Later expiry needs none: `prune`
-   * postpones the old one.
-   */
+  /** Adds a marker for an earlier expiry. For a later one, `prune` postpones the old marker. */
   async bringForward(name: string, from: State, to: State): Promise<void> {
     const bucket = bucketOf(to.expiresAt);
     if (bucket < bucketOf(from.expiresAt)) await markIn([this.#bucketFolder(bucket)], name);
@@ -104,10 +101,7 @@ function bucketOf(expiresAt: number): number {
   return Math.floor(expiresAt / BUCKET_MS);
 }
 
-/**
- * Creates a marker in the last of these nested folders, and missing folders. Others may remove
- * empty folders meanwhile.
- */
+/** Creates a marker, and its missing folders, which others may remove while they are empty. */
 async function markIn(folders: readonly string[], name: string): Promise<void> {
   const folder = folders.at(-1) ?? "";
   const path = join(folder, name);

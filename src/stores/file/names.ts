@@ -6,10 +6,7 @@ import { isNote, type SessionRecord } from "../../contract/store.ts";
  * a request, so no handle can act as a path (CVE-2024-3400, CVE-2006-1279).
  */
 
-/**
- * Names a session's folder: the hex SHA-256 of its handle. Notes get a prefix, which puts them in
- * shards of their own.
- */
+/** Names a session's folder. Notes have a prefix, and so their own shards. */
 export function nameOfHandle(handle: string): string {
   const hash = createHash("sha256").update(handle).digest("hex");
   return isNote(handle) ? `n${hash}` : hash;

@@ -19,10 +19,7 @@ export interface Look {
 const ABANDONED_MS = 3_600_000;
 const MOST_TRIES = 1_000;
 
-/**
- * Repeats an attempt until it returns a result. Each failed attempt means that another writer's
- * succeeded.
- */
+/** Repeats an attempt until it has a result. It only fails because another writer succeeds. */
 export async function untilDone<T>(attempt: () => Promise<T | undefined>): Promise<T> {
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     const result = await attempt();
@@ -67,10 +64,7 @@ export class Sessions {
     else if (this.#wasThere) throw refusal("ENOENT", "the folder of all sessions is missing", this.#sessions);
   }
 
-  /**
-   * Lists a session's folder: twice if it has no state, because a listing may miss a file that is
-   * being renamed.
-   */
+  /** Lists a session's folder: again without a state, because a `rename` may hide a file. */
   async look(name: string): Promise<Look> {
     const first = await this.#list(name);
     if (first === undefined) return { state: undefined, payloads: [] };
@@ -85,8 +79,7 @@ export class Sessions {
       if (state === undefined || state.expiresAt <= this.#clock.now()) return null;
       const file = await disk.read(join(this.#folder(name), state.payloadName));
       if (file === undefined) {
-        // An update has replaced the payload. If the same state lacks its payload twice, the
-        // session is damaged.
+        // An update replaced the payload. A state that lacks it twice is damaged.
         if (state.name === previous) return null;
         previous = state.name;
         return undefined;
@@ -110,10 +103,7 @@ export class Sessions {
     return owners;
   }
 
-  /**
-   * Prepares a session's folder in `tmp` and returns its path. `replace` later moves a state into
-   * one without.
-   */
+  /** Prepares a session's folder in `tmp`; without a state for `replace`. Returns its path. */
   async prepare(handle: string, record: SessionRecord, state: State, withState: boolean): Promise<string> {
     const prepared = join(this.#tmp, randomName());
     await mkdir(prepared, { mode: 0o700 });
@@ -146,9 +136,7 @@ export class Sessions {
     await disk.removeFolder(prepared);
   }
 
-  /**
-   * Writes a payload that no state names yet. Returns `false` if the session's folder is missing.
-   */
+  /** Writes a payload that no state names yet. Returns `false` if the folder is missing. */
   writePayload(name: string, handle: string, record: SessionRecord, payloadName: string): Promise<boolean> {
     const path = join(this.#folder(name), payloadName);
     return succeeds(["ENOENT"], () => disk.writeNew(path, encodeContent(handle, record)));
@@ -160,10 +148,7 @@ export class Sessions {
     return disk.move(join(folder, from.name), join(folder, to.name));
   }
 
-  /**
-   * Compares, and moves the state to another session, whose payload is published. Returns `false`
-   * as `setState`.
-   */
+  /** Compares, and moves the state to a published folder. Returns `false` as `setState`. */
   async replace(name: string, from: State, newName: string, to: State): Promise<boolean> {
     const [old, replacement] = [this.#folder(name), this.#folder(newName)];
     if (!(await disk.move(join(old, from.name), join(replacement, to.name)))) return false;

@@ -9,9 +9,7 @@ import { ANONYMOUS, owner } from "./value.ts";
 
 /** How many shards are emptied at once. */
 const SHARDS_AT_ONCE = 8;
-/**
- * A sweep looks at this many times its limit of entries: most may belong to sessions that are gone.
- */
+/** A sweep looks at this many times its limit: most sessions may be gone. */
 const LOOKS = 10;
 
 /** An entry of the index "ends". */

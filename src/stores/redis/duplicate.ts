@@ -5,10 +5,7 @@ interface Copy {
   connection: Connection;
 }
 
-/**
- * Returns a second client with the application's settings. The first command opens it, `close` ends
- * it.
- */
+/** Returns a second client with the same settings. The first command opens it. */
 export function duplicateOf(original: RedisClient): Connection & { close(): Promise<void> } {
   let copy: Promise<Copy> | undefined;
   const open = (): Promise<Copy> => {

@@ -19,8 +19,7 @@ export function evictionWarnings(connection: Connection, key: string): (kind: Ki
   return (kind) => {
     if (checked.has(kind)) return;
     checked.add(kind);
-    // Without permission or connection there is no warning: this is advice, and no session depends
-    // on it.
+    // Failures are ignored: this is advice, and no session depends on it.
     void warnOfEviction(connection, key, kind).catch(() => {});
   };
 }

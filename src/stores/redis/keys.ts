@@ -1,7 +1,4 @@
-/**
- * The number of shards. It is part of the layout: with another number, stored sessions can't be
- * found.
- */
+/** The number of shards. Another number would not find stored sessions. */
 export const SHARDS = 256;
 
 const TAGS = Array.from({ length: SHARDS }, (_, shard) => shard.toString(16).padStart(2, "0"));
@@ -26,8 +23,7 @@ export class Keys {
 
   constructor(prefix: string) {
     if (typeof prefix !== "string") throw new TypeError("RedisStore: prefix must be a string");
-    // Redis Cluster: the first brace begins the hash tag, which must have content, and the same for
-    // all keys.
+    // The first brace begins the hash tag, which must have content, equal for all keys.
     if (/^[^{]*\{(?:\}|[^}]*$)/.test(prefix)) {
       throw new TypeError('RedisStore: a brace in prefix must enclose something, as in "{shop}:"');
     }
@@ -47,17 +43,13 @@ export class Keys {
   }
 
   user(userId: string): string {
-    // Each UTF-16 unit is escaped: UTF-8 can't represent lone surrogates, which must stay
-    // different.
+    // By UTF-16 unit, because UTF-8 would merge lone surrogates.
     const escaped = (unit: string) => `%${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
     return `${this.#prefix}user:${userId.replace(/[^\w.@-]/g, escaped)}`;
   }
 }
 
-/**
- * Hashes with FNV-1a: the engine's handles are random, but other users of the store may choose
- * theirs.
- */
+/** Hashes with FNV-1a, because handles need not be random. */
 export function shardOf(handle: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < handle.length; i++) hash = Math.imul(hash ^ handle.charCodeAt(i), 0x01000193);

@@ -4,10 +4,7 @@ import type { Connection } from "./client.ts";
 import { CONNECT_TIMEOUT_MS, type OwnClient, type Package } from "./packages.ts";
 import { isLost, storeError } from "./replies.ts";
 
-/**
- * A connection with pending commands that stays silent this long is ended: its peer may be gone
- * without notice.
- */
+/** A connection that leaves commands unanswered this long is ended: its peer may be gone. */
 const STALLED_MS = 2_000;
 /** How many commands may wait for one attempt to connect. */
 const MOST_WAITING = 10_000;

@@ -15,10 +15,7 @@ const YOUNG_MS = 60_000;
 /** Returns the places in a list after `start`, at most `room`. Fewer are the last ones. */
 type Source = (room: number, start: PageStart | undefined) => Promise<readonly PageStart[]>;
 
-/**
- * Lists and counts sessions by the indexes. Removes index entries whose sessions Redis no longer
- * has.
- */
+/** Lists and counts sessions by the indexes, and removes stale index entries. */
 export class Listing {
   readonly #commands: Commands;
   readonly #keys: Keys;
@@ -39,8 +36,7 @@ export class Listing {
           queries.map(async ({ shard, from }) => ({ shard, places: await this.#placesIn(shard, from, share) })),
         );
         for (const { places } of answers) for (const place of places) newest.offer(place);
-        // A shard that returned a full page whose last entry still ranks may have more: query it
-        // again.
+        // A full page whose last entry still ranks may continue: query that shard again.
         queries = answers
           .map(({ shard, places }) => ({ shard, from: places.length < share ? undefined : places.at(-1) }))
           .filter(({ from }) => from !== undefined && newest.places.includes(from));

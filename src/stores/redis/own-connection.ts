@@ -5,9 +5,7 @@ import { Link } from "./link.ts";
 import { type ClientPackage, loadPackage, type Package } from "./packages.ts";
 import { isFromReplica } from "./replies.ts";
 
-/**
- * After an error from a replica, the URL is resolved again to find the primary: at most this often.
- */
+/** How often the URL is resolved again, at most, to find the primary after a failover. */
 const RESOLVE_AGAIN_AFTER_MS = 1_000;
 
 /**
@@ -27,10 +25,7 @@ export class OwnConnection implements Connection {
   #resolvedAgainAt = 0;
   #isClosed = false;
 
-  /**
-   * @throws TypeError for an invalid URL. The message does not repeat it, because it may contain a
-   * password.
-   */
+  /** @throws TypeError for an invalid URL, without the URL, which may contain a password */
   constructor(url: string, { client, clock }: { client?: ClientPackage | undefined; clock: Clock }) {
     if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) {
       throw new TypeError('RedisStore: the URL must look like "redis://localhost:6379", or "rediss://…" for TLS');

@@ -23,18 +23,13 @@ interface ClientEvents {
 
 /** A package that makes clients. */
 export interface Package {
-  /**
-   * Makes a client that connects at once, again and again, and neither queues nor repeats commands.
-   */
+  /** Makes a client that connects again and again, and neither queues nor repeats commands. */
   connect(url: string, events: ClientEvents): OwnClient;
 }
 
 export const CONNECT_TIMEOUT_MS = 2_000;
 
-/**
- * Returns the pause before an attempt to connect: none at first, then longer ones up to 2 s, each
- * with jitter.
- */
+/** Returns the pause before connecting: none, then longer ones up to 2 s, with jitter. */
 export function reconnectPauseMs(failures: number): number {
   return failures === 0 ? 0 : Math.round(Math.min(2_000, 50 * 2 ** failures) * (0.5 + Math.random() / 2));
 }
@@ -69,8 +64,7 @@ function connectRedis(
     socket: { connectTimeout: CONNECT_TIMEOUT_MS, reconnectStrategy: reconnectPauseMs },
   });
   client.on("ready", events.ready);
-  // While connected, an error means an unreadable reply; the client would take the next one for its
-  // answer.
+  // While connected, an error is an unreadable reply, and the next reply would be misread.
   client.on("error", (error) => (client.isReady ? events.garbled() : events.lost(error)));
   client.connect().catch(() => undefined);
   return {

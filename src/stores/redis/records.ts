@@ -44,8 +44,7 @@ export class RedisRecords {
   async create(handle: string, record: SessionRecord, now: number): Promise<boolean> {
     const created = this.#commands.run(CREATE, this.#keysOf(handle), this.#values(handle, record, now));
     if (record.userId === null) return numberOf(await created) === 1;
-    // In the same round trip, and second: a session that its user's index lacks was never
-    // acknowledged.
+    // In the same round trip, and second: the index lacks unacknowledged sessions only.
     const index = this.#keys.user(record.userId);
     const [reply] = await Promise.all([created, this.#commands.write(index, ["ZADD", index, String(now), handle])]);
     return numberOf(reply) === 1;

@@ -24,10 +24,7 @@ interface Queue {
   since: number;
 }
 
-/**
- * After this long a new write no longer waits for the current batch, and so detects a dead
- * connection.
- */
+/** After this long a new write ignores the current batch, and detects a dead connection. */
 const STUCK_MS = 2_000;
 
 /**

@@ -49,10 +49,7 @@ end
 local function isOwn() return redis.call('GET', KEYS[1]) == ARGV[2] end
 `;
 
-/**
- * Stores a new session. KEYS and ARGV as for STORE. Returns 1, or 0 if a live session has the
- * handle.
- */
+/** Stores a new session, as STORE. Returns 1, or 0 if a live session has the handle. */
 export const CREATE = script(`${STORE}
 if isLive(head(KEYS[1]), ARGV[1]) then return isOwn() and 1 or 0 end
 if store() then redis.call('ZADD', KEYS[3], ARGV[5], ARGV[7] .. ARGV[6]) end
@@ -154,10 +151,7 @@ repeat
 until #part < 2 * limit or #found >= 2 * limit
 return found`);
 
-/**
- * Removes a session that Redis has expired or evicted from its shard's list. KEYS: newest, session.
- * ARGV: handle.
- */
+/** Removes a missing session from its shard's list. KEYS: newest, session. ARGV: handle. */
 export const FORGET = script(`
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 return redis.call('ZREM', KEYS[1], ARGV[1])`);

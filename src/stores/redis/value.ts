@@ -34,10 +34,7 @@ export const ANONYMOUS = "0000";
 const LONGEST_TEXT = 36 ** 4 - 1;
 const COUNTER_LENGTH = 3;
 
-/**
- * Returns a source of marks. Marks of all processes differ, within any time that matters; they are
- * no secrets.
- */
+/** Returns a source of marks, which differ across processes and are no secrets. */
 export function marks(): () => string {
   const length = CHECKSUM - MARK;
   const text = Math.random().toString(36).slice(2).padEnd(length, "0");
@@ -121,9 +118,7 @@ export function owner(userId: string | null): string {
   return lengthField(text, "user ID") + text;
 }
 
-/**
- * Encodes a version or a time in a fixed width, so that scripts can compare and replace it as text.
- */
+/** Encodes a version or time in a fixed width, which scripts can compare and replace. */
 export function timeField(value: number): string {
   return Math.min(Math.max(0, Math.trunc(value)), Number.MAX_SAFE_INTEGER)
     .toString(36)

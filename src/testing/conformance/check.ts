@@ -39,10 +39,7 @@ export class CheckContext<Store extends SessionStore> {
     return n % 2 === 0 ? this.first : this.second;
   }
 
-  /**
-   * Returns a record that was created and used now and expires in a minute, with `different`
-   * properties.
-   */
+  /** Returns a record that was created now and expires in a minute. */
   record(different: Partial<SessionRecord> = {}): SessionRecord {
     const now = this.clock.now();
     return {
@@ -69,10 +66,7 @@ export class CheckContext<Store extends SessionStore> {
   }
 }
 
-/**
- * Calls a store as the engine does: where it lacks `replace`, in several steps. No call has a
- * deadline.
- */
+/** Calls a store as the engine does, `replace` in steps if it is missing. No deadlines. */
 export function accessTo(store: SessionStore): StoreAccess {
   const ms = Number.POSITIVE_INFINITY;
   return new StoreAccess(store, systemClock, { readMs: ms, commitMs: ms }, new Events());
@@ -112,8 +106,5 @@ export async function pruneAll(store: IndexedStore): Promise<number> {
   throw new Error("a thousand prunes did not remove all expired records");
 }
 
-/**
- * A store may keep expired records this long before `prune` removes them: it may round expiry
- * times.
- */
+/** A store may round expiry times, and keep expired records this long. */
 export const LONG_EXPIRED_MS = 5 * 60_000;

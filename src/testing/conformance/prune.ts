@@ -25,8 +25,7 @@ export const prune: readonly Check[] = indexChecks({
     const record = context.record();
     await Promise.all(Array.from({ length: 25 }, (_, n) => context.first.create(`handle${n}`, record)));
     context.clock.advance(60_000 + LONG_EXPIRED_MS);
-    // A store may count expired records until they are pruned; then the count shows how many were
-    // removed.
+    // Stores may count expired records; those that do show how many were removed.
     const before = await context.second.count();
     ok(before <= 25);
     ok((await context.first.prune(10)) <= 10);
