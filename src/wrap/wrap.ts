@@ -3,6 +3,7 @@ import {
   type Awaitable,
   type IndexedStore,
   isIndexed,
+  type SessionPage,
   type SessionRecord,
   type SessionStore,
 } from "../contract/store.ts";
@@ -10,21 +11,13 @@ import {
 /** A method of a store. */
 export type StoreOperation = Exclude<keyof IndexedStore, "synchronousLoad" | "capabilities">;
 
-/**
- * Runs one call. `call` passes it on to the wrapped store; a decorator may also answer by itself.
- * `handles` are those that the call names: none for a call on many sessions, two for `replace`, the
- * new one last.
- */
-export type Around = <T>(
-  operation: StoreOperation,
-  call: () => Awaitable<T>,
-  handles: readonly string[],
-) => Awaitable<T>;
-
 /** Options for {@link wrapStore}. */
 export interface WrapOptions {
-  /** Runs each call. Default: passes it on. */
-  around?: Around;
+  /**
+   * Runs each call. `call` passes it on to the wrapped store, which is the default. `handles` are those
+   * that the call names: none for a call on many sessions; two for `replace`, the new one last.
+   */
+  around?<T>(operation: StoreOperation, call: () => Awaitable<T>, handles: readonly string[]): Awaitable<T>;
   /** Changes a record, but no tombstone of `replace`, on its way in. Default: leaves it. */
   encode?(handle: string, record: SessionRecord): SessionRecord;
   /** Changes a record on its way out of the store. Default: leaves it. */
@@ -70,17 +63,12 @@ export function wrapStore(store: SessionStore, options: WrapOptions, target: obj
       ]);
   }
   if (!isIndexed(store)) return wrapped;
+  const decoded = (page: SessionPage): SessionPage => ({
+    ...page,
+    sessions: page.sessions.map((session) => decode(session.handle, session)),
+  });
   return Object.assign(wrapped, {
-    list: (query) =>
-      around(
-        "list",
-        () =>
-          after(store.list(query), (page) => ({
-            ...page,
-            sessions: page.sessions.map((session) => decode(session.handle, session)),
-          })),
-        [],
-      ),
+    list: (query) => around("list", () => after(store.list(query), decoded), []),
     deleteAll: (query) => around("deleteAll", () => store.deleteAll(query), []),
     count: (query) => around("count", () => store.count(query), []),
     prune: (limit) => around("prune", () => store.prune(limit), []),

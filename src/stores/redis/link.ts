@@ -11,7 +11,7 @@ const MOST_WAITING = 10_000;
 
 type State = "opening" | "ready" | "down" | "ended";
 
-/** One client of ours, and the state of its connection. */
+/** A client that the store made, and the state of its connection. */
 export class Link {
   readonly #client: OwnClient;
   readonly #clock: Clock;
