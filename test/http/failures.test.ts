@@ -5,8 +5,8 @@ import { inspect } from "node:util";
 import { SojournError } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import type { StoreOperation } from "../../src/testing/intercept.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import type { StoreOperation } from "../../src/wrap/wrap.ts";
 import { ProbeStore } from "../session/probe-store.ts";
 import { type Handler, KINDS, site } from "./site.ts";
 

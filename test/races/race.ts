@@ -36,7 +36,7 @@ export class Track {
     const store = new SteppedStore(inner);
     // By the idle timeout alone no session ends while a request of it runs.
     const limits = { idleTimeout: IDLE_MS, absoluteTimeout: IDLE_MS + REMEMBERED_MS };
-    const start = () => startSite(t, { store, clock, ...limits, storeTimeout: PATIENT }, routes);
+    const start = () => startSite(t, { store: store.store, clock, ...limits, storeTimeout: PATIENT }, routes);
     const first = await start();
     return new Track(clock, inner, store, processes === 1 ? [first] : [first, await start()]);
   }

@@ -3,8 +3,8 @@ import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { TimeLimit } from "../../src/session/retry.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import { intercept } from "../../src/testing/intercept.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { wrapStore } from "../../src/wrap/wrap.ts";
 import { engine, type Held, type TestRequest } from "./contexts.ts";
 
 /** As `engine` sets it. */
@@ -29,14 +29,13 @@ test("a limit counts from the first try, leaves out the application's own time, 
 describe("parallel changes of one session at a store that is far away", () => {
   function site() {
     const clock = new ManualClock();
-    const store = intercept(
-      new MemoryStore({ clock }),
-      async (_operation, call) => {
+    const store = wrapStore(new MemoryStore({ clock }), {
+      async around(_operation, call) {
         await new Promise<void>((resolve) => clock.after(ROUND_TRIP_MS, resolve));
         return call();
       },
-      { synchronousLoad: false },
-    );
+      synchronousLoad: false,
+    });
     return { ...engine({ clock, store }), clock };
   }
 
