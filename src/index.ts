@@ -1,6 +1,6 @@
-export type { Callback } from "./contract/awaitable.ts";
-export { systemClock } from "./contract/clock.ts";
 export { SojournError, type SojournErrorCode } from "./contract/errors.ts";
+export type { Callback } from "./contract/time.ts";
+export { systemClock } from "./contract/time.ts";
 export type * from "./contract/types.ts";
 export type { Secret } from "./crypto/key-ring.ts";
 export type { CookieAttributes, CookieOptions } from "./http/cookies.ts";

@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type Clock, systemClock } from "../../src/contract/clock.ts";
+import { type Clock, systemClock } from "../../src/contract/time.ts";
 import type { IndexedStore } from "../../src/contract/store.ts";
 import { FileStore } from "../../src/stores/file.ts";
 import { MysqlStore } from "../../src/stores/mysql.ts";

@@ -1,4 +1,4 @@
-import { queueMicrotask } from "../contract/clock.ts";
+import { queueMicrotask } from "../contract/time.ts";
 
 /** Is a Node-style callback: its first argument is an error, `null` or `undefined`. */
 export type Done<T = void> = (error?: unknown, value?: T) => unknown;

@@ -1,5 +1,5 @@
-import { systemClock } from "../contract/clock.ts";
 import type { Awaitable } from "../contract/store.ts";
+import { systemClock } from "../contract/time.ts";
 import { keygripSigner, type SignatureKey, type Signer } from "../crypto/signature.ts";
 import { readCookies } from "../http/cookies.ts";
 import type { LegacyReader, LegacySession } from "../http/legacy.ts";

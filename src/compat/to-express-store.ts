@@ -1,5 +1,5 @@
-import { type Clock, setImmediate, systemClock } from "../contract/clock.ts";
 import { type IndexedStore, isIndexed, type SessionRecord, type SessionStore } from "../contract/store.ts";
+import { type Clock, setImmediate, systemClock } from "../contract/time.ts";
 import { handleOf } from "../crypto/signature.ts";
 import { hashSecret } from "../crypto/token.ts";
 import { type Duration, FOREVER, parseDuration } from "../session/timeouts.ts";

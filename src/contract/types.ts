@@ -1,5 +1,5 @@
 /** The types of the contract. Every entry point that takes or returns a store exports them. */
-export type { Clock } from "./clock.ts";
+
 export type {
   Awaitable,
   IndexedStore,
@@ -11,3 +11,4 @@ export type {
   StoredSession,
   UpdateResult,
 } from "./store.ts";
+export type { Clock } from "./time.ts";

@@ -1,4 +1,4 @@
-import { systemClock } from "../contract/clock.ts";
+import { systemClock } from "../contract/time.ts";
 import { KeyRing } from "../crypto/key-ring.ts";
 import { TokenSource } from "../crypto/token.ts";
 import { SealedAdmin } from "../sealed/admin.ts";

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Clock } from "../contract/clock.ts";
 import type { SessionStore } from "../contract/store.ts";
+import type { Clock } from "../contract/time.ts";
 import type { Secret } from "../crypto/key-ring.ts";
 import type { Duration } from "../session/timeouts.ts";
 import type { SealedStore } from "../stores/sealed.ts";

@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { after, isPromise } from "../contract/awaitable.ts";
-import { SojournError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
-import { type CheckedToken, type Opening, openFirst, type SessionBackend } from "../session/backend.ts";
+import { after, isPromise } from "../contract/time.ts";
+import type { SessionBackend } from "../session/backend.ts";
 import type { CookieAction, Delivery } from "../session/commit.ts";
 import type { RequestFacts, SessionContext } from "../session/context.ts";
 import type { Events } from "../session/events.ts";
@@ -12,9 +11,12 @@ import type { TokenCarrier } from "./carrier.ts";
 import { type ErrorHandler, failAfterNext } from "./failed-answer.ts";
 import { onHandshake, upgradeWatch } from "./held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "./held-response.ts";
+import { IncomingToken } from "./incoming-token.ts";
 import { type Accept, LegacyMove } from "./legacy.ts";
-import { isPlain, isSessionDeleted } from "./request-properties.ts";
 import { forbidCaching, forbidSharedCaching, isPublic } from "./response-headers.ts";
+
+/** A request that Express's router may serve. */
+type Routed = IncomingMessage & { next?: unknown };
 
 export type Next = (error?: unknown) => void;
 
@@ -34,15 +36,6 @@ export interface RequestParts {
 /** Where a request stands: it has a response to come; its last commit before the headers has begun; or that commit failed. */
 type Phase = "open" | "committed" | "failed";
 
-/** What is known of the session that the request's token opens. */
-type Lookup =
-  | { readonly is: "pending" }
-  | { readonly is: "done"; readonly opening: Opening | undefined }
-  | { readonly is: "failed"; readonly error: SojournError };
-
-const PENDING: Lookup = { is: "pending" };
-const NONE: Lookup = { is: "done", opening: undefined };
-
 /**
  * The way of a request, from top to bottom: it begins with a token; handlers read `req.session`; what they changed is committed before
  * the response leaves; the response gets the session's headers. Until a handler reads `req.session`, nothing is decoded, and nothing is
@@ -58,15 +51,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
   readonly #router: unknown;
   /** All carriers of this application; never none. */
   readonly #carriers: readonly TokenCarrier[];
-  /** Those in which the client sent something. */
-  readonly #bringing: readonly TokenCarrier[];
-  /** The one that takes a new token to a client without one. */
-  readonly #answering: TokenCarrier;
-  /** The one that this session's token travels in. */
-  #carrier: TokenCarrier;
-  #texts: readonly string[];
-  #tokens: readonly CheckedToken[];
-  #lookup: Lookup = PENDING;
+  readonly #token: IncomingToken;
   #phase: Phase = "open";
   #context: SessionContext | undefined = undefined;
   /** Whether a handler has read the session. */
@@ -77,14 +62,10 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
   /** Whether the connection has been given to another protocol, whatever the response says. */
   readonly #isUpgraded: (() => boolean) | undefined;
 
+  /** @param answering the carrier that takes a new token to a client without one */
   constructor(
     parts: RequestParts,
-    {
-      req,
-      res,
-      isHeld,
-      next,
-    }: { req: IncomingMessage & { next?: unknown }; res: ServerResponse; isHeld: boolean; next: Next },
+    { req, res, isHeld, next }: { req: Routed; res: ServerResponse; isHeld: boolean; next: Next },
     carriers: readonly TokenCarrier[],
     answering: TokenCarrier,
   ) {
@@ -94,11 +75,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     this.#next = next;
     this.#router = req.next;
     this.#carriers = carriers;
-    this.#bringing = carriers.length === 1 ? carriers : carriers.filter((carrier) => carrier.read(req).length > 0);
-    this.#answering = answering;
-    this.#carrier = this.#bringing[0] ?? answering;
-    this.#texts = this.#carrier.read(req);
-    this.#tokens = this.#verify(this.#texts, this.#carrier);
+    this.#token = new IncomingToken(parts, req, carriers, answering);
     this.#isUpgraded = req.headers?.upgrade === undefined ? undefined : upgradeWatch(req);
     // Without a response (an upgrade, a job) the session opens, and save() commits it. A new token could reach no one.
     this.isHeld = isHeld;
@@ -107,21 +84,17 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
   }
 
   /**
-   * Begins with the token, before the handlers run. A synchronous store is asked when the session is first read, or now if its last use
-   * may have to be stored. Any other store is asked now, because `req.session` can't wait.
+   * Begins with the token, before the handlers run. A synchronous store is asked when the session is first read, or now if its last
+   * use may have to be stored. Any other store is asked now, because `req.session` can't wait.
    */
   begin(): void {
     const { backend, accept } = this.#parts;
-    if (this.#texts.length === 0) {
-      this.#lookup = NONE;
-      if (accept === undefined) this.#next();
-      else this.#proceedAfter(() => this.#moveLegacy(accept));
-    } else if (!backend.isSynchronous) {
-      this.#proceedAfter(() => this.#open());
-    } else {
-      if (this.#mustOpen()) this.#openQuietly();
-      this.#proceed();
-    }
+    const token = this.#token;
+    let opening: Awaitable<void>;
+    if (!token.isPresent) opening = accept === undefined ? undefined : this.#moveLegacy(accept);
+    else if (!backend.isSynchronous || token.mustOpen) opening = token.open();
+    if (isPromise(opening)) opening.then(() => this.#proceed());
+    else this.#proceed();
   }
 
   /** `req.session`. After `regenerate` without `keep`, `logout` and `destroy` it is another object than before. */
@@ -201,10 +174,10 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
       return;
     }
     forbidCaching(res);
-    if (action === "clear") return this.#carrier.clear(res);
+    if (action === "clear") return this.#token.carrier.clear(res);
     const { backend } = this.#parts;
-    const token = backend.tokenOf(context, this.#carrier);
-    this.#carrier.send(res, token, { now: backend.clock.now(), expires: context.state.endsAt });
+    const token = backend.tokenOf(context, this.#token.carrier);
+    this.#token.carrier.send(res, token, { now: backend.clock.now(), expires: context.state.endsAt });
   }
 
   /** A streamed response ends: commits what changed since its headers left. */
@@ -222,12 +195,12 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
   }
 
   get transport(): string | undefined {
-    return this.#carrier.transport;
+    return this.#token.carrier.transport;
   }
 
   get delivery(): Delivery {
     if (this.#phase !== "open" || this.#isUpgraded?.() === true) return "headers-sent";
-    return this.#carrier.deliverable ? "possible" : "insecure";
+    return this.#token.carrier.deliverable ? "possible" : "insecure";
   }
 
   get isOver(): boolean {
@@ -243,8 +216,8 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
       if (session !== undefined) backend.use(session);
     };
     if (this.#context !== undefined) use(this.#context.stored);
-    else if (this.#lookup.is === "done") use(this.#lookup.opening?.opened);
-    else quietly(() => after(openFirst(backend, this.#tokens, this.#carrier), (found) => use(found?.opened)));
+    else if (this.#token.isOpened) use(this.#token.opening?.opened);
+    else quietly(() => after(this.#token.find(), (found) => use(found?.opened)));
   }
 
   /** Returns the name of a cookie or header that these carriers use, too. */
@@ -259,20 +232,20 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
 
   /** What the response says about the token. One that could not save says nothing, except that a logout was asked for. */
   #cookieAction({ cookie, state }: SessionContext): CookieAction {
-    if (cookie === "clear") return this.#texts.length > 0 ? "clear" : "none";
+    if (cookie === "clear") return this.#token.isPresent ? "clear" : "none";
     if (this.#phase === "failed") return "none";
     // A new token, by the application's newest key.
-    const isOutdated = this.#lookup.is === "done" && this.#lookup.opening?.outdated === true;
-    return isOutdated && state.status === "stored" && this.#carrier.deliverable ? "set" : cookie;
+    const isOutdated = this.#token.opening?.outdated === true && state.status === "stored";
+    return isOutdated && this.#token.carrier.deliverable ? "set" : cookie;
   }
 
   /** Whether no response may pass for one with the session, which could not be opened. */
   get #mustRefuse(): boolean {
-    return this.#lookup.is === "failed" && this.#parts.onStoreError === "error";
+    return this.#token.error !== undefined && this.#parts.onStoreError === "error";
   }
 
   #refuse(): void {
-    if (this.#lookup.is === "failed") throw this.#lookup.error;
+    if (this.#token.error !== undefined) throw this.#token.error;
   }
 
   /**
@@ -287,160 +260,75 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
   }
 
   #proceed(): void {
-    if (this.#phase === "failed" && this.#lookup.is === "failed") return this.#next(this.#lookup.error);
+    const token = this.#token;
+    if (token.isAmbiguous) {
+      this.#phase = "failed";
+      this.#next(token.error);
+      return;
+    }
+    // The response has to bring a new token, even if nothing reads the session.
+    if (token.opening?.renew === true && token.carrier.deliverable) this.#start();
     this.#next();
     // Most requests are answered by now.
-    if (this.isHeld && this.#texts.length > 0 && !this.isOver) this.#parts.backend.running?.add(this);
+    if (this.isHeld && token.isPresent && !this.isOver) this.#parts.backend.running?.add(this);
   }
 
-  #proceedAfter(work: () => Awaitable<void>): void {
-    try {
-      const pending = work();
-      if (isPromise(pending)) {
-        pending.then(
-          () => this.#proceed(),
-          (error: unknown) => {
-            this.#lookupFailed(error);
-            this.#proceed();
-          },
-        );
-        return;
-      }
-    } catch (error) {
-      this.#lookupFailed(error);
-    }
-    this.#proceed();
-  }
-
-  #lookupFailed(error: unknown): void {
-    this.#lookup = { is: "failed", error: asError(error) };
-    if (isMixed(error)) this.#phase = "failed";
-  }
-
-  #verify(texts: readonly string[], carrier: TokenCarrier): readonly CheckedToken[] {
-    const { backend, events } = this.#parts;
-    if (texts.length === 0) return NO_TOKENS;
-    const tokens: CheckedToken[] = [];
-    for (const text of texts.length === 1 ? texts : new Set(texts)) {
-      const token = backend.verify(text, carrier);
-      if (token !== undefined) tokens.push(token);
-    }
-    if (tokens.length > 1) events.emit("duplicate-cookie", { count: tokens.length });
-    return tokens;
-  }
-
-  /** Whether a synchronous store has to be asked although nothing has read the session. */
-  #mustOpen(): boolean {
-    const [token] = this.#tokens;
-    return (
-      this.#bringing.length > 1 ||
-      this.#tokens.length > 1 ||
-      (token !== undefined && this.#parts.backend.isTouchDue(token))
-    );
-  }
-
-  #openQuietly(): void {
-    try {
-      this.#open();
-    } catch (error) {
-      // Perhaps nothing reads this session. A read tries again and reports the failure.
-      if (isMixed(error)) this.#lookupFailed(error);
-    }
-  }
-
+  /** The session of this request, which nothing has read before. */
   #start(): SessionContext {
-    if (this.#lookup.is === "pending") {
-      try {
-        const opening = this.#open();
-        if (isPromise(opening)) {
-          opening.catch(() => undefined);
-          throw new SojournError(
-            "STORE_UNAVAILABLE",
-            "the store says synchronousLoad, but its load returned a promise",
-          );
-        }
-      } catch (error) {
-        // Not thrown: nobody may be there to catch it. The response is refused instead.
-        this.#lookup = { is: "failed", error: asError(error) };
-      }
-    }
-    if (this.#context !== undefined) return this.#context;
     const { backend } = this.#parts;
-    const lookup: Lookup = this.#lookup;
-    const opened = lookup.is === "done" ? lookup.opening?.opened : undefined;
-    const context = backend.context(this, opened, this.#carrier);
-    if (lookup.is === "failed") context.unavailable = lookup.error;
-    if (opened === undefined) for (const token of this.#tokens) context.late ??= backend.rotated(token);
+    const token = this.#token;
+    // A failure is not thrown: nobody may be there to catch it. The response is refused instead.
+    if (!token.isOpened && (token.error === undefined || backend.isSynchronous) && isPromise(token.open())) {
+      token.fail(new Error("the store says synchronousLoad, but its load returned a promise"));
+    }
+    const context = backend.context(this, token.opening?.opened, token.carrier);
+    context.unavailable = token.error;
+    context.late = token.rotated;
     this.#context = context;
     if (this.#phase === "open" && this.#res?.headersSent === true) this.#phase = "committed";
     return context;
   }
 
-  #open(): Awaitable<void> {
-    if (this.#bringing.length > 1) return this.#openOnly(0, undefined);
-    const found = openFirst(this.#parts.backend, this.#tokens, this.#carrier);
-    if (isPromise(found)) return found.then((opening) => this.#opened(opening));
-    this.#opened(found);
-  }
-
-  /** Tries each carrier. Nothing could tell which of two sessions was meant (ASVS 3.5.1). */
-  #openOnly(position: number, found: Opening | undefined): Awaitable<void> {
-    const carrier = this.#bringing[position];
-    if (carrier === undefined) {
-      if (found === undefined) this.#carrier = this.#answering;
-      return this.#opened(found);
-    }
-    const texts = carrier.read(this.request);
-    const tokens = this.#verify(texts, carrier);
-    return after(openFirst(this.#parts.backend, tokens, carrier), (opening) => {
-      if (opening === undefined) return this.#openOnly(position + 1, found);
-      if (found !== undefined) {
-        throw new SojournError("MIXED_TOKENS", "the request brought the tokens of two sessions: send one of them");
-      }
-      this.#carrier = carrier;
-      this.#texts = texts;
-      this.#tokens = tokens;
-      return this.#openOnly(position + 1, opening);
-    });
-  }
-
-  #opened(opening: Opening | undefined): void {
-    this.#lookup = { is: "done", opening };
-    // The response has to bring a new token, even if nothing reads the session.
-    if (opening?.renew === true && this.#carrier.deliverable) this.#start();
-  }
-
   /** Begins a session with the data of another library's. */
   #moveLegacy(accept: Accept): Awaitable<void> {
-    const reader = accept(this.request);
-    if (reader === undefined) return undefined;
-    const legacy = new LegacyMove(reader);
-    this.#legacy = legacy;
-    return after(reader.read(this.request), (session) => {
-      // The old session stays until a page brings the token of the new one.
-      if (session === undefined || this.delivery === "headers-sent") return undefined;
-      return legacy.moveTo(this.liveSession, session);
-    });
+    return guarded(
+      () => {
+        const reader = accept(this.request);
+        if (reader === undefined) return undefined;
+        const legacy = new LegacyMove(reader);
+        this.#legacy = legacy;
+        return after(reader.read(this.request), (session) => {
+          // The old session stays until a page brings the token of the new one.
+          if (session === undefined || this.delivery === "headers-sent") return undefined;
+          return legacy.moveTo(this.liveSession, session);
+        });
+      },
+      (error) => this.#token.fail(error),
+    );
   }
 }
 
-const NO_TOKENS: readonly CheckedToken[] = [];
+/** Whether the application has taken `session` off the request. */
+function isSessionDeleted(req: IncomingMessage): boolean {
+  return !("session" in req);
+}
 
-function isMixed(error: unknown): boolean {
-  return error instanceof SojournError && error.code === "MIXED_TOKENS";
+/** Whether a value is an object literal, which can be assigned to `req.session`. */
+export function isPlain(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 function quietly(work: () => Awaitable<void>): Awaitable<void> {
-  try {
-    const pending = work();
-    return isPromise(pending) ? pending.catch(() => undefined) : pending;
-  } catch {
-    return undefined;
-  }
+  return guarded(work, () => undefined);
 }
 
-function asError(error: unknown): SojournError {
-  return error instanceof SojournError
-    ? error
-    : new SojournError("STORE_UNAVAILABLE", "the session could not be opened", error);
+function guarded(work: () => Awaitable<void>, failed: (error: unknown) => void): Awaitable<void> {
+  try {
+    const pending = work();
+    return isPromise(pending) ? pending.catch(failed) : pending;
+  } catch (error) {
+    failed(error);
+  }
 }

@@ -1,10 +1,7 @@
 import type { IncomingMessage } from "node:http";
-import { transportOf } from "../session/content.ts";
 import type { TokenCarrier, Transport } from "./carrier.ts";
 import { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
-import { pathMatches } from "./cookies.ts";
 import { HeaderTransport } from "./header-transport.ts";
-import { pathOf } from "./request-path.ts";
 import type { ProxyTrust } from "./secure.ts";
 
 export type { TokenCarrier, Transport } from "./carrier.ts";
@@ -120,7 +117,7 @@ export function query({ iUnderstandThatAddressesLeak, name = "session", bind }: 
 
 /** The transports of one application, in their order of preference. */
 export class Transports {
-  readonly #transports: readonly Transport[];
+  readonly all: readonly Transport[];
   /** Those of tokens that a program holds, and may bring by other ways than a request's header. */
   readonly held: readonly TokenCarrier[];
   /** Links that sign in, if there are any. */
@@ -150,7 +147,7 @@ export class Transports {
       throw new TypeError("query() needs another transport beside it, such as cookie(), and works once");
     }
     this.link = link;
-    this.#transports = carrying.map(({ header }) => {
+    this.all = carrying.map(({ header }) => {
       if (header === undefined) return new CookieTransport(options);
       const transport = new HeaderTransport({ header, ring: options.ring });
       held.push(transport.carrier);
@@ -158,25 +155,4 @@ export class Transports {
     });
     this.held = held;
   }
-
-  /**
-   * Those whose path covers the request's.
-   * @param isPage whether there is a response that could bring a token, as there is none for an upgrade
-   */
-  carriersFor(req: IncomingMessage, isPage: boolean): TokenCarrier[] {
-    const carriers: TokenCarrier[] = [];
-    if (isPage) this.trust.learn(req);
-    for (const transport of this.#transports) {
-      const carrier = transport.carrierFor(req, isPage);
-      if (carrier.path === "/" || pathMatches(pathOf(req), carrier.path)) carriers.push(carrier);
-    }
-    return carriers;
-  }
-}
-
-/** The carrier that a client without a token gets: the one that it asks for, else the first. */
-export function answering(req: IncomingMessage, carriers: readonly TokenCarrier[]): TokenCarrier | undefined {
-  if (carriers.length < 2) return carriers[0];
-  const asked = req.headers["x-session-transport"];
-  return carriers.find((carrier) => transportOf(carrier) === asked) ?? carriers[0];
 }

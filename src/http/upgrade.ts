@@ -1,12 +1,13 @@
 import type { IncomingMessage } from "node:http";
-import { after, deliver } from "../contract/awaitable.ts";
-import { queueMicrotask } from "../contract/clock.ts";
-import { openFirst, type SessionBackend } from "../session/backend.ts";
+import { after, deliver, queueMicrotask } from "../contract/time.ts";
+import type { SessionBackend } from "../session/backend.ts";
 import type { OpenedSession } from "../session/context.ts";
 import { Events } from "../session/events.ts";
 import type { SessionData } from "../session/session-data.ts";
 import { type SessionSnapshot, snapshotOf } from "../session/snapshot.ts";
+import { openFirst } from "../session/stored.ts";
 import type { TokenCarrier } from "./carrier.ts";
+import { carriersFor } from "./incoming-token.ts";
 import { isLocalhost, type ProxyTrust } from "./secure.ts";
 import type { Transports } from "./transports.ts";
 
@@ -209,7 +210,7 @@ export class DetachedSessions {
   /** The session of a request, unless a page of another site made it. */
   async ofUpgrade(req: IncomingMessage, { origins, ...options }: UpgradeOptions): Promise<UpgradeSession | undefined> {
     const { trust } = this.#transports;
-    const carriers = this.#transports.carriersFor(req, false);
+    const carriers = carriersFor(this.#transports, req, false);
     const isSecure =
       trust.judge(req) === true || (carriers.some(({ isSecure }) => isSecure === true) && !isLocalhost(req));
     if (!isAllowedOrigin(req, { origins, trust, isSecure })) return undefined;

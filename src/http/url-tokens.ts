@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { after } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import type { Awaitable } from "../contract/store.ts";
+import { after, type Clock } from "../contract/time.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { Sealer } from "../crypto/seal.ts";
 import { TokenSource } from "../crypto/token.ts";

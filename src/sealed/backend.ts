@@ -1,7 +1,6 @@
-import { after } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import { undeliverableError } from "../contract/errors.ts";
 import type { Awaitable, SessionStore } from "../contract/store.ts";
+import { after, type Clock } from "../contract/time.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { Sealer, sealRoom } from "../crypto/seal.ts";
 import type { Opening, SessionBackend, TokenScope } from "../session/backend.ts";
@@ -10,10 +9,9 @@ import { type OpenedSession, type RequestFacts, SessionContext, type SessionPart
 import { Events } from "../session/events.ts";
 import type { Links } from "../session/links.ts";
 import { SKEW_MS } from "../session/notes.ts";
-import { openContent } from "../session/open.ts";
 import { Retries } from "../session/retry.ts";
 import { type Deadlines, StoreAccess } from "../session/store-access.ts";
-import { type BackendOptions, StoredSessions } from "../session/stored.ts";
+import { type BackendOptions, openContent, StoredSessions } from "../session/stored.ts";
 import { hasExpired, touchIsDue } from "../session/timeouts.ts";
 import { encrypted } from "../wrap/encrypted.ts";
 import { CookieRecordStore } from "./cookie-record-store.ts";

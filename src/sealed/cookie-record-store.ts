@@ -1,5 +1,3 @@
-import { after } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import {
   type Awaitable,
   isNote,
@@ -8,6 +6,7 @@ import {
   type SessionStore,
   type UpdateResult,
 } from "../contract/store.ts";
+import { after, type Clock } from "../contract/time.ts";
 import type { Overflow } from "./overflow.ts";
 import type { Sealed } from "./record.ts";
 import { noRevocations, type RevocationList } from "./revocation-list.ts";

@@ -1,7 +1,6 @@
-import { after } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import type { Awaitable, SessionRecord } from "../contract/store.ts";
+import { after, type Clock } from "../contract/time.ts";
 import { decodePayload } from "../session/content.ts";
 import { noteHandle, noteRecord, SKEW_MS, userNoteHandle, writeNote } from "../session/notes.ts";
 import type { StoreAccess } from "../session/store-access.ts";

@@ -1,6 +1,5 @@
-import { after } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import type { Awaitable, SessionRecord } from "../contract/store.ts";
+import type { Clock } from "../contract/time.ts";
 import type { TokenCodec } from "../crypto/token.ts";
 import type { OpenedSession, RequestFacts, SessionContext } from "./context.ts";
 import type { Links } from "./links.ts";
@@ -64,20 +63,4 @@ export interface SessionBackend {
   tokenOf(context: SessionContext, scope: TokenScope): string;
   /** Waits for the writes in progress, stops the sweep, and closes the stores. Idempotent. */
   close(): Promise<void>;
-}
-
-/** Opens the first token that has a session. */
-export function openFirst(
-  backend: SessionBackend,
-  tokens: readonly CheckedToken[],
-  scope: TokenScope,
-  counts = true,
-  position = 0,
-): Awaitable<Opening | undefined> {
-  const token = tokens[position];
-  if (token === undefined) return undefined;
-  return after(
-    backend.open(token, scope, counts),
-    (opening) => opening ?? openFirst(backend, tokens, scope, counts, position + 1),
-  );
 }

@@ -1,7 +1,6 @@
-import { after, isPromise } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import type { Awaitable, ReplaceResult, SessionRecord } from "../contract/store.ts";
+import { after, type Clock, isPromise } from "../contract/time.ts";
 import type { OwnerHashes } from "../crypto/owner.ts";
 import { hashSecret } from "../crypto/token.ts";
 import { type Changes, type Content, EMPTY, encodePayload, merge, NO_CHANGES, overwritten } from "./content.ts";

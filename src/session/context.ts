@@ -1,7 +1,6 @@
-import { after, SerialQueue } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import { conflictError, goneError, SojournError, undeliverableError } from "../contract/errors.ts";
 import type { Awaitable, SessionRecord } from "../contract/store.ts";
+import { after, type Clock, SerialQueue } from "../contract/time.ts";
 import type { TokenSource } from "../crypto/token.ts";
 import {
   type Commit,

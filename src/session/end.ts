@@ -1,6 +1,6 @@
-import { after } from "../contract/awaitable.ts";
 import { undeliverableError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
+import { after } from "../contract/time.ts";
 import { refuseIfReplaced, type SessionContext, type SessionParts } from "./context.ts";
 import { endSession } from "./rotated-handles.ts";
 import type { LogoutOptions } from "./session-interface.ts";

@@ -1,7 +1,6 @@
-import { after, withDeadline } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import { conflictError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
+import { after, type Clock, withDeadline } from "../contract/time.ts";
 import type { Events } from "./events.ts";
 import type { SessionState } from "./state.ts";
 import type { StoreAccess, Stored } from "./store-access.ts";

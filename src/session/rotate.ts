@@ -1,6 +1,6 @@
-import { after } from "../contract/awaitable.ts";
 import { goneError, undeliverableError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
+import { after } from "../contract/time.ts";
 import { type Content, EMPTY, merge, NO_CHANGES } from "./content.ts";
 import { refuseIfReplaced, requireDone, type SessionContext, type SessionParts } from "./context.ts";
 import type { LoginOptions, RegenerateOptions } from "./session-interface.ts";

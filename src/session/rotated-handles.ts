@@ -1,4 +1,3 @@
-import { after } from "../contract/awaitable.ts";
 import {
   type Awaitable,
   decodeTombstone,
@@ -6,6 +5,7 @@ import {
   type StoredSession,
   tombstoneHandle,
 } from "../contract/store.ts";
+import { after } from "../contract/time.ts";
 import { sameHash } from "../crypto/token.ts";
 import type { StoreAccess } from "./store-access.ts";
 

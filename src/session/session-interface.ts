@@ -1,5 +1,5 @@
-import type { Callback } from "../contract/awaitable.ts";
 import type { Awaitable } from "../contract/store.ts";
+import type { Callback } from "../contract/time.ts";
 import type { DeviceInfo } from "./content.ts";
 import type { NotForData, SessionData } from "./session-data.ts";
 import type { Duration } from "./timeouts.ts";

@@ -1,5 +1,3 @@
-import { after, isPromise, withDeadline } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import {
   type Awaitable,
@@ -12,6 +10,7 @@ import {
   type StoredSession,
   type UpdateResult,
 } from "../contract/store.ts";
+import { after, type Clock, isPromise, withDeadline } from "../contract/time.ts";
 import { type Content, decodePayload } from "./content.ts";
 import type { Events } from "./events.ts";
 

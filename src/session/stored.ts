@@ -1,17 +1,15 @@
-import { after, isPromise } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import { goneError } from "../contract/errors.ts";
 import { type Awaitable, isIndexed, type SessionRecord, type SessionStore } from "../contract/store.ts";
+import { after, type Clock, isPromise } from "../contract/time.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { OwnerHashes } from "../crypto/owner.ts";
 import { sameHash, type TokenSource, type VerifiedToken } from "../crypto/token.ts";
-import type { Opening, SessionBackend, TokenScope } from "./backend.ts";
+import type { CheckedToken, Opening, SessionBackend, TokenScope } from "./backend.ts";
 import { Committer } from "./commit.ts";
-import { type DeviceInfo, decodePayload } from "./content.ts";
+import { type Content, type DeviceInfo, decodePayload } from "./content.ts";
 import { type OpenedSession, type RequestFacts, SessionContext, type SessionParts } from "./context.ts";
 import type { Events } from "./events.ts";
 import { Links } from "./links.ts";
-import { openContent } from "./open.ts";
 import { Retries } from "./retry.ts";
 import { findRotated, type RotatedToken } from "./rotated-handles.ts";
 import { RunningRequests } from "./running.ts";
@@ -214,4 +212,42 @@ export class StoredSessions implements SessionBackend {
       return { record, lifetime: { ...meta, createdAt } };
     });
   }
+}
+
+/** Opens the first token that has a session. */
+export function openFirst(
+  backend: SessionBackend,
+  tokens: readonly CheckedToken[],
+  scope: TokenScope,
+  counts = true,
+  position = 0,
+): Awaitable<Opening | undefined> {
+  const token = tokens[position];
+  if (token === undefined) return undefined;
+  return after(
+    backend.open(token, scope, counts),
+    (opening) => opening ?? openFirst(backend, tokens, scope, counts, position + 1),
+  );
+}
+
+/**
+ * Returns the content of a session, unless its record is damaged, its time is over, or its token came by another transport than the
+ * session began with.
+ */
+export function openContent(
+  handle: string,
+  { payload, createdAt, touchedAt, expiresAt }: SessionRecord,
+  transport: string | undefined,
+  { events, limits, now }: { events: Events; limits: Timeouts; now: number },
+): Content | undefined {
+  const content = decodePayload(payload);
+  if (content === undefined) {
+    events.emit("damaged-record", { handle });
+    return undefined;
+  }
+  const { endsAt, absoluteFrom } = content.meta;
+  if (hasExpired({ endsAt, absoluteFrom, createdAt, touchedAt, expiresAt }, now, limits)) return undefined;
+  if (content.meta.transport === transport) return content;
+  events.emit("transport-refused", { handle });
+  return undefined;
 }

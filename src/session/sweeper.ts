@@ -1,5 +1,5 @@
-import { type Clock, setImmediate } from "../contract/clock.ts";
 import type { IndexedStore } from "../contract/store.ts";
+import { type Clock, setImmediate } from "../contract/time.ts";
 import type { StoreAccess } from "./store-access.ts";
 
 /** About once a minute, at a random moment, so that processes don't sweep together. */

@@ -1,6 +1,6 @@
-import { after, isPromise } from "../contract/awaitable.ts";
 import { goneError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
+import { after, isPromise } from "../contract/time.ts";
 import type { Delivery } from "./commit.ts";
 import { type Changes, overwritten } from "./content.ts";
 import { requireDone, type SessionContext } from "./context.ts";

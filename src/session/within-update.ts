@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { isPromise } from "../contract/awaitable.ts";
 import type { Awaitable } from "../contract/store.ts";
+import { isPromise } from "../contract/time.ts";
 
 /** Whose function, given to `update`, runs the code that asks; `isRunning` until that function has settled. */
 const updating = new AsyncLocalStorage<{ owner: object; isRunning: boolean }>();

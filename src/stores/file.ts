@@ -1,5 +1,4 @@
 import { resolve } from "node:path";
-import { type Clock, systemClock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import {
   type IndexedStore,
@@ -11,6 +10,7 @@ import {
   type StoredSession,
   type UpdateResult,
 } from "../contract/store.ts";
+import { type Clock, systemClock } from "../contract/time.ts";
 import { inBatches, Semaphore } from "./concurrency.ts";
 import { checkFolders, makeFolder, makeRoot } from "./file/disk.ts";
 import { storeError, systemCode } from "./file/failures.ts";

@@ -1,4 +1,3 @@
-import { type Clock, queueMicrotask, systemClock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import {
   type IndexedStore,
@@ -10,6 +9,7 @@ import {
   type StoredSession,
   type UpdateResult,
 } from "../contract/store.ts";
+import { type Clock, queueMicrotask, systemClock } from "../contract/time.ts";
 import { areNames } from "./memory/name.ts";
 import { NONE } from "./memory/rows.ts";
 import { bytesFor, Table } from "./memory/table.ts";

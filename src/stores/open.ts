@@ -1,5 +1,5 @@
-import type { Clock } from "../contract/clock.ts";
 import type { IndexedStore } from "../contract/store.ts";
+import type { Clock } from "../contract/time.ts";
 import type { FileStoreOptions } from "./file.ts";
 import type { MemoryStoreOptions } from "./memory.ts";
 import type { MysqlStoreOptions } from "./mysql.ts";

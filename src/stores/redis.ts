@@ -1,5 +1,3 @@
-import { withDeadline } from "../contract/awaitable.ts";
-import { type Clock, systemClock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import {
   type IndexedStore,
@@ -11,6 +9,7 @@ import {
   type StoredSession,
   type UpdateResult,
 } from "../contract/store.ts";
+import { type Clock, systemClock, withDeadline } from "../contract/time.ts";
 import { Semaphore } from "./concurrency.ts";
 import { checkedLimit, decodeCursor } from "./paging.ts";
 import { Bulk } from "./redis/bulk.ts";

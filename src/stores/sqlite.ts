@@ -1,4 +1,3 @@
-import { type Clock, setImmediate, systemClock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import type {
   IndexedStore,
@@ -9,6 +8,7 @@ import type {
   StoredSession,
   UpdateResult,
 } from "../contract/store.ts";
+import { type Clock, setImmediate, systemClock } from "../contract/time.ts";
 import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
 import { refuseUrl } from "./path.ts";
 import { Commits, type Footprint } from "./sqlite/commits.ts";

@@ -1,6 +1,6 @@
-import { type Clock, systemClock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import type { Awaitable, IndexedStore, SessionStore } from "../contract/store.ts";
+import { type Clock, systemClock } from "../contract/time.ts";
 import { type StoreOperation, wrapStore } from "../wrap/wrap.ts";
 import { type GatedOptions, refuseDelayedLoad } from "./gates.ts";
 

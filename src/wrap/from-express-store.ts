@@ -1,7 +1,6 @@
-import { type Callback, isPromise, withDeadline } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import type { SessionRecord, SessionStore, StoreCapabilities, UpdateResult } from "../contract/store.ts";
+import { type Callback, type Clock, isPromise, withDeadline } from "../contract/time.ts";
 import { isHandle, isSecretHash } from "../crypto/token.ts";
 
 /** Is a store written for express-session, as far as Sojourn calls it. */

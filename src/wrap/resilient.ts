@@ -1,7 +1,6 @@
-import { isPromise, withDeadline } from "../contract/awaitable.ts";
-import { type Clock, systemClock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import { type Awaitable, type IndexedStore, isNote, type SessionStore } from "../contract/store.ts";
+import { type Clock, isPromise, systemClock, withDeadline } from "../contract/time.ts";
 import { Events } from "../session/events.ts";
 import { type Duration, parseDuration } from "../session/timeouts.ts";
 import { Breaker, type CircuitState } from "./breaker.ts";

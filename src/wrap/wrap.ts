@@ -1,4 +1,3 @@
-import { after } from "../contract/awaitable.ts";
 import {
   type Awaitable,
   type IndexedStore,
@@ -7,6 +6,7 @@ import {
   type SessionRecord,
   type SessionStore,
 } from "../contract/store.ts";
+import { after } from "../contract/time.ts";
 
 /** A method of a store. */
 export type StoreOperation = Exclude<keyof IndexedStore, "synchronousLoad" | "capabilities">;

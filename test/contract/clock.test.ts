@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MemoryStore as DropInMemoryStore } from "../../src/compat/express-session/memory.ts";
-import { deliver } from "../../src/contract/awaitable.ts";
-import { systemClock } from "../../src/contract/clock.ts";
+import { deliver, systemClock } from "../../src/contract/time.ts";
 import { hashSecret, TokenCodec, TokenSource } from "../../src/crypto/token.ts";
 import { Events } from "../../src/session/events.ts";
 import { sessionOf } from "../../src/session/session.ts";
@@ -130,8 +129,8 @@ describe("what must wait does so by real timers", () => {
 
   test("globals that were replaced before the library was loaded change nothing", async (t) => {
     replaceGlobals(t, STOPPED);
-    const { systemClock, setImmediate, queueMicrotask }: typeof import("../../src/contract/clock.ts") = await import(
-      `../../src/contract/clock.ts?${"loaded-under-fakes"}`
+    const { systemClock, setImmediate, queueMicrotask }: typeof import("../../src/contract/time.ts") = await import(
+      `../../src/contract/time.ts?${"loaded-under-fakes"}`
     );
     const alive = new MessageChannel();
     alive.port1.ref();

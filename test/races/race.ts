@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import type { Clock } from "../../src/contract/clock.ts";
+import type { Clock } from "../../src/contract/time.ts";
 import type { IndexedStore, SessionRecord } from "../../src/index.ts";
 import { decodePayload } from "../../src/session/content.ts";
 import { ManualClock } from "../../src/testing/index.ts";

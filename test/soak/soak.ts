@@ -1,4 +1,4 @@
-import { systemClock } from "../../src/contract/clock.ts";
+import { systemClock } from "../../src/contract/time.ts";
 import type { IndexedStore } from "../../src/index.ts";
 import { decodePayload } from "../../src/session/content.ts";
 import { generator } from "../races/random.ts";

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { systemClock } from "../../contract/clock.ts";
+import { systemClock } from "../../contract/time.ts";
 import type { Signer } from "../../crypto/signature.ts";
 import { readCookies } from "../../http/cookies.ts";
 

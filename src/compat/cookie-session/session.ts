@@ -1,4 +1,4 @@
-import { queueMicrotask } from "../../contract/clock.ts";
+import { queueMicrotask } from "../../contract/time.ts";
 import { type Done, promised } from "../callbacks.ts";
 
 /** What the methods of a session ask of its request. */

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { systemClock } from "../../contract/clock.ts";
+import { systemClock } from "../../contract/time.ts";
 import { deprecated } from "../deprecated.ts";
 import { serializeCookie } from "./serialize.ts";
 

@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
-import { setImmediate } from "../../contract/clock.ts";
 import { goneError, SojournError } from "../../contract/errors.ts";
+import { setImmediate } from "../../contract/time.ts";
 import { type SignatureKey, signValue } from "../../crypto/signature.ts";
 import { failAfterNext, routerOf } from "../../http/failed-answer.ts";
 import { onHandshake } from "../../http/held-response/handshake.ts";

@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { setImmediate, systemClock } from "../../contract/clock.ts";
+import { setImmediate, systemClock } from "../../contract/time.ts";
 import { callable } from "./callable.ts";
 import type { SessionData } from "./session-data.ts";
 import { Store } from "./store.ts";

@@ -1,5 +1,5 @@
-import type { Clock } from "../../contract/clock.ts";
 import type { SessionRecord } from "../../contract/store.ts";
+import type { Clock } from "../../contract/time.ts";
 import { inBatches } from "../concurrency.ts";
 import type { Markers } from "./markers.ts";
 import { nameOfHandle, nameOfUser, newState, type State } from "./names.ts";

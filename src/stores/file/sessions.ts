@@ -1,8 +1,8 @@
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Clock, systemClock } from "../../contract/clock.ts";
 import { SojournError } from "../../contract/errors.ts";
 import type { SessionRecord, StoredSession } from "../../contract/store.ts";
+import { type Clock, systemClock } from "../../contract/time.ts";
 import { decodeContent, decodeOwner, encodeContent } from "./content.ts";
 import * as disk from "./disk.ts";
 import { refusal, succeeds, unless } from "./failures.ts";

@@ -1,5 +1,5 @@
-import { type Clock, setImmediate } from "../../contract/clock.ts";
 import { SojournError } from "../../contract/errors.ts";
+import { type Clock, setImmediate } from "../../contract/time.ts";
 import type { Connection } from "./client.ts";
 import { CONNECT_TIMEOUT_MS, type OwnClient, type Package } from "./packages.ts";
 import { isLost, storeError } from "./replies.ts";

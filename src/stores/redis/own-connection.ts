@@ -1,5 +1,5 @@
-import type { Clock } from "../../contract/clock.ts";
 import { SojournError } from "../../contract/errors.ts";
+import type { Clock } from "../../contract/time.ts";
 import type { Command, Connection } from "./client.ts";
 import { Link } from "./link.ts";
 import { type ClientPackage, loadPackage, type Package } from "./packages.ts";

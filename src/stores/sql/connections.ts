@@ -1,6 +1,5 @@
-import { withDeadline } from "../../contract/awaitable.ts";
-import type { Clock } from "../../contract/clock.ts";
 import { SojournError } from "../../contract/errors.ts";
+import { type Clock, withDeadline } from "../../contract/time.ts";
 
 /** What a driver's error means. */
 export interface Failure {

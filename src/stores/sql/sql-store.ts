@@ -1,4 +1,3 @@
-import { type Clock, systemClock } from "../../contract/clock.ts";
 import {
   type IndexedStore,
   leaveTombstone,
@@ -9,6 +8,7 @@ import {
   type StoredSession,
   type UpdateResult,
 } from "../../contract/store.ts";
+import { type Clock, systemClock } from "../../contract/time.ts";
 import { checkedLimit, decodeCursor, nextPage } from "../paging.ts";
 import { Connections, type Driver } from "./connections.ts";
 import { type Answer, BATCH, type SqlConnection, type SqlDialect, type Table, type Values } from "./dialect.ts";

@@ -1,5 +1,5 @@
-import { type Clock, setImmediate } from "../../contract/clock.ts";
 import { SojournError } from "../../contract/errors.ts";
+import { type Clock, setImmediate } from "../../contract/time.ts";
 import type { SqliteDatabase } from "./database.ts";
 import { isBusy, isFull, isOwnFault, storeError } from "./failures.ts";
 import { rollBack } from "./schema.ts";

@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
-import type { Clock } from "../../contract/clock.ts";
 import { SojournError } from "../../contract/errors.ts";
+import type { Clock } from "../../contract/time.ts";
 import { type SqliteDatabase, type SqliteStatement, valuesOf } from "./database.ts";
 import { bytesFreeBeside, giveUpReserve, keepReserve } from "./reserve.ts";
 

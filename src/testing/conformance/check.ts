@@ -1,6 +1,6 @@
 import { deepEqual, equal } from "node:assert/strict";
-import { systemClock } from "../../contract/clock.ts";
 import type { IndexedStore, SessionRecord, SessionStore, StoredSession } from "../../contract/store.ts";
+import { systemClock } from "../../contract/time.ts";
 import { Events } from "../../session/events.ts";
 import { StoreAccess } from "../../session/store-access.ts";
 import type { ManualClock } from "../manual-clock.ts";
