@@ -1,16 +1,20 @@
-/** Where connections come from, and whose the pool is. */
+/** Provides the pool, and knows who owns it. */
 export interface PoolSource<P> {
-  /** The pool, @throws TypeError where its package is not installed */
+  /** @throws TypeError when the pool's package is not installed */
   open(): Promise<P>;
-  /** Ends a pool of the store's own. */
+  /** Ends the pool if the store owns it. */
   end(): Promise<void>;
-  /** Hears a pool's event, where it may be used by others and has events. @returns how to stop */
+  /**
+   * Listens to an event of a pool that others use too.
+   *
+   * @returns how to stop; `undefined` when the store is the only user, or the pool has no events
+   */
   on(event: string, listener: (connection: object) => void): (() => void) | undefined;
-  /** Takes the credentials out of what a driver or the network says. */
+  /** Removes the credentials from a message of the driver or the network. */
   redact(message: string): string;
 }
 
-/** A pool of the application's, which ends it too. */
+/** Wraps the application's own pool, which `close` leaves open. */
 export function givenPool<P extends object>(pool: P): PoolSource<P> {
   return {
     open: async () => pool,
@@ -34,31 +38,23 @@ function isEmitter(pool: object): pool is Emitter {
 }
 
 /**
- * A pool of the store's own. Its package begins to load at once, so that no request has to wait for that; it connects to nothing yet.
+ * Wraps a pool that the store made for a URL. Its package is loading already, so no request waits
+ * for that. The pool has not connected yet.
  */
 export function ownPool<P>(url: string, opening: Promise<{ pool: P; end(): Promise<void> }>): PoolSource<P> {
-  // Told to whoever needs the pool.
+  // `open` reports the failure.
   opening.catch(() => {});
+  const { username, password } = new URL(url);
+  const secrets = [url, `${username}:${password}`, password, decoded(password)];
   return {
-    async open() {
-      return (await opening).pool;
-    },
+    open: async () => (await opening).pool,
     async end() {
-      const opened = await opening.catch(() => undefined);
-      await opened?.end();
+      await (await opening.catch(() => undefined))?.end();
     },
     on: () => undefined,
-    redact: (message) => withoutCredentials(message, url),
+    redact: (message) =>
+      secrets.reduce((text, secret) => (/^:?$/.test(secret) ? text : text.replaceAll(secret, "…")), message),
   };
-}
-
-function withoutCredentials(message: string, url: string): string {
-  const { username, password } = new URL(url);
-  let text = message.replaceAll(url, "…");
-  for (const secret of [`${username}:${password}`, password, decoded(password)]) {
-    if (secret !== "" && secret !== ":") text = text.replaceAll(secret, "…");
-  }
-  return text;
 }
 
 function decoded(text: string): string {
