@@ -1,7 +1,7 @@
 import type { SojournError } from "../contract/errors.ts";
 import { type MysqlCallbackPool, type MysqlConnection, type MysqlPool, openPool } from "./mysql/client.ts";
 import { mysql } from "./mysql/dialect.ts";
-import { givenPool, ownPool } from "./sql/pools.ts";
+import { checkedUrl, givenPool, ownPool } from "./sql/pools.ts";
 import { checkedOptions, SqlStore, type SqlStoreOptions } from "./sql/sql-store.ts";
 
 export type { MysqlCallbackPool, MysqlConnection, MysqlPool, MysqlQuery } from "./mysql/client.ts";
@@ -32,17 +32,13 @@ export interface MysqlStoreOptions extends SqlStoreOptions {
 export class MysqlStore extends SqlStore<MysqlPool, MysqlConnection> {
   constructor(poolOrUrl: string | MysqlPool | MysqlCallbackPool, options: MysqlStoreOptions = {}) {
     const checked = checkedOptions("MysqlStore", options);
+    const own = (url: string) => ownPool(url, openPool(url, checked));
     const source =
       typeof poolOrUrl === "string"
-        ? ownPool(checkedUrl(poolOrUrl), openPool(poolOrUrl, checked))
+        ? own(checkedUrl("MysqlStore", poolOrUrl, "mysql", "mariadb"))
         : givenPool(checkedPool(poolOrUrl));
     super(mysql, source, checked);
   }
-}
-
-function checkedUrl(url: string): string {
-  if (/^(mysql|mariadb):\/\//.test(url) && URL.canParse(url)) return url;
-  throw new TypeError("MysqlStore: the URL must begin with mysql:// or mariadb:// and be valid; escape its password");
 }
 
 function checkedPool(pool: MysqlPool | MysqlCallbackPool): MysqlPool {

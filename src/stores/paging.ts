@@ -55,6 +55,11 @@ export function encodeCursor({ touchedAt, handle }: PageStart): string {
   return Buffer.from(JSON.stringify([touchedAt, handle])).toString("base64url");
 }
 
+/** Returns where a page begins. Without a cursor, it is before every session. */
+export function startOf(cursor: string | undefined): PageStart {
+  return decodeCursor(cursor) ?? { touchedAt: Number.MAX_SAFE_INTEGER, handle: "" };
+}
+
 /** @throws TypeError for text that no `list` returned */
 export function decodeCursor(cursor: string | undefined): PageStart | undefined {
   if (cursor === undefined) return undefined;

@@ -1,7 +1,7 @@
 import type { SojournError } from "../contract/errors.ts";
 import { openPool, type PostgresClient, type PostgresPool } from "./postgres/client.ts";
 import { postgres, refuseBinary } from "./postgres/dialect.ts";
-import { givenPool, ownPool } from "./sql/pools.ts";
+import { checkedUrl, givenPool, ownPool } from "./sql/pools.ts";
 import { checkedOptions, SqlStore, type SqlStoreOptions } from "./sql/sql-store.ts";
 
 export type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from "./postgres/client.ts";
@@ -37,19 +37,13 @@ export class PostgresStore extends SqlStore<PostgresPool, PostgresClient> {
   constructor(poolOrUrl: string | PostgresPool, options: PostgresStoreOptions = {}) {
     const { prepare = true } = options;
     const checked = checkedOptions("PostgresStore", options);
+    const own = (url: string) => ownPool(url, openPool(url, checked, prepare));
     const source =
       typeof poolOrUrl === "string"
-        ? ownPool(checkedUrl(poolOrUrl), openPool(poolOrUrl, checked, prepare))
+        ? own(checkedUrl("PostgresStore", poolOrUrl, "postgres", "postgresql"))
         : givenPool(checkedPool(poolOrUrl));
     super(postgres(prepare), source, checked);
   }
-}
-
-function checkedUrl(url: string): string {
-  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return url;
-  throw new TypeError(
-    "PostgresStore: the URL must begin with postgres:// or postgresql:// and be valid; escape its password",
-  );
 }
 
 function checkedPool(pool: PostgresPool): PostgresPool {

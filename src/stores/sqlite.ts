@@ -9,7 +9,7 @@ import type {
   StoredSession,
   UpdateResult,
 } from "../contract/store.ts";
-import { checkedLimit, decodeCursor, Newest, nextPage, pageOf } from "./paging.ts";
+import { checkedLimit, Newest, nextPage, pageOf, startOf } from "./paging.ts";
 import { refuseUrl } from "./path.ts";
 import { recordOf, storedOf } from "./sql/records.ts";
 import { BATCH_SIZE } from "./sql/statements.ts";
@@ -23,7 +23,7 @@ import {
   valuesOf,
 } from "./sqlite/database.ts";
 import { DatabaseFile } from "./sqlite/database-file.ts";
-import { failure, isLocked, storeError } from "./sqlite/failures.ts";
+import { failure, storeError } from "./sqlite/failures.ts";
 import { checkedTable, migrate } from "./sqlite/schema.ts";
 import { codec, encode, prepareStatements, rowOf, type SqliteStatements } from "./sqlite/statements.ts";
 import { WriteQueue } from "./sqlite/write-queue.ts";
@@ -48,7 +48,7 @@ export interface SqliteStoreOptions {
 
 /** Rows that a list of everyone reads in one turn of the event loop. */
 const SCAN_ROWS = 1_000;
-/** How long a locked read may block the process. With a write-ahead log, locks of reads are very rare. */
+/** A locked read may block the process this long. A write-ahead log makes that very rare. */
 const READ_BLOCK_MS = 20;
 
 /**
@@ -57,15 +57,14 @@ const READ_BLOCK_MS = 20;
  * Reads are synchronous. Writes of one turn of the event loop share a transaction, and their
  * promises settle after its commit. A lock never blocks the process: writes retry from timers.
  *
- * If the file, or its `-wal` or `-shm`, is removed or replaced, every call fails within 100 ms until
- * it is back or the store is reopened. Otherwise this process would miss sign-outs by others. Beside
- * the file, the store keeps up to 2 MiB of disk in `-reserve`, so that logging out works when the
- * disk is full. With one process, `-wal` grows to some 64 MiB at most.
+ * If the file, or its `-wal` or `-shm`, is removed or replaced, every call fails within 100 ms, so
+ * that this process doesn't miss sign-outs by others. Up to 2 MiB of disk stay reserved in `-reserve`,
+ * so that logging out works when the disk is full. One process fills `-wal` to 64 MiB at most.
  *
  * @param pathOrDatabase a path, `":memory:"`, or a connection of `node:sqlite` or `better-sqlite3`.
- * The store creates a missing file (mode 0600) and folder (0700). Pass a connection that nothing else
- * uses, to a file that may hold other tables. The store switches it to write-ahead logging, without
- * automatic checkpoints or waits for locks, and `close` leaves it open.
+ * The store creates a missing file (mode 0600) and folder (0700). Nothing else may use a connection
+ * that you pass. The store turns on its write-ahead log and turns off its automatic checkpoints and
+ * waits for locks. `close` leaves it open.
  * @throws TypeError that names the invalid option, or when Node has no `node:sqlite`. The constructor
  * and all methods throw a {@link SojournError}: `STORE_UNAVAILABLE` (locked for too long, unreadable,
  * removed), `STORE_FULL`, `STORE_CORRUPT`, `TOO_LARGE` or `STORE_CLOSED`.
@@ -78,8 +77,7 @@ export class SqliteStore implements IndexedStore {
   readonly capabilities: Readonly<StoreCapabilities>;
 
   readonly #clock: Clock;
-  readonly #database: SqliteDatabase;
-  readonly #ownsDatabase: boolean;
+  readonly #closeDatabase: () => void;
   /** What errors call the database. */
   readonly #name: string;
   readonly #file: DatabaseFile;
@@ -89,52 +87,52 @@ export class SqliteStore implements IndexedStore {
 
   constructor(pathOrDatabase: string | SqliteDatabase, options: SqliteStoreOptions = {}) {
     const isPath = typeof pathOrDatabase === "string";
-    const { clock = systemClock, busyTimeout = 1_500, durability = isPath ? "process-crash" : undefined } = options;
+    const durability = options.durability ?? (isPath ? "process-crash" : undefined);
+    const busyTimeout = options.busyTimeout ?? 1_500;
     const table = checkedTable(options.table ?? "sojourn_sessions");
     if (!(busyTimeout >= 0 && Number.isFinite(busyTimeout))) {
       throw new TypeError("SqliteStore: busyTimeout must be a number of milliseconds from 0");
     }
-    if (durability !== undefined && durability !== "process-crash" && durability !== "full") {
+    if (![undefined, "process-crash", "full"].includes(durability)) {
       throw new TypeError('SqliteStore: durability must be "process-crash" or "full"');
     }
     if (isPath) refuseUrl(pathOrDatabase, "SqliteStore");
     const database = isPath ? openFile(pathOrDatabase) : checkedDatabase(pathOrDatabase);
-    this.#clock = clock;
-    this.#database = database;
-    this.#ownsDatabase = isPath;
+    this.#clock = options.clock ?? systemClock;
+    this.#closeDatabase = () => void (isPath && database.close());
     this.#name = isPath ? pathOrDatabase : "of the application's connection";
     try {
       const durable = blockUntilUnlocked(busyTimeout, () => configure(database, durability));
       blockUntilUnlocked(busyTimeout, () => migrate(database, table));
       this.capabilities = { durable, shared: durable !== "no", atomicUpdate: true, indexed: true };
-      this.#file = new DatabaseFile(database, clock);
+      this.#file = new DatabaseFile(database, this.#clock);
       this.#queue = new WriteQueue(database, this.#file, this.#name, busyTimeout);
       this.#sql = prepareStatements(database, table);
     } catch (error) {
-      if (isPath) database.close();
+      this.#closeDatabase();
       throw storeError(error, this.#name);
     }
   }
 
   load(handle: string): SessionRecord | undefined {
-    return this.#read((now) => {
-      const row = this.#sql.load.get(encode(handle), now);
+    return this.#read(() => {
+      const row = this.#sql.load.get(encode(handle), this.#clock.now());
       return row === undefined ? undefined : recordOf(codec, valuesOf(row));
     });
   }
 
   create(handle: string, record: SessionRecord): Promise<boolean> {
-    return this.#write(
-      3 + overflowPages(record),
-      (now) => this.#sql.create.run(...rowOf(handle, record), now).changes > 0,
-    );
+    return this.#write(3 + overflowPages(record), () => {
+      return this.#sql.create.run(...rowOf(handle, record), this.#clock.now()).changes > 0;
+    });
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Promise<UpdateResult> {
-    return this.#write(1 + overflowPages(record), (now) => {
+    return this.#write(1 + overflowPages(record), () => {
       const { payload, version, secretHash, createdAt, touchedAt, expiresAt } = record;
-      const key = encode(handle);
       const values = [version, createdAt, touchedAt, expiresAt, encode(secretHash), encode(payload)];
+      const key = encode(handle);
+      const now = this.#clock.now();
       if (this.#sql.update.run(...values, key, expectedVersion, now, expiresAt).changes > 0) return "ok";
       if (this.#sql.updateSooner.run(...values, expiresAt, key, expectedVersion, now).changes > 0) return "ok";
       return this.#sql.exists.get(key, now) === undefined ? "gone" : "conflict";
@@ -142,13 +140,15 @@ export class SqliteStore implements IndexedStore {
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): Promise<boolean> {
-    return this.#write(1, (now) => this.#sql.touch.run(touchedAt, expiresAt, encode(handle), now).changes > 0);
+    return this.#write(1, () => {
+      return this.#sql.touch.run(touchedAt, expiresAt, encode(handle), this.#clock.now()).changes > 0;
+    });
   }
 
   delete(handle: string): Promise<boolean> {
-    return this.#free(4, (now) => {
+    return this.#free(4, () => {
       const row = this.#sql.delete.get(encode(handle));
-      return row !== undefined && isAfter(now, row);
+      return row !== undefined && this.#isUnexpired(row);
     });
   }
 
@@ -159,10 +159,11 @@ export class SqliteStore implements IndexedStore {
     record: SessionRecord,
     tombstone?: StoredSession,
   ): Promise<ReplaceResult> {
-    return this.#write((tombstone === undefined ? 5 : 8) + overflowPages(record), (now) => {
+    return this.#write((tombstone === undefined ? 5 : 8) + overflowPages(record), () => {
       const key = encode(handle);
+      const now = this.#clock.now();
       if (this.#sql.replace.run(...rowOf(newHandle, record), key, expectedVersion, now).changes > 0) {
-        // Overwrites any earlier tombstone, as if that had expired.
+        // Overwrites an earlier tombstone as if that had expired.
         if (tombstone) this.#sql.create.run(...rowOf(tombstone.handle, tombstone), Number.MAX_SAFE_INTEGER);
         return "ok";
       }
@@ -180,23 +181,18 @@ export class SqliteStore implements IndexedStore {
    */
   async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
-    const start = decodeCursor(query.cursor);
-    const { userId } = query;
-    // One more than the page holds shows whether there is a next page.
-    if (userId !== undefined) {
-      const { touchedAt, handle } = start ?? { touchedAt: Number.POSITIVE_INFINITY, handle: "" };
-      const rows = this.#read((now) =>
-        this.#sql.listUser.all(encode(userId), now, touchedAt, touchedAt, encode(handle), limit + 1),
-      );
-      return pageOf(
-        rows.map((row) => storedOf(codec, valuesOf(row))),
-        limit,
-      );
+    const start = startOf(query.cursor);
+    if (query.userId !== undefined) {
+      const { touchedAt, handle } = start;
+      const userId = encode(query.userId);
+      const values = [userId, this.#clock.now(), touchedAt, touchedAt, encode(handle), limit + 1];
+      const found = this.#read(() => this.#sql.listUser.all(...values)).map((row) => storedOf(codec, valuesOf(row)));
+      return pageOf(found, limit);
     }
     const newest = new Newest(limit + 1, start);
     const lastRow = this.#lastRow();
     for (let after = 0; after < lastRow; await new Promise(setImmediate)) {
-      const rows = this.#read((now) => this.#sql.scan.all(after, lastRow, now, SCAN_ROWS));
+      const rows = this.#read(() => this.#sql.scan.all(after, lastRow, this.#clock.now(), SCAN_ROWS));
       if (rows.length === 0) break;
       for (const row of rows) {
         const [id, handle, touchedAt] = valuesOf(row);
@@ -220,9 +216,9 @@ export class SqliteStore implements IndexedStore {
     const batch = [lastRow, except === undefined ? null : encode(except), BATCH_SIZE];
     const { deleteBatch, deleteBatchOfUser } = this.#sql;
     for (let ended = 0; ; ) {
-      const { deleted, unexpired } = await this.#free(BATCH_SIZE, (now) => {
+      const { deleted, unexpired } = await this.#free(BATCH_SIZE, () => {
         const rows = userId === undefined ? deleteBatch.all(...batch) : deleteBatchOfUser.all(encode(userId), ...batch);
-        return { deleted: rows.length, unexpired: rows.filter((row) => isAfter(now, row)).length };
+        return { deleted: rows.length, unexpired: rows.filter((row) => this.#isUnexpired(row)).length };
       });
       ended += unexpired;
       if (deleted < BATCH_SIZE) return ended;
@@ -232,9 +228,9 @@ export class SqliteStore implements IndexedStore {
   /** Counts sessions. For everyone it includes expired ones that no prune has met, and takes milliseconds per million. */
   count({ userId }: { userId?: string } = {}): number {
     const { countAll, countUser } = this.#sql;
-    return this.#read((now) => {
-      const [count] = valuesOf(userId === undefined ? countAll.get() : countUser.get(encode(userId), now));
-      return codec.number(count);
+    return this.#read(() => {
+      const row = userId === undefined ? countAll.get() : countUser.get(encode(userId), this.#clock.now());
+      return codec.number(valuesOf(row)[0]);
     });
   }
 
@@ -247,9 +243,10 @@ export class SqliteStore implements IndexedStore {
     checkedLimit(limit, "prune");
     for (let pruned = 0; ; ) {
       const size = Math.min(BATCH_SIZE, limit - pruned);
-      const { expired, kept } = await this.#free(size, (now) => {
+      const { expired, kept } = await this.#free(size, () => {
+        const now = this.#clock.now();
         const expired = Number(this.#sql.deleteExpired.run(now, size, now).changes);
-        // The rest of the first `size` has not expired, and is now due first.
+        // The rest of the first `size` has not expired, and is due first now.
         const kept = expired === size ? 0 : Number(this.#sql.sweepLater.run(now, size - expired, now).changes);
         return { expired, kept };
       });
@@ -262,52 +259,42 @@ export class SqliteStore implements IndexedStore {
   close(): Promise<void> {
     this.#closing ??= this.#queue.drain().then(() => {
       this.#file.close();
-      if (this.#ownsDatabase) this.#database.close();
+      this.#closeDatabase();
     });
     return this.#closing;
   }
 
-  /** Returns the ID of the newest row; 0 for an empty table. */
   #lastRow(): number {
     return this.#read(() => Number(valuesOf(this.#sql.lastRow.get())[0] ?? 0));
   }
 
-  #read<T>(work: (now: number) => T): T {
+  #read<T>(work: () => T): T {
     if (this.#closing !== undefined) throw failure("CLOSED", this.#name);
-    const now = this.#clock.now();
-    let found: T;
     try {
-      found = work(now);
+      const found = blockUntilUnlocked(READ_BLOCK_MS, work);
+      this.#file.checkIdentity();
+      return found;
     } catch (error) {
-      try {
-        if (!isLocked(error)) throw error;
-        found = blockUntilUnlocked(READ_BLOCK_MS, () => work(now));
-      } catch (last) {
-        throw storeError(last, this.#name);
-      }
+      throw storeError(error, this.#name);
     }
-    this.#file.checkIdentity();
-    return found;
   }
 
   /** @param pages an estimate of the pages that the write changes */
-  #write<T>(pages: number, work: (now: number) => T, frees = false): Promise<T> {
+  #write<T>(pages: number, work: () => T, frees = false): Promise<T> {
     if (this.#closing !== undefined) return Promise.reject(failure("CLOSED", this.#name));
-    return this.#queue.write(pages, frees, () => work(this.#clock.now()));
+    return this.#queue.write(pages, frees, work);
   }
 
-  /** Runs a write that frees space. It works on a full disk. */
-  #free<T>(pages: number, work: (now: number) => T): Promise<T> {
+  /** Runs a write that frees space, and so works on a full disk. */
+  #free<T>(pages: number, work: () => T): Promise<T> {
     return this.#write(pages, work, true);
   }
+
+  /** Whether a deleted row, of which SQLite returns the expiry only, had not expired. */
+  #isUnexpired(row: unknown): boolean {
+    return codec.number(valuesOf(row)[0]) > this.#clock.now();
+  }
 }
 
-/** Returns the pages beyond the first that a record's payload takes. */
-function overflowPages({ payload }: SessionRecord): number {
-  return payload.length >>> 12;
-}
-
-/** Whether a deleted row's expiry, its only column, comes after `now`. */
-function isAfter(now: number, row: unknown): boolean {
-  return codec.number(valuesOf(row)[0]) > now;
-}
+/** Counts a payload's pages beyond the first. */
+const overflowPages = ({ payload }: SessionRecord) => payload.length >>> 12;

@@ -6,6 +6,8 @@ import { BATCH_SIZE, type Statements, sharedStatements, withParameters } from ".
 import type { PostgresClient, PostgresPool, PostgresQuery } from "./client.ts";
 import { explain, isDuplicate } from "./failures.ts";
 
+type Dialect = SqlDialect<PostgresPool, PostgresClient>;
+
 /** Begins text stored as JSON. PostgreSQL's `text` can't hold a zero character or a lone surrogate. */
 const ESCAPED = "\u0001";
 /** How often a batch is repeated because its sessions were replaced while it waited for them. */
@@ -45,7 +47,7 @@ const steps: readonly SchemaStep[] = [
 ];
 
 /** @param prepare whether to prepare statements, once per connection */
-export function postgres(prepare: boolean): SqlDialect<PostgresPool, PostgresClient> {
+export function postgres(prepare: boolean): Dialect {
   const query = statementRunner(prepare);
   return {
     quote: '"',
@@ -154,29 +156,37 @@ function statementRunner(prepare: boolean) {
 /** Keeps values in PostgreSQL's text format. */
 const textFormat: PostgresQuery["types"] = { getTypeParser: () => (value) => value };
 
+/** Completes an insert whose handle is in use. */
+const OVERWRITE = `ON CONFLICT (handle) DO UPDATE SET
+  version = excluded.version, created_at = excluded.created_at, touched_at = excluded.touched_at,
+  expires_at = excluded.expires_at, sweep_at = excluded.sweep_at, secret_hash = excluded.secret_hash,
+  user_id = excluded.user_id, payload = excluded.payload, write_id = excluded.write_id`;
+
 function statements(table: string): Statements {
-  const shared = sharedStatements(table, {
-    upsert: (set) =>
-      `ON CONFLICT (handle) DO UPDATE SET ${set} WHERE ${table}.expires_at <= :now OR ${table}.write_id = :writeId RETURNING 1`,
-    explain: (change, unexpired, also = "") =>
-      `WITH changed AS (${change} RETURNING 1), ${also}
-        found AS (SELECT version, write_id ${unexpired} AND NOT EXISTS (SELECT FROM changed))
-      SELECT (SELECT count(*) FROM changed), version, write_id FROM (SELECT) one LEFT JOIN found ON true`,
-    insertTombstone: `noted AS (INSERT INTO ${table} (handle, ${RECORD}, sweep_at)
-        SELECT :noteHandle, :noteVersion::bigint, :noteCreatedAt::bigint, :noteTouchedAt::bigint, :noteExpiresAt::bigint,
-          :noteSecretHash, :noteUserId, :notePayload, :noteExpiresAt::bigint FROM changed
-        ON CONFLICT (handle) DO UPDATE SET version = excluded.version, created_at = excluded.created_at,
-          touched_at = excluded.touched_at, expires_at = excluded.expires_at, sweep_at = excluded.sweep_at,
-          secret_hash = excluded.secret_hash, user_id = excluded.user_id, payload = excluded.payload),`,
-    extra: { column: "sweep_at", created: ":expiresAt", updated: "LEAST(sweep_at, :expiresAt)" },
+  const { found, ...shared } = sharedStatements(table, {
+    column: { name: "sweep_at", created: ":expiresAt", updated: "LEAST(sweep_at, :expiresAt)" },
     // A page costs the periods that it covers, because within a period the last uses are sorted.
     listAll: {
       condition: "used_period <= LEAST(CAST(:usedAt AS bigint) >> 20, 2147483647)::integer",
       order: "used_period DESC,",
     },
   });
+  // Makes a change report how many rows it changed, and the row that it left alone.
+  const report = (change: string, also = "") => `WITH changed AS (${change} RETURNING 1), ${also}
+      found AS (${found} AND NOT EXISTS (SELECT FROM changed))
+    SELECT (SELECT count(*) FROM changed), version, write_id FROM (SELECT) one LEFT JOIN found ON true`;
+  const insertTombstone = `noted AS (INSERT INTO ${table} (handle, ${RECORD}, sweep_at)
+      SELECT :noteHandle, :noteVersion::bigint, :noteCreatedAt::bigint, :noteTouchedAt::bigint, :noteExpiresAt::bigint,
+        :noteSecretHash, :noteUserId, :notePayload, :noteExpiresAt::bigint FROM changed ${OVERWRITE}),`;
   return {
     ...shared,
+    insert: `${shared.insert} ${OVERWRITE} WHERE ${table}.expires_at <= :now OR ${table}.write_id = :writeId RETURNING 1`,
+    update: report(shared.update),
+    end: report(shared.end),
+    touch: report(shared.touch),
+    found: undefined,
+    replace: report(shared.replace),
+    replaceWithTombstone: report(shared.replace, insertTombstone),
     delete: `WITH removed AS (DELETE FROM ${table} WHERE handle = :handle RETURNING expires_at)
       SELECT FROM removed WHERE expires_at > :now`,
     // A row whose sweep is not due is unexpired; the index alone tells. The few others are read.
@@ -201,11 +211,7 @@ function statements(table: string): Statements {
  * a batch waits for its row, the batch returns its new handle, but doesn't delete it: that row is
  * newer than the statement. The next batch finds it.
  */
-async function deleteAll(
-  run: (text: string, values: Values) => Promise<Result>,
-  table: string,
-  values: () => Values,
-): Promise<number> {
+const deleteAll: Dialect["deleteAll"] = async (run, table, values) => {
   let after = "";
   let looks = 0;
   for (let ended = 0; ; ) {
@@ -228,7 +234,7 @@ async function deleteAll(
     // After the last batch, look from the start again: a replaced session may have moved there.
     after = isLast ? "" : String(last);
   }
-}
+};
 
 /** @throws TypeError for `binary: true`: `pg` decodes binary numbers as UTF-8, and no query can prevent it */
 export function refuseBinary(settings: unknown): void {

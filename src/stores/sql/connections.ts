@@ -12,16 +12,14 @@ const MAX_WAITING = 2_000;
 /** A migration may take longer than a request. */
 const MIGRATION_MS = 60_000;
 
-/** A call in progress, as its deadline sees it. */
+/** A call in progress and the connection that it uses, as its deadline sees them. */
 interface Call<C> {
   isOver: boolean;
-  /** The connection that the call is using. */
   held: C | undefined;
 }
 
 type Outcome<T> = { answer: T } | Failure;
 
-/** What {@link Connections} works with. */
 interface ConnectionOptions<P, C extends SqlConnection> {
   dialect: SqlDialect<P, C>;
   source: PoolSource<P>;
@@ -44,13 +42,11 @@ export class Connections<P, C extends SqlConnection> {
   durable: StoreCapabilities["durable"] = "power-loss";
   readonly #options: ConnectionOptions<P, C>;
   readonly #dialect: SqlDialect<P, C>;
-  /** The step at which each connection was opened or last replied. */
-  readonly #repliedAt = new WeakMap<object, number>();
+  /** Counts the calls whose connection did not reply in time. */
+  #timeouts = 0;
+  /** That count when each connection was opened or last replied. */
+  readonly #seenAt = new WeakMap<object, number>();
   readonly #unwatch: (() => void) | undefined;
-  /** The step at which a connection last failed to reply. */
-  #silentAt = 0;
-  /** Counts events. A clock would not do, because it may be set back. */
-  #step = 0;
   #isPrepared = false;
   #preparing: Promise<void> | undefined;
   #waiting = 0;
@@ -61,7 +57,7 @@ export class Connections<P, C extends SqlConnection> {
     const { dialect, source } = options;
     this.#options = options;
     this.#dialect = dialect;
-    this.#unwatch = source.on(dialect.connectEvent, (connection) => this.#replied(connection));
+    this.#unwatch = source.on(dialect.connectEvent, (connection) => this.#seen(connection));
   }
 
   /**
@@ -88,7 +84,7 @@ export class Connections<P, C extends SqlConnection> {
     }
   }
 
-  /** Waits for the calls in progress, which end by their deadlines, and ends the pool. */
+  /** Waits for the calls in progress, then ends the pool. */
   close(): Promise<void> {
     this.#closing ??= Promise.allSettled(this.#running).then(async () => {
       this.#unwatch?.();
@@ -104,7 +100,7 @@ export class Connections<P, C extends SqlConnection> {
     const call: Call<C> = { isOver: false, held: undefined };
     return withDeadline(work(call), ms, this.#options.clock, () => {
       call.isOver = true;
-      if (call.held !== undefined) this.#silentAt = ++this.#step;
+      if (call.held !== undefined) this.#timeouts++;
       this.#giveBack(call, true);
       return timeoutError();
     });
@@ -135,7 +131,7 @@ export class Connections<P, C extends SqlConnection> {
     try {
       if (call.isOver) throw timeoutError();
       const answer = await work(connection);
-      this.#replied(connection);
+      this.#seen(connection);
       return { answer };
     } catch (error) {
       const failure = this.#failureOf(error);
@@ -181,24 +177,24 @@ export class Connections<P, C extends SqlConnection> {
     }
   }
 
-  #replied(connection: object): void {
-    this.#repliedAt.set(this.#dialect.identity(connection), ++this.#step);
+  #seen(connection: object): void {
+    this.#seenAt.set(this.#dialect.identity(connection), this.#timeouts);
   }
 
   /**
-   * Whether a connection may be as dead as the one that didn't reply. An unknown connection is new,
-   * unless the pool announces new ones: then another part of the application has used it.
+   * Whether a connection was idle at the last timeout, and so may be dead. An unknown connection is
+   * new, unless the pool announces new ones: then another part of the application has used it.
    */
   #isSuspect(connection: C): boolean {
-    const repliedAt = this.#repliedAt.get(this.#dialect.identity(connection));
-    return repliedAt === undefined ? this.#unwatch !== undefined && this.#silentAt > 0 : repliedAt < this.#silentAt;
+    const unknown = this.#unwatch === undefined ? this.#timeouts : 0;
+    return (this.#seenAt.get(this.#dialect.identity(connection)) ?? unknown) < this.#timeouts;
   }
 
   #failureOf(error: unknown): Failure | undefined {
     return failureOf(error, this.#dialect.explain, this.#options.source.redact);
   }
 
-  /** All calls share one preparation. If it fails they fail, and the next call tries again. */
+  /** Shares one preparation between all calls. If it fails they fail, and the next call tries again. */
   #ready(): Promise<void> | undefined {
     if (this.#isPrepared) return undefined;
     this.#preparing ??= this.#prepare().finally(() => {
@@ -207,7 +203,6 @@ export class Connections<P, C extends SqlConnection> {
     return this.#preparing;
   }
 
-  /** Runs nothing that may not be repeated. */
   async #prepare(): Promise<void> {
     const { source, table, createTable, timeoutMs } = this.#options;
     const run = <T>(ms: number, work: (connection: C) => Promise<T>) =>

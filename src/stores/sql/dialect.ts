@@ -8,10 +8,8 @@ export type Value = string | number | Buffer | null;
 /** Values by parameter name. A statement's text refers to them as `:name`. */
 export type Values = Readonly<Record<string, Value>>;
 
-/** One row, as an array of columns. */
 export type Row = readonly unknown[];
 
-/** What a statement returned. */
 export interface Result {
   rows: readonly Row[];
   /** Rows that the statement found and changed. */
@@ -25,7 +23,6 @@ export interface Codec {
   decode(value: unknown): string;
 }
 
-/** A table and its name in statements. */
 export interface Table {
   /** `undefined`: the connection's default. */
   schema: string | undefined;
@@ -45,12 +42,7 @@ export interface SqlConnection {
  */
 export type SchemaStep = (table: string, comment: string) => readonly string[];
 
-/**
- * Everything that `SqlStore` needs to know about a database and its driver.
- *
- * @typeParam P a pool
- * @typeParam C a connection
- */
+/** Describes a database and its driver to `SqlStore`, with its types of pools and connections. */
 export interface SqlDialect<P, C extends SqlConnection> extends Codec {
   /** The character around a quoted name. */
   readonly quote: string;

@@ -37,10 +37,14 @@ function isEmitter(pool: object): pool is Emitter {
   return "on" in pool && typeof pool.on === "function" && "removeListener" in pool;
 }
 
-/**
- * Wraps a pool that the store made for a URL. Its package is loading already, so no request waits
- * for that. The pool has not connected yet.
- */
+/** @throws TypeError for an invalid URL or another scheme; the message does not repeat the URL */
+export function checkedUrl(store: string, url: string, ...schemes: string[]): string {
+  const starts = schemes.map((scheme) => `${scheme}://`);
+  if (URL.canParse(url) && starts.some((start) => url.startsWith(start))) return url;
+  throw new TypeError(`${store}: the URL must begin with ${starts.join(" or ")} and be valid; escape its password`);
+}
+
+/** Wraps a pool that the store made for a URL. Its package is loading, and it has not connected yet. */
 export function ownPool<P>(url: string, opening: Promise<{ pool: P; end(): Promise<void> }>): PoolSource<P> {
   // `open` reports the failure.
   opening.catch(() => {});

@@ -67,9 +67,9 @@ export function recordOf(
   };
 }
 
-/** Reads a handle, then the columns of {@link RECORD}. */
-export function storedOf(codec: Parameters<typeof recordOf>[0], [handle, ...row]: readonly unknown[]): StoredSession {
-  return { handle: codec.decode(handle), ...recordOf(codec, row) };
+/** Reads the columns of {@link RECORD}, then a handle. */
+export function storedOf(codec: Parameters<typeof recordOf>[0], row: readonly unknown[]): StoredSession {
+  return { handle: codec.decode(row[7]), ...recordOf(codec, row) };
 }
 
 /**

@@ -56,12 +56,13 @@ function versionOf(comment: string | undefined, table: string, known: number): n
   if (comment === undefined) return 0;
   const version = Number(/^Sojourn sessions, schema ([1-9]\d{0,8})$/.exec(comment)?.[1]);
   if (version <= known) return version;
-  throw unusable(
-    table,
-    Number.isNaN(version)
-      ? `is not a table of sojourn, or has lost its comment, "${versionComment(known)}"`
-      : `has schema ${version}, and this version of sojourn knows ${known}: use a newer one`,
-  );
+  if (!Number.isNaN(version)) throw newerSchema(table, version, known);
+  throw unusable(table, `is not a table of sojourn, or has lost its comment, "${versionComment(known)}"`);
+}
+
+/** The error for a table that a newer version of the library has migrated. */
+export function newerSchema(table: string, found: number, known: number): SojournError {
+  return unusable(table, `has schema ${found}, and this version of sojourn knows ${known}: use a newer one`);
 }
 
 function unusable(table: string, why: string): SojournError {

@@ -9,7 +9,7 @@ import {
   type StoredSession,
   type UpdateResult,
 } from "../../contract/store.ts";
-import { checkedLimit, decodeCursor, pageOf } from "../paging.ts";
+import { checkedLimit, pageOf, startOf } from "../paging.ts";
 import { Connections } from "./connections.ts";
 import type { Result, Row, SqlConnection, SqlDialect, Values } from "./dialect.ts";
 import type { PoolSource } from "./pools.ts";
@@ -48,8 +48,6 @@ export function checkedOptions(store: string, options: SqlStoreOptions) {
 
 /** How often a change that explains nothing runs. */
 const MAX_LOOKS = 2;
-/** The position before a list's first session. */
-const TOP = { touchedAt: Number.MAX_SAFE_INTEGER, handle: "" };
 
 /**
  * Stores sessions in a SQL database. The dialect holds everything that differs between databases.
@@ -184,7 +182,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
    */
   async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
-    const start = decodeCursor(query.cursor) ?? TOP;
+    const start = startOf(query.cursor);
     const { listAll, listUser } = this.#statements;
     const { rows } = await this.#run(query.userId === undefined ? listAll : listUser, {
       ...this.#ofUser(query.userId),
@@ -192,10 +190,8 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
       after: this.#dialect.encode(start.handle),
       limit: limit + 1,
     });
-    return pageOf(
-      rows.map((row) => storedOf(this.#dialect, row)),
-      limit,
-    );
+    const found = rows.map((row) => storedOf(this.#dialect, row));
+    return pageOf(found, limit);
   }
 
   /**

@@ -10,7 +10,6 @@ const QUIET_PAGES = 512;
 const QUIET_MS = 2;
 /** A commit checkpoints at this many logged pages (64 MiB). It is seldom, so few requests wait for it. */
 const MAX_LOGGED_PAGES = 16_384;
-/** How often a call checks that the file is still in place. */
 const CHECK_IDENTITY_MS = 100;
 /** The reserve's size, or an eighth of the free space if that is less. */
 const MAX_RESERVE_BYTES = 2 * 1024 * 1024;
@@ -18,14 +17,14 @@ const MAX_RESERVE_BYTES = 2 * 1024 * 1024;
 /**
  * Maintains a database's file, its write-ahead log and its disk reserve.
  *
- * Checkpoints: SQLite's own come in the middle of a commit, and delay one in a hundred by 20 ms.
- * These come in quiet moments; if there are none, within a commit, seldom.
+ * SQLite's own checkpoints delay one commit in a hundred by 20 ms. These come in quiet moments; if
+ * there are none, within a commit, seldom.
  *
- * The reserve: a file beside the database occupies some of the disk, so that logging out works when
- * the disk is full. Then that file is deleted, and a checkpoint moves the log into the room that it
- * leaves. From then on the main file must not grow, so that each checkpoint succeeds and the log
- * starts over. A delete then needs no new page, and later writes can fill what it frees. To keep the
- * reserve sufficient, a checkpoint also comes before the main file would grow by half of it.
+ * The reserve is a file that occupies some of the disk, so that logging out works when the disk is
+ * full. Then it is deleted, and a checkpoint moves the log into its room. From then on the main file
+ * must not grow, so that each checkpoint succeeds and the log starts over. A delete needs no new
+ * page, and later writes fill what it frees. To keep the reserve sufficient, a checkpoint also comes
+ * before the main file grows by half of it.
  */
 export class DatabaseFile {
   /** `""` for a database in memory, which needs no maintenance. */
@@ -34,7 +33,7 @@ export class DatabaseFile {
   readonly #checkpoint: SqliteStatement;
   readonly #pageCount: SqliteStatement;
   readonly #pageBytes: number;
-  /** The files that SQLite has open, and their identities. */
+  /** Identities of the files that SQLite has open. */
   readonly #opened: ReadonlyMap<string, string | undefined>;
   readonly #maxLoggedPages: number;
   readonly #reserveBytes: number;
@@ -91,7 +90,7 @@ export class DatabaseFile {
     return this.#maxPages !== undefined && this.#pages() > this.#maxPages;
   }
 
-  /** Takes note of a commit, and checkpoints if one is due. */
+  /** Checkpoints after a commit if that is due. */
   committed(pages: number): void {
     if (this.#path === "") return;
     this.#logged += pages;
@@ -213,7 +212,7 @@ export class DatabaseFile {
   }
 }
 
-/** Tells a file from every other one, under any name. `undefined` if there is none. */
+/** Identifies a file under any name. `undefined` if there is none. */
 function identityOf(path: string): string | undefined {
   const stats = statSync(path, { throwIfNoEntry: false });
   return stats && `${stats.dev} ${stats.ino}`;

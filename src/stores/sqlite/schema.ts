@@ -1,5 +1,5 @@
-import { SojournError } from "../../contract/errors.ts";
 import { checkedName } from "../sql/records.ts";
+import { newerSchema } from "../sql/schema.ts";
 import { type SqliteDatabase, valuesOf } from "./database.ts";
 
 /** Returns the SQL that leads from one schema version to the next. New steps are appended. */
@@ -45,12 +45,7 @@ export function migrate(database: SqliteDatabase, table: string, to: readonly Sc
   database.exec("BEGIN IMMEDIATE");
   try {
     const from = versionOf(database, table);
-    if (from > to.length) {
-      throw new SojournError(
-        "STORE_UNAVAILABLE",
-        `The table ${table} has schema ${from}, and this version of sojourn knows ${to.length}: use a newer one.`,
-      );
-    }
+    if (from > to.length) throw newerSchema(table, from, to.length);
     for (const step of to.slice(from)) database.exec(step(table));
     database.exec(`
       CREATE TABLE IF NOT EXISTS "${table}_schema" (version INTEGER NOT NULL);

@@ -41,7 +41,7 @@ export function prepareStatements(database: SqliteDatabase, tableName: string) {
         secret_hash = ?, user_id = ?, payload = ?, sweep_at = ? ${ifVersion}`),
 
     listUser: database.prepare(`
-      SELECT handle, ${RECORD} FROM ${table}
+      SELECT ${RECORD}, handle FROM ${table}
       WHERE user_id = ? AND expires_at > ? AND (touched_at < ? OR touched_at = ? AND handle > ?)
       ORDER BY touched_at DESC, handle LIMIT ?`),
     scan: database.prepare(`
