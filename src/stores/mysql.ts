@@ -17,7 +17,8 @@ export interface MysqlStoreOptions extends SqlStoreOptions {
  * on a session is one atomic statement. A second one, if any, only finds out why the first changed
  * nothing. No transaction stays open.
  *
- * The first call creates the table. While the server is down, calls fail; the application can start.
+ * The first call creates the table. While the server is down, calls fail; the application can
+ * start.
  *
  * @param poolOrUrl a URL, for a pool that the store owns; or a pool of the package `mysql2` or
  * `mysql2/promise`, with autocommit, which `close` leaves open. A URL with `?ssl=true` verifies the
@@ -26,8 +27,10 @@ export interface MysqlStoreOptions extends SqlStoreOptions {
  * `STORE_UNAVAILABLE`, `STORE_TIMEOUT`, `STORE_FULL`, `STORE_CORRUPT`, `TOO_LARGE` or
  * `STORE_CLOSED`. No error holds a value of a row or a credential.
  * @example
+ * import { session } from "sojourn";
  * import { MysqlStore } from "sojourn/mysql";
- * app.use(session({ store: new MysqlStore(process.env.MYSQL_URL), secret }));
+ * const store = new MysqlStore(process.env.MYSQL_URL);
+ * app.use(session({ store, secret: process.env.SESSION_SECRET }));
  */
 export class MysqlStore extends SqlStore<MysqlPool, MysqlConnection> {
   constructor(poolOrUrl: string | MysqlPool | MysqlCallbackPool, options: MysqlStoreOptions = {}) {
@@ -51,7 +54,7 @@ function checkedPool(pool: MysqlPool | MysqlCallbackPool): MysqlPool {
   );
 }
 
-/** Tells a pool from a connection, and from pools whose `getConnection` takes a callback. */
+/** Whether this is a pool, and its `getConnection` takes no callback. */
 function isPromisePool(pool: unknown): pool is MysqlPool {
   if (typeof pool !== "object" || pool === null || !("getConnection" in pool)) return false;
   return typeof pool.getConnection === "function" && pool.getConnection.length === 0;

@@ -22,8 +22,8 @@ export interface OpenStoreOptions {
 const OPTIONS = ["memory", "sqlite", "file", "redis", "postgres", "mysql", "clock"];
 
 /**
- * Opens the store that a URL names, so that one setting decides where sessions live. Loads only that
- * store's module, and its client's package if it needs one.
+ * Opens the store that a URL names, so that one setting decides where sessions live. Loads only
+ * that store's module, and its client's package if it needs one.
  *
  * `sqlite:sessions.db` and `sqlite:./sessions.db` are relative to the current folder.
  * `sqlite:/var/lib/app/sessions.db` and `sqlite:///var/lib/app/sessions.db` are absolute.
@@ -35,8 +35,9 @@ const OPTIONS = ["memory", "sqlite", "file", "redis", "postgres", "mysql", "cloc
  * package is not installed, with the command that installs it. Also rejects with what the store's
  * constructor throws. No message repeats the URL, which may hold a password.
  * @example
+ * import { openStore, session } from "sojourn";
  * const store = await openStore(process.env.SESSION_STORE ?? "sqlite:sessions.db");
- * app.use(session({ store, secret }));
+ * app.use(session({ store, secret: process.env.SESSION_SECRET }));
  */
 export async function openStore(url: string, options: OpenStoreOptions = {}): Promise<IndexedStore> {
   const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));

@@ -5,7 +5,8 @@
  * package is required, because Jest refuses `import()`. Last, it is imported from the program's
  * folder, because a bundle may have left it out.
  *
- * @param member the export that the caller needs. A bundler may wrap a CommonJS package in `default`.
+ * @param member the export that the caller needs. A bundler may wrap a CommonJS package in
+ * `default`.
  * @returns `undefined` if the package is not installed
  */
 export async function optionalPackage<T extends object>(
@@ -41,7 +42,7 @@ function isWrapped<T extends object>(loaded: T | { default: T }, member: keyof T
   return !(member in loaded) && "default" in loaded;
 }
 
-/** Calls `require` as a property of `module`: bundlers warn of a `require()` with a computed name. */
+/** Uses `module.require`, because bundlers warn of a `require()` with a computed name. */
 function requireByName(name: string) {
   if (typeof module !== "object") throw new Error("not a CommonJS module");
   const { require: load } = module;

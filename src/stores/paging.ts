@@ -1,6 +1,6 @@
 /** What the indexed stores share for `list` and `prune`: order, cursor and limits. */
 
-/** The position after which a page begins. Lists are sorted by last use, newest first, then by handle. */
+/** A page begins after this session. Lists are sorted by last use, newest first, then handle. */
 export interface PageStart {
   touchedAt: number;
   handle: string;
@@ -40,12 +40,12 @@ export class Newest {
   }
 }
 
-/** Makes a page of sessions. `found` holds one session more than the page, if there is a next page. */
+/** Makes a page of sessions. `found` holds one session more if there is a next page. */
 export function pageOf<T extends PageStart>(found: T[], limit: number): { sessions: T[]; cursor?: string } {
   return { sessions: found.slice(0, limit), ...nextPage(found, limit) };
 }
 
-/** Returns the cursor of the next page, if more was found than a page holds. It names the page's last session. */
+/** Returns the next page's cursor, if there is one. It names this page's last session. */
 export function nextPage(found: readonly PageStart[], limit: number): { cursor?: string } {
   const last = found[limit - 1];
   return found.length <= limit || last === undefined ? {} : { cursor: encodeCursor(last) };

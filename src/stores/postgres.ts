@@ -11,17 +11,18 @@ export interface PostgresStoreOptions extends SqlStoreOptions {
   /** PostgreSQL schema of the table. Default: the first one in the connection's `search_path`. */
   schema?: string | undefined;
   /**
-   * Whether to prepare statements, once per connection. Default `true`. Set `false` behind PgBouncer
-   * in transaction mode, where the next statement may run in another server process.
+   * Whether to prepare statements, once per connection. Default `true`. Set `false` behind
+   * PgBouncer in transaction mode, where the next statement may run in another server process.
    */
   prepare?: boolean | undefined;
 }
 
 /**
- * Stores sessions in PostgreSQL 14 or newer. Each operation on a session is one atomic statement and
- * one round trip. So any isolation level works, and no transaction stays open.
+ * Stores sessions in PostgreSQL 14 or newer. Each operation on a session is one atomic statement
+ * and one round trip. So any isolation level works, and no transaction stays open.
  *
- * The first call creates the table. While the server is down, calls fail; the application can start.
+ * The first call creates the table. While the server is down, calls fail; the application can
+ * start.
  *
  * @param poolOrUrl a URL, for a pool that the store owns; or a `Pool` of the package `pg`, which
  * `close` leaves open. Give yours `connectionTimeoutMillis`, a `lock_timeout` and an `error`
@@ -30,8 +31,10 @@ export interface PostgresStoreOptions extends SqlStoreOptions {
  * `STORE_UNAVAILABLE`, `STORE_TIMEOUT`, `STORE_FULL`, `STORE_CORRUPT`, `TOO_LARGE` or
  * `STORE_CLOSED`. No error holds a value of a row or a credential.
  * @example
+ * import { session } from "sojourn";
  * import { PostgresStore } from "sojourn/postgres";
- * app.use(session({ store: new PostgresStore(process.env.DATABASE_URL), secret }));
+ * const store = new PostgresStore(process.env.DATABASE_URL);
+ * app.use(session({ store, secret: process.env.SESSION_SECRET }));
  */
 export class PostgresStore extends SqlStore<PostgresPool, PostgresClient> {
   constructor(poolOrUrl: string | PostgresPool, options: PostgresStoreOptions = {}) {

@@ -32,12 +32,13 @@ export type { SqliteDatabase, SqliteDurability, SqliteStatement, SqliteValue } f
 
 /** Options for {@link SqliteStore}. */
 export interface SqliteStoreOptions {
-  /** Name of the table. Default `"sojourn_sessions"`. Stores with different tables may share a file. */
+  /** Name of the table. Default `"sojourn_sessions"`. Stores with other tables may share a file. */
   table?: string | undefined;
   /**
-   * What an acknowledged write survives. `"process-crash"`: `kill -9`; a power loss may undo the last
-   * writes, but never damages the file. `"full"`: a power loss too, at the cost of one disk sync per
-   * commit. Default `"process-crash"` for a path; a database that you pass keeps its own setting.
+   * What an acknowledged write survives. `"process-crash"`: `kill -9`; a power loss may undo the
+   * last writes, but never damages the file. `"full"`: a power loss too, at the cost of one disk
+   * sync per commit. Default `"process-crash"` for a path; a database that you pass keeps its own
+   * setting.
    */
   durability?: SqliteDurability | undefined;
   /** Milliseconds that a write waits while another process holds the lock. Default 1,500. */
@@ -58,19 +59,22 @@ const READ_BLOCK_MS = 20;
  * promises settle after its commit. A lock never blocks the process: writes retry from timers.
  *
  * If the file, or its `-wal` or `-shm`, is removed or replaced, every call fails within 100 ms, so
- * that this process doesn't miss sign-outs by others. Up to 2 MiB of disk stay reserved in `-reserve`,
- * so that logging out works when the disk is full. One process fills `-wal` to 64 MiB at most.
+ * that this process doesn't miss sign-outs by others. Up to 2 MiB of disk stay reserved in
+ * `-reserve`, so that logging out works when the disk is full. One process fills `-wal` to 64 MiB
+ * at most.
  *
  * @param pathOrDatabase a path, `":memory:"`, or a connection of `node:sqlite` or `better-sqlite3`.
  * The store creates a missing file (mode 0600) and folder (0700). Nothing else may use a connection
  * that you pass. The store turns on its write-ahead log and turns off its automatic checkpoints and
  * waits for locks. `close` leaves it open.
- * @throws TypeError that names the invalid option, or when Node has no `node:sqlite`. The constructor
- * and all methods throw a {@link SojournError}: `STORE_UNAVAILABLE` (locked for too long, unreadable,
- * removed), `STORE_FULL`, `STORE_CORRUPT`, `TOO_LARGE` or `STORE_CLOSED`.
+ * @throws TypeError that names the invalid option, or when Node has no `node:sqlite`. The
+ * constructor and all methods throw a {@link SojournError}: `STORE_UNAVAILABLE` (locked for too
+ * long, unreadable, removed), `STORE_FULL`, `STORE_CORRUPT`, `TOO_LARGE` or `STORE_CLOSED`.
  * @example
+ * import { session } from "sojourn";
  * import { SqliteStore } from "sojourn/sqlite";
- * app.use(session({ store: new SqliteStore("data/sessions.db"), secret }));
+ * const store = new SqliteStore("data/sessions.db");
+ * app.use(session({ store, secret: process.env.SESSION_SECRET }));
  */
 export class SqliteStore implements IndexedStore {
   readonly synchronousLoad = true;
@@ -174,8 +178,9 @@ export class SqliteStore implements IndexedStore {
   }
 
   /**
-   * Lists one page. For one user it costs that user's sessions. For everyone it reads all sessions, a
-   * thousand per turn of the event loop: an index for this rare query would slow down every touch.
+   * Lists one page. For one user it costs that user's sessions. For everyone it reads all sessions,
+   * a thousand per turn of the event loop: an index for this rare query would slow down every
+   * touch.
    *
    * @throws TypeError for a cursor that no list returned, and for a limit below 1
    */
@@ -207,10 +212,7 @@ export class SqliteStore implements IndexedStore {
     return { sessions, ...nextPage(newest.places, limit) };
   }
 
-  /**
-   * Deletes sessions in transactions of 500. Sessions that begin in the meantime may stay. After an
-   * error, earlier batches stay deleted.
-   */
+  /** Deletes sessions, 500 in a transaction. An error undoes none of them. New ones may stay. */
   async deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
     const lastRow = this.#lastRow();
     const batch = [lastRow, except === undefined ? null : encode(except), BATCH_SIZE];
@@ -225,7 +227,7 @@ export class SqliteStore implements IndexedStore {
     }
   }
 
-  /** Counts sessions. For everyone it includes expired ones that no prune has met, and takes milliseconds per million. */
+  /** Counts sessions. For everyone it includes expired ones until a prune deletes them. */
   count({ userId }: { userId?: string } = {}): number {
     const { countAll, countUser } = this.#sql;
     return this.#read(() => {
@@ -234,11 +236,7 @@ export class SqliteStore implements IndexedStore {
     });
   }
 
-  /**
-   * Deletes expired records in transactions of at most 500, one per turn of the event loop.
-   *
-   * @throws TypeError for a limit below 1
-   */
+  /** Deletes expired records, 500 in a transaction. @throws TypeError for a limit below 1 */
   async prune(limit = 1_000): Promise<number> {
     checkedLimit(limit, "prune");
     for (let pruned = 0; ; ) {

@@ -20,7 +20,7 @@ export interface MysqlConnection {
   removeListener(event: "error", listener: (error: Error) => void): unknown;
 }
 
-/** A statement in the form that `mysql2` takes. Its options override those of the application's pool. */
+/** A statement in the form that `mysql2` takes. It overrides options of the application's pool. */
 export interface MysqlQuery {
   sql: string;
   values: (string | number | Buffer | null)[];
@@ -87,7 +87,7 @@ export async function openPool(
     },
     async end() {
       await promised.end();
-      // A server that doesn't confirm the end would keep its connections, and so the process, alive.
+      // A server that doesn't confirm the end would keep the process alive.
       for (const socket of sockets) socket.destroySoon();
     },
   };
@@ -99,7 +99,7 @@ export function discard(connection: MysqlConnection): void {
   if ("connection" in connection) socketOf(connection.connection)?.destroy();
 }
 
-/** Returns the socket of a callback connection. The property is missing from the types of `mysql2`. */
+/** Returns the socket of a callback connection. The types of `mysql2` lack the property. */
 function socketOf(connection: unknown): Socket | undefined {
   const { stream }: { stream?: unknown } = Object(connection);
   return stream instanceof Socket ? stream : undefined;
@@ -107,7 +107,8 @@ function socketOf(connection: unknown): Socket | undefined {
 
 /**
  * Reads the URL's TLS options. Verifies the server's name too, unless the URL says not to: `mysql2`
- * alone verifies the issuer only. Returns `undefined` for a profile name, which `mysql2` reads itself.
+ * alone verifies the issuer only. Returns `undefined` for a profile name, which `mysql2` reads
+ * itself.
  */
 function tlsOf(url: string): object | undefined {
   let ssl: unknown;

@@ -5,7 +5,7 @@ import { BATCH_SIZE, sharedStatements, withParameters } from "../sql/statements.
 import { discard, type MysqlConnection, type MysqlPool, type MysqlQuery } from "./client.ts";
 import { explain, isDuplicate } from "./failures.ts";
 
-/** Begins text stored as UTF-16, because UTF-8 can't hold a lone surrogate. No UTF-8 begins with it. */
+/** Begins text stored as UTF-16: UTF-8 can't hold a lone surrogate, and never begins with this. */
 const UTF16 = 0xff;
 /** Seconds that a process waits while another one migrates the table. */
 const LOCK_SECONDS = 30;
@@ -56,8 +56,8 @@ export const mysql: SqlDialect<MysqlPool, MysqlConnection> = {
   },
 
   /**
-   * Stores text as bytes. All but the newest collations consider `a` and `a ` equal, and no user may
-   * get another user's sessions.
+   * Stores text as bytes. All but the newest collations consider `a` and `a ` equal, and no user
+   * may get another user's sessions.
    */
   encode(text) {
     if (text.isWellFormed()) return Buffer.from(text);

@@ -10,7 +10,7 @@ const MEANINGS: ReadonlyMap<number, Meaning> = new Map(
   (
     [
       [FULL, 1021, 1114],
-      [{ kind: "collided", what: "gave way to other transactions" }, 1020, 1213],
+      [{ kind: "collided", what: "rolled back a statement that collided with others" }, 1020, 1213],
       [{ code: "STORE_CORRUPT", what: "has a damaged table" }, 1034, 1035, 1194, 1195, 1712, 1932],
       [{ what: "has no connection left" }, 1040, 1203, 1226],
       [{ what: "is out of memory" }, 1041],

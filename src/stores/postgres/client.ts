@@ -42,7 +42,8 @@ export async function requirePackage(): Promise<void> {
 /**
  * Makes a pool that the store owns.
  *
- * @param limitStatements whether to set deadlines on the server too. PgBouncer refuses such settings.
+ * @param limitStatements whether to set deadlines on the server too. PgBouncer refuses such
+ * settings.
  * @throws TypeError if the package is not installed
  */
 export async function openPool(

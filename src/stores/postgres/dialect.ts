@@ -8,7 +8,7 @@ import { explain, isDuplicate } from "./failures.ts";
 
 type Dialect = SqlDialect<PostgresPool, PostgresClient>;
 
-/** Begins text stored as JSON. PostgreSQL's `text` can't hold a zero character or a lone surrogate. */
+/** Begins text stored as JSON: `text` can't hold a zero character or a lone surrogate. */
 const ESCAPED = "\u0001";
 /** How often a batch is repeated because its sessions were replaced while it waited for them. */
 const MAX_LOOKS = 100;
@@ -87,11 +87,11 @@ export function postgres(prepare: boolean): Dialect {
       };
     },
 
-    /** Takes an advisory lock in a transaction: two `IF NOT EXISTS` can collide in the catalogue. */
+    /** Takes an advisory lock, because two `IF NOT EXISTS` can collide in the catalogue. */
     async withMigrationLock(client, table, work) {
       await query(client, "BEGIN");
       try {
-        // An index may take longer to build than a query may run, and so may the wait for this lock.
+        // Building an index may take longer than a query, and so may the wait for this lock.
         await query(
           client,
           "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '10s', true)",
@@ -102,7 +102,7 @@ export function postgres(prepare: boolean): Dialect {
         await work();
         await query(client, "COMMIT");
       } catch (error) {
-        // If this fails too, the connection is broken. The first error tells why.
+        // If this fails too, the connection is broken. The first error says why.
         await query(client, "ROLLBACK").catch(() => {});
         throw error;
       }
@@ -189,12 +189,13 @@ function statements(table: string): Statements {
     replaceWithTombstone: report(shared.replace, insertTombstone),
     delete: `WITH removed AS (DELETE FROM ${table} WHERE handle = :handle RETURNING expires_at)
       SELECT FROM removed WHERE expires_at > :now`,
-    // A row whose sweep is not due is unexpired; the index alone tells. The few others are read.
+    // A row whose sweep is not due is unexpired, by the index alone. The few others are read.
     countAll: `SELECT (SELECT count(*) FROM ${table} WHERE sweep_at > :now) +
       (SELECT count(*) FROM ${table} WHERE sweep_at <= :now AND expires_at > :now) -
       (SELECT count(*) FROM ${table} WHERE ${IS_NOTE} AND expires_at > :now)`,
-    // Examines rows whose sweep is due: deletes the expired ones, and postpones the others. It skips
-    // rows that a touch or another sweep has locked, and locks the rest to read their newest state.
+    // Examines rows whose sweep is due: deletes the expired ones, and postpones the others. It
+    // skips rows that a touch or another sweep has locked, and locks the rest to read their newest
+    // state.
     prune: `WITH due AS MATERIALIZED (
         SELECT handle, expires_at FROM ${table} WHERE sweep_at <= :now ORDER BY sweep_at LIMIT :limit FOR UPDATE SKIP LOCKED),
       moved AS (
@@ -236,7 +237,7 @@ const deleteAll: Dialect["deleteAll"] = async (run, table, values) => {
   }
 };
 
-/** @throws TypeError for `binary: true`: `pg` decodes binary numbers as UTF-8, and no query can prevent it */
+/** @throws TypeError for `binary: true`: `pg` decodes binary numbers as UTF-8 */
 export function refuseBinary(settings: unknown): void {
   if (Object(settings).binary) {
     throw new TypeError("PostgresStore: needs a pool without binary: true, with which pg damages numbers");

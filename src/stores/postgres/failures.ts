@@ -1,6 +1,6 @@
 import type { Meaning, ServerError } from "../sql/failures.ts";
 
-const COLLIDED: Meaning = { kind: "collided", what: "gave way to other transactions" };
+const COLLIDED: Meaning = { kind: "collided", what: "rolled back a statement that collided with others" };
 
 /**
  * Meanings of SQLSTATE codes and classes. The longest matching prefix counts.
@@ -26,12 +26,12 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   "55P03": { what: "held a lock for too long" },
   "57014": { what: "took too long" },
   "57": { kind: "lost", what: "is starting or stopping" },
-  "58P01": { code: "STORE_CORRUPT", what: "misses one of its files" },
+  "58P01": { code: "STORE_CORRUPT", what: "is missing one of its files" },
   XX001: { code: "STORE_CORRUPT", what: "is damaged" },
   XX002: { code: "STORE_CORRUPT", what: "has a damaged index" },
 };
 
-/** Classes whose messages name the server and its objects. Others quote values; a trigger (P0) may say anything. */
+/** Classes whose messages name objects of the server only. Others quote values. */
 const PUBLIC = /^(08|25|26|28|3D|3F|40|42|53|54|55|57|58|XX)/;
 
 /** Returns `undefined` for an error of the network. */

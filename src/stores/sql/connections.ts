@@ -7,7 +7,7 @@ import { type Failure, failureOf } from "./failures.ts";
 import type { PoolSource } from "./pools.ts";
 import { checkSchema, migrate } from "./schema.ts";
 
-/** Calls that may wait for a connection. One more fails at once, so an outage can't fill the memory. */
+/** Calls that may wait for a connection. One more fails, so an outage can't fill the memory. */
 const MAX_WAITING = 2_000;
 /** A migration may take longer than a request. */
 const MIGRATION_MS = 60_000;
@@ -33,9 +33,8 @@ interface ConnectionOptions<P, C extends SqlConnection> {
  * Runs calls on the connections of a pool. Prepares the table first.
  *
  * Every call ends by its deadline, which closes the connection that the call was using: a late
- * reply must not reach the next caller. A call that times out also condemns all connections that
- * have been idle since before. If the network drops packets they are just as dead, and each would
- * cost another caller a whole deadline.
+ * reply must not reach the next caller. All connections that were idle at a timeout are closed too.
+ * If the network drops packets they are just as dead, and each would cost a caller its deadline.
  */
 export class Connections<P, C extends SqlConnection> {
   /** What a commit survives. The server's default until the first call has read its settings. */
@@ -194,7 +193,7 @@ export class Connections<P, C extends SqlConnection> {
     return failureOf(error, this.#dialect.explain, this.#options.source.redact);
   }
 
-  /** Shares one preparation between all calls. If it fails they fail, and the next call tries again. */
+  /** Shares one preparation between all calls. If it fails, the next call tries again. */
   #ready(): Promise<void> | undefined {
     if (this.#isPrepared) return undefined;
     this.#preparing ??= this.#prepare().finally(() => {

@@ -1,4 +1,4 @@
-/** Provides the pool, and knows who owns it. */
+/** Provides a pool. */
 export interface PoolSource<P> {
   /** @throws TypeError when the pool's package is not installed */
   open(): Promise<P>;
@@ -44,7 +44,7 @@ export function checkedUrl(store: string, url: string, ...schemes: string[]): st
   throw new TypeError(`${store}: the URL must begin with ${starts.join(" or ")} and be valid; escape its password`);
 }
 
-/** Wraps a pool that the store made for a URL. Its package is loading, and it has not connected yet. */
+/** Wraps a pool that the store makes for a URL. Its package is still loading. */
 export function ownPool<P>(url: string, opening: Promise<{ pool: P; end(): Promise<void> }>): PoolSource<P> {
   // `open` reports the failure.
   opening.catch(() => {});

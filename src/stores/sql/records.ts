@@ -96,7 +96,7 @@ const WRAP = 2 ** 21;
  * first attempt. Equal content would prove nothing: two requests may both count from 5 to 6.
  */
 export function writeIds(): () => number {
-  // 32 random bits above a count of 21 bits. Doubles and signed 64-bit columns hold integers to 2^53.
+  // 32 random bits above a count of 21 bits: doubles and signed 64-bit columns hold 53 bits.
   const base = randomBytes(4).readUInt32BE() * WRAP;
   let count = 0;
   return () => {

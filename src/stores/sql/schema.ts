@@ -27,7 +27,7 @@ export async function checkSchema<C extends SqlConnection>(
   );
 }
 
-/** Brings the table up to date. If several processes start at once, one migrates and the others wait. */
+/** Brings the table up to date. One process migrates, and others that start now wait. */
 export async function migrate<C extends SqlConnection>(
   { query, inspect, withMigrationLock, steps }: Schema<C>,
   connection: C,

@@ -80,10 +80,10 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
   }
 
   /**
-   * Reports what the store guarantees. `durable` is `"power-loss"` until the first call has read the
-   * server's settings. If the server doesn't sync each commit it is `"process-crash"`: a crash of the
-   * database may then lose an acknowledged write. The settings are `synchronous_commit` and `fsync`
-   * (PostgreSQL) or `innodb_flush_log_at_trx_commit` (MySQL).
+   * Reports what the store guarantees. `durable` is `"power-loss"` until the first call has read
+   * the server's settings. If the server doesn't sync each commit it is `"process-crash"`: a crash
+   * of the database may then lose an acknowledged write. The settings are `synchronous_commit` and
+   * `fsync` (PostgreSQL) or `innodb_flush_log_at_trx_commit` (MySQL).
    */
   get capabilities(): Readonly<StoreCapabilities> {
     return { durable: this.#connections.durable, shared: true, atomicUpdate: true, indexed: true };
@@ -107,7 +107,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
           return (await query(connection, replaceExpired, values)).affected > 0;
         }
       },
-      // A handle in use proves nothing: the first attempt may have created a session that has ended since.
+      // If the handle is in use now, the first attempt may still have created a session.
       (created) => created,
     );
   }
@@ -169,7 +169,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
         if (this.#dialect.isDuplicate(error)) return "taken";
         throw error;
       }
-      // An earlier attempt may have done it and lost its reply. No two records share a secret's hash.
+      // An earlier attempt may have done it. No two records share a secret's hash.
       return (await this.#dialect.query(connection, isOwn, values)).rows.length > 0 ? "ok" : "gone";
     });
   }
@@ -194,10 +194,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
     return pageOf(found, limit);
   }
 
-  /**
-   * Deletes sessions in statements of 500 rows. Sessions that begin in the meantime may stay. After
-   * an error, earlier batches stay deleted.
-   */
+  /** Deletes sessions, 500 in a statement. An error undoes none of them. New sessions may stay. */
   async deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
     const spared = except === undefined ? null : this.#dialect.encode(except);
     return this.#dialect.deleteAll(
@@ -214,11 +211,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
     return Number(rows[0]?.[0]);
   }
 
-  /**
-   * Deletes expired records in statements of 500 rows. Any number of processes may prune at once.
-   *
-   * @throws TypeError for a limit below 1
-   */
+  /** Deletes expired records, in statements of 500 rows. @throws TypeError for a limit below 1 */
   async prune(limit = 1_000): Promise<number> {
     checkedLimit(limit, "prune");
     for (let pruned = 0; ; ) {
@@ -230,7 +223,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
     }
   }
 
-  /** Waits for the calls in progress, then ends the store's own pool. Leaves the application's open. */
+  /** Waits for the calls in progress, then ends the pool if the store made it. */
   close(): Promise<void> {
     return this.#connections.close();
   }
@@ -239,7 +232,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
     return this.#connections.run((connection) => this.#dialect.query(connection, text, values));
   }
 
-  /** Runs a change. If it changed nothing, returns the `version` and `write_id` of the unexpired row, if any. */
+  /** Runs a change. If that did nothing, returns `version` and `write_id` of the unexpired row. */
   async #change(connection: C, change: string, values: Values): Promise<"changed" | Row | undefined> {
     const { query } = this.#dialect;
     const { found } = this.#statements;
@@ -249,7 +242,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
       const [changed, version, writeId] = rows[0] ?? [];
       if (Number(changed) > 0) return "changed";
       if (version === null) return undefined;
-      // If the version matches, the row changed while the statement waited for its lock. Look again.
+      // If the version matches, the row changed while the statement waited for it. Look again.
       const isConflict = "expectedVersion" in values && Number(version) !== values["expectedVersion"];
       if (isConflict || look === MAX_LOOKS) return [version, writeId];
     }

@@ -15,7 +15,7 @@ interface Extras {
 interface OwnStatements {
   /** Finds the row that a change left alone. `undefined`: changes report it themselves. */
   found: string | undefined;
-  /** Inserts a tombstone (`:noteHandle`, …) with the replacement. `undefined`: it is written before. */
+  /** Inserts a tombstone (`:noteHandle`, …) too. `undefined`: the store writes it before. */
   replaceWithTombstone?: string;
   /** Deletes the record. Only a record unexpired `:now` counts as affected. */
   delete: string;
@@ -23,7 +23,7 @@ interface OwnStatements {
   deleteExpired?: string;
   /** Counts sessions unexpired `:now`, without notes. */
   countAll: string;
-  /** Deletes at most `:limit` records that expired by `:now`. May return how many it deleted and examined. */
+  /** Deletes `:limit` records expired `:now`. May return how many it deleted and examined. */
   prune: string;
 }
 

@@ -6,9 +6,9 @@ import { fileOf, type SqliteDatabase, type SqliteStatement, valuesOf } from "./d
 
 /** From this many logged pages on (2 MiB), a quiet moment checkpoints, in a few milliseconds. */
 const QUIET_PAGES = 512;
-/** A moment is quiet after this time without a write. It comes soon, except under thousands of writes a second. */
+/** A moment is quiet after this time without a write. */
 const QUIET_MS = 2;
-/** A commit checkpoints at this many logged pages (64 MiB). It is seldom, so few requests wait for it. */
+/** At this many logged pages (64 MiB) a commit checkpoints. Few requests wait for that. */
 const MAX_LOGGED_PAGES = 16_384;
 const CHECK_IDENTITY_MS = 100;
 /** The reserve's size, or an eighth of the free space if that is less. */
@@ -21,10 +21,10 @@ const MAX_RESERVE_BYTES = 2 * 1024 * 1024;
  * there are none, within a commit, seldom.
  *
  * The reserve is a file that occupies some of the disk, so that logging out works when the disk is
- * full. Then it is deleted, and a checkpoint moves the log into its room. From then on the main file
- * must not grow, so that each checkpoint succeeds and the log starts over. A delete needs no new
- * page, and later writes fill what it frees. To keep the reserve sufficient, a checkpoint also comes
- * before the main file grows by half of it.
+ * full. Then it is deleted, and a checkpoint moves the log into its room. From then on the main
+ * file must not grow, so that each checkpoint succeeds and the log starts over. A delete needs no
+ * new page, and later writes fill what it frees. To keep the reserve sufficient, a checkpoint also
+ * comes before the main file grows by half of it.
  */
 export class DatabaseFile {
   /** `""` for a database in memory, which needs no maintenance. */
@@ -68,9 +68,9 @@ export class DatabaseFile {
   }
 
   /**
-   * Checks that the file, its log and its index are the ones that SQLite opened. Runs with each read
-   * and before each commit. Otherwise SQLite would go on with deleted files: acknowledged writes
-   * would end with the process, and sessions ended by another process would live on here.
+   * Checks that the file, its log and its index are the ones that SQLite opened. Runs with each
+   * read and before each commit. Otherwise SQLite would go on with deleted files: acknowledged
+   * writes would end with the process, and sessions ended by another process would live on here.
    *
    * @throws SojournError `STORE_UNAVAILABLE`
    */
@@ -128,7 +128,7 @@ export class DatabaseFile {
       this.#maxPages = this.#hasReserve ? undefined : this.#pagesAtCheckpoint;
       return true;
     } catch {
-      // The disk is full or fails. The log still holds everything. If it grew, the reserve would not suffice.
+      // The disk is full or fails. If the log grew, the reserve would not suffice.
       this.#maxPages ??= this.#pages();
       return false;
     }

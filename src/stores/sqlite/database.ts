@@ -84,23 +84,23 @@ export function configure(
   database: SqliteDatabase,
   durability: SqliteDurability | undefined,
 ): StoreCapabilities["durable"] {
-  // With a write-ahead log, readers and the writer don't block each other, and a commit is one append.
+  // A write-ahead log: readers and the writer don't block each other, and a commit is one append.
   const [mode] = valuesOf(database.prepare("PRAGMA journal_mode = WAL").get());
   // NORMAL syncs the log at checkpoints, FULL at each commit.
   if (durability === "process-crash") database.exec("PRAGMA synchronous = NORMAL");
   if (durability === "full") database.exec("PRAGMA synchronous = FULL");
-  // An automatic checkpoint delays one commit in a hundred by 20 ms. `DatabaseFile` finds better moments.
+  // `DatabaseFile` finds better moments for checkpoints.
   database.exec("PRAGMA wal_autocheckpoint = 0");
   // Waiting for a lock inside SQLite would block the process. Commits wait on timers.
   database.exec("PRAGMA busy_timeout = 0");
   if (mode === "memory") return "no";
-  // A build of SQLite may have another default for write-ahead logs, which applies from the first read.
+  // A build of SQLite may have another default for such logs, which the first read applies.
   database.prepare("SELECT count(*) FROM sqlite_master").get();
   const [synchronous] = valuesOf(database.prepare("PRAGMA synchronous").get());
   return Number(synchronous) >= 2 ? "power-loss" : "process-crash";
 }
 
-/** Makes a statement return arrays where the driver can: an object costs half a microsecond more. */
+/** Makes a statement return arrays if it can: an object costs half a microsecond more. */
 export function withArrays(statement: SqliteStatement): SqliteStatement {
   if (statement.setReturnArrays !== undefined) statement.setReturnArrays(true);
   else statement.raw?.(true);

@@ -7,8 +7,8 @@ export type SchemaStep = (table: string) => string;
 
 /**
  * `sweep_at` is when a sweep next examines a record. It is never later than `expires_at`, and stays
- * behind when that moves on. So a touch leaves the index alone, which halves its cost. The table has
- * row IDs, because without them filling and sweeping are slower.
+ * behind when that moves on. So a touch leaves the index alone, which halves its cost. The table
+ * has row IDs, because without them filling and sweeping are slower.
  */
 export const steps: readonly SchemaStep[] = [
   (table) => `
@@ -66,7 +66,7 @@ function versionOf(database: SqliteDatabase, table: string): number {
   return Number(valuesOf(database.prepare(`SELECT version FROM "${table}_schema"`).get())[0] ?? 0);
 }
 
-/** Ends a failed transaction. Some failures have done so already, and then SQLite reports an error. */
+/** Ends a failed transaction. SQLite reports an error if the failure has ended it already. */
 export function rollBack(database: SqliteDatabase): void {
   try {
     database.exec("ROLLBACK");

@@ -35,7 +35,7 @@ export function prepareStatements(database: SqliteDatabase, tableName: string) {
       UPDATE ${table} SET touched_at = max(touched_at, ?), expires_at = max(expires_at, ?)
       WHERE handle = ? AND expires_at > ?`),
     delete: database.prepare(`DELETE FROM ${table} WHERE handle = ? RETURNING expires_at`),
-    // Renames the row and changes its contents. OR IGNORE leaves it alone if the new handle is in use.
+    // Renames the row and changes its contents. OR IGNORE: not if the new handle is in use.
     replace: database.prepare(`
       UPDATE OR IGNORE ${table} SET handle = ?, version = ?, created_at = ?, touched_at = ?, expires_at = ?,
         secret_hash = ?, user_id = ?, payload = ?, sweep_at = ? ${ifVersion}`),
@@ -70,7 +70,7 @@ export function rowOf(handle: string, record: SessionRecord): SqliteValue[] {
   return [encode(handle), ...content, expiresAt];
 }
 
-/** Encodes text as UTF-8. That would replace lone surrogates, so text with any is stored as UTF-16 bytes. */
+/** Encodes text. SQLite stores UTF-8, so text with lone surrogates becomes bytes of UTF-16. */
 export function encode(text: string): SqliteValue {
   return toUSVString(text) === text ? text : Buffer.from(text, "utf16le");
 }
