@@ -1,9 +1,7 @@
 import type { StoreCapabilities } from "../../contract/store.ts";
 import type { ServerError } from "./failures.ts";
+import type { Codec, Value } from "./records.ts";
 import type { Statements } from "./statements.ts";
-
-/** A value bound to a parameter. */
-export type Value = string | number | Buffer | null;
 
 /** Values by parameter name. A statement's text refers to them as `:name`. */
 export type Values = Readonly<Record<string, Value>>;
@@ -14,13 +12,6 @@ export interface Result {
   rows: readonly Row[];
   /** Rows that the statement found and changed. */
   affected: number;
-}
-
-/** How a database stores text. */
-export interface Codec {
-  /** Text as the columns hold it, compared byte by byte. */
-  encode(text: string): string | Buffer;
-  decode(value: unknown): string;
 }
 
 export interface Table {

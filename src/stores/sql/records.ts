@@ -1,7 +1,16 @@
 import { randomBytes } from "node:crypto";
 import { SojournError } from "../../contract/errors.ts";
 import { NOTE, type SessionRecord, type StoredSession } from "../../contract/store.ts";
-import type { Codec, Value } from "./dialect.ts";
+
+/** A value bound to a parameter. */
+export type Value = string | number | Buffer | null;
+
+/** How a database stores text. */
+export interface Codec {
+  /** Text as the columns hold it, compared byte by byte. */
+  encode(text: string): string | Buffer;
+  decode(value: unknown): string;
+}
 
 /** A record's columns, in the order that {@link recordOf} reads. */
 export const RECORD = "version, created_at, touched_at, expires_at, secret_hash, user_id, payload";
