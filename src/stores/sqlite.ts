@@ -9,7 +9,7 @@ import type {
   StoredSession,
   UpdateResult,
 } from "../contract/store.ts";
-import { checkedLimit, Newest, nextPage, pageOf, startOf } from "./paging.ts";
+import { checkedLimit, decodeCursor, Newest, nextPage, pageOf, startOf } from "./paging.ts";
 import { refuseUrl } from "./path.ts";
 import { recordOf, storedOf } from "./sql/records.ts";
 import { BATCH_SIZE } from "./sql/statements.ts";
@@ -186,15 +186,14 @@ export class SqliteStore implements IndexedStore {
    */
   async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
-    const start = startOf(query.cursor);
     if (query.userId !== undefined) {
-      const { touchedAt, handle } = start;
+      const { touchedAt, handle } = startOf(query.cursor);
       const userId = encode(query.userId);
       const values = [userId, this.#clock.now(), touchedAt, touchedAt, encode(handle), limit + 1];
       const found = this.#read(() => this.#sql.listUser.all(...values)).map((row) => storedOf(codec, valuesOf(row)));
       return pageOf(found, limit);
     }
-    const newest = new Newest(limit + 1, start);
+    const newest = new Newest(limit + 1, decodeCursor(query.cursor));
     const lastRow = this.#lastRow();
     for (let after = 0; after < lastRow; await new Promise(setImmediate)) {
       const rows = this.#read(() => this.#sql.scan.all(after, lastRow, this.#clock.now(), SCAN_ROWS));

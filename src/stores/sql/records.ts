@@ -63,16 +63,17 @@ export function valuesOf({ encode }: Codec, handle: string, record: SessionRecor
 /** Reads the columns of {@link RECORD}. */
 export function recordOf(
   { decode, number = wholeNumber }: Pick<Codec, "decode"> & { number?: (value: unknown) => number },
-  [version, createdAt, touchedAt, expiresAt, secretHash, userId, payload]: readonly unknown[],
+  row: readonly unknown[],
 ): SessionRecord {
+  // By index: destructuring the array costs a list 5 % more.
   return {
-    payload: decode(payload),
-    version: number(version),
-    secretHash: decode(secretHash),
-    userId: userId === null ? null : decode(userId),
-    createdAt: number(createdAt),
-    touchedAt: number(touchedAt),
-    expiresAt: number(expiresAt),
+    payload: decode(row[6]),
+    version: number(row[0]),
+    secretHash: decode(row[4]),
+    userId: row[5] === null ? null : decode(row[5]),
+    createdAt: number(row[1]),
+    touchedAt: number(row[2]),
+    expiresAt: number(row[3]),
   };
 }
 

@@ -73,8 +73,10 @@ export class WriteQueue {
   }
 
   #flush(): void {
+    const writes = this.#queue;
+    this.#queue = [];
     this.#isScheduled = false;
-    const locked = this.#write(this.#queue.splice(0));
+    const locked = this.#write(writes);
     if (locked.length === 0) this.#attempts = 0;
     else this.#waitForLock(locked);
   }
