@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { SojournError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
 import { after, isPromise } from "../contract/time.ts";
 import type { SessionBackend } from "../session/backend.ts";
@@ -88,11 +89,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
    * use may have to be stored. Any other store is asked now, because `req.session` can't wait.
    */
   begin(): void {
-    const { backend, accept } = this.#parts;
-    const token = this.#token;
-    let opening: Awaitable<void>;
-    if (!token.isPresent) opening = accept === undefined ? undefined : this.#moveLegacy(accept);
-    else if (!backend.isSynchronous || token.mustOpen) opening = token.open();
+    const opening = this.#lookUp();
     if (isPromise(opening)) opening.then(() => this.#proceed());
     else this.#proceed();
   }
@@ -259,6 +256,13 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     return pending;
   }
 
+  #lookUp(): Awaitable<void> {
+    const { backend, accept } = this.#parts;
+    const token = this.#token;
+    if (!token.isPresent) return accept === undefined ? undefined : this.#moveLegacy(accept);
+    return backend.isSynchronous && !token.mustOpen ? undefined : token.open();
+  }
+
   #proceed(): void {
     const token = this.#token;
     if (token.isAmbiguous) {
@@ -279,7 +283,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     const token = this.#token;
     // A failure is not thrown: nobody may be there to catch it. The response is refused instead.
     if (!token.isOpened && (token.error === undefined || backend.isSynchronous) && isPromise(token.open())) {
-      token.fail(new Error("the store says synchronousLoad, but its load returned a promise"));
+      token.fail(notSynchronous());
     }
     const context = backend.context(this, token.opening?.opened, token.carrier);
     context.unavailable = token.error;
@@ -306,6 +310,10 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
       (error) => this.#token.fail(error),
     );
   }
+}
+
+function notSynchronous(): SojournError {
+  return new SojournError("STORE_UNAVAILABLE", "the store says synchronousLoad, but its load returned a promise");
 }
 
 /** Whether the application has taken `session` off the request. */

@@ -273,7 +273,7 @@ export function sqlChecks(subject: SqlSubject): void {
     test("without its package a URL says what to install; after close, a process ends", async () => {
       const program = `
         const { ${className} } = await import(process.argv[1]);
-        const store = new ${className}(process.argv[2], { table: process.argv[3] });
+        const store = new ${className}(process.argv[2], { table: process.argv[3], timeoutMs: 60_000 });
         console.log(await store.load("handle").then(() => "loaded", (error) => error.name + ": " + error.message));
         await store.close();`;
       const without = `
