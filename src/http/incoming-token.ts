@@ -82,12 +82,15 @@ export class IncomingToken {
   open(): Awaitable<void> {
     try {
       const opening = this.#bringing.length > 1 ? this.#openOnly(0, undefined) : this.find();
-      if (isPromise(opening))
-        return opening.then(
-          (found) => this.#opened(found),
-          (error) => this.fail(error),
-        );
-      this.#opened(opening);
+      if (!isPromise(opening)) return this.#opened(opening);
+      if (this.#backend.isSynchronous) {
+        opening.catch(() => undefined);
+        throw notSynchronous();
+      }
+      return opening.then(
+        (found) => this.#opened(found),
+        (error: unknown) => this.fail(error),
+      );
     } catch (error) {
       this.fail(error);
     }
@@ -161,7 +164,11 @@ export function answering(req: IncomingMessage, carriers: readonly TokenCarrier[
   return carriers.find((carrier) => transportOf(carrier) === asked) ?? carriers[0];
 }
 
-export function asError(error: unknown): SojournError {
+function notSynchronous(): SojournError {
+  return new SojournError("STORE_UNAVAILABLE", "the store says synchronousLoad, but its load returned a promise");
+}
+
+function asError(error: unknown): SojournError {
   return error instanceof SojournError
     ? error
     : new SojournError("STORE_UNAVAILABLE", "the session could not be opened", error);

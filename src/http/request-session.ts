@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { SojournError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
 import { after, isPromise } from "../contract/time.ts";
 import type { SessionBackend } from "../session/backend.ts";
@@ -282,9 +281,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     const { backend } = this.#parts;
     const token = this.#token;
     // A failure is not thrown: nobody may be there to catch it. The response is refused instead.
-    if (!token.isOpened && (token.error === undefined || backend.isSynchronous) && isPromise(token.open())) {
-      token.fail(notSynchronous());
-    }
+    if (!token.isOpened && (token.error === undefined || backend.isSynchronous)) token.open();
     const context = backend.context(this, token.opening?.opened, token.carrier);
     context.unavailable = token.error;
     context.late = token.rotated;
@@ -310,10 +307,6 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
       (error) => this.#token.fail(error),
     );
   }
-}
-
-function notSynchronous(): SojournError {
-  return new SojournError("STORE_UNAVAILABLE", "the store says synchronousLoad, but its load returned a promise");
 }
 
 /** Whether the application has taken `session` off the request. */
