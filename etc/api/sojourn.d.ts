@@ -524,7 +524,7 @@ export interface TouchOptions {
 
 // TransportChoice
 export interface TransportChoice {
-    readonly via: string;
+    readonly transport: string;
     readonly header?: string;
 }
 

@@ -24,11 +24,11 @@ export declare class FileStore implements IndexedStore {
         cursor?: string;
         limit?: number;
     }): Promise<SessionPage>;
-    deleteAll(query: {
+    deleteAll({ userId, except }: {
         userId?: string;
         except?: string;
     }): Promise<number>;
-    count(query?: {
+    count({ userId }?: {
         userId?: string;
     }): Promise<number>;
     prune(limit?: number): Promise<number>;

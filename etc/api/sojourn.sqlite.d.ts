@@ -96,11 +96,11 @@ export declare class SqliteStore implements IndexedStore {
         cursor?: string;
         limit?: number;
     }): Promise<SessionPage>;
-    deleteAll(query: {
+    deleteAll({ userId, except }: {
         userId?: string;
         except?: string;
     }): Promise<number>;
-    count(query?: {
+    count({ userId }?: {
         userId?: string;
     }): number;
     prune(limit?: number): Promise<number>;

@@ -48,7 +48,7 @@ export interface Faulty<Store extends SessionStore> {
 }
 
 // FaultyOptions
-export interface FaultyOptions extends InterceptOptions {
+export interface FaultyOptions extends GatedOptions {
     clock?: Clock;
 }
 
@@ -62,6 +62,11 @@ export interface Gate {
 export interface Gated<Store extends SessionStore> {
     readonly store: Store;
     hold(operation: StoreOperation, when: "before" | "after", nth?: number): Gate;
+}
+
+// GatedOptions
+export interface GatedOptions {
+    synchronousLoad?: false;
 }
 
 // IndexedStore
@@ -79,11 +84,6 @@ export interface IndexedStore extends SessionStore {
         userId?: string;
     }): Awaitable<number>;
     prune(limit?: number): Awaitable<number>;
-}
-
-// InterceptOptions
-export interface InterceptOptions {
-    synchronousLoad?: false;
 }
 
 // ManualClock
@@ -153,8 +153,8 @@ export declare function faulty(store: IndexedStore, options?: FaultyOptions): Fa
 export declare function faulty(store: SessionStore, options?: FaultyOptions): Faulty<SessionStore>;
 
 // gated
-export declare function gated(store: IndexedStore, options?: InterceptOptions): Gated<IndexedStore>;
-export declare function gated(store: SessionStore, options?: InterceptOptions): Gated<SessionStore>;
+export declare function gated(store: IndexedStore, options?: GatedOptions): Gated<IndexedStore>;
+export declare function gated(store: SessionStore, options?: GatedOptions): Gated<SessionStore>;
 
 // storeConformance
 export declare function storeConformance(target: ConformanceTarget): void;
