@@ -45,6 +45,8 @@ export interface RequestFacts {
   delivery: Delivery;
   /** Whether a response waits for the commit at the end. Otherwise logins are stored at once. */
   readonly isHeld: boolean;
+  /** Whether the response has begun to leave, or its client has gone. */
+  readonly isOver: boolean;
   /** For `SessionParts.deviceOf`. */
   readonly request: object;
 }

@@ -160,7 +160,7 @@ export async function storePending(
 ): Promise<void> {
   for (const one of [...pending]) {
     const context = one.deref();
-    if (context?.isRotating !== true || context.state.rotation === undefined) continue;
+    if (context?.isRotating !== true || context.state.rotation === undefined || context.request.isOver) continue;
     const { state, request } = context;
     const { previous } = context.state.rotation;
     const concerns =

@@ -303,6 +303,7 @@ describe("PostgresStore alone", { skip }, () => {
       });
       app.post("/login", async (req, res) => {
         await req.session.login("ann");
+        put(req.session, "cart", Math.random());
         res.json({});
       });
       app.post("/logout", async (req, res) => {
