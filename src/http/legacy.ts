@@ -44,7 +44,7 @@ export function acceptOf(readers: readonly LegacyReader[]): Accept | undefined {
     throw new TypeError('accept must be a list of readers, such as expressSession({ … }) of "sojourn/legacy"');
   }
   if (new Set(readers.map(({ name }) => name)).size < readers.length) {
-    throw new TypeError("accept: two readers have the same cookie name, so the cookie's owner is ambiguous");
+    throw new TypeError("accept: two readers share one cookie's name, so the cookie's owner is ambiguous");
   }
   if (readers.length === 0) return undefined;
   return (req) => readers.find(({ name }) => readCookies(req.headers.cookie, name).length > 0);
