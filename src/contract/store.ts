@@ -76,10 +76,7 @@ export interface SessionStore {
   readonly capabilities?: Readonly<StoreCapabilities> | undefined;
   /** Returns the record under this handle, or `undefined`; never an expired one. One round trip. */
   load(handle: string): Awaitable<SessionRecord | undefined>;
-  /**
-   * Stores a new record. Returns `false` and writes nothing if an unexpired record has the handle:
-   * it never overwrites.
-   */
+  /** Stores a new record. Returns `false` and writes nothing if an unexpired one has the handle. */
   create(handle: string, record: SessionRecord): Awaitable<boolean>;
   /**
    * Replaces the record if its version is `expectedVersion`. Atomic, one round trip. Returns
@@ -118,10 +115,7 @@ export interface SessionStore {
     record: SessionRecord,
     tombstone?: StoredSession,
   ): Awaitable<ReplaceResult>;
-  /**
-   * Closes the store's own connections, files and timers. Safe to call twice; the process can exit
-   * afterwards.
-   */
+  /** Closes the store's connections, files and timers. Idempotent; the process can then exit. */
   close(): Awaitable<void>;
 }
 
@@ -140,10 +134,7 @@ export interface IndexedStore extends SessionStore {
    * defaults to 100.
    */
   list(query: { userId?: string; cursor?: string; limit?: number }): Awaitable<SessionPage>;
-  /**
-   * Deletes all sessions, or one user's, except the one under `except`. Returns how many there
-   * were.
-   */
+  /** Deletes all sessions, or one user's, except the one under `except`. Returns how many. */
   deleteAll(query: { userId?: string; except?: string }): Awaitable<number>;
   /**
    * Counts unexpired sessions, or one user's. Without a user it may count expired ones that were
@@ -186,10 +177,7 @@ export function isIndexed(store: SessionStore): store is IndexedStore {
  */
 const TOMBSTONE = `${NOTE}replaced:`;
 
-/**
- * The most attempts to write a tombstone beside another: each failure means that another caller
- * succeeded.
- */
+/** The most attempts to write a tombstone. Each failure means that another caller succeeded. */
 const TRIES = 50;
 
 /** Returns the handle of a session's tombstone. */
@@ -201,10 +189,7 @@ export function isTombstone(handle: string): boolean {
   return handle.startsWith(TOMBSTONE);
 }
 
-/**
- * The content of a tombstone: the hash of the secret that opened the session, and the session's new
- * handles.
- */
+/** The content of a tombstone: the old session's secret hash, and the new handles. */
 export interface Tombstone {
   secretHash: string;
   successors: readonly string[];

@@ -57,10 +57,7 @@ export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
-/**
- * Continues at once with a plain value, later with a promise's. So a synchronous store costs no
- * promise and no tick.
- */
+/** Continues at once with a plain value: a synchronous store costs no promise and no tick. */
 export function after<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awaitable<U> {
   return isPromise(value) ? value.then(next) : next(value);
 }
@@ -85,9 +82,7 @@ export function withDeadline<T>(work: Promise<T>, ms: number, clock: Clock, late
   });
 }
 
-/**
- * Runs operations one after the other. Runs one at once, without a promise, if the queue is empty.
- */
+/** Runs operations one after the other, or at once without a promise if the queue is empty. */
 export class SerialQueue {
   #busy: Promise<unknown> | undefined = undefined;
   /** Whether the last operation failed. */

@@ -108,10 +108,7 @@ function bound({ additional }: SealKey, bindings: readonly string[]): Buffer {
   return bindings.length === 0 ? additional : Buffer.concat([additional, ...bindings.map(counted)]);
 }
 
-/**
- * Returns the part of a seal that identifies it: 31 characters of its nonce, which no two seals
- * share.
- */
+/** Returns 31 characters of a seal's nonce, which identify it: no two seals share them. */
 export function sealName(text: string): string {
   return text.slice(NAME_FROM, NAME_TO);
 }

@@ -19,10 +19,7 @@ export function signValue(value: string, key: SignatureKey): string {
   return `${value}.${createHmac("sha256", key).update(value).digest("base64").replace(/=+$/, "")}`;
 }
 
-/**
- * Returns the value of a text that `signValue` made with any of the keys. The value may contain
- * dots.
- */
+/** Returns the value of a text that `signValue` made with any key. The value may contain dots. */
 export function unsignValue(text: string, keys: readonly SignatureKey[]): string | undefined {
   const value = text.slice(0, Math.max(0, text.lastIndexOf(".")));
   const signed = keys.find((key) => sameText(signValue(value, key), text));
@@ -44,10 +41,7 @@ export interface Signer {
   index(text: string, signature: string): number;
 }
 
-/**
- * Signs in the default format of `keygrip`: HMAC-SHA-1 as base64url. The first key signs, all of
- * them verify.
- */
+/** Signs like `keygrip`, by HMAC-SHA-1 as base64url. The first key signs, all of them verify. */
 export function keygripSigner(keys: readonly SignatureKey[]): Signer {
   if (keys.length === 0) throw new Error("Keys must be provided.");
   const sign = (text: string, key: SignatureKey) => createHmac("sha1", key).update(text).digest("base64url");

@@ -53,9 +53,7 @@ export interface VerifiedToken {
   outdated: boolean;
   /** The hashes, by each key, that this user's record may hold. The backend sets it. */
   owner?: { userId: string; createdAt: number; hashes: readonly string[] };
-  /**
-   * The token's successor, `false` for none; absent until it was looked up. The backend sets it.
-   */
+  /** The token's successor, `false` for none; absent until it was looked up. Set by the backend. */
   rotated?: { readonly handle: string | undefined; readonly until: number } | false;
   /**
    * Epoch milliseconds. Before that, a request that doesn't read its session has no use to store.
@@ -69,10 +67,7 @@ export function hashSecret(secret: string): string {
   return hash("sha256", secret, "base64url");
 }
 
-/**
- * Derives a handle from a purpose. No session has it, and only a guess of the purpose reveals the
- * purpose.
- */
+/** Derives a handle, which no session has. Only a guess of the purpose reveals the purpose. */
 export function derivedHandle(purpose: string): string {
   return Buffer.from(hashSecret(purpose), "base64url").toString("base64url", 0, HANDLE_BYTES);
 }
@@ -97,9 +92,7 @@ export function sameHash(a: string, b: string): boolean {
   return timingSafeEqual(LEFT, RIGHT);
 }
 
-/**
- * How many verified tokens are cached, so that a visitor's next request needs no MAC and no hash.
- */
+/** How many verified tokens are cached: a visitor's next request needs no MAC and no hash. */
 const REMEMBERED = 10_000;
 
 /**

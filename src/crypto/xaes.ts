@@ -47,10 +47,7 @@ export class Xaes {
     return gcmEncrypt(this.#messageKey(nonce), nonce.subarray(DERIVED_HALF), plaintext, additional, head);
   }
 
-  /**
-   * Returns the plaintext; `undefined` unless this key encrypted it with this nonce and additional
-   * data.
-   */
+  /** Returns the plaintext; `undefined` unless this key, nonce and additional data encrypted it. */
   decrypt(nonce: Buffer, sealed: Buffer, additional: Buffer): Buffer | undefined {
     if (sealed.length < TAG_BYTES || nonce.length !== NONCE_BYTES) return undefined;
     return gcmDecrypt(this.#messageKey(nonce), nonce.subarray(DERIVED_HALF), sealed, additional);
@@ -92,10 +89,7 @@ export function gcmEncrypt(
   return Buffer.concat([head, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
 
-/**
- * Decrypts. Returns `undefined` for text that this key did not encrypt.
- * @param sealed at least 16 bytes
- */
+/** Returns `undefined` for text that this key did not encrypt. @param sealed at least 16 bytes */
 export function gcmDecrypt(key: KeyObject, iv: Buffer, sealed: Buffer, additional: Buffer): Buffer | undefined {
   const end = sealed.length - TAG_BYTES;
   // Without authTagLength Node accepts tags of 4 bytes, which can be guessed.
@@ -111,9 +105,7 @@ export function gcmDecrypt(key: KeyObject, iv: Buffer, sealed: Buffer, additiona
   return plaintext;
 }
 
-/**
- * Doubles a block in the field of 2^128 elements (RFC 4493), without a branch on the key's bits.
- */
+/** Doubles a block in the field of 2^128 elements (RFC 4493), without branches on the key. */
 function doubled(block: Buffer): Buffer {
   const twice = Buffer.alloc(BLOCK);
   for (let i = 0; i < BLOCK; i += 1) twice[i] = ((block[i] ?? 0) << 1) | ((block[i + 1] ?? 0) >> 7);

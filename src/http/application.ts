@@ -36,10 +36,7 @@ export interface Application {
 /** 64 KiB of data, plus names and lengths. */
 const MAX_BYTES = 65_536 + 512;
 
-/**
- * Checks the options and assembles the parts.
- * @throws TypeError naming the option and the remedy
- */
+/** Checks the options and builds the parts. @throws TypeError naming the option and the remedy */
 export function openApplication(options: SessionOptions): Application {
   refuseUnknown(options);
   const {
@@ -131,10 +128,7 @@ function keysToSeal(ring: KeyRing | undefined, what: string): KeyRing {
   throw new TypeError(`${what} needs a key: set secret to at least 32 random bytes, or to a list of such secrets`);
 }
 
-/**
- * Warns once for each reason. An undeliverable cookie is the commonest cause of "the session
- * doesn't work".
- */
+/** Warns once for each reason: an undeliverable cookie is a common cause of lost sessions. */
 function warnOfUnsentCookies(events: Events, trust: ProxyTrust): void {
   const messages = {
     insecure: () =>

@@ -6,9 +6,7 @@ import { readCookies } from "./cookies.ts";
  * from an older response invalidates it.
  */
 const MOST = 3;
-/**
- * Browsers keep a cookie whose name and value together are at most 4096 bytes (RFC 6265bis 5.6).
- */
+/** Browsers keep a cookie if name and value together have at most 4096 bytes (RFC 6265bis 5.6). */
 const COOKIE_BYTES = 4_096;
 const FIRST = /^([23])\.([A-Za-z0-9_.-]+)$/;
 const OVERHEAD = ".0".length;

@@ -108,10 +108,7 @@ export class CookieTransport implements Transport {
   }
 }
 
-/**
- * Returns whether a client has only the cookie from before the application set a domain or another
- * path.
- */
+/** Returns whether a client has only the cookie from before a change of the domain or path. */
 function hasMoved({ headers: { cookie } }: IncomingMessage, { former, secureName }: CookieSettings): boolean {
   return former !== undefined && isPresent(cookie, former.name) && !isPresent(cookie, secureName);
 }
@@ -126,10 +123,7 @@ function needsSecure({ secure, sameSiteNone, partitioned, plainName }: CookieSet
   return secure === true || sameSiteNone || partitioned || SECURE_PREFIX.test(plainName);
 }
 
-/**
- * Matches what `res.clearCookie` sends, often beside a logout, which deletes the session's cookie
- * anyway.
- */
+/** Matches what `res.clearCookie` sends, which is harmless: it is common beside a logout. */
 const DELETES = /;\s*(?:max-age=(?:0|-\d+)(?:;|$)|expires=[^;]*\b1970\b)/i;
 
 function warnOfForeign(name: string): void {
@@ -246,10 +240,7 @@ class CookieCarrier implements TokenCarrier {
     this.#append(res, name, deleteCookie(name, this.#settings, { secure: this.#secure }));
   }
 
-  /**
-   * Keeps other modules' cookies, and replaces the cookie of this name: a response has at most one
-   * (RFC 6265 4.1.1).
-   */
+  /** Replaces the cookie of this name and keeps others: each name is sent once (RFC 6265 4.1.1). */
   #append(res: ServerResponse, name: string, line: string): void {
     const there = [res.getHeader("Set-Cookie") ?? []].flat().map(String);
     const others = there.filter((cookie) => cookieName(cookie) !== name);

@@ -63,10 +63,7 @@ export interface CookieSettings {
   /** The cookie's names on secure and on insecure requests. */
   secureName: string;
   plainName: string;
-  /**
-   * The default secure cookie, which older clients may still send although its name forbids the
-   * domain or path of today.
-   */
+  /** The default secure cookie, which clients may still have after a change of domain or path. */
   former: { readonly name: string; readonly attributes: string } | undefined;
   /** All attributes but the lifetime and Secure, in the form of a header. */
   attributes: string;
@@ -140,10 +137,7 @@ export function cookieSettings(options: CookieAttributes, name?: string): Cookie
   };
 }
 
-/**
- * Enforces the prefixes of RFC 6265bis: a browser drops a cookie whose attributes break its name's
- * promise.
- */
+/** Enforces RFC 6265bis's prefixes: browsers drop a cookie whose attributes break its promise. */
 function checkName(
   name: string,
   cookie: { httpOnly: boolean; secure: boolean | "auto" | "always"; path: string; domain: string | undefined },
@@ -196,9 +190,7 @@ export function readCookies(header: string | undefined, name: string): string[] 
   return values;
 }
 
-/**
- * Recognises space and tab, and no other white space. `NaN`, beyond the text's ends, is neither.
- */
+/** Recognises space and tab, and no other white space. `NaN`, beyond the ends, is neither. */
 function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }
@@ -221,10 +213,7 @@ export function setCookie(
   return secured(text, settings, secure);
 }
 
-/**
- * Returns a Set-Cookie value that deletes the cookie: the same attributes, an empty value, and a
- * lifetime in the past.
- */
+/** Returns a Set-Cookie value that deletes the cookie of the same name and attributes. */
 export function deleteCookie(name: string, settings: CookieSettings, { secure }: { secure: boolean }): string {
   return secured(`${name}=${settings.attributes}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT`, settings, secure);
 }

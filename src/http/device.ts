@@ -24,10 +24,7 @@ const SYSTEMS: readonly [string, string][] = [
   ["Linux", "Linux"],
 ];
 
-/**
- * Returns a label by which a user recognises their device. It copies no text of the header, so it
- * holds no markup.
- */
+/** Returns a label by which users recognise a device. It copies no text, so it holds no markup. */
 export function deviceLabel(userAgent: string | undefined): string {
   const header = (userAgent ?? "").slice(0, 512);
   const browser = BROWSERS.find(([mark]) => header.includes(mark))?.[1];
@@ -52,10 +49,7 @@ const LONGEST_ADDRESS = 53;
 const WITH_PORT = /^(?:\[([^\]]*)\]|([\d.]+))(?::\d{1,5})?$/;
 const MAPPED = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/;
 
-/**
- * Returns an address in its usual form, a mapped IPv4 address as IPv4; `undefined` for anything
- * else.
- */
+/** Returns an address in its usual form, mapped IPv4 as IPv4; `undefined` for other text. */
 export function addressOf(text: unknown): string | undefined {
   if (typeof text !== "string" || text.length > LONGEST_ADDRESS) return undefined;
   const [, bracketed, dotted] = WITH_PORT.exec(text) ?? [];

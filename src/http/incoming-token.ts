@@ -63,10 +63,7 @@ export class IncomingToken {
     return token !== undefined && this.#backend.isTouchDue(token);
   }
 
-  /**
-   * Whether the request brought tokens of two sessions. Then neither is safe to choose (ASVS
-   * 3.5.1).
-   */
+  /** Whether the request brought tokens of two sessions, neither of which is safe (ASVS 3.5.1). */
   get isAmbiguous(): boolean {
     return this.error?.code === "MIXED_TOKENS";
   }

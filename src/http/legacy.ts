@@ -15,10 +15,7 @@ export interface LegacyReader {
   readonly name: string;
   /** `Set-Cookie` lines that delete the cookie. */
   readonly clearing: readonly string[];
-  /**
-   * Returns the session that this request's cookie opens, or `undefined`. Rejects if that can't be
-   * found out.
-   */
+  /** Returns the session that this request's cookie opens, if any. Rejects if it can't find out. */
   read(req: IncomingMessage): Awaitable<LegacySession | undefined>;
 }
 
@@ -35,10 +32,7 @@ export interface LegacySession {
 /** Finds the reader whose cookie a request carries. */
 export type Accept = (req: IncomingMessage) => LegacyReader | undefined;
 
-/**
- * Builds the lookup of readers.
- * @throws TypeError for values that are no readers, or for two readers of one name
- */
+/** Builds the lookup of readers. @throws TypeError for other values, or for two of one name */
 export function acceptOf(readers: readonly LegacyReader[]): Accept | undefined {
   if (!Array.isArray(readers) || !readers.every((reader) => typeof reader?.read === "function")) {
     throw new TypeError('accept must be a list of readers, such as expressSession({ … }) of "sojourn/legacy"');

@@ -64,10 +64,7 @@ export interface SessionOptions<Name extends string = string> {
    * Express's setting "trust proxy".
    */
   trustProxy?: TrustProxy | undefined;
-  /**
-   * How long a request waits for the store, to read and to save. Default `{ read: "1s", commit:
-   * "2s" }`.
-   */
+  /** How long a request waits for the store. Default `{ read: "1s", commit: "2s" }`. */
   storeTimeout?: { read?: Duration | undefined; commit?: Duration | undefined } | undefined;
   /**
    * What happens when a session can't be loaded. Handlers see an empty session that is never saved.
@@ -81,10 +78,7 @@ export interface SessionOptions<Name extends string = string> {
    * with the error's status, such as 503, and a warning.
    */
   onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
-  /**
-   * The largest session, in bytes as stored. Default 66,048: 64 KiB of data, and 512 bytes for
-   * names.
-   */
+  /** The largest session, in bytes as stored. Default 66,048: 64 KiB of data, and 512 for names. */
   maxBytes?: number | undefined;
   /**
    * Readers of another library's sessions, from `sojourn/legacy`. A visitor who brings such a

@@ -68,10 +68,7 @@ export function exposeHeader(res: ServerResponse, name: string): void {
   if (names !== undefined) res.setHeader("Access-Control-Expose-Headers", names.join(", "));
 }
 
-/**
- * Returns the names that a header lists and the new one; `undefined` if the header lists it
- * already.
- */
+/** Returns a header's names with the new one; `undefined` if the header lists it already. */
 function addName(res: ServerResponse, header: string, name: string): string[] | undefined {
   const there = res.getHeader(header);
   if (there === undefined) return [name];

@@ -22,10 +22,7 @@ type Trust = (address: string, hop: number) => unknown;
  */
 export class ProxyTrust {
   readonly #option: Trust | undefined;
-  /**
-   * The application that served the last page. `null`: pages came without one. `undefined`: no page
-   * came yet.
-   */
+  /** The last page's application; `null` if pages came without one, `undefined` before any page. */
   #app: ExpressSettings | null | undefined = undefined;
   #doubt: keyof typeof REMEDIES = "no header";
 
@@ -46,10 +43,7 @@ export class ProxyTrust {
     return this.#option === undefined && this.#app === undefined;
   }
 
-  /**
-   * Returns `"claimed"` if a header claims HTTPS, and neither an option nor an application decides
-   * about that header.
-   */
+  /** Returns `"claimed"` if a header claims HTTPS and nothing decides whether to trust it. */
   judge(req: Request): boolean | "claimed" {
     if (isEncrypted(req)) return true;
     const forwarded = req.headers?.["x-forwarded-proto"];
@@ -101,10 +95,7 @@ function trustOf(option: TrustProxy): Trust {
   throw new TypeError("trustProxy must be true, false, a number of proxies, or a function of an address and a hop");
 }
 
-/**
- * Counts the trusted proxies in a row, at most `most`. `X-Forwarded-For` names them, if it was
- * sent.
- */
+/** Counts the trusted proxies in a row, at most `most`. `X-Forwarded-For` may name them. */
 function trustedHops(trust: Trust, { headers, socket }: IncomingMessage, most: number): number {
   const addresses = listOf(headers["x-forwarded-for"]).toReversed();
   const addressOf = (hop: number) => (hop === 0 ? socket?.remoteAddress : addresses[hop - 1]) ?? "";

@@ -12,10 +12,7 @@ export { CookieTransport, type CookieTransportOptions } from "./cookie-transport
  * make one.
  */
 export interface TransportChoice {
-  /**
-   * `"cookie"`, `"bearer"`, or the header's name, which a client may request by
-   * `X-Session-Transport`.
-   */
+  /** `"cookie"`, `"bearer"` or the header's name. `X-Session-Transport` may request it. */
   readonly transport: string;
   /** The request header in lower case; absent for the cookie. */
   readonly header?: string;

@@ -14,9 +14,7 @@ import { warnOnce } from "./warn.ts";
 
 /** Options for `sessions.openToken`. */
 export interface TouchOptions {
-  /**
-   * Whether this counts as a use of the session, which moves its idle deadline. Default `false`.
-   */
+  /** Whether this is a use of the session, which moves its idle deadline. Default `false`. */
   touch?: boolean | undefined;
 }
 
@@ -65,10 +63,7 @@ interface Watched {
   readonly listeners: Set<() => void>;
 }
 
-/**
- * Notifies open connections when their sessions end. Learns of it from this process's events, and
- * by polling the store.
- */
+/** Notifies open connections of their sessions' ends, by this process's events and by polling. */
 export class Watch {
   readonly #backend: SessionBackend;
   /** By handle. */
@@ -197,10 +192,7 @@ function warnOfScheme(): void {
   );
 }
 
-/**
- * Returns the host that the client requested: like Express's `req.host` behind a proxy, and from
- * HTTP/2's `:authority`.
- */
+/** Returns the host that the client requested, like Express's `req.host`, also over HTTP/2. */
 function hostOf(req: IncomingMessage, trust: ProxyTrust): string | undefined {
   const { headers } = req;
   const forwarded = headers["x-forwarded-host"];

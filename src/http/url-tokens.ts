@@ -64,9 +64,7 @@ export class UrlTokens {
     return target.tokens.length === 1 ? target.tokens[0] : "";
   }
 
-  /**
-   * Exchanges a valid token for a login, and redirects the client to the same address without it.
-   */
+  /** Exchanges a valid token for a login, and redirects to the same address without it. */
   async exchange(req: Addressed, res: ServerResponse, session: () => LiveSession, text: string): Promise<void> {
     const userId = await this.#redeem(text, req);
     // A link must not replace a signed-in user by another one.
@@ -96,10 +94,7 @@ export class UrlTokens {
 /** Shorter texts are no tokens, and may be part of something else. */
 const SHORTEST = 100;
 
-/**
- * Removes the tokens from what other modules have already parsed: Express 4's `req.query`,
- * parseurl's copies.
- */
+/** Removes the tokens from parsed copies: Express 4's `req.query`, and those of parseurl. */
 function forget(req: Addressed, name: string, tokens: readonly string[]): void {
   const { query } = req;
   const texts = textsOf(tokens);
@@ -194,10 +189,7 @@ function decoded(text: string): string {
   return plain;
 }
 
-/**
- * Returns a path on this server: two leading slashes or a scheme would redirect the client
- * elsewhere.
- */
+/** Returns a path on this server: two slashes or a scheme would redirect the client elsewhere. */
 function localTarget(url: string): string {
   const path = url.startsWith("/") ? url : `/${url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "")}`;
   return path.replace(/^[/\\]+/, "/");

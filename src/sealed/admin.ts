@@ -59,10 +59,7 @@ export class SealedAdmin implements SessionAdmin {
     return ended;
   }
 
-  /**
-   * Ends all sessions of a user.
-   * @returns 1, as the event does: the number of sessions is unknown
-   */
+  /** Ends all sessions of a user. @returns 1, as the event does: their number is unknown */
   async revokeAll(userId: string, { except }: { except?: object | string } = {}): Promise<number> {
     const revocations = this.#requireRevocations("revokeAll");
     const query = exceptQuery(userId, except);

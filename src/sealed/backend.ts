@@ -28,10 +28,7 @@ export interface SealedOptions extends BackendOptions {
   overflow?: SessionStore | undefined;
 }
 
-/**
- * The stores beside the tokens have a separate `StoreAccess`, which enforces the deadlines and
- * reports failures.
- */
+/** None here: the stores beside the tokens enforce deadlines and report failures. */
 const NO_DEADLINES: Deadlines = { readMs: Number.POSITIVE_INFINITY, commitMs: Number.POSITIVE_INFINITY };
 const NO_LISTENERS = new Events();
 
@@ -101,9 +98,7 @@ export class SealedSessions implements SessionBackend {
     });
   }
 
-  /**
-   * Returns nothing: tokens of sealed sessions don't name a successor, so the last response wins.
-   */
+  /** Returns nothing: sealed tokens don't name a successor, so the last response wins. */
   rotated(): undefined {
     return undefined;
   }
@@ -121,10 +116,7 @@ export class SealedSessions implements SessionBackend {
     return new SessionContext(this.#partsFor(room), access, request, opened);
   }
 
-  /**
-   * Checks the seal's own deadlines, because only the client may hold a later one, and then the
-   * stores.
-   */
+  /** Checks the seal's deadlines, because only the client may hold later ones; then the stores. */
   isOpen({ handle, record, content, overflowKey }: OpenedSession): Awaitable<boolean> {
     const { createdAt, touchedAt, expiresAt } = record;
     const lifetime = { ...content.meta, createdAt, touchedAt, expiresAt };

@@ -140,10 +140,7 @@ export class CookieRecordStore implements SessionStore {
     return after(this.delete(handle), () => "ok");
   }
 
-  /**
-   * Deletes one after the other. If both calls ran at once and failed, the second failure would be
-   * lost.
-   */
+  /** Deletes one after the other: if both failed at once, the second failure would be lost. */
   #deleteOverflow(handle: string): Awaitable<unknown> {
     const { overflow, incoming } = this.#options;
     const own = this.#overflowKeys.get(handle);

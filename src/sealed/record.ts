@@ -87,9 +87,7 @@ export function asSealed(handle: string, record: SessionRecord, overflowKey: str
   return sealed;
 }
 
-/**
- * Returns `undefined` for a format that this version never writes, such as that of a later version.
- */
+/** Returns `undefined` for a format that this version never writes, such as a later one. */
 export function decodeSealed(body: Buffer): Sealed | undefined {
   const flags = body[0];
   if (body.length < USER_AT || (flags !== 0 && flags !== OVERFLOW)) return undefined;

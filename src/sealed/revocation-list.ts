@@ -102,9 +102,7 @@ function lastCopyEnds(last: SessionRecord, now: number, limits: Timeouts): numbe
   return Math.max(last.expiresAt, expiryOf({ createdAt }, now, limits), expiryOf({ ...meta, createdAt }, now, limits));
 }
 
-/**
- * Decodes a user's note. A damaged note ends every session that began until the note was written.
- */
+/** Decodes a user's note. A damaged one ends all sessions that began before it was written. */
 function userEnding({ payload, touchedAt }: SessionRecord): UserEnding {
   try {
     const [before, except]: unknown[] = JSON.parse(payload);

@@ -9,10 +9,7 @@ export interface Unsealed {
   readonly outdated: boolean;
 }
 
-/**
- * The weight of a cache generation, in characters of tokens and their contents: some thousand small
- * sessions.
- */
+/** The weight of a cache generation, in characters: some thousand small sessions. */
 const REMEMBERED = 2 * 1_024 * 1_024;
 
 /**

@@ -36,10 +36,7 @@ export interface Capabilities extends Readonly<Partial<StoreCapabilities>> {
   readonly revocable: boolean;
   /** Whether sessions live in their clients' cookies. */
   readonly clientSide: boolean;
-  /**
-   * Whether Sojourn merges the changes of parallel requests to one session. If not, the last
-   * response wins.
-   */
+  /** Whether Sojourn merges the changes of parallel requests. If not, the last response wins. */
   readonly mergesRequests: boolean;
   /** Whether a store keeps the data that does not fit a cookie. */
   readonly overflows: boolean;
@@ -155,10 +152,7 @@ export class StoredAdmin implements SessionAdmin {
     } while (cursor !== undefined);
   }
 
-  /**
-   * Returns whether requests reject a session, because a timeout may have become shorter since it
-   * was stored.
-   */
+  /** Returns whether requests reject a session: a timeout may be shorter than when it was stored. */
   #hasEnded({ createdAt, touchedAt, expiresAt }: Omit<StoredSession, "handle">, meta: SessionMeta): boolean {
     const { clock, limits } = this.#parts;
     return hasExpired({ ...meta, createdAt, touchedAt, expiresAt }, clock.now(), limits);

@@ -19,10 +19,7 @@ export interface TokenScope {
   readonly transport: string | undefined;
   /** How many characters of a token fit. */
   readonly room: number;
-  /**
-   * The earlier scope of the request's tokens, if it differs. Its tokens open, and a new token
-   * replaces them.
-   */
+  /** The earlier scope of the request's tokens, if any. They open, and a new one replaces them. */
   readonly former?: Pick<TokenScope, "name" | "codec"> | undefined;
 }
 
@@ -40,10 +37,7 @@ export interface Opening {
   readonly renew: boolean;
 }
 
-/**
- * Is what the HTTP layer needs from a session backend, store-backed (`StoredSessions`) or
- * cookie-backed (`SealedSessions`).
- */
+/** Is what the HTTP layer needs from a session backend, store-backed or cookie-backed. */
 export interface SessionBackend {
   readonly clock: Clock;
   /** Whether opening a session never waits. */
@@ -52,15 +46,9 @@ export interface SessionBackend {
   readonly running: RunningRequests | undefined;
   /** Verifies the form and the MAC of a token. Never throws. */
   verify(text: string, scope: TokenScope): CheckedToken | undefined;
-  /**
-   * Returns whether the last use of the token's session may need storing even if nothing reads the
-   * session.
-   */
+  /** Returns whether a use of the token's session may be due, even if nothing reads the session. */
   isTouchDue(token: CheckedToken): boolean;
-  /**
-   * Opens a token's session; `undefined` if there is none.
-   * @param counts whether that is a use of the session
-   */
+  /** Opens a token's session; `undefined` for none. @param counts whether that is a use of it */
   open(token: CheckedToken, scope: TokenScope, counts: boolean): Awaitable<Opening | undefined>;
   /** Returns the token if its session is gone because another one replaced it a moment ago. */
   rotated(token: CheckedToken): RotatedToken | undefined;

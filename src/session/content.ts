@@ -41,10 +41,7 @@ export interface DeviceInfo {
   ip?: string;
 }
 
-/**
- * What one request changed since it loaded the session, in a form that merges into any newer
- * content.
- */
+/** The changes of one request, in a form that merges into any newer content. */
 export interface Changes {
   /** The new JSON text of each property that was set, `undefined` for one that was deleted. */
   readonly encoded: ReadonlyMap<string, string | undefined>;
@@ -58,10 +55,7 @@ export interface Changes {
   blind?: readonly string[];
 }
 
-/**
- * Adds or takes messages, and never overwrites them, so that the messages of two requests both
- * survive.
- */
+/** Adds or takes messages, never overwrites them: the messages of two requests both survive. */
 export type FlashStep =
   | { readonly type: string; readonly add: unknown }
   /** The JSON texts of the taken messages. */
@@ -203,10 +197,7 @@ export function merge(newest: Content, changes: Changes): Content {
   return { meta: mergeMeta(newest.meta, changes), encoded };
 }
 
-/**
- * Returns the properties for which `changes` replace a value that another request has stored since
- * `loaded`.
- */
+/** Returns the properties that another request stored since `loaded` and `changes` replace. */
 export function overwritten({ encoded, blind = [] }: Changes, loaded: Content, newest: Content): Set<string> {
   const names = new Set(blind);
   if (loaded === newest) return names;
@@ -231,10 +222,7 @@ function mergeMeta(newest: SessionMeta, { endsAt, absoluteFrom, flash }: Changes
   return meta;
 }
 
-/**
- * Returns the messages after `steps`, by type; `undefined` for none. Another request has taken a
- * message that is missing.
- */
+/** Returns the messages by type after `steps`, if any. Another request may have taken some. */
 export function mergeFlash(
   newest: Record<string, unknown[]>,
   steps: readonly FlashStep[],

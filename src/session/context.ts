@@ -55,9 +55,7 @@ export interface RequestFacts {
 export interface OpenedSession extends Stored {
   readonly handle: string;
   readonly secret: string;
-  /**
-   * Names the record that holds the payload of a sealed session, if the token has no room for it.
-   */
+  /** Names the record of a sealed session's payload, if the token has no room for it. */
   readonly overflowKey?: string;
 }
 
@@ -85,10 +83,7 @@ export class SessionContext {
   late: RotatedToken | undefined = undefined;
   /** Endings that the store has not confirmed yet. The commit retries them. */
   readonly endings: (() => Awaitable<unknown>)[] = [];
-  /**
-   * The session after a logout. It is stored only if it has data, because a client who logged out
-   * needs no session.
-   */
+  /** The session after a logout, which is stored only if it has data: no client needs it empty. */
   farewell: SessionState | undefined = undefined;
   /** Whether a login or a regeneration waits for the commit. */
   isRotating = false;

@@ -66,10 +66,7 @@ export function destroy(
   });
 }
 
-/**
- * Ends all sessions of a user and their sign-in links, except one session. Returns the number of
- * sessions.
- */
+/** Ends all sessions of a user except one, and their sign-in links. Returns how many sessions. */
 export async function endAll(
   { links, events }: SessionParts,
   access: StoreAccess,

@@ -3,10 +3,7 @@ import { after, type Clock } from "../contract/time.ts";
 import { noteHandle, noteRecord, SKEW_MS, userNoteHandle, writeNote } from "./notes.ts";
 import type { StoreAccess } from "./store-access.ts";
 
-/**
- * How long a used link is remembered after it expires. Links live for minutes, but a clock may be
- * far behind.
- */
+/** How long a used link is remembered after it expires, because a clock may be far behind. */
 const REMEMBERED_MS = 60 * 60_000;
 
 /** A sign-in link. Times are epoch milliseconds, by the clock of the machine that made it. */
@@ -21,10 +18,7 @@ export interface Link {
 export class Links {
   readonly #access: StoreAccess;
   readonly #clock: Clock;
-  /**
-   * Users whose links this process has ended, and the time until which a link counts as an older
-   * one.
-   */
+  /** Users whose links this process ended, and the time until which a link counts as older. */
   readonly #ended = new Map<string, number>();
 
   constructor(access: StoreAccess, clock: Clock) {

@@ -11,10 +11,7 @@ export interface Running {
 
 /** The longest step, after which aborted requests are dropped whatever the idle timeout. */
 const LONGEST_STEP_MS = 10_000;
-/**
- * The longest time that a request keeps its session alive, because a request that never ends must
- * not do so forever.
- */
+/** The longest time that a request keeps its session alive, because a request may never end. */
 const LONGEST_MS = 60 * 60 * 1_000;
 
 /** How many finished requests may keep their memory before they are dropped. */

@@ -242,10 +242,7 @@ function refuseMember(name: string): void {
   throw new TypeError(`req.session.${name} is a member of the session: choose another name for your data${instead}`);
 }
 
-/**
- * Returns whether a name yields nothing unless it is data: it leads to the prototype, or is
- * express-session's cookie.
- */
+/** Returns whether a name yields nothing unless it is data: a way to the prototype, or `cookie`. */
 function isWithheld(name: string): boolean {
   return name === "constructor" || name === "__proto__" || name === "cookie";
 }
@@ -262,10 +259,7 @@ function refuseCookie(): never {
   );
 }
 
-/**
- * Is `req.session.cookie`, for code written for express-session: its members throw advice instead
- * of doing nothing.
- */
+/** Is `req.session.cookie`, for code written for express-session. Its members throw advice. */
 const NO_COOKIE: object = new Proxy(Object.freeze({}), {
   get: (_target, name) => (COOKIE_MEMBERS.has(name) ? refuseCookie() : undefined),
   set: refuseCookie,

@@ -22,10 +22,7 @@ export interface SessionSnapshot<Data extends object = SessionData> {
   data: DataOf<Data> & Record<string, unknown>;
 }
 
-/**
- * Builds a snapshot.
- * @param onDamage called for a property whose text is not JSON; the snapshot omits it
- */
+/** Builds a snapshot. @param onDamage called for each property that is not JSON, and is omitted */
 export function snapshotOf(
   handle: string,
   { userId, createdAt, touchedAt, expiresAt }: SessionRecord,

@@ -77,10 +77,7 @@ export class StoreAccess {
     return this.#begin("create", handle, () => this.store.create(handle, record));
   }
 
-  /**
-   * Stores a note. A failed attempt is not rolled back, because the result must tell whether the
-   * note existed before.
-   */
+  /** Stores a note. No failure is rolled back: the result tells whether the note was new. */
   note(handle: string, record: SessionRecord): Awaitable<boolean> {
     return this.commit("create", () => this.store.create(handle, record));
   }
@@ -94,10 +91,7 @@ export class StoreAccess {
     return this.#call("update", withinMs, () => this.store.update(handle, record, expectedVersion));
   }
 
-  /**
-   * Returns the stored session; `undefined` if it has ended, or if the record is another user's
-   * now.
-   */
+  /** Returns the stored session; `undefined` if it has ended, or is another user's now. */
   reread(handle: string, userId: string | null, withinMs?: number): Awaitable<Stored | undefined> {
     return after(this.load(handle, withinMs), (record) => {
       // A session's user never changes, and only a token proves whose a record is.
@@ -141,10 +135,7 @@ export class StoreAccess {
     return this.commit("delete", () => this.store.delete(handle));
   }
 
-  /**
-   * Ends all sessions of a user except one. Returns their number.
-   * @throws SojournError NO_USER_INDEX
-   */
+  /** Ends a user's sessions except one. Returns how many. @throws SojournError NO_USER_INDEX */
   endAll(query: { userId: string; except?: string }): Awaitable<number> {
     const { deleteAll } = this.store;
     if (typeof deleteAll !== "function") throw noUserIndex("revokeAll");

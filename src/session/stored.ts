@@ -109,9 +109,7 @@ export class StoredSessions implements SessionBackend {
     });
   }
 
-  /**
-   * Stores a use. It moves neither the absolute timeout nor the fixed end of a remembered session.
-   */
+  /** Stores a use. Neither the absolute timeout nor a remembered session's fixed end moves. */
   use({ handle, record: { createdAt }, content: { meta } }: Stored & { readonly handle: string }): void {
     if (meta.endsAt !== undefined) return;
     const now = this.clock.now();
@@ -186,10 +184,7 @@ export class StoredSessions implements SessionBackend {
     return { ...record, touchedAt: now, expiresAt };
   }
 
-  /**
-   * Ignores a failure, which has emitted an event: it costs the session some idle time, and the
-   * request nothing.
-   */
+  /** Ignores a failure, which has emitted an event: it costs only some of the idle time. */
   #touch(handle: string, touchedAt: number, expiresAt: number): void {
     try {
       const work = this.access.touch(handle, touchedAt, expiresAt);

@@ -2,9 +2,7 @@ import type { IndexedStore } from "../contract/store.ts";
 import { type Clock, setImmediate } from "../contract/time.ts";
 import type { StoreAccess } from "./store-access.ts";
 
-/**
- * The average time between sweeps. The moment is random, so that processes don't sweep together.
- */
+/** The average time between sweeps, at random moments so that processes don't sweep together. */
 const INTERVAL_MS = 60_000;
 export const BATCH = 1_000;
 /** A batch of a synchronous store, which blocks the process no longer than a request does. */

@@ -76,15 +76,9 @@ export function timeouts(options: {
 /** The times that decide when a session ends. */
 export interface Lifetime {
   createdAt: number;
-  /**
-   * A fixed end, set by `persist` and "remember me". The session ends exactly then, however idle it
-   * is.
-   */
+  /** A fixed end, set by `persist` and "remember me": exactly then, however idle the session is. */
   endsAt?: number | undefined;
-  /**
-   * Set when `persist(false)` removed the fixed end: the absolute timeout counts from here instead
-   * of `createdAt`.
-   */
+  /** The start of the absolute timeout after `persist(false)` removed a fixed end. */
   absoluteFrom?: number | undefined;
 }
 

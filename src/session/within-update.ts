@@ -2,10 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Awaitable } from "../contract/store.ts";
 import { isPromise } from "../contract/time.ts";
 
-/**
- * The owner of the `update` whose function runs the current code. `isRunning` is true until that
- * function settles.
- */
+/** The owner of the `update` whose function runs this code, until that function settles. */
 const updating = new AsyncLocalStorage<{ owner: object; isRunning: boolean }>();
 
 /** Runs a function that the application passed to `update`, and marks the code that it runs. */
