@@ -1,5 +1,5 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
-import { statusOf } from "./held-headers.ts";
+import { statusOf } from "./held-response/failure.ts";
 
 /** Answers a request whose session could not be saved. The response is as if nobody had answered yet. */
 export type ErrorHandler = (error: unknown, req: IncomingMessage, res: ServerResponse) => void;

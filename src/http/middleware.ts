@@ -7,8 +7,8 @@ import type { TokenCarrier } from "./carrier.ts";
 
 import "./express-request.ts";
 import "./express-request-first.ts";
+import { isResponse } from "./held-response.ts";
 import { answering, carriersFor } from "./incoming-token.ts";
-import { isResponse } from "./is-response.ts";
 import type { SessionOptions } from "./options.ts";
 import { isPlain, type Next, RequestSession } from "./request-session.ts";
 import type { Sessions } from "./sessions.ts";
