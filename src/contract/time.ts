@@ -75,6 +75,16 @@ export function withDeadline<T>(work: Promise<T>, ms: number, clock: Clock, late
   });
 }
 
+/** Runs work, and `failed` if it throws or rejects. Returns what either gives. */
+export function recover<T>(work: () => Awaitable<T>, failed: (error: unknown) => T): Awaitable<T> {
+  try {
+    const pending = work();
+    return isPromise(pending) ? pending.catch(failed) : pending;
+  } catch (error) {
+    return failed(error);
+  }
+}
+
 /** Runs operations one after the other: at once, and without a promise, while none is in progress. */
 export class SerialQueue {
   #busy: Promise<unknown> | undefined = undefined;

@@ -1,7 +1,10 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import { statusOf } from "./held-response/failure.ts";
 
-/** Answers a request whose session could not be saved. The response is as if nobody had answered yet. */
+/**
+ * Answers a request whose session could not be saved. The response is as if nobody had answered
+ * yet.
+ */
 export type ErrorHandler = (error: unknown, req: IncomingMessage, res: ServerResponse) => void;
 
 /** What Express puts on a request, and Connect. */
@@ -25,8 +28,9 @@ interface Passed {
 }
 
 /**
- * Tells of an error after `next` was called for the request: Express's routers, and Connect, go on to their error handlers. Others take a second
- * call for the end of another request, or not at all: there it is answered, or only told where the answer has left.
+ * Tells of an error after `next` was called for the request: Express's routers, and Connect, go on
+ * to their error handlers. Others take a second call for the end of another request, or not at all:
+ * there it is answered, or only told where the answer has left.
  */
 export function failAfterNext(error: unknown, { req, res, next, router }: Passed): void {
   if (typeof router === "function") router(error);

@@ -19,9 +19,10 @@ import { Waiting, wakeWriters } from "./held-response/waiting.ts";
 /**
  * Nothing leaves before the commit. Only this file, with `held-response/`, patches a response.
  *
- * The hold goes on before the handlers run, so it is the innermost patch, and the one that a handler
- * calls if it looks a method up early. The first call that would send something starts the commit.
- * During one that is not done at once, calls wait, and then reach the methods beneath in order.
+ * The hold goes on before the handlers run, so it is the innermost patch, and the one that a
+ * handler calls if it looks a method up early. The first call that would send something starts the
+ * commit. During one that is not done at once, calls wait, and then reach the methods beneath in
+ * order.
  *
  * The session's headers are added in the innermost `writeHead`, which Node calls for every head.
  * Patches above, such as a response cache, have copied the headers by then: they see no cookie.
@@ -29,9 +30,10 @@ import { Waiting, wakeWriters } from "./held-response/waiting.ts";
  */
 
 /**
- * Whether something is a response that can be held: it has a status, or it is a stream that gets one
- * by `writeHead`, as Sails's virtual responses do. Engine.IO's response for a WebSocket handshake has
- * the methods but is no stream, and never ends. An object with fewer methods causes one warning.
+ * Whether something is a response that can be held: it has a status, or it is a stream that gets
+ * one by `writeHead`, as Sails's virtual responses do. Engine.IO's response for a WebSocket
+ * handshake has the methods but is no stream, and never ends. An object with fewer methods causes
+ * one warning.
  */
 export function isResponse(res: Partial<ServerResponse> | null | undefined): boolean {
   const isComplete =
@@ -67,8 +69,8 @@ interface Patched extends Outgoing {
 const HOLD = Symbol("sojourn.hold");
 
 /**
- * `new`: nothing tried to leave. `Waiting`: the head or the end waits for a commit. `open`: the body
- * may leave. `done`: the end was passed on.
+ * `new`: nothing tried to leave. `Waiting`: the head or the end waits for a commit. `open`: the
+ * body may leave. `done`: the end was passed on.
  */
 type Phase = "new" | Waiting | "open" | "done";
 
@@ -274,8 +276,8 @@ function release(hold: Hold, waiting: Waiting): void {
 function fail(hold: Hold, waiting: Waiting, error: unknown): void {
   const { response, kind, hooks } = hold;
   hold.failure = waiting.fail(error);
-  // The failed response must not mix with the error handler's: patches above that saw it end are cut
-  // off, and writers that wait to go on are not woken.
+  // The failed response must not mix with the error handler's: patches above that saw it end are
+  // cut off, and writers that wait to go on are not woken.
   hold.entry = entryOf(hold);
   if (response.headersSent) {
     cutOff(response, kind);

@@ -22,9 +22,9 @@ export class Failure {
   }
 
   /**
-   * Whether a call is of the handler whose response failed. That handler need not know of it. Before
-   * the error handler has set a status or a type, its call would send a success that wasn't saved.
-   * After the error handler's response has ended, it would bring the process down.
+   * Whether a call is of the handler whose response failed. That handler need not know of it.
+   * Before the error handler has set a status or a type, its call would send a success that wasn't
+   * saved. After the error handler's response has ended, it would bring the process down.
    *
    * @param isBegun whether the error handler's response has begun to leave
    */
@@ -84,7 +84,7 @@ const DESCRIBES_A_RESPONSE = [
   "allow link location refresh retry-after www-authenticate",
   // How long it may be kept (RFC 9111, RFC 9213).
   "age cdn-cache-control expires surrogate-control",
-  // Orders to the browser or to the proxy in front: an error must neither erase the client's cookies
-  // nor be replaced by the protected file that the failed response named.
+  // Orders to the browser or to the proxy in front: an error must neither erase the client's
+  // cookies nor be replaced by the protected file that the failed response named.
   "clear-site-data x-accel-expires x-accel-redirect x-lighttpd-send-file x-sendfile",
 ].flatMap((names) => names.split(" "));

@@ -13,8 +13,8 @@ export const http = process.getBuiltinModule("node:http");
 
 /**
  * Takes in the arguments of the first `writeHead`: checks them, and merges its headers into those
- * that were set before, so that later changes see all of them. Returns what remains to be passed on:
- * the status, and the reason if there was one.
+ * that were set before, so that later changes see all of them. Returns what remains to be passed
+ * on: the status, and the reason if there was one.
  */
 export function takeHead(response: Outgoing, kind: Kind, args: readonly unknown[]): readonly unknown[] {
   if (kind === "foreign") return args;
@@ -68,7 +68,9 @@ function mergeHeaders(response: Outgoing, headers: unknown): void {
   }
 }
 
-/** Node keeps an array and appends to it: an application's constant must not collect our cookies. */
+/**
+ * Node keeps an array and appends to it: an application's constant must not collect our cookies.
+ */
 function copied(value: unknown): unknown {
   return Array.isArray(value) ? [...value] : value;
 }

@@ -13,8 +13,9 @@ export interface HoldHooks {
    */
   writeHeaders(): void;
   /**
-   * The response ends, after its headers left: commits what changed while it streamed. The end waits
-   * for it. If this fails, the response is cut off, because its status can't be changed any more.
+   * The response ends, after its headers left: commits what changed while it streamed. The end
+   * waits for it. If this fails, the response is cut off, because its status can't be changed any
+   * more.
    */
   beforeEnd(): void | Promise<void>;
   /**

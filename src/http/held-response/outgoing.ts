@@ -10,8 +10,9 @@ export type Call = "writeHead" | "write" | "end" | "flushHeaders" | "flush";
 export type Kind = "http1" | "http2" | "foreign";
 
 /**
- * What `ServerResponse` and `Http2ServerResponse` have in common, as far as a hold needs it. Foreign
- * responses (frameworks' virtual requests, mocks) have less: what may be missing is optional.
+ * What `ServerResponse` and `Http2ServerResponse` have in common, as far as a hold needs it.
+ * Foreign responses (frameworks' virtual requests, mocks) have less: what may be missing is
+ * optional.
  */
 export interface Outgoing extends Emitter {
   statusCode: number;

@@ -58,8 +58,8 @@ export class Waiting {
   }
 
   /**
-   * Makes the calls in their order. Returns whether the last writer waits for a "drain" that Node does not
-   * emit: `write` returned `false` here, and then Node could take everything at once.
+   * Makes the calls in their order. Returns whether the last writer waits for a "drain" that Node
+   * does not emit: `write` returned `false` here, and then Node could take everything at once.
    */
   replay(make: (method: Call, args: readonly unknown[], isHead: boolean) => unknown): boolean {
     let owesDrain = false;
@@ -112,8 +112,8 @@ export class Waiting {
 
   /**
    * Watches for an implied head. A patch that looks for the headers in Node's private `_header`
-   * (compression before 1.8) finds none while they wait, and makes Node imply them again: Node reads
-   * the status code and passes it to `writeHead`. A handler's second `writeHead` is refused.
+   * (compression before 1.8) finds none while they wait, and makes Node imply them again: Node
+   * reads the status code and passes it to `writeHead`. A handler's second `writeHead` is refused.
    */
   #watchStatus(statusCode: number): () => void {
     const get = () => {
