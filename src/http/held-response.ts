@@ -19,10 +19,9 @@ import { Waiting, wakeWriters } from "./held-response/waiting.ts";
 /**
  * Nothing leaves before the commit. Only this file, with `held-response/`, patches a response.
  *
- * The hold goes on before the handlers run, so it is the innermost patch, and the one that a
- * handler calls if it looks a method up early. The first call that would send something starts the
- * commit. During one that is not done at once, calls wait, and then reach the methods beneath in
- * order.
+ * The hold goes on before the handlers run: it is the innermost patch, and a method that a handler
+ * looked up early is the hold's. The first call that would send something starts the commit. If
+ * that is not done at once, calls wait, and then reach the methods beneath in their order.
  *
  * The session's headers are added in the innermost `writeHead`, which Node calls for every head.
  * Patches above, such as a response cache, have copied the headers by then: they see no cookie.
@@ -30,10 +29,9 @@ import { Waiting, wakeWriters } from "./held-response/waiting.ts";
  */
 
 /**
- * Whether something is a response that can be held: it has a status, or it is a stream that gets
- * one by `writeHead`, as Sails's virtual responses do. Engine.IO's response for a WebSocket
- * handshake has the methods but is no stream, and never ends. An object with fewer methods causes
- * one warning.
+ * Whether something is a response that can be held: it has a status, or is a stream that gets one
+ * by `writeHead`, as Sails's virtual responses do. Engine.IO's response for a WebSocket handshake
+ * has the methods but is no stream, and never ends. An object with fewer methods causes a warning.
  */
 export function isResponse(res: Partial<ServerResponse> | null | undefined): boolean {
   const isComplete =

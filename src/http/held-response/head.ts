@@ -68,9 +68,7 @@ function mergeHeaders(response: Outgoing, headers: unknown): void {
   }
 }
 
-/**
- * Node keeps an array and appends to it: an application's constant must not collect our cookies.
- */
+/** Node keeps an array and appends to it: an application's constant must not collect cookies. */
 function copied(value: unknown): unknown {
   return Array.isArray(value) ? [...value] : value;
 }

@@ -1,4 +1,4 @@
-/** What a hold tells its owner, in the order of a response. */
+/** What a hold calls, in the order of a response. */
 export interface HoldHooks {
   /** Whether no session was used so far: the response then passes as it is. Default `false`. */
   readonly isUnused?: boolean;
