@@ -61,7 +61,14 @@ export class MemoryStore implements IndexedStore {
     this.#maxEntries = maxEntries;
     this.#maxBytes = maxBytes;
     this.#onEvict = onEvict;
-    if (process.env.NODE_ENV === "production" && options.acceptLossOnRestart !== true) warnOnce();
+    if (process.env.NODE_ENV !== "production" || options.acceptLossOnRestart === true || hasWarned) return;
+    hasWarned = true;
+    process.emitWarning(
+      "Sessions are kept in this process's memory: a restart signs everyone out, and other processes don't see them. " +
+        'Use a store that lasts, such as `new SqliteStore("sessions.db")` from "sojourn/sqlite", ' +
+        "or state `new MemoryStore({ acceptLossOnRestart: true })`.",
+      { code: "SOJOURN_MEMORY_STORE" },
+    );
   }
 
   load(handle: string): SessionRecord | undefined {
@@ -249,15 +256,4 @@ function tell<Event>(listener: (event: Event) => void, event: Event): void {
       process.emitWarning(`The memory store's onEvict threw (${name}).`, { code: "SOJOURN_LISTENER_THREW" });
     }
   });
-}
-
-function warnOnce(): void {
-  if (hasWarned) return;
-  hasWarned = true;
-  process.emitWarning(
-    "Sessions are kept in this process's memory: a restart signs everyone out, and other processes don't see them. " +
-      'Use a store that lasts, such as `new SqliteStore("sessions.db")` from "sojourn/sqlite", ' +
-      "or state `new MemoryStore({ acceptLossOnRestart: true })`.",
-    { code: "SOJOURN_MEMORY_STORE" },
-  );
 }

@@ -3,11 +3,13 @@ import type { SessionRecord, StoredSession } from "../../contract/store.ts";
 /** V8 stops the process while a large `Map` grows, so a table has many small ones. */
 const SHARDS = 256;
 /** The most entries of an order in one array. Changing a longer one takes longer. */
-const PART = 128;
+const PART = 32;
+
+const WIDE = /[\u0100-\uffff]/;
 
 /** Bytes of a text: one a character, or two in a text with characters beyond Latin-1. Makes V8 hold it in one piece. */
 export function bytesOf(text: string): number {
-  return /[\u0100-\uffff]/.test(text) ? 2 * text.length : text.length;
+  return WIDE.test(text) ? 2 * text.length : text.length;
 }
 
 /** Copies a text, which may be a slice of a larger one and would keep all of it in memory. */
@@ -93,8 +95,8 @@ class Order {
 
   /** Backwards from the last entry of this time, or of an earlier one. */
   *backFrom(time = Number.POSITIVE_INFINITY): Generator<Entry> {
-    for (const part of this.#parts.slice(0, this.#partOf(time, true) + 1).reverse()) {
-      for (const entry of part.toReversed()) if (this.#timeOf(entry) <= time) yield entry;
+    for (let index = this.#partOf(time, true); index >= 0; index--) {
+      for (const entry of this.#parts[index]?.toReversed() ?? []) if (this.#timeOf(entry) <= time) yield entry;
     }
   }
 
