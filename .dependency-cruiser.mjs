@@ -7,12 +7,14 @@
  */
 const CONTRACT = "^src/contract/";
 const DEFAULT_STORE = "^src/stores/memory[.]ts$";
+/** It only holds options, which `session()` reads. */
+const SEALED_STORE = "^src/stores/sealed[.]ts$";
 
 const floors = [
   {
     name: "index",
     place: "^src/index[.]ts$",
-    below: ["^src/(compat|http|sealed|wrap|session|crypto)/", DEFAULT_STORE, "^src/stores/open[.]ts$"],
+    below: ["^src/(compat|http|sealed|wrap|session|crypto)/", DEFAULT_STORE, SEALED_STORE, "^src/stores/open[.]ts$"],
     builtins: [],
     because:
       "It exports and does nothing else, and `sojourn` loads no store but the one in memory (openStore loads the one it is asked for).",
@@ -20,14 +22,14 @@ const floors = [
   {
     name: "compat",
     place: "^src/compat/",
-    below: ["^src/(http|sealed|wrap|session|crypto)/", DEFAULT_STORE, "^src/stores/sealed"],
+    below: ["^src/(http|sealed|wrap|session|crypto)/", DEFAULT_STORE, SEALED_STORE],
     builtins: ["events", "http", "util"],
     because: "It maps other libraries' worlds onto ours, from outside.",
   },
   {
     name: "http",
     place: "^src/http/",
-    below: ["^src/(sealed|wrap|session|crypto)/", DEFAULT_STORE],
+    below: ["^src/(sealed|wrap|session|crypto)/", DEFAULT_STORE, SEALED_STORE],
     builtins: ["async_hooks", "events", "http", "http2", "net", "stream", "tls", "util"],
     because: "It touches requests and responses, and leaves databases to the stores.",
   },

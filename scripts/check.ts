@@ -30,6 +30,7 @@ const steps: Record<string, () => string[][]> = {
   markdown: () => [tool("markdownlint-cli2/markdownlint-cli2-bin.mjs")],
   spelling: () => [[...tool("cspell/bin.mjs"), "--no-progress", "--dot"]],
   build: () => [script("build.ts")],
+  api: () => [script("api-report.ts")],
   size: () => [script("size.ts")],
   package: () => [
     [...tool("dependency-cruiser/bin/dependency-cruise.mjs"), "--output-type", "err-long", "dist"],

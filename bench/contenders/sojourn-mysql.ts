@@ -1,4 +1,4 @@
-import { systemClock } from "../../src/contract/clock.ts";
+import { systemClock } from "../../src/contract/time.ts";
 import { MysqlStore } from "../../src/stores/mysql.ts";
 import type { Contender } from "../lib/contender.ts";
 import { missing, startMysql } from "../lib/servers.ts";

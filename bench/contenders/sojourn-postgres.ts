@@ -1,4 +1,4 @@
-import { systemClock } from "../../src/contract/clock.ts";
+import { systemClock } from "../../src/contract/time.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import type { Contender } from "../lib/contender.ts";
 import { missing, startPostgres } from "../lib/servers.ts";

@@ -1,4 +1,4 @@
-import { systemClock } from "../../src/contract/clock.ts";
+import { systemClock } from "../../src/contract/time.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
 import type { Contender } from "../lib/contender.ts";
 import { missing, startRedis } from "../lib/servers.ts";

@@ -1,5 +1,5 @@
 import type { RequestListener } from "node:http";
-import type { Clock } from "../../src/contract/clock.ts";
+import type { Clock } from "../../src/contract/time.ts";
 import type { SessionData } from "./session-data.ts";
 
 export type Awaitable<T> = T | Promise<T>;

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type LiveSession, type SessionOptions, session } from "../../src/index.ts";
+import { type Session, type SessionOptions, session } from "../../src/index.ts";
 import type { Awaitable, Site } from "./contender.ts";
 import { expressSite, propertyUses } from "./express-site.ts";
 import type { SessionData } from "./session-data.ts";
@@ -16,7 +16,7 @@ export function keylessSite(
   cleanUp: () => Awaitable<unknown> = () => undefined,
 ): Site {
   const sessions = session(options);
-  const live = (req: object) => (req as { session: LiveSession }).session;
+  const live = (req: object) => (req as { session: Session }).session;
   return expressSite(
     [sessions],
     {

@@ -1,4 +1,4 @@
-import { systemClock } from "../../src/contract/clock.ts";
+import { systemClock } from "../../src/contract/time.ts";
 import type { Verdict } from "../lib/budget.ts";
 import { check, filled } from "../lib/check.ts";
 import { Connection } from "../lib/connection.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import express, { type Request } from "express";
-import { type LiveSession, session } from "../../src/index.ts";
+import { type Session, session } from "../../src/index.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import type { Question } from "../lib/question.ts";
 import { fillFile, handleOf, recordOf, tokenOf } from "../lib/sqlite-file.ts";
@@ -166,7 +166,7 @@ async function opened(path: string, count: number) {
 }
 
 function sessionOf(req: Request): Record<string, unknown> {
-  return (req as Request & { session: LiveSession & Record<string, unknown> }).session;
+  return (req as Request & { session: Session & Record<string, unknown> }).session;
 }
 
 /** A request without a socket: resolves when its answer was written. */

@@ -1,7 +1,6 @@
 import { KeyRing } from "../../src/crypto/key-ring.ts";
-import { copied } from "../../src/crypto/lately.ts";
 import { Sealer } from "../../src/crypto/seal.ts";
-import { hashSecret, sameHash, TokenCodec, TokenSource } from "../../src/crypto/token.ts";
+import { copied, hashSecret, sameHash, TokenCodec, TokenSource } from "../../src/crypto/token.ts";
 import type { Question } from "../lib/question.ts";
 import { digits } from "../lib/table.ts";
 

@@ -1,6 +1,6 @@
-import { queueMicrotask } from "../contract/clock.ts";
+import { queueMicrotask } from "../contract/time.ts";
 
-/** A Node-style callback of an application or a store. */
+/** Is a Node-style callback: its first argument is an error, `null` or `undefined`. */
 export type Done<T = void> = (error?: unknown, value?: T) => unknown;
 
 /**

@@ -1,35 +1,36 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { undeliverableError } from "../session/committer.ts";
+import { undeliverableError } from "../contract/errors.ts";
 import "../http/express-request.ts";
 import { keygripSigner, type SignatureKey, type Signer } from "../crypto/signature.ts";
 import { failAfterNext, routerOf } from "../http/failed-answer.ts";
 import { onHandshake } from "../http/held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "../http/held-response.ts";
 import { isResponse } from "../http/is-response.ts";
+import type { Done } from "./callbacks.ts";
 import { type CookieSettings, Jar, UnsendableCookie } from "./cookie-session/jar.ts";
 import { Sealing } from "./cookie-session/sealing.ts";
 import { CookieSession, deserialize, type Holder, serialize } from "./cookie-session/session.ts";
 
-/** Sojourn's drop-in for cookie-session: the same options and cookies. `docs/MIGRATING.md` names what differs, and why. */
-
+/** Options for `cookieSession` of `sojourn/cookie-session`: those of cookie-session, and `encrypt`. */
 export interface CookieSessionOptions extends CookieSettings {
   /** The cookie's name. Default `"session"`; the signature's is `<name>.sig`. */
   name?: string | undefined;
-  /** The first signs, all of them verify; or a `Keygrip`. */
+  /** The keys that sign the cookie: the first signs, all verify. Or a `Keygrip`. */
   keys?: readonly SignatureKey[] | Signer | undefined;
-  /** The same as `keys` with this one. */
+  /** One key, instead of `keys`. */
   secret?: SignatureKey | undefined;
   /**
-   * Encrypt the session instead of signing it: nobody reads it without a key. Keys have to be strings or Buffers of 32 random bytes.
-   * Sessions that were only signed are not read any more. Default `false`.
+   * Encrypts the session instead of signing it. Keys must be strings or Buffers of 32 random bytes. Sessions that were only signed are not
+   * read any more. Default `false`.
    */
   encrypt?: boolean | undefined;
 }
 
-/** What the middleware gives a request. */
+/** Describes a request behind the middleware. */
 export interface CookieSessionRequest extends IncomingMessage {
+  /** The session, or `null` to end it. */
   session?: CookieSession | null;
-  /** This request's own settings, inheriting the application's: a `maxAge` put here is this response's alone. */
+  /** The settings of this request's cookie. They inherit the application's: a `maxAge` that you set here holds for this response only. */
   sessionOptions: CookieSettings;
 }
 
@@ -55,19 +56,21 @@ declare global {
 type Next = (error?: unknown) => void;
 
 /**
- * Sessions in the cookie itself, as cookie-session keeps them: signed, but readable by whoever has the cookie.
+ * Creates the middleware of the drop-in for cookie-session: the same options and cookies. Anyone who has the cookie can read its data, unless you set
+ * `encrypt`. `docs/MIGRATING.md` lists the differences.
  *
- * ```ts
+ * @throws Error for missing keys
+ * @throws TypeError for keys that can't encrypt
+ * @example
+ * import express from "express";
  * import cookieSession from "sojourn/cookie-session";
  *
- * app.use(cookieSession({ keys: [process.env.SESSION_KEY], maxAge: 24 * 60 * 60 * 1000 }));
- * ```
- *
- * @throws Error for missing keys; TypeError for keys that can't encrypt
+ * const app = express();
+ * app.use(cookieSession({ keys: [process.env.SESSION_KEY ?? "k"], maxAge: 24 * 60 * 60 * 1000 }));
  */
 function cookieSession(
   options: CookieSessionOptions = {},
-): (req: IncomingMessage, res: ServerResponse, next: Next) => void {
+): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void {
   const name = options.name || "session";
   const keys = options.keys ?? (options.secret ? [options.secret] : undefined);
   // On the object that was given, as applications change it later.
@@ -227,20 +230,23 @@ class Exchange implements HoldHooks, Holder {
   }
 }
 
-/** Tells this drop-in from the original, which has no such property. */
+/** Distinguishes this drop-in from the original, which has no such property. */
 const implementation = "sojourn";
 
 Object.assign(cookieSession, { implementation });
 
-type TheSession = CookieSession;
-
 // What `cookieSession.CookieSessionOptions` means to those who have the function alone, as `require()` gives it.
 declare namespace cookieSession {
-  type CookieSessionOptions = TheOptions;
-  type CookieSessionRequest = TheRequest;
-  type CookieSession = TheSession;
-  /** Tells this drop-in from the original, which has no such property. */
-  const implementation: "sojourn";
+  export {
+    type CookieSession,
+    type CookieSessionOptions,
+    type CookieSessionRequest,
+    type CookieSettings,
+    type Done,
+    implementation,
+    type SignatureKey,
+    type Signer,
+  };
 }
 
 const told = new Set<string>();
@@ -251,7 +257,7 @@ function warnOnce(message: string): void {
   process.emitWarning(message, { code: "SOJOURN_COMPAT" });
 }
 
-export type { CookieSession };
+export type { CookieSession, CookieSettings, Done, SignatureKey, Signer };
 // `require()` of this source gets the function itself.
 export { cookieSession, cookieSession as "module.exports", implementation };
 // biome-ignore lint/style/noDefaultExport: it is how the original is imported.

@@ -1,48 +1,64 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import "../http/express-request.ts";
+import type {
+  Awaitable,
+  Clock,
+  ReplaceResult,
+  SessionRecord,
+  SessionStore,
+  StoreCapabilities,
+  StoredSession,
+  UpdateResult,
+} from "../contract/types.ts";
 import type { SignatureKey } from "../crypto/signature.ts";
 import { TokenSource } from "../crypto/token.ts";
 import { pathOf } from "../http/request-path.ts";
+import type { Duration } from "../session/timeouts.ts";
+import type { Done } from "./callbacks.ts";
 import { deprecated } from "./deprecated.ts";
 import { Cookie, type CookieOptions } from "./express-session/cookie.ts";
 import { type Environment, putGenerate } from "./express-session/environment.ts";
 import { Exchange, type Next } from "./express-session/exchange.ts";
 import { isReady, livesOf } from "./express-session/known-stores.ts";
-import { MemoryStore } from "./express-session/memory.ts";
+import { MemoryStore, type SessionsInMemory } from "./express-session/memory.ts";
 import type { SessionRequest } from "./express-session/request.ts";
-import { Session, type SessionStoreLike } from "./express-session/session.ts";
-import type { SessionData } from "./express-session/session-data.ts";
-import { Store } from "./express-session/store.ts";
-import { type ToExpressStoreOptions, toExpressStore } from "./to-express-store.ts";
+import { Session, type SessionOwner, type SessionStoreLike } from "./express-session/session.ts";
+import type { SessionData as TheData } from "./express-session/session-data.ts";
+import { type BaseStore, Store } from "./express-session/store.ts";
+import {
+  type ExpressStore,
+  type StoreOfAnyData,
+  type ToExpressStoreOptions,
+  toExpressStore,
+} from "./to-express-store.ts";
 
-/** Sojourn's drop-in for express-session: the same options, cookies, records and stores. `docs/MIGRATING.md` names what differs, and why. */
-
+/** Options for `session` of `sojourn/express-session`: those of express-session, and `recheck`. */
 export interface SessionOptions {
-  /** Signs the session's ID in the cookie. Of an array the first signs and all of them verify. */
+  /** Signs the session's ID in the cookie. Of a list, the first signs and all verify. */
   secret?: SignatureKey | readonly SignatureKey[] | undefined;
-  /** Default: 192 random bits as 32 characters. */
+  /** Returns the ID of a new session. Default: 192 random bits as 32 characters. */
   genid?: ((req: IncomingMessage) => string) | undefined;
   /** The cookie's name. Default `"connect.sid"`. */
   name?: string | undefined;
   /** The former name of `name`. */
   key?: string | undefined;
-  /** Default: a new `MemoryStore`. Anything with `get`, `set` and `destroy` that inherits from `Store`. */
+  /** Where sessions live: an object with `get`, `set` and `destroy` that inherits from `Store`. Default: a new `MemoryStore`. */
   store?: SessionStoreLike | undefined;
-  /** The cookie's attributes, or a function of the request. Default `{ path: "/", httpOnly: true }`. */
-  cookie?: CookieOptions | undefined | CookieFunction["of"];
-  /** Send the cookie with every response, so that `maxAge` counts from the last one. Default `false`. */
+  /** The cookie's attributes, or a function that returns them for a request. Default `{ path: "/", httpOnly: true }`. */
+  cookie?: CookieOptions | undefined | { of(req: IncomingMessage): CookieOptions }["of"];
+  /** Sends the cookie with every response, so that `maxAge` counts from the last one. Default `false`. */
   rolling?: boolean | undefined;
-  /** Write unchanged sessions too. Default `true`, with a warning. */
+  /** Saves unchanged sessions too. Default `true`, with a warning. */
   resave?: boolean | undefined;
-  /** Whether `X-Forwarded-Proto` tells if a request is secure. Default: what Express says. */
+  /** Whether `X-Forwarded-Proto` decides that a request is secure. Default: Express decides. */
   proxy?: boolean | undefined;
-  /** Store sessions that nothing was put in. Default `true`, with a warning. */
+  /** Stores new sessions that were not changed. Default `true`, with a warning. */
   saveUninitialized?: boolean | undefined;
-  /** What becomes of the record when `req.session` is set to `null`. Default `"keep"`. */
+  /** What happens to the record when you set `req.session` to `null` or delete it. Default `"keep"`. */
   unset?: "destroy" | "keep" | undefined;
   /**
-   * Read a session again just before writing it, so that one which *another process* destroyed meanwhile is not written back.
-   * Costs a `get` for every `set`. Within one process that never happens in any case. Default `false`.
+   * Reads a session again just before saving it, so that a session that another process destroyed meanwhile stays destroyed. Costs a `get` for
+   * every `set`. Within one process a destroyed session always stays so. Default `false`.
    */
   recheck?: boolean | undefined;
 }
@@ -60,26 +76,22 @@ declare global {
   }
 }
 
-interface CookieFunction {
-  of(req: IncomingMessage): CookieOptions;
-}
-
-/** A connect-style middleware. */
-export type SessionMiddleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
+/** Is the middleware, for Express, Connect, or any `(req, res, next)`. */
+export type SessionMiddleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
 
 const WARNING =
   "Warning: connect.session() MemoryStore is not\ndesigned for a production environment, as it will leak\nmemory, and will not scale past a single process.";
 
 /**
- * Sessions as express-session keeps them.
- *
- * ```ts
- * import session from "sojourn/express-session";
- *
- * app.use(session({ secret: process.env.SESSION_SECRET, resave: false, saveUninitialized: false }));
- * ```
+ * Creates the middleware of the drop-in for express-session: the same options, cookies, records and stores. `docs/MIGRATING.md` lists the differences.
  *
  * @throws TypeError for `genid`, `unset`, `secret` or `cookie` that can't work
+ * @example
+ * import express from "express";
+ * import session from "sojourn/express-session";
+ *
+ * const app = express();
+ * app.use(session({ secret: process.env.SESSION_SECRET, resave: false, saveUninitialized: false }));
  */
 function session(options?: SessionOptions): SessionMiddleware {
   const env = environmentOf(options ?? {});
@@ -152,59 +164,68 @@ function isList(secret: SessionOptions["secret"]): secret is readonly SignatureK
   return Array.isArray(secret);
 }
 
-/** Tells this drop-in from the original, which has no such property. */
+/** Distinguishes this drop-in from the original, which has no such property. */
 const implementation = "sojourn";
 
 Object.assign(session, { Store, Cookie, Session, MemoryStore, toExpressStore, implementation });
 
-type TheOptions = SessionOptions;
-type TheCookieOptions = CookieOptions;
-type TheData = SessionData;
-type TheSession = Session;
-type TheCookie = Cookie;
-type TheStore = Store;
-type TheMemoryStore = MemoryStore;
-type TheMiddleware = SessionMiddleware;
-type TheStoreOptions = ToExpressStoreOptions;
-type Classes = {
-  Store: typeof Store;
-  Cookie: typeof Cookie;
-  Session: typeof Session;
-  MemoryStore: typeof MemoryStore;
-  toExpressStore: typeof toExpressStore;
-};
-
 // What `session.Store` and `session.SessionOptions` mean to those who have the function alone, as `require()` gives it.
 declare namespace session {
-  type SessionOptions = TheOptions;
-  type CookieOptions = TheCookieOptions;
+  export {
+    type Awaitable,
+    type BaseStore,
+    type Clock,
+    Cookie,
+    type CookieOptions,
+    type Done,
+    type Duration,
+    type ExpressStore,
+    implementation,
+    MemoryStore,
+    type ReplaceResult,
+    Session,
+    type SessionMiddleware,
+    type SessionOptions,
+    type SessionOwner,
+    type SessionRecord,
+    type SessionStore,
+    type SessionStoreLike,
+    type SessionsInMemory,
+    type SignatureKey,
+    Store,
+    type StoreCapabilities,
+    type StoredSession,
+    type StoreOfAnyData,
+    type ToExpressStoreOptions,
+    toExpressStore,
+    type UpdateResult,
+  };
+
+  /** Declares the data of all sessions, and so the type of `req.session`. */
   // An interface, because an application that requires this module adds to this one, and one that imports it to the module's own.
-  interface SessionData extends TheData {}
-  type Session = TheSession;
-  type Cookie = TheCookie;
-  type Store = TheStore;
-  type MemoryStore = TheMemoryStore;
-  type SessionMiddleware = TheMiddleware;
-  type ToExpressStoreOptions = TheStoreOptions;
-  const Store: Classes["Store"];
-  const Cookie: Classes["Cookie"];
-  const Session: Classes["Session"];
-  const MemoryStore: Classes["MemoryStore"];
-  const toExpressStore: Classes["toExpressStore"];
-  /** Tells this drop-in from the original, which has no such property. */
-  const implementation: "sojourn";
+  export interface SessionData extends TheData {}
 }
 
+export type * from "../contract/types.ts";
 // All of it, because only so can applications add to SessionData by declaring this module.
 export type * from "./express-session/session-data.ts";
 // `require()` of this source gets the function itself.
 export {
+  type BaseStore,
   Cookie,
   type CookieOptions,
+  type Done,
+  type Duration,
+  type ExpressStore,
   implementation,
   MemoryStore,
   Session,
+  type SessionOwner,
+  type SessionStoreLike,
+  type SessionsInMemory,
+  type SignatureKey,
   Store,
+  type StoreOfAnyData,
   session,
   session as "module.exports",
   type ToExpressStoreOptions,

@@ -1,4 +1,5 @@
-import { systemClock } from "../contract/clock.ts";
+import type { Awaitable } from "../contract/store.ts";
+import { systemClock } from "../contract/time.ts";
 import { keygripSigner, type SignatureKey, type Signer } from "../crypto/signature.ts";
 import { readCookies } from "../http/cookies.ts";
 import type { LegacyReader, LegacySession } from "../http/legacy.ts";
@@ -7,44 +8,54 @@ import { checkedCookie } from "./cookie-session/jar.ts";
 import { Sealing } from "./cookie-session/sealing.ts";
 import { deserialize } from "./cookie-session/session.ts";
 import { decoded, idOf } from "./express-session/request.ts";
-import { type CookieAttributes, serializeCookie } from "./express-session/serialize.ts";
+import { serializeCookie } from "./express-session/serialize.ts";
 
-export type { LegacyReader, LegacySession };
+export type { Awaitable, LegacyReader, LegacySession, SignatureKey, Signer };
 
 type Data = Readonly<Record<string, unknown>>;
 
-interface LegacyOptions {
-  /** The attributes that its cookie was sent with: a browser clears a cookie for the same path and domain only. Default `{ path: "/" }`. */
-  cookie?: Pick<CookieAttributes, "path" | "domain" | "secure" | "sameSite" | "partitioned"> | undefined;
-  /** Whose session it is: the moved one is then listed under this user, as after `login`. */
-  userId?: ((data: Data) => string | number | null | undefined) | undefined;
-  /** From when on its sessions are not accepted any more. Give one: an old format should not be read for ever. */
+/** Options that both readers share. */
+export interface LegacyOptions {
+  /** The attributes of the old cookie. A browser deletes a cookie only for the same path and domain. Default `{ path: "/" }`. */
+  cookie?:
+    | {
+        path?: string | undefined;
+        domain?: string | undefined;
+        secure?: boolean | "auto" | undefined;
+        sameSite?: string | boolean | undefined;
+        partitioned?: boolean | undefined;
+      }
+    | undefined;
+  /** Returns the user of a session, who is then logged in. Default: nobody. */
+  userId?: ((data: Readonly<Record<string, unknown>>) => string | number | null | undefined) | undefined;
+  /** When to stop accepting old sessions. Set it: an application should not read an old format for ever. Default: never. */
   until?: Date | string | undefined;
 }
 
+/** Options for {@link expressSession}. */
 export interface LegacyExpressSessionOptions extends LegacyOptions {
-  /** The secrets that its cookies were signed with. */
+  /** The secrets that signed the old cookies. */
   secret: SignatureKey | readonly SignatureKey[];
-  /** The store in which its sessions are. */
+  /** The store of the old sessions. */
   store: {
     get(id: string, callback: (error?: unknown, session?: unknown) => void): unknown;
     destroy(id: string, callback: (error?: unknown) => void): unknown;
   };
-  /** Its cookie's name. Default `"connect.sid"`. */
+  /** The old cookie's name. Default `"connect.sid"`. */
   name?: string | undefined;
 }
 
 /**
- * Reads the sessions that express-session left, so that nobody is logged out by a change to Sojourn.
+ * Reads the sessions that express-session left, so that users stay logged in when you change to Sojourn.
  *
- * ```ts
+ * @throws TypeError for a missing secret or store, or an `until` that is no date
+ * @example
+ * import { MemoryStore } from "express-session";
  * import { session } from "sojourn";
  * import { expressSession } from "sojourn/legacy";
  *
- * app.use(session({ secret, accept: [expressSession({ secret: oldSecret, store: oldStore, until: "2027-01-01" })] }));
- * ```
- *
- * @throws TypeError for a missing secret or store
+ * const old = expressSession({ secret: "the old secret", store: new MemoryStore(), until: "2027-01-01" });
+ * const sessions = session({ accept: [old] });
  */
 export function expressSession(options: LegacyExpressSessionOptions): LegacyReader {
   const { secret, store, name = "connect.sid" } = options;
@@ -74,20 +85,26 @@ export function expressSession(options: LegacyExpressSessionOptions): LegacyRead
   };
 }
 
+/** Options for {@link cookieSession}. */
 export interface LegacyCookieSessionOptions extends LegacyOptions {
-  /** The keys that its cookies were signed with, or a `Keygrip`. */
+  /** The keys that signed the old cookies, or a `Keygrip`. */
   keys: readonly SignatureKey[] | Signer;
-  /** Its cookie's name. Default `"session"`. */
+  /** The old cookie's name. Default `"session"`. */
   name?: string | undefined;
-  /** Read those that our drop-in encrypted, and no signed ones. Default `false`. */
+  /** Reads cookies that `sojourn/cookie-session` encrypted, and no signed ones. Default `false`. */
   encrypt?: boolean | undefined;
 }
 
 /**
- * Reads the sessions that cookie-session left in its cookies. Only signed ones, or only encrypted ones. A copy of such a cookie can be moved again and again, as
- * nothing but its signature was ever checked: give `until`.
+ * Reads the sessions that cookie-session left in its cookies, either signed or encrypted ones. A copy of such a cookie works again and again, because
+ * only its signature counts: set `until`.
  *
- * @throws TypeError for missing keys
+ * @throws TypeError for missing keys, or an `until` that is no date
+ * @example
+ * import { session } from "sojourn";
+ * import { cookieSession } from "sojourn/legacy";
+ *
+ * const sessions = session({ accept: [cookieSession({ keys: ["the old key"], until: "2027-01-01" })] });
  */
 export function cookieSession(options: LegacyCookieSessionOptions): LegacyReader {
   const { keys, name = "session" } = options;

@@ -1,5 +1,5 @@
-import { type Clock, setImmediate, systemClock } from "../contract/clock.ts";
 import { type IndexedStore, isIndexed, type SessionRecord, type SessionStore } from "../contract/store.ts";
+import { type Clock, setImmediate, systemClock } from "../contract/time.ts";
 import { handleOf } from "../crypto/signature.ts";
 import { hashSecret } from "../crypto/token.ts";
 import { type Duration, FOREVER, parseDuration } from "../session/timeouts.ts";
@@ -7,9 +7,11 @@ import type { Session } from "./express-session/session.ts";
 import type { SessionData } from "./express-session/session-data.ts";
 import { Store } from "./express-session/store.ts";
 
+/** Options for {@link toExpressStore}. */
 export interface ToExpressStoreOptions {
   /** How long a session without `cookie.maxAge` is kept after its last use. Default `"1d"`. */
   ttl?: Duration | undefined;
+  /** The source of the time. Default: the machine's. */
   clock?: Clock | undefined;
 }
 
@@ -20,19 +22,19 @@ type Done = (error?: unknown) => void;
 const TRIES = 50;
 
 /**
- * Makes a store of ours one for express-session: the original, or our drop-in.
+ * Converts a store of Sojourn to a store for express-session, the original or the drop-in.
  *
- * ```ts
+ * The store keeps sessions under a hash of their IDs, so that a stolen database opens nothing. A session that is destroyed while a request uses
+ * it stays destroyed. Two requests that change one session at once overwrite each other, because express-session saves whole sessions.
+ *
+ * @throws TypeError if `ttl` is not a positive duration
+ * @example
  * import session from "express-session";
  * import { toExpressStore } from "sojourn/express-session";
  * import { SqliteStore } from "sojourn/sqlite";
  *
- * app.use(session({ store: toExpressStore(new SqliteStore("sessions.db")), secret, resave: false, saveUninitialized: false }));
- * ```
- *
- * It knows sessions by a hash of their IDs, so that what is stored opens nothing. A session that was destroyed while a request was
- * using it is not written back. Two requests that change one session at once overwrite each other, as express-session writes whole
- * sessions only.
+ * const store = toExpressStore(new SqliteStore("sessions.db"), { ttl: "2w" });
+ * const middleware = session({ store, secret: "s", resave: false, saveUninitialized: false });
  */
 export function toExpressStore(store: SessionStore, options: ToExpressStoreOptions = {}): ExpressStore {
   const made = new StoreOverStore(store, options);
@@ -40,11 +42,11 @@ export function toExpressStore(store: SessionStore, options: ToExpressStoreOptio
   return made;
 }
 
-/** What {@link toExpressStore} returns: a `Store` of the drop-in, which is also one to the types of the original. */
+/** Is what {@link toExpressStore} returns: a `Store` for the types of the drop-in and of the original. */
 export type ExpressStore = Store & StoreOfAnyData & { /** Closes the store beneath. */ close(): Promise<void> };
 
-/** The methods of a store, whatever the sessions are declared to hold: the original's types have their own `SessionData` and `Cookie`. */
-interface StoreOfAnyData {
+/** Is a store's methods for any declared data, because the types of the original have a `SessionData` and a `Cookie` of their own. */
+export interface StoreOfAnyData {
   get<Data>(id: string, callback: (error: unknown, session?: Data | null) => void): void;
   set(id: string, session: object, callback?: Done): void;
   touch(id: string, session: object, callback?: Done): void;

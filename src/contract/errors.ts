@@ -1,4 +1,4 @@
-/** Every error code of the library. `docs/ERRORS.md` explains each one under an anchor of its name. */
+/** Lists every error code. `docs/ERRORS.md` explains each one under an anchor of its name. */
 export type SojournErrorCode =
   | "STORE_UNAVAILABLE"
   | "STORE_TIMEOUT"
@@ -31,16 +31,25 @@ const STATUS: Record<SojournErrorCode, number> = {
 };
 
 /**
- * What the library throws for everything that is not a mistake in the calling code (those are `TypeError`s that
- * name the option and the remedy). `code` is stable; `status` and `headers` are what Express's error handling reads.
- * No message, cause or property holds a token, a secret or session data.
+ * Reports a failure that is no mistake in the calling code. Those are `TypeError`s, which name the option and the remedy. Express's error handling
+ * reads `status` and `headers`. No message, cause or property holds a token, a secret or session data.
+ *
+ * @example
+ * import { type ErrorRequestHandler } from "express";
+ * import { SojournError } from "sojourn";
+ *
+ * export const onError: ErrorRequestHandler = (error, req, res, next) => {
+ *   if (error instanceof SojournError && error.code === "CONFLICT") res.status(409).send("Please try again.");
+ *   else next(error);
+ * };
  */
 export class SojournError extends Error {
   override readonly name = "SojournError";
+  /** What failed. Codes are stable. */
   readonly code: SojournErrorCode;
-  /** The HTTP status that an error handler should answer with. */
+  /** The HTTP status that an error handler should send. */
   readonly status: number;
-  /** Read by Express's default error handler. */
+  /** `Retry-After` for a 503. Express's default error handler sends it. */
   declare readonly headers?: Record<string, string>;
 
   constructor(code: SojournErrorCode, message: string, cause?: unknown) {
@@ -49,4 +58,22 @@ export class SojournError extends Error {
     this.status = STATUS[code];
     if (this.status === 503) this.headers = { "Retry-After": "1" };
   }
+}
+
+export function goneError(): SojournError {
+  return new SojournError(
+    "SESSION_GONE",
+    "the session was ended meanwhile, by a logout, a revocation or its time; nothing was saved",
+  );
+}
+
+export function conflictError(): SojournError {
+  return new SojournError("CONFLICT", "other requests kept changing the session; nothing was saved");
+}
+
+export function undeliverableError(): SojournError {
+  return new SojournError(
+    "HEADERS_SENT",
+    "the session needs a cookie that can't be sent: change it before the response starts, and over HTTPS if the cookie is Secure",
+  );
 }

@@ -1,37 +1,38 @@
 /**
- * The store contract. A store keeps records under handles. It knows nothing of HTTP, of JSON or of keys: the
- * payload is opaque text, the secret hash an opaque string, and every time is epoch milliseconds.
+ * The store contract. A store keeps records under handles. It knows nothing of HTTP, JSON or keys: the payload is opaque text, the secret hash
+ * an opaque string, and every time is epoch milliseconds.
  *
  * This file imports nothing, so that every floor may import it and a store's author needs no other.
  * `sojourn/testing` exports the conformance suite that a store must pass.
  */
 
-/** A plain value from a synchronous store, a promise from any other. */
+/** Is a plain value from a synchronous store, and a promise from any other. */
 export type Awaitable<T> = T | Promise<T>;
 
-/** What a store keeps under a handle. */
+/** Describes what a store keeps under a handle. */
 export interface SessionRecord {
-  /** The application's data, encoded. Any text, 1 MiB and more; a store returns it unchanged. */
+  /** The application's data, encoded: any text, 1 MiB and more. A store returns it unchanged. */
   payload: string;
-  /** 1 when created, one more after each update. */
+  /** 1 for a new record, one more after each update. */
   version: number;
   /**
-   * A hash of the secret that only the browser keeps, so nothing in a record opens its session: SHA-256, or, for a user's session of an
+   * A hash of the secret that only the browser keeps, so that nothing in a record opens its session: SHA-256, or, for a user's session of an
    * application with a key, an HMAC that also covers the user.
    */
   secretHash: string;
-  /** Whose session this is; `null` before anyone logged in. Constant for the life of a handle. */
+  /** The user who is logged in; `null` before a login. Constant for the life of a handle. */
   userId: string | null;
-  /** Epoch milliseconds. */
+  /** When the session began, in epoch milliseconds. */
   createdAt: number;
-  /** Epoch milliseconds of the last use that was written down. */
+  /** The last use that was stored, in epoch milliseconds. */
   touchedAt: number;
-  /** Epoch milliseconds. From this instant on the record counts as absent, whether or not it was pruned. */
+  /** Epoch milliseconds. From this instant on the record counts as absent, pruned or not. */
   expiresAt: number;
 }
 
-/** A record together with its handle. */
+/** Describes a record together with its handle. */
 export interface StoredSession extends SessionRecord {
+  /** What the store keeps the record under. */
   handle: string;
 }
 
@@ -48,54 +49,52 @@ export function isNote(handle: string): boolean {
   return handle.startsWith(NOTE);
 }
 
-/** What became of an `update`: done; someone else's came first; or the session was ended meanwhile. */
+/** Tells the outcome of an `update`: done; another update came first; or the session was ended meanwhile. */
 export type UpdateResult = "ok" | "conflict" | "gone";
 
-/** What became of a `replace`: as of an `update`; or the new handle is in use; or this store, as it is set up, can't do it in one step. */
+/** Tells the outcome of a `replace`: as of an `update`; or the new handle is in use; or the store, as set up, can't replace in one step. */
 export type ReplaceResult = UpdateResult | "taken" | "unsupported";
 
 /**
- * The six verbs that sessions live by. Each may return a plain value or a promise. A failure of the store is a
- * thrown error or a rejection, never a value: "I don't know" must not look like "there is none".
+ * Is the contract of a store: six methods, and `replace` where the store can do that atomically. Each may return a plain value or a promise. A
+ * store reports a failure by throwing or rejecting, never by a value: "I don't know" must not look like "there is none".
  */
 export interface SessionStore {
   /**
-   * `true` when `load` always returns a plain value. Such a store is read when the application first touches
-   * `req.session`, and not at all by a request that doesn't.
+   * `true` if `load` always returns a plain value. Sojourn reads such a store when the application first reads `req.session`, and not at all for
+   * a request that doesn't.
    */
   readonly synchronousLoad?: boolean;
-  /** What this store promises beyond the contract; shown by `sessions.capabilities`. */
+  /** What this store guarantees beyond the contract; `sessions.capabilities` shows it. */
   readonly capabilities?: Readonly<StoreCapabilities> | undefined;
-  /** The record under this handle, or `undefined`; never an expired one. One round trip. */
+  /** Returns the record under this handle, or `undefined`; never an expired one. One round trip. */
   load(handle: string): Awaitable<SessionRecord | undefined>;
-  /** Stores a new record. `false`, and nothing written, if the handle is taken (by an unexpired record): never overwrites. */
+  /** Stores a new record. Returns `false` and writes nothing if an unexpired record has the handle: it never overwrites. */
   create(handle: string, record: SessionRecord): Awaitable<boolean>;
   /**
-   * Replaces the record if its version is `expectedVersion`. Atomic, one round trip. `"gone"` when there is no
-   * unexpired record under the handle; an update never creates one. A record that has expired already (`expiresAt` 0) ends the session:
-   * it is gone from this instant on, and may be deleted.
+   * Replaces the record if its version is `expectedVersion`. Atomic, one round trip. Returns `"gone"` if there is no unexpired record under the
+   * handle: an update never creates one. A record that has expired already (`expiresAt` 0) ends the session: it is gone from this instant on, and
+   * the store may delete it.
    */
   update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult>;
   /**
-   * Moves `touchedAt` and `expiresAt` of an unexpired record forward, and neither ever backwards, because a touch may arrive after a
-   * later one, or after an update that gave the session a longer life. Payload and version stay. `false` when there is no such record: a
-   * touch never creates one.
+   * Moves `touchedAt` and `expiresAt` of an unexpired record forward, never backwards: a touch may arrive after a later one, or after an update
+   * that gave the session a longer life. Payload and version stay. Returns `false` if there is no such record: a touch never creates one.
    */
   touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean>;
-  /** Removes the record. `true` if an unexpired one was there. */
+  /** Deletes the record. Returns `true` if an unexpired one was there. */
   delete(handle: string): Awaitable<boolean>;
   /**
-   * Optional; without it a login or a regeneration is a `create`, and then an `update` that ends the old session. Ends the record under
-   * `handle` if its version is `expectedVersion`, and stores `record`, which may be another user's, under `newHandle`. Atomic, one round
-   * trip: at every instant exactly one of the two is there. Any answer but `"ok"`: nothing was done. An expired record under the new
-   * handle may count as `"taken"`.
+   * Ends the record under `handle` if its version is `expectedVersion`, and stores `record`, which may be another user's, under `newHandle`.
+   * Atomic, one round trip: at every instant exactly one of the two exists. Any result but `"ok"` means that nothing changed. An expired record
+   * under the new handle may count as `"taken"`. Without this method a login is a `create`, and then an `update` that ends the old session.
    *
-   * No two records have one secret hash. So a store that asks its server again, because a reply was lost, knows by the hash what it has
-   * done itself, and answers `"ok"`.
+   * No two records have one secret hash. So a store that repeats a call whose reply was lost recognizes its own work by the hash, and returns
+   * `"ok"`.
    *
-   * A `tombstone` is a note that names the new handle in its payload. Whoever finds the old record gone must find it: a store writes it in the
-   * same step, or before. Where there may be one already, and it is written before, the new one names the handles of both, with spaces in
-   * between. It may stay behind where the answer is not `"ok"`.
+   * A `tombstone` is a note that names the new handle in its payload. A request that finds the old record gone must find the tombstone, so a store
+   * writes it in the same step, or before. If it writes it before and one exists already, the new one names the handles of both, separated by
+   * spaces. It may stay behind if the result is not `"ok"`.
    */
   replace?(
     handle: string,
@@ -104,33 +103,34 @@ export interface SessionStore {
     record: SessionRecord,
     tombstone?: StoredSession,
   ): Awaitable<ReplaceResult>;
-  /** Ends the store's own connections, files and timers. Idempotent; the process can exit afterwards. */
+  /** Closes the store's own connections, files and timers. Safe to call twice; the process can exit afterwards. */
   close(): Awaitable<void>;
 }
 
-/** A page of sessions. */
+/** Holds one page of a list of sessions. */
 export interface SessionPage {
+  /** At most `limit` of them, the latest use first. */
   sessions: StoredSession[];
-  /** Hand it to the next `list` for the following page; absent on the last one. */
+  /** Pass it to the next `list` for the following page; absent on the last one. */
   cursor?: string;
 }
 
-/** A store that can also answer for a user, count, and sweep. Every store of ours is one. */
+/** Is a store that can also list, count and prune sessions. All stores of Sojourn are. */
 export interface IndexedStore extends SessionStore {
-  /** Unexpired sessions, the newest use (`touchedAt`) first, of one user or of everyone; `limit` defaults to 100. */
+  /** Returns unexpired sessions, the latest use (`touchedAt`) first, of one user or of all; `limit` defaults to 100. */
   list(query: { userId?: string; cursor?: string; limit?: number }): Awaitable<SessionPage>;
-  /** Ends all sessions (of one user) except the one under `except`; how many there were. */
+  /** Deletes all sessions, or one user's, except the one under `except`. Returns how many there were. */
   deleteAll(query: { userId?: string; except?: string }): Awaitable<number>;
-  /** Number of unexpired sessions (of one user). Without a user it may count expired ones that no prune has met yet. */
+  /** Counts unexpired sessions, or one user's. Without a user it may count expired ones that were not pruned yet. */
   count(query?: { userId?: string }): Awaitable<number>;
   /**
-   * Removes at most `limit` (default 1,000) expired records and returns how many. Costs what expired, not what
-   * lives, and never removes a record that a touch has just moved.
+   * Deletes at most `limit` (default 1,000) expired records and returns how many. Its cost depends on what expired, not on what lives. It never
+   * deletes a record that a touch has just moved.
    */
   prune(limit?: number): Awaitable<number>;
 }
 
-/** What a store promises beyond the contract. */
+/** Describes what a store guarantees beyond the contract. */
 export interface StoreCapabilities {
   /** What an acknowledged write survives. */
   durable: "no" | "process-crash" | "power-loss";
@@ -171,16 +171,16 @@ export function isTombstone(handle: string): boolean {
 /** What a tombstone says: the hash of the secret that opened the session, and the handles that the session has now. */
 export interface Tombstone {
   secretHash: string;
-  heirs: readonly string[];
+  successors: readonly string[];
 }
 
-export function encodeTombstone({ secretHash, heirs }: Tombstone): string {
-  return [secretHash, ...heirs].join(" ");
+export function encodeTombstone({ secretHash, successors }: Tombstone): string {
+  return [secretHash, ...successors].join(" ");
 }
 
 export function decodeTombstone({ payload }: { payload: string }): Tombstone {
-  const [secretHash = "", ...heirs] = payload.split(" ");
-  return { secretHash, heirs };
+  const [secretHash = "", ...successors] = payload.split(" ");
+  return { secretHash, successors };
 }
 
 /**
@@ -197,7 +197,7 @@ export async function leaveTombstone(
     const there = await store.load(handle);
     if (there === undefined) continue;
     const [one, other] = [decodeTombstone(there), decodeTombstone(record)];
-    const payload = encodeTombstone({ ...other, heirs: [...new Set([...one.heirs, ...other.heirs])] });
+    const payload = encodeTombstone({ ...other, successors: [...new Set([...one.successors, ...other.successors])] });
     const expiresAt = Math.max(there.expiresAt, record.expiresAt);
     const both = { ...record, payload, expiresAt, createdAt: there.createdAt, version: there.version + 1 };
     if ((await store.update(handle, both, there.version)) === "ok") return;

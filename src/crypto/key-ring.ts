@@ -1,6 +1,6 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
 
-/** What an application may configure: one secret or several, the first writes, all of them read. */
+/** Is one secret or several: at least 32 random bytes each. The first writes, all of them read. */
 export type Secret = string | Buffer | readonly (string | Buffer)[];
 
 const SALT = "sojourn v1";

@@ -5,7 +5,7 @@ import { createHash, createHmac, type KeyObject, timingSafeEqual } from "node:cr
  * read by them. Tokens of our own are made in token.ts.
  */
 
-/** What `createHmac` takes as a key. */
+/** Is a key that signs cookies: text, bytes or a `KeyObject`. */
 export type SignatureKey = string | NodeJS.ArrayBufferView | KeyObject;
 
 /**
@@ -30,7 +30,7 @@ export function handleOf(id: string): string {
   return createHash("sha256").update(id).digest().toString("base64url", 0, 16);
 }
 
-/** What signs and checks a cookie of `cookie-session`: a `Keygrip`, or anything that has its methods. */
+/** Signs and checks cookies: a `Keygrip`, or an object with its methods. */
 export interface Signer {
   sign(text: string): string;
   /** The position of the key that made this signature, or -1. */

@@ -1,6 +1,5 @@
 import { hash, type KeyObject, timingSafeEqual } from "node:crypto";
 import { type KeyRing, macOf } from "./key-ring.ts";
-import { copied, Lately } from "./lately.ts";
 import { type RandomFill, RandomPool } from "./random.ts";
 
 /**
@@ -51,12 +50,12 @@ export interface VerifiedToken {
   secretHash: string;
   /** Whether another key than the first made its MAC, so that it should be sent anew. */
   outdated: boolean;
-  /** What the record may hold of the secret, by each key, if it is this user's. Kept by the manager. */
+  /** What the record may hold of the secret, by each key, if it is this user's. The backend sets it. */
   owner?: { userId: string; createdAt: number; hashes: readonly string[] };
-  /** What became of its session, which is gone; `false`: it was not replaced. Absent while that was not asked. Kept by the manager. */
-  replaced?: { readonly handle: string | undefined; readonly until: number } | false;
-  /** Epoch milliseconds: until then a request that doesn't read its session has nothing to write down. Kept by the manager. */
-  quietUntil: number;
+  /** Which session replaced this token's, `false` for none; absent while nobody has looked. The backend sets it. */
+  rotated?: { readonly handle: string | undefined; readonly until: number } | false;
+  /** Epoch milliseconds: until then, a request that doesn't read its session has no use to store. The backend sets it. */
+  touchDueAt: number;
 }
 
 /** What a store keeps of a secret. */
@@ -96,7 +95,7 @@ const REMEMBERED = 10_000;
 export class TokenCodec {
   readonly #keys: readonly KeyObject[] | undefined;
   /** Only texts that passed every check are in here. */
-  readonly #lately = new Lately<VerifiedToken>(REMEMBERED / 2);
+  readonly #checked = new TwoGenerationCache<VerifiedToken>(REMEMBERED / 2);
 
   constructor(ring: KeyRing | undefined, name: string) {
     this.#keys = ring?.keysFor(`token|${name}`);
@@ -112,7 +111,7 @@ export class TokenCodec {
   verify(text: string): VerifiedToken | undefined {
     const length = this.#keys === undefined ? BARE_LENGTH : MAC_TOKEN_LENGTH;
     if (text.length !== length) return undefined;
-    const known = this.#lately.get(text);
+    const known = this.#checked.get(text);
     if (known !== undefined) return known;
     if (!TOKEN.test(text)) return undefined;
     const outdated = this.#checkMac(text);
@@ -124,9 +123,9 @@ export class TokenCodec {
       secret,
       secretHash: hashSecret(secret),
       outdated,
-      quietUntil: 0,
+      touchDueAt: 0,
     };
-    this.#lately.set(own, verified);
+    this.#checked.set(own, verified);
     return verified;
   }
 
@@ -142,4 +141,40 @@ export class TokenCodec {
     }
     return found;
   }
+}
+
+/**
+ * A cache of results that are a pure function of a text, so that nothing in it is ever stale. It has two generations: when the young one
+ * is full it becomes the old one, and the old one is dropped. So a lookup moves nothing, and nothing is kept for ever.
+ */
+export class TwoGenerationCache<Result> {
+  readonly #limit: number;
+  #young = new Map<string, Result>();
+  #old = new Map<string, Result>();
+  #weight = 0;
+
+  /** @param limit the weight of a generation */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get(text: string): Result | undefined {
+    return this.#young.get(text) ?? this.#old.get(text);
+  }
+
+  /** @param text not a slice of a longer one, which would stay in memory as a whole: see {@link copied} */
+  set(text: string, result: Result, weight = 1): void {
+    if (this.#weight + weight > this.#limit) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#weight = 0;
+    }
+    this.#young.set(text, result);
+    this.#weight += weight;
+  }
+}
+
+/** Returns the same ASCII text in memory of its own. */
+export function copied(text: string): string {
+  return Buffer.from(text, "latin1").toString("latin1");
 }

@@ -1,36 +1,35 @@
-import { systemClock } from "../contract/clock.ts";
-import type { SessionStore } from "../contract/store.ts";
+import { systemClock } from "../contract/time.ts";
 import { KeyRing } from "../crypto/key-ring.ts";
 import { TokenSource } from "../crypto/token.ts";
-import { type ClientSideStore, SealedManager } from "../sealed/manager.ts";
+import { SealedAdmin } from "../sealed/admin.ts";
+import { type SealedOptions, SealedSessions } from "../sealed/backend.ts";
+import { type SessionAdmin, StoredAdmin } from "../session/admin.ts";
+import type { SessionBackend } from "../session/backend.ts";
 import { Events } from "../session/events.ts";
-import type { SessionKeeper } from "../session/keeper.ts";
-import { SessionManager } from "../session/manager.ts";
+import { StoredSessions } from "../session/stored.ts";
 import { parseDuration, timeouts } from "../session/timeouts.ts";
 import { MemoryStore } from "../stores/memory.ts";
+import { SealedStore } from "../stores/sealed.ts";
 import { encrypted } from "../wrap/encrypted.ts";
 import { fromExpressStore, isExpressStore } from "../wrap/from-express-store.ts";
-import type { ExchangeEnvironment } from "./exchange.ts";
+import { deviceOf } from "./device.ts";
 import { acceptOf } from "./legacy.ts";
 import { refuseUnknown, type SessionOptions } from "./options.ts";
+import type { RequestParts } from "./request-session.ts";
 import { ProxyTrust } from "./secure.ts";
 import { cookie, Transports } from "./transports.ts";
 import { UrlTokens } from "./url-tokens.ts";
 
-/** What users call of a manager, whichever it is. */
-export type ManagerMembers = Pick<
-  SessionManager,
-  "list" | "revoke" | "revokeAll" | "get" | "count" | "prune" | "close" | "capabilities"
->;
-
 /** The parts that all requests of one application share. */
 export interface Application {
-  readonly manager: SessionKeeper & ManagerMembers;
+  readonly backend: SessionBackend;
+  readonly admin: SessionAdmin;
   readonly transports: Transports;
   readonly events: Events;
-  readonly env: ExchangeEnvironment;
-  /** Links that sign in, if there are any. */
+  readonly parts: RequestParts;
+  /** Sign-in links, if the application has any. */
   readonly urlTokens: UrlTokens | undefined;
+  close(): Promise<void>;
 }
 
 /** 64 KiB of data, and room for names and lengths. */
@@ -46,8 +45,8 @@ export function openApplication(options: SessionOptions): Application {
     maxBytes = MAX_BYTES,
   } = options;
   const store = isExpressStore(given) ? fromExpressStore(given, clock) : given;
-  const sealing = isClientSide(store) ? store.sealing() : undefined;
-  if (isClientSide(store)) {
+  const sealing = store instanceof SealedStore ? store.sealing() : undefined;
+  if (store instanceof SealedStore) {
     if (options.encrypt === true) throw new TypeError("encrypt: a SealedStore encrypts all by itself; remove encrypt");
   } else if (
     typeof store?.load !== "function" ||
@@ -93,31 +92,34 @@ export function openApplication(options: SessionOptions): Application {
       commitMs: parseDuration(options.storeTimeout?.commit ?? "2s", "storeTimeout.commit"),
     },
     tokens: new TokenSource(),
+    deviceOf,
   };
-  const manager: SessionKeeper & ManagerMembers = isClientSide(store)
-    ? new SealedManager({
-        ...common,
-        ring: keysToSeal(ring, "a SealedStore"),
-        revocations: sealing?.revocations,
-        overflow: sealing?.overflow,
-      })
-    : new SessionManager({
-        ...common,
-        ring,
-        store: options.encrypt === true ? encrypted(store, keysToSeal(ring, "encrypt")) : store,
-      });
+  const { backend, admin } =
+    store instanceof SealedStore
+      ? openSealed({ ...common, ...store.sealing(), ring: keysToSeal(ring, "a SealedStore") })
+      : openStored({
+          ...common,
+          ring,
+          store: options.encrypt === true ? encrypted(store, keysToSeal(ring, "encrypt")) : store,
+        });
   const { onError } = options;
   if (onError !== undefined && typeof onError !== "function") {
     throw new TypeError("onError must be a function of the error, the request and the response");
   }
-  const env = { manager, store: given, onStoreError, onError, accept: acceptOf(options.accept ?? []) };
+  const parts = { backend, events, store: given, onStoreError, onError, accept: acceptOf(options.accept ?? []) };
   const { link } = transports;
-  const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), manager);
-  return { manager, transports, events, env, urlTokens };
+  const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), backend);
+  return { backend, admin, transports, events, parts, urlTokens, close: () => backend.close() };
 }
 
-function isClientSide(store: SessionStore | ClientSideStore): store is ClientSideStore {
-  return typeof store === "object" && store !== null && "sealing" in store && typeof store.sealing === "function";
+function openStored(options: ConstructorParameters<typeof StoredSessions>[0]) {
+  const backend = new StoredSessions(options);
+  return { backend, admin: new StoredAdmin(backend) };
+}
+
+function openSealed(options: SealedOptions) {
+  const backend = new SealedSessions(options);
+  return { backend, admin: new SealedAdmin(backend, options.events) };
 }
 
 function keysToSeal(ring: KeyRing | undefined, what: string): KeyRing {
@@ -137,10 +139,10 @@ function warnOfUnsentCookies(events: Events, trust: ProxyTrust): void {
     "headers-sent": () =>
       "a session was begun where no response could bring its cookie any more, or none ever, so it was not stored. Change the session before the response starts; for a WebSocket, before its handshake",
   };
-  const told = new Set<string>();
+  const warned = new Set<string>();
   events.on("cookie-not-sent", ({ reason }) => {
-    if (told.has(reason)) return;
-    told.add(reason);
+    if (warned.has(reason)) return;
+    warned.add(reason);
     warn(messages[reason]());
   });
 }

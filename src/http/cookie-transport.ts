@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { TokenCodec } from "../crypto/token.ts";
-import { cookieVia } from "../session/record.ts";
-import { addVary, type Channel, type Transport } from "./channel.ts";
+import { cookieTransport } from "../session/content.ts";
+import type { TokenCarrier, Transport } from "./carrier.ts";
 import { chunkNames, cookieRoom, joinChunks, toCookies } from "./cookie-chunks.ts";
 import {
   type CookieOptions,
@@ -13,6 +13,7 @@ import {
   readCookies,
   setCookie,
 } from "./cookies.ts";
+import { addVary } from "./response-headers.ts";
 import { isLocalhost, ProxyTrust } from "./secure.ts";
 
 export interface CookieTransportOptions {
@@ -30,7 +31,7 @@ export class CookieTransport implements Transport {
   readonly #options: CookieTransportOptions;
   readonly #trust: ProxyTrust;
   readonly #codecs = new Map<string, TokenCodec>();
-  readonly #fixed: Readonly<Record<"secure" | "plain" | "moving", CookieChannel>> | undefined;
+  readonly #fixed: Readonly<Record<"secure" | "plain" | "moving", CookieCarrier>> | undefined;
   readonly #settings: CookieSettings | undefined;
 
   /** @throws TypeError for attributes or a name that no browser would accept */
@@ -45,16 +46,16 @@ export class CookieTransport implements Transport {
     const settings = cookieSettings(cookie, name);
     this.#settings = settings;
     this.#fixed = {
-      secure: this.#channel(settings, "secure"),
-      plain: this.#channel(settings, "plain"),
-      moving: this.#channel(settings, "moving"),
+      secure: this.#carrier(settings, "secure"),
+      plain: this.#carrier(settings, "plain"),
+      moving: this.#carrier(settings, "moving"),
     };
   }
 
-  channelFor(req: IncomingMessage, isPage = true): Channel {
+  carrierFor(req: IncomingMessage, isPage = true): TokenCarrier {
     const settings = this.#settings ?? this.#settingsFor(req);
     const kind = !this.#isSecure(req, settings, isPage) ? "plain" : hasMoved(req, settings) ? "moving" : "secure";
-    return this.#fixed?.[kind] ?? this.#channel(settings, kind);
+    return this.#fixed?.[kind] ?? this.#carrier(settings, kind);
   }
 
   #settingsFor(req: IncomingMessage): CookieSettings {
@@ -76,12 +77,12 @@ export class CookieTransport implements Transport {
     return true;
   }
 
-  #channel(settings: CookieSettings, kind: "secure" | "plain" | "moving"): CookieChannel {
+  #carrier(settings: CookieSettings, kind: "secure" | "plain" | "moving"): CookieCarrier {
     const secureRequest = kind !== "plain";
     const secure = settings.secure === true || (settings.secure !== false && secureRequest);
     const name = secure ? settings.secureName : settings.plainName;
     const former = kind === "moving" ? settings.former : undefined;
-    return new CookieChannel({
+    return new CookieCarrier({
       name,
       codec: this.#codecOf(name),
       settings,
@@ -89,7 +90,7 @@ export class CookieTransport implements Transport {
       secureRequest,
       chunks: this.#options.chunks ?? 1,
       // A MAC covers the name. Without one the session itself remembers it, unless it is the default's.
-      via: this.#options.ring === undefined && !DEFAULT_NAMES.has(name) ? cookieVia(name) : undefined,
+      transport: this.#options.ring === undefined && !DEFAULT_NAMES.has(name) ? cookieTransport(name) : undefined,
       former: former === undefined ? undefined : { ...former, codec: this.#codecOf(former.name) },
     });
   }
@@ -150,8 +151,8 @@ const SECURE_PREFIX = /^__(?:host|secure|http|host-http)-/i;
 /** The names that a cookie has where the application gives it none. */
 const DEFAULT_NAMES = new Set(["sid", "__Host-sid"]);
 
-interface CookieChannelOptions {
-  via: string | undefined;
+interface CookieCarrierOptions {
+  transport: string | undefined;
   name: string;
   codec: TokenCodec;
   settings: CookieSettings;
@@ -163,22 +164,22 @@ interface CookieChannelOptions {
   former: ({ codec: TokenCodec } & NonNullable<CookieSettings["former"]>) | undefined;
 }
 
-class CookieChannel implements Channel {
+class CookieCarrier implements TokenCarrier {
   readonly name: string;
   readonly codec: TokenCodec;
-  readonly via: string | undefined;
+  readonly transport: string | undefined;
   readonly room: number;
   readonly deliverable: boolean;
   readonly isSecure: boolean;
   readonly path: string;
-  readonly former: CookieChannelOptions["former"];
+  readonly former: CookieCarrierOptions["former"];
   readonly #settings: CookieSettings;
   readonly #secure: boolean;
   readonly #chunks: number;
 
-  constructor({ name, codec, settings, secure, secureRequest, chunks, via, former }: CookieChannelOptions) {
+  constructor({ name, codec, settings, secure, secureRequest, chunks, transport, former }: CookieCarrierOptions) {
     this.codec = codec;
-    this.via = via;
+    this.transport = transport;
     this.path = settings.path;
     this.name = name;
     this.room = cookieRoom(name, chunks);

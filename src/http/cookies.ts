@@ -1,25 +1,49 @@
 /** Reading one cookie, writing one Set-Cookie, and refusing attributes that no browser would accept (RFC 6265bis). */
 
-/** How the session's cookie is sent. A lifetime is no part of it: see `idleTimeout`, `absoluteTimeout`, `remember` and `persist`. */
-export interface CookieOptions {
-  /** Out of reach of the page's scripts. Default `true`. */
+/** Attributes of the session's cookie. `idleTimeout`, `absoluteTimeout`, `remember` and `persist` set its lifetime. */
+export interface CookieAttributes {
+  /** Hides the cookie from the page's scripts. Default `true`. */
   httpOnly?: boolean | undefined;
-  /** Whether other sites' requests carry the cookie. Default `"lax"`; `"none"` needs `secure`. */
+  /** Which requests from other sites carry the cookie: `"lax"` (default) only navigation, `"strict"` none, `"none"` all. */
   sameSite?: "lax" | "strict" | "none" | undefined;
   /**
-   * Only over HTTPS: `true`, `false`, or `"auto"` (the default): on secure requests. `"always"`: as `true`, and every request counts as
-   * secure, for applications behind something that ends TLS and adds no header.
+   * Sends the cookie over HTTPS only. `"auto"` (default) does so on secure requests. `"always"` is `true`, and also counts every request as
+   * secure: for an application behind a proxy that ends TLS and adds no header.
    */
   secure?: boolean | "auto" | "always" | undefined;
-  /** Default `"/"`. Requests outside of it have no session. */
+  /** Default `"/"`. Requests outside this path have no session. */
   path?: string | undefined;
-  /** Default: the host alone, without its subdomains. */
+  /** Sends the cookie to this domain and its subdomains. Default: only to the host that set it. */
   domain?: string | undefined;
-  /** CHIPS: a separate cookie for each site that embeds this one; needs `secure`. Default `false`. */
+  /** Keeps a separate cookie for each site that embeds this one (CHIPS). Default `false`. */
   partitioned?: boolean | undefined;
-  /** Chromium's order of eviction. Default: not sent. */
+  /** The order in which Chromium evicts cookies. Default: not sent. */
   priority?: "low" | "medium" | "high" | undefined;
 }
+
+/**
+ * Options for the session's cookie: its attributes, without the combinations that browsers drop. `sameSite: "none"` and `partitioned` need a
+ * secure cookie. A name that begins with `__Host-` forbids a domain and another path than `"/"`; `__Secure-` needs a secure cookie.
+ *
+ * If `secure` is a variable, the compiler can't see that it fits `sameSite: "none"`. Choose between two whole objects then.
+ *
+ * @typeParam Name - the cookie's name, where the compiler knows it
+ * @example
+ * import { type CookieOptions, session } from "sojourn";
+ *
+ * const cookie: CookieOptions = process.env.EMBEDDED ? { sameSite: "none", secure: true } : { sameSite: "lax" };
+ * const sessions = session({ cookie });
+ */
+export type CookieOptions<Name extends string = string> = CookieAttributes &
+  (
+    | { secure?: true | "auto" | "always" | undefined }
+    | { secure: false; sameSite?: "lax" | "strict" | undefined; partitioned?: false | undefined }
+  ) &
+  (Lowercase<Name> extends `__${"host" | "http" | "secure"}-${string}`
+    ? { secure?: true | "auto" | "always" | undefined }
+    : unknown) &
+  (Lowercase<Name> extends `__${"host-http" | "http"}-${string}` ? { httpOnly?: true | undefined } : unknown) &
+  (Lowercase<Name> extends `__host-${string}` ? { path?: "/" | undefined; domain?: undefined } : unknown);
 
 /** Options that were checked and completed. */
 export interface CookieSettings {
@@ -51,7 +75,7 @@ const PRIORITY = { low: "Low", medium: "Medium", high: "High" };
  * Checks everything at construction, so that nothing is left to fail in a response.
  * @throws TypeError naming the option and the remedy
  */
-export function cookieSettings(options: CookieOptions, name?: string): CookieSettings {
+export function cookieSettings(options: CookieAttributes, name?: string): CookieSettings {
   if (typeof options !== "object" || options === null) throw new TypeError("cookie must be an object or a function");
   for (const key of Object.keys(options)) if (!KNOWN.has(key)) throw unknownOption(key);
   const {

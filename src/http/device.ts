@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { isIPv4, isIPv6 } from "node:net";
-import type { DeviceInfo } from "../session/record.ts";
+import type { DeviceInfo } from "../session/content.ts";
 
 /** Looked for in this order: the later ones' names stand in the earlier ones' headers too. */
 const BROWSERS: readonly [string, string][] = [

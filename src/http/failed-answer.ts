@@ -10,7 +10,7 @@ interface Routed {
   originalUrl?: string;
 }
 
-/** The `next` of the Express router that a request is in; `undefined` elsewhere. */
+/** Returns the `next` of the Express router that a request is in; `undefined` elsewhere. */
 export function routerOf(req: IncomingMessage & Routed): unknown {
   return req.next;
 }

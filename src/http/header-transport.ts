@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { TokenCodec } from "../crypto/token.ts";
-import { addVary, type Channel, exposeHeader, type Transport } from "./channel.ts";
+import type { TokenCarrier, Transport } from "./carrier.ts";
+import { addVary, exposeHeader } from "./response-headers.ts";
 
 /** Most servers and proxies take lines of 8 KiB; half of one is enough for any token. */
 const LONGEST = 4_096;
@@ -19,21 +20,21 @@ export interface HeaderTransportOptions {
 
 /** The token in a request header, for clients that keep no cookies. No browser adds it by itself, so other sites can't use it. */
 export class HeaderTransport implements Transport {
-  readonly channel: Channel;
+  readonly carrier: TokenCarrier;
 
   constructor({ header, ring }: HeaderTransportOptions) {
-    this.channel = new HeaderChannel(header, ring);
+    this.carrier = new HeaderCarrier(header, ring);
   }
 
-  channelFor(): Channel {
-    return this.channel;
+  carrierFor(): TokenCarrier {
+    return this.carrier;
   }
 }
 
-class HeaderChannel implements Channel {
+class HeaderCarrier implements TokenCarrier {
   readonly name: string;
   readonly codec: TokenCodec;
-  readonly via: string;
+  readonly transport: string;
   readonly room = LONGEST;
   readonly deliverable = true;
   readonly path = "/";
@@ -43,7 +44,7 @@ class HeaderChannel implements Channel {
     // No cookie can have a name with a colon: what tokens are bound to differs from every cookie's.
     this.name = `${header}:`;
     this.codec = new TokenCodec(ring, this.name);
-    this.via = header === "authorization" ? "bearer" : header;
+    this.transport = header === "authorization" ? "bearer" : header;
     this.#header = header;
   }
 

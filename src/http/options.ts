@@ -1,70 +1,76 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Clock } from "../contract/clock.ts";
 import type { SessionStore } from "../contract/store.ts";
+import type { Clock } from "../contract/time.ts";
 import type { Secret } from "../crypto/key-ring.ts";
-import type { ClientSideStore } from "../sealed/manager.ts";
 import type { Duration } from "../session/timeouts.ts";
+import type { SealedStore } from "../stores/sealed.ts";
 import type { ExpressSessionStore } from "../wrap/from-express-store.ts";
 import type { CookieOptions } from "./cookies.ts";
 import type { LegacyReader } from "./legacy.ts";
 import type { TrustProxy } from "./secure.ts";
 import type { TransportChoice } from "./transports.ts";
 
-/** What `session()` can be told. */
-export interface SessionOptions {
+/**
+ * Options for {@link session}.
+ *
+ * @typeParam Name - the cookie's name, where the compiler knows it
+ */
+export interface SessionOptions<Name extends string = string> {
   /**
-   * Where sessions live: a store, or a `SealedStore`, which has them travel in their cookies, or a store written for express-session, which
-   * promises less (see `capabilities`). Default: `new MemoryStore()`, which forgets everything when the process ends.
+   * Where sessions live: a store, a `SealedStore`, which keeps each session in its cookie, or a store written for express-session, which
+   * guarantees less (see `sessions.capabilities`). Default `new MemoryStore()`, which loses all sessions when the process ends.
    */
-  store?: SessionStore | ClientSideStore | ExpressSessionStore | undefined;
+  store?: SessionStore | SealedStore | ExpressSessionStore | undefined;
   /**
-   * The key ring: at least 32 random bytes, or several such, of which the first writes and all read. Tokens then carry a MAC, so that
-   * junk never reaches the store and nobody can mint a session, not even with write access to the store.
+   * The key: at least 32 random bytes. Of a list, the first writes and all read, so that you can rotate keys. Tokens then carry a MAC: forged
+   * ones never reach the store, and write access to the store is not enough to make a session.
    */
   secret?: Secret | undefined;
   /**
-   * Seals every payload at rest with the key ring (XAES-256-GCM), bound to its record: a stolen database shows no data, and what it holds
-   * can't be changed or moved. Sessions that were stored in plain text are not read any more. Default `false`; needs `secret`.
+   * Encrypts all data in the store with the secret (XAES-256-GCM), bound to its record. A stolen database shows no data, and nobody can change or
+   * move records in it. Sessions that were stored in plain text are not read any more. Default `false`; needs `secret`.
    */
   encrypt?: boolean | undefined;
-  /** How tokens travel: `cookie()` (the default), `bearer()`, `header(name)`, or several in order of preference. */
+  /** How tokens travel: `cookie()` (default), `bearer()`, `header(name)`, `query(…)`, or several in order of preference. */
   transport?: TransportChoice | readonly TransportChoice[] | undefined;
-  /** The cookie's name. Default: `__Host-sid`; `sid` where the cookie is not Secure, or has a domain or another path. */
-  name?: string | undefined;
-  /** The cookie's attributes, or a function of the request. Default `{ httpOnly: true, sameSite: "lax", secure: "auto", path: "/" }`. */
-  cookie?: CookieOptions | ((req: IncomingMessage) => CookieOptions) | undefined;
-  /** Ends a session this long after its last use. Default `"30m"`; `false` for none. */
+  /** The cookie's name. Default `"__Host-sid"`, or `"sid"` if the cookie is not Secure or has a domain or another path than `"/"`. */
+  name?: Name | undefined;
+  /**
+   * The cookie's attributes, or a function that returns them for a request.
+   * Default `{ httpOnly: true, sameSite: "lax", secure: "auto", path: "/" }`.
+   */
+  cookie?: CookieOptions<Name> | ((req: IncomingMessage) => CookieOptions<Name>) | undefined;
+  /** Ends a session this long after its last use. Default `"30m"`; `false` for no limit. */
   idleTimeout?: Duration | false | undefined;
-  /** Ends a session this long after it began, whatever happens. Default `"12h"`; `false` for none. */
+  /** Ends a session this long after it began. Default `"12h"`; `false` for no limit. */
   absoluteTimeout?: Duration | false | undefined;
-  /** The last use of an unchanged session is written down at most this often. Default: a tenth of the idle timeout, at most a minute. */
+  /** The shortest time between two updates of an unchanged session's last use. Default: a tenth of `idleTimeout`, at most `"1m"`. */
   touchAfter?: Duration | undefined;
   /**
-   * Whether a proxy's `X-Forwarded-Proto` decides that a request is secure: `true` or 1 for one proxy, a number for several, or a function of the
-   * nearest one's address, such as `app.get("trust proxy fn")`. Default: Express's setting "trust proxy", as `req.secure` has it.
+   * Whether a proxy's `X-Forwarded-Proto` decides that a request is secure: `true` or 1 for one proxy, a number for several, or a function
+   * such as `app.get("trust proxy fn")`. Default: Express's setting "trust proxy".
    */
   trustProxy?: TrustProxy | undefined;
-  /** No request waits longer for the store. Default `{ read: "1s", commit: "2s" }`. */
+  /** How long a request waits for the store, to read and to save. Default `{ read: "1s", commit: "2s" }`. */
   storeTimeout?: { read?: Duration | undefined; commit?: Duration | undefined } | undefined;
   /**
-   * When a session can't be loaded, handlers see an empty session that is never saved. With `"error"` (the default) whatever they answer is
-   * replaced by a 503 through the error handler, unless they did not look at the session; with `"anonymous"` the answer is given. Only a logout
-   * deletes the cookie.
+   * What happens when a session can't be loaded. Handlers see an empty session that is never saved. `"error"` (default) replaces their response
+   * by a 503 through the error handler, unless they did not read the session; `"anonymous"` sends their response. Neither deletes the cookie.
    */
   onStoreError?: "error" | "anonymous" | undefined;
   /**
-   * Answers a request whose session could not be saved; `res` is as if nobody had answered yet, unless `res.headersSent`. Default: the error
-   * handler of Express or Connect; elsewhere a bare answer with the error's status, such as 503, and a warning.
+   * Responds to a request whose session could not be saved. `res` has no headers yet, unless `res.headersSent`. Default: the error handler of
+   * Express or Connect; elsewhere a bare response with the error's status, such as 503, and a warning.
    */
   onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
-  /** The largest session, in bytes as stored. Default: 64 KiB of data, and 512 bytes for names. */
+  /** The largest session, in bytes as stored. Default 66,048: 64 KiB of data, and 512 bytes for names. */
   maxBytes?: number | undefined;
   /**
-   * Readers of another library's sessions: a visitor who has one, and none of ours, keeps it as ours. See `sojourn/legacy`.
+   * Readers of another library's sessions, from `sojourn/legacy`. A visitor who brings such a session and no session of Sojourn keeps its data.
    * Default: none.
    */
   accept?: readonly LegacyReader[] | undefined;
-  /** What the time is. For tests: `sojourn/testing` has one that stands still. */
+  /** The source of the time. Tests can use the `ManualClock` of `sojourn/testing`. Default: {@link systemClock}. */
   clock?: Clock | undefined;
 }
 
@@ -87,7 +93,7 @@ const OPTIONS = new Set([
   "clock",
 ]);
 
-/** @throws TypeError for what is no option, with what to do instead */
+/** @throws TypeError for an unknown option, with the remedy */
 export function refuseUnknown(options: SessionOptions): void {
   if (typeof options !== "object" || options === null)
     throw new TypeError("session(options): options must be an object");

@@ -1,82 +1,335 @@
-import type { IncomingMessage } from "node:http";
-import type { LiveSession } from "../session/session.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Awaitable } from "../contract/store.ts";
+import { after, isPromise } from "../contract/time.ts";
+import type { SessionBackend } from "../session/backend.ts";
+import type { CookieAction, Delivery } from "../session/commit.ts";
+import type { RequestFacts, SessionContext } from "../session/context.ts";
+import type { Events } from "../session/events.ts";
+import type { Running } from "../session/running.ts";
+import { type LiveSession, sessionOf } from "../session/session.ts";
+import type { TokenCarrier } from "./carrier.ts";
+import { type ErrorHandler, failAfterNext } from "./failed-answer.ts";
+import { onHandshake, upgradeWatch } from "./held-response/handshake.ts";
+import { type HoldHooks, holdResponse } from "./held-response.ts";
+import { IncomingToken } from "./incoming-token.ts";
+import { type Accept, LegacyMove } from "./legacy.ts";
+import { forbidCaching, forbidSharedCaching, isPublic } from "./response-headers.ts";
 
-/** What `req.session` and `req.sessionID` lead to. */
-export interface SessionHolder {
-  readonly session: LiveSession | null | undefined;
-  /** `req.session = value` */
-  assign(value: unknown): void;
+/** A request that Express's router may serve. */
+type Routed = IncomingMessage & { next?: unknown };
+
+export type Next = (error?: unknown) => void;
+
+/** What all requests of one middleware share. */
+export interface RequestParts {
+  readonly backend: SessionBackend;
+  readonly events: Events;
+  /** The application's `store` option. */
+  readonly store: object;
+  readonly onStoreError: "error" | "anonymous";
+  /** Finds a session of another library, for a client that has none of ours. */
+  readonly accept?: Accept | undefined;
+  /** Responds to requests whose session could not be saved. Default: Express's or Connect's error handler, else a bare response. */
+  readonly onError?: ErrorHandler | undefined;
 }
 
-const HOLDER = Symbol("session holder");
-
-interface Holding<Holder extends SessionHolder = SessionHolder> {
-  [HOLDER]?: Holder;
-}
-
-/** Shared by all requests, so that giving one its session costs no closure. */
-const SESSION: PropertyDescriptor & ThisType<Holding> = {
-  configurable: true,
-  enumerable: true,
-  get() {
-    return this[HOLDER]?.session;
-  },
-  set(value: unknown) {
-    this[HOLDER]?.assign(value);
-  },
-};
-const SESSION_ID: PropertyDescriptor & ThisType<Holding> = {
-  configurable: true,
-  enumerable: false,
-  get() {
-    return this[HOLDER]?.session?.id;
-  },
-  set() {
-    throw new TypeError("req.sessionID can't be set: await req.session.regenerate()");
-  },
-};
-
-/** Whoever gave this request its session, if that was one of ours. */
-export function holderOf<Holder extends SessionHolder>(req: IncomingMessage & Holding<Holder>): Holder | undefined {
-  return req[HOLDER];
-}
+/** Where a request stands: it has a response to come; its last commit before the headers has begun; or that commit failed. */
+type Phase = "open" | "committed" | "failed";
 
 /**
- * Gives a request its `session` and `sessionID`, as properties of its own: `{ ...req }` and `Object.hasOwn` find the session, and it stays when
- * another application takes the request over and changes its prototype. The two cost 0.2 microseconds.
+ * The way of a request, from top to bottom: it begins with a token; handlers read `req.session`; what they changed is committed before
+ * the response leaves; the response gets the session's headers. Until a handler reads `req.session`, nothing is decoded, and nothing is
+ * added to the response.
  */
-export function giveSession(req: IncomingMessage & Holding, holder: SessionHolder): void {
-  const isFirst = req[HOLDER] === undefined;
-  req[HOLDER] = holder;
-  if (!isFirst) return;
-  Object.defineProperty(req, "session", SESSION);
-  Object.defineProperty(req, "sessionID", SESSION_ID);
+export class RequestSession implements HoldHooks, RequestFacts, Running {
+  readonly isHeld: boolean;
+  readonly request: IncomingMessage;
+  readonly #parts: RequestParts;
+  readonly #res: ServerResponse;
+  readonly #next: Next;
+  /** The `next` of Express's router. */
+  readonly #router: unknown;
+  /** All carriers of this application; never none. */
+  readonly #carriers: readonly TokenCarrier[];
+  readonly #token: IncomingToken;
+  #phase: Phase = "open";
+  #context: SessionContext | undefined = undefined;
+  /** Whether a handler has read the session. */
+  #isRead = false;
+  /** What the application has assigned to `req.session` to end it. */
+  #ended: { as: null | undefined } | undefined = undefined;
+  #legacy: LegacyMove | undefined = undefined;
+  /** Whether the connection has been given to another protocol, whatever the response says. */
+  readonly #isUpgraded: (() => boolean) | undefined;
+
+  /** @param answering the carrier that takes a new token to a client without one */
+  constructor(
+    parts: RequestParts,
+    { req, res, isHeld, next }: { req: Routed; res: ServerResponse; isHeld: boolean; next: Next },
+    carriers: readonly TokenCarrier[],
+    answering: TokenCarrier,
+  ) {
+    this.#parts = parts;
+    this.request = req;
+    this.#res = res;
+    this.#next = next;
+    this.#router = req.next;
+    this.#carriers = carriers;
+    this.#token = new IncomingToken(parts, req, carriers, answering);
+    this.#isUpgraded = req.headers?.upgrade === undefined ? undefined : upgradeWatch(req);
+    // Without a response (an upgrade, a job) the session opens, and save() commits it. A new token could reach no one.
+    this.isHeld = isHeld;
+    if (isHeld) holdResponse(res, this);
+    else if (!onHandshake(res, () => this.#shakeHands())) this.#phase = "committed";
+  }
+
+  /**
+   * Begins with the token, before the handlers run. A synchronous store is asked when the session is first read, or now if its last
+   * use may have to be stored. Any other store is asked now, because `req.session` can't wait.
+   */
+  begin(): void {
+    const opening = this.#lookUp();
+    if (isPromise(opening)) opening.then(() => this.#proceed());
+    else this.#proceed();
+  }
+
+  /** `req.session`. After `regenerate` without `keep`, `logout` and `destroy` it is another object than before. */
+  get session(): LiveSession | null | undefined {
+    return this.#ended === undefined ? this.liveSession : this.#ended.as;
+  }
+
+  get liveSession(): LiveSession {
+    this.#isRead = true;
+    return sessionOf(this.#context ?? this.#start());
+  }
+
+  /** `req.session = value`: a plain object replaces the data, and `null` ends the session, as in cookie-session. */
+  assign(value: unknown): void {
+    const session = this.liveSession;
+    if (value === session) return;
+    if (value === null || value === undefined) {
+      this.#ended = { as: value };
+      session.destroy();
+      return;
+    }
+    if (!isPlain(value)) {
+      throw new TypeError(
+        "req.session can be set to a plain object, its new data, or to null, which ends it: for a new session use await req.session.regenerate()",
+      );
+    }
+    this.#ended = undefined;
+    const old = new Set(Object.keys(session));
+    for (const [name, one] of Object.entries(value)) {
+      Reflect.set(session, name, one);
+      old.delete(name);
+    }
+    for (const name of old) Reflect.deleteProperty(session, name);
+  }
+
+  /** Whether the response passes as it is. */
+  get isUnused(): boolean {
+    return this.#context === undefined && !isSessionDeleted(this.request);
+  }
+
+  /** The response is about to begin: commits the session. Nothing leaves before that is done. */
+  beforeHeaders(): void | Promise<void> {
+    const isFailed = this.#phase === "failed";
+    if (!isFailed && isSessionDeleted(this.request)) {
+      this.#phase = "committed";
+      throw new TypeError("req.session was deleted, which ends nothing: await req.session.destroy(), or logout()");
+    }
+    // A file for everyone must not carry one visitor's renewed cookie.
+    if (!this.#isRead && this.#context !== undefined && isPublic(this.#res)) this.#context = undefined;
+    if (isFailed) return undefined;
+    const context = this.#context;
+    // An error handler's response to a session call that failed. To try the same again would make it fail, too.
+    const isError = this.#res.statusCode >= 500 && (context?.queue.hasFailed === true || this.#mustRefuse);
+    if (isError) this.#phase = "failed";
+    const pending = isError ? quietly(() => context?.giveUp()) : context?.commit();
+    const isLogout = context?.cookie === "clear";
+    const legacy = isLogout || this.delivery === "possible" ? this.#legacy : undefined;
+    const saved = legacy?.session === undefined ? pending : after(pending, () => legacy.end(isLogout));
+    if (isError) return saved;
+    this.#phase = "committed";
+    // What the handler did, it did for a visitor without a session.
+    return this.#mustRefuse && context !== undefined ? after(saved, () => this.#refuse()) : saved;
+  }
+
+  /** The commit is done and the headers are about to leave: adds the session's. */
+  writeHeaders(): void {
+    const context = this.#context;
+    if (context === undefined) return;
+    const res = this.#res;
+    const action = this.#cookieAction(context);
+    if (context.cookie === "clear" || (this.#legacy?.isEnded === true && this.#phase !== "failed"))
+      this.#legacy?.clear(res);
+    for (const carrier of this.#carriers) carrier.vary(res);
+    if (context.clearSiteData) res.setHeader("Clear-Site-Data", '"cache", "cookies", "storage"');
+    if (action === "none") {
+      if (this.#isRead) forbidSharedCaching(res);
+      return;
+    }
+    forbidCaching(res);
+    if (action === "clear") return this.#token.carrier.clear(res);
+    const { backend } = this.#parts;
+    const token = backend.tokenOf(context, this.#token.carrier);
+    this.#token.carrier.send(res, token, { now: backend.clock.now(), expires: context.state.endsAt });
+  }
+
+  /** A streamed response ends: commits what changed since its headers left. */
+  beforeEnd(): void | Promise<void> {
+    return this.#phase === "failed" ? undefined : this.#context?.commit();
+  }
+
+  /** A commit failed: the error handler's response says nothing of a session. */
+  failed(error: unknown): void {
+    this.#phase = "failed";
+    if (!this.#res.headersSent) this.#context?.rollBack();
+    const { onError } = this.#parts;
+    if (onError !== undefined) onError(error, this.request, this.#res);
+    else failAfterNext(error, { req: this.request, res: this.#res, next: this.#next, router: this.#router });
+  }
+
+  get transport(): string | undefined {
+    return this.#token.carrier.transport;
+  }
+
+  get delivery(): Delivery {
+    if (this.#phase !== "open" || this.#isUpgraded?.() === true) return "headers-sent";
+    return this.#token.carrier.deliverable ? "possible" : "insecure";
+  }
+
+  get isOver(): boolean {
+    if (this.#phase !== "open") return true;
+    const { destroyed, stream }: { destroyed?: boolean; stream?: { destroyed?: boolean } } = this.#res;
+    return destroyed === true || stream?.destroyed === true;
+  }
+
+  /** The request takes long, and keeps its session alive. */
+  use(): void {
+    const { backend } = this.#parts;
+    const use = (session: Parameters<SessionBackend["use"]>[0] | undefined): void => {
+      if (session !== undefined) backend.use(session);
+    };
+    if (this.#context !== undefined) use(this.#context.stored);
+    else if (this.#token.isOpened) use(this.#token.opening?.opened);
+    else quietly(() => after(this.#token.find(), (found) => use(found?.opened)));
+  }
+
+  /** Returns the name of a cookie or header that these carriers use, too. */
+  clashesWith(carriers: readonly TokenCarrier[]): string | undefined {
+    return carriers.find(({ name }) => this.#carriers.some((carrier) => carrier.name === name))?.name;
+  }
+
+  /** Whether this is a session of the same `session()`, or of another one with the same store. */
+  isOf({ store }: RequestParts): boolean {
+    return store === this.#parts.store;
+  }
+
+  /** What the response says about the token. One that could not save says nothing, except that a logout was asked for. */
+  #cookieAction({ cookie, state }: SessionContext): CookieAction {
+    if (cookie === "clear") return this.#token.isPresent ? "clear" : "none";
+    if (this.#phase === "failed") return "none";
+    // A new token, by the application's newest key.
+    const isOutdated = this.#token.opening?.outdated === true && state.status === "stored";
+    return isOutdated && this.#token.carrier.deliverable ? "set" : cookie;
+  }
+
+  /** Whether no response may pass for one with the session, which could not be opened. */
+  get #mustRefuse(): boolean {
+    return this.#token.error !== undefined && this.#parts.onStoreError === "error";
+  }
+
+  #refuse(): void {
+    if (this.#token.error !== undefined) throw this.#token.error;
+  }
+
+  /**
+   * A WebSocket's handshake leaves without waiting. A synchronous store stores the session now; any other one has a token to send only
+   * if `save()` or `login()` stored the session before.
+   */
+  #shakeHands(): void | Promise<void> {
+    if (!this.#parts.backend.isSynchronous) this.#phase = "committed";
+    const pending = this.beforeHeaders();
+    this.writeHeaders();
+    return pending;
+  }
+
+  #lookUp(): Awaitable<void> {
+    const { backend, accept } = this.#parts;
+    const token = this.#token;
+    if (!token.isPresent) return accept === undefined ? undefined : this.#moveLegacy(accept);
+    return backend.isSynchronous && !token.mustOpen ? undefined : token.open();
+  }
+
+  #proceed(): void {
+    const token = this.#token;
+    if (token.isAmbiguous) {
+      this.#phase = "failed";
+      this.#next(token.error);
+      return;
+    }
+    // The response has to bring a new token, even if nothing reads the session.
+    if (token.opening?.renew === true && token.carrier.deliverable) this.#start();
+    this.#next();
+    // Most requests are answered by now.
+    if (this.isHeld && token.isPresent && !this.isOver) this.#parts.backend.running?.add(this);
+  }
+
+  /** The session of this request, which nothing has read before. */
+  #start(): SessionContext {
+    const { backend } = this.#parts;
+    const token = this.#token;
+    // A failure is not thrown: nobody may be there to catch it. The response is refused instead.
+    if (!token.isOpened && (token.error === undefined || backend.isSynchronous)) token.open();
+    const context = backend.context(this, token.opening?.opened, token.carrier);
+    context.unavailable = token.error;
+    context.late = token.rotated;
+    this.#context = context;
+    if (this.#phase === "open" && this.#res?.headersSent === true) this.#phase = "committed";
+    return context;
+  }
+
+  /** Begins a session with the data of another library's. */
+  #moveLegacy(accept: Accept): Awaitable<void> {
+    return guarded(
+      () => {
+        const reader = accept(this.request);
+        if (reader === undefined) return undefined;
+        const legacy = new LegacyMove(reader);
+        this.#legacy = legacy;
+        return after(reader.read(this.request), (session) => {
+          // The old session stays until a page brings the token of the new one.
+          if (session === undefined || this.delivery === "headers-sent") return undefined;
+          return legacy.moveTo(this.liveSession, session);
+        });
+      },
+      (error) => this.#token.fail(error),
+    );
+  }
 }
 
 /** Whether the application has taken `session` off the request. */
-export function isSessionDeleted(req: IncomingMessage): boolean {
+function isSessionDeleted(req: IncomingMessage): boolean {
   return !("session" in req);
 }
 
-let hasWarned = false;
-
-/** Whether a test, or another library, has put a session on the request already. It is left alone. */
-export function hasForeignSession(req: IncomingMessage & { session?: unknown }): boolean {
-  const { session } = req;
-  if (session === undefined || session === null) return false;
-  if (!isPlain(session) && !hasWarned) {
-    hasWarned = true;
-    process.emitWarning(
-      "req.session was there before session(), set by another library, and is left alone: use one of the two",
-      { code: "SOJOURN" },
-    );
-  }
-  return true;
-}
-
-/** Whether a value is an object literal: what can be assigned to `req.session`. */
+/** Whether a value is an object literal, which can be assigned to `req.session`. */
 export function isPlain(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
+}
+
+function quietly(work: () => Awaitable<void>): Awaitable<void> {
+  return guarded(work, () => undefined);
+}
+
+function guarded(work: () => Awaitable<void>, failed: (error: unknown) => void): Awaitable<void> {
+  try {
+    const pending = work();
+    return isPromise(pending) ? pending.catch(failed) : pending;
+  } catch (error) {
+    failed(error);
+  }
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 
-/** Whether to trust the proxy of an address, so many hops away: 0 is the nearest. `true` and 1: the nearest; a number: that many. */
+/** Says which proxies to trust: `true` or 1 the nearest, a number that many, or a function of an address and its distance, 0 for the nearest. */
 export type TrustProxy = boolean | number | ((address: string, hop: number) => boolean);
 
 /** What decides in an Express application. */

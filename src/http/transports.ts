@@ -1,22 +1,19 @@
 import type { IncomingMessage } from "node:http";
-import { transportOf } from "../session/record.ts";
-import type { Channel, Transport } from "./channel.ts";
+import type { TokenCarrier, Transport } from "./carrier.ts";
 import { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
-import { pathMatches } from "./cookies.ts";
 import { HeaderTransport } from "./header-transport.ts";
-import { pathOf } from "./request-path.ts";
 import type { ProxyTrust } from "./secure.ts";
 
-export type { Channel, Transport } from "./channel.ts";
+export type { TokenCarrier, Transport } from "./carrier.ts";
 export { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
 
-/** One way for tokens, made by {@link cookie}, {@link bearer} or {@link header}. */
+/** Describes how tokens travel. {@link cookie}, {@link bearer}, {@link header} and {@link query} make one. */
 export interface TransportChoice {
-  /** `"cookie"`, `"bearer"`, or the header's name: what a client asks for in `X-Session-Transport`. */
-  readonly via: string;
+  /** `"cookie"`, `"bearer"`, or the header's name, which a client may request by `X-Session-Transport`. */
+  readonly transport: string;
   /** The request header in lower case; absent for the cookie. */
   readonly header?: string;
-  /** Of links that sign in. */
+  /** @internal Of links that sign in. */
   readonly link?: LinkSettings;
 }
 
@@ -27,20 +24,29 @@ export interface LinkSettings {
   readonly bind: ((req: IncomingMessage) => string) | undefined;
 }
 
-/** Tokens in a cookie, as browsers keep them: the default. */
+/**
+ * Sends tokens in a cookie, which browsers keep. It is the default.
+ *
+ * @example
+ * import { bearer, cookie, session } from "sojourn";
+ *
+ * const sessions = session({ transport: [cookie(), bearer()] });
+ */
 export function cookie(): TransportChoice {
-  return { via: "cookie" };
+  return { transport: "cookie" };
 }
 
 /**
- * Tokens in `Authorization: Bearer …` (RFC 6750), for applications and scripts that keep no cookies. The client finds a token that was
- * issued or replaced in the answer's `X-Session-Token`, once. Beside `cookie()`, a client without a token asks for it with
- * `X-Session-Transport: bearer`.
+ * Sends tokens in `Authorization: Bearer …` (RFC 6750), for clients that keep no cookies. A new token is in the response's `X-Session-Token`, once.
+ * Beside `cookie()`, a client without a token requests one with `X-Session-Transport: bearer`.
  *
- * @example app.use(session({ transport: [cookie(), bearer()] }));
+ * @example
+ * import { bearer, session } from "sojourn";
+ *
+ * const sessions = session({ transport: bearer() });
  */
 export function bearer(): TransportChoice {
-  return { via: "bearer", header: "authorization" };
+  return { transport: "bearer", header: "authorization" };
 }
 
 /** RFC 9110 token. */
@@ -48,36 +54,51 @@ const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Headers that mean something else, or that a browser sends by itself. */
 const TAKEN = new Set(["authorization", "cookie", "host", "origin", "referer", "user-agent", "x-session-transport"]);
 
-/** Tokens in a header of this name, otherwise as with {@link bearer}. @throws TypeError for a name that can't be used */
+/**
+ * Sends tokens in a header of this name, otherwise as {@link bearer}.
+ *
+ * @throws TypeError for a name that is no header's, or that has another meaning, such as `"authorization"`
+ * @example
+ * import { header, session } from "sojourn";
+ *
+ * const sessions = session({ transport: header("x-session-token") });
+ */
 export function header(name: string): TransportChoice {
   const lower = typeof name === "string" ? name.toLowerCase() : "";
   if (!HEADER_NAME.test(lower) || TAKEN.has(lower)) {
     throw new TypeError('header(name): name must be a header of your own, such as "x-session-token"');
   }
-  return { via: lower, header: lower };
+  return { transport: lower, header: lower };
 }
 
+/** Options for {@link query}. */
 export interface QueryOptions {
   /**
-   * Addresses are kept in histories, sent to other sites, logged by proxies and opened by programs that check mail. Say `true` here if
-   * links that sign in are worth that to you.
+   * Must be `true`. Browsers keep addresses in their histories and send them to other sites, proxies log them, and programs that check mail open
+   * them.
    */
   iUnderstandThatAddressesLeak: boolean;
   /** The query parameter. Default `"session"`. */
   name?: string | undefined;
   /**
-   * Something of the client that a link is for, such as its `User-Agent`: the link works for no other. `urlToken` is then given that client's request,
-   * `{ for: req }`, so it is for links that go from one program of a user's machine to another; not for letters. Default: none.
+   * Returns something of a request that identifies its client, such as the `User-Agent`. A link then works only for the client whose request
+   * `urlToken` received as `for`. Suits links between two programs on one machine, not mail. Default: none.
    */
   bind?: ((req: IncomingMessage) => string) | undefined;
 }
 
 /**
- * Links that sign in, beside another transport: `sessions.urlToken(userId)` makes a token that works once, within minutes. The request
- * that brings it is signed in, by the first other transport of the list, and redirected to the same address without it.
+ * Accepts links that log a user in, beside another transport and with a `secret`. `sessions.urlToken(userId)` makes a token that works once, within
+ * minutes. The request that brings it is logged in, and redirected to the same address without the token.
  *
  * @throws TypeError without `iUnderstandThatAddressesLeak: true`
- * @example app.use(session({ transport: [cookie(), query({ iUnderstandThatAddressesLeak: true })], secret }));
+ * @example
+ * import { cookie, query, session } from "sojourn";
+ *
+ * const sessions = session({
+ *   transport: [cookie(), query({ iUnderstandThatAddressesLeak: true })],
+ *   secret: process.env.SESSION_SECRET,
+ * });
  */
 export function query({ iUnderstandThatAddressesLeak, name = "session", bind }: QueryOptions): TransportChoice {
   if (iUnderstandThatAddressesLeak !== true) {
@@ -91,14 +112,14 @@ export function query({ iUnderstandThatAddressesLeak, name = "session", bind }: 
   if (bind !== undefined && typeof bind !== "function") {
     throw new TypeError("query({ bind }): bind must be a function of the request that returns a string");
   }
-  return { via: `query ${name}`, link: { parameter: name, bind } };
+  return { transport: `query ${name}`, link: { parameter: name, bind } };
 }
 
 /** The transports of one application, in their order of preference. */
 export class Transports {
-  readonly #transports: readonly Transport[];
+  readonly all: readonly Transport[];
   /** Those of tokens that a program holds, and may bring by other ways than a request's header. */
-  readonly held: readonly Channel[];
+  readonly held: readonly TokenCarrier[];
   /** Links that sign in, if there are any. */
   readonly link: LinkSettings | undefined;
   /** Whether requests came over HTTPS. */
@@ -111,44 +132,27 @@ export class Transports {
   ) {
     this.trust = options.trust;
     const choices: readonly TransportChoice[] = Array.isArray(choice) ? choice : [choice];
-    const names = new Set(choices.map((one) => one?.via));
-    if (choices.length === 0 || names.size < choices.length || choices.some((one) => typeof one?.via !== "string")) {
+    const names = new Set(choices.map((one) => one?.transport));
+    if (
+      choices.length === 0 ||
+      names.size < choices.length ||
+      choices.some((one) => typeof one?.transport !== "string")
+    ) {
       throw new TypeError("transport must be cookie(), bearer() or header(name), or a list of different ones");
     }
-    const held: Channel[] = [];
+    const held: TokenCarrier[] = [];
     const [link, ...more] = choices.flatMap((one) => one.link ?? []);
     const carrying = choices.filter((one) => one.link === undefined);
     if (carrying.length === 0 || more.length > 0) {
       throw new TypeError("query() needs another transport beside it, such as cookie(), and works once");
     }
     this.link = link;
-    this.#transports = carrying.map(({ header }) => {
+    this.all = carrying.map(({ header }) => {
       if (header === undefined) return new CookieTransport(options);
       const transport = new HeaderTransport({ header, ring: options.ring });
-      held.push(transport.channel);
+      held.push(transport.carrier);
       return transport;
     });
     this.held = held;
   }
-
-  /**
-   * Those whose path covers the request's.
-   * @param isPage whether there is a response that could bring a token, as there is none for an upgrade
-   */
-  channelsFor(req: IncomingMessage, isPage: boolean): Channel[] {
-    const channels: Channel[] = [];
-    if (isPage) this.trust.learn(req);
-    for (const transport of this.#transports) {
-      const channel = transport.channelFor(req, isPage);
-      if (channel.path === "/" || pathMatches(pathOf(req), channel.path)) channels.push(channel);
-    }
-    return channels;
-  }
-}
-
-/** The channel that a client without a token gets: the one that it asks for, else the first. */
-export function answering(req: IncomingMessage, channels: readonly Channel[]): Channel | undefined {
-  if (channels.length < 2) return channels[0];
-  const asked = req.headers["x-session-transport"];
-  return channels.find((channel) => transportOf(channel) === asked) ?? channels[0];
 }

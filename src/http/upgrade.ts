@@ -1,38 +1,47 @@
 import type { IncomingMessage } from "node:http";
-import { after, deliver } from "../contract/awaitable.ts";
-import { queueMicrotask } from "../contract/clock.ts";
+import { after, deliver, queueMicrotask } from "../contract/time.ts";
+import type { SessionBackend } from "../session/backend.ts";
+import type { OpenedSession } from "../session/context.ts";
 import { Events } from "../session/events.ts";
-import type { SessionKeeper } from "../session/keeper.ts";
+import type { SessionData } from "../session/session-data.ts";
 import { type SessionSnapshot, snapshotOf } from "../session/snapshot.ts";
-import type { OpenedSession } from "../session/visit.ts";
-import type { Channel } from "./channel.ts";
+import { openFirst } from "../session/stored.ts";
+import type { TokenCarrier } from "./carrier.ts";
+import { carriersFor } from "./incoming-token.ts";
 import { isLocalhost, type ProxyTrust } from "./secure.ts";
 import type { Transports } from "./transports.ts";
 
+/** Options for `sessions.openToken`. */
 export interface TouchOptions {
-  /** Whether this counts as a use of the session, which moves its idle deadline. Default `false`: asking does not. */
+  /** Whether this counts as a use of the session, which moves its idle deadline. Default `false`. */
   touch?: boolean | undefined;
 }
 
+/** Options for `sessions.authenticateUpgrade`. */
 export interface UpgradeOptions extends TouchOptions {
-  /** Other origins whose pages may connect, such as `"https://app.example.com"`. Default: none but the page's own scheme and host. */
+  /** Other origins whose pages may connect, such as `"https://app.example.com"`. Default: only the same scheme and host. */
   origins?: readonly string[] | undefined;
 }
 
-/** A session for a connection that outlives its request: to be read, and to be told of its end. */
-export interface UpgradeSession extends SessionSnapshot {
+/** Describes the session of a connection that outlives its request. It can't change the data. */
+export interface UpgradeSession<Data extends object = SessionData> extends SessionSnapshot<Data> {
   /**
-   * Calls `listener` once when the session ends: logout, revocation, login under a new name, or its time. At once if this process ended it, within
-   * about a second otherwise. Returns how to stop listening: call it when the connection closes.
+   * Calls `listener` once when the session ends: by a logout, a revocation, a login, which rotates its ID, or a timeout. That is immediate if this
+   * process ended it, and within about a second otherwise.
+   *
+   * @returns a function that removes the listener: call it when the connection closes
    * @example
    * const stop = session.onEnd(() => socket.close(4401, "session ended"));
    * socket.on("close", stop);
    */
   onEnd(listener: () => void): () => void;
   /**
-   * Moves the session's idle deadline: what happens on a connection counts as a use only by this. Once a minute is enough. What it gives need not be
-   * awaited; it rejects with SESSION_GONE where the session has ended, and with HEADERS_SENT for a sealed session, whose deadline is in its cookie.
-   * @example socket.on("message", (message) => { if (isFromUser(message)) session.touch(); });
+   * Moves the session's idle deadline. Traffic on a connection counts as a use only by this call; once a minute is enough. You need not await it.
+   *
+   * @throws SojournError `SESSION_GONE` if the session has ended; `HEADERS_SENT` for a sealed session, whose deadline is in its cookie; `STORE_…` if
+   * the store fails
+   * @example
+   * socket.on("message", () => session.touch());
    */
   touch(): Promise<void>;
 }
@@ -50,14 +59,14 @@ interface Watched {
 
 /** Tells open connections of their sessions' ends: by this process's events, and by asking the store about all others. */
 export class Watch {
-  readonly #keeper: SessionKeeper;
+  readonly #backend: SessionBackend;
   /** By handle. */
   readonly #watched = new Map<string, Watched>();
   #cancel: (() => void) | undefined = undefined;
   #isClosed = false;
 
-  constructor(keeper: SessionKeeper, events: Events) {
-    this.#keeper = keeper;
+  constructor(backend: SessionBackend, events: Events) {
+    this.#backend = backend;
     const ends = ({ handle }: { handle: string }) => this.#end(handle);
     events.on("destroy", ends);
     events.on("gone", ends);
@@ -114,7 +123,7 @@ export class Watch {
 
   #pollLater(): void {
     if (this.#cancel !== undefined || this.#isClosed) return;
-    this.#cancel = this.#keeper.clock.after(POLL_MS, () => {
+    this.#cancel = this.#backend.clock.after(POLL_MS, () => {
       this.#poll().finally(() => {
         this.#cancel = undefined;
         if (this.#watched.size > 0) this.#pollLater();
@@ -128,7 +137,7 @@ export class Watch {
       for (let watched = open.pop(); watched !== undefined; watched = open.pop()) {
         const { opened } = watched;
         try {
-          if (!(await this.#keeper.isOpen(opened)) && watched.opened === opened) this.#end(opened.handle);
+          if (!(await this.#backend.isOpen(opened)) && watched.opened === opened) this.#end(opened.handle);
         } catch {
           // The store can't say. Its failure is an event already; the next look may tell.
         }
@@ -188,12 +197,12 @@ function hostOf(req: IncomingMessage, trust: ProxyTrust): string | undefined {
 
 /** Opens sessions for connections that outlive their request, without a response. */
 export class DetachedSessions {
-  readonly #keeper: SessionKeeper;
+  readonly #backend: SessionBackend;
   readonly #transports: Transports;
   readonly #watch: Watch;
 
-  constructor(keeper: SessionKeeper, transports: Transports, watch: Watch) {
-    this.#keeper = keeper;
+  constructor(backend: SessionBackend, transports: Transports, watch: Watch) {
+    this.#backend = backend;
     this.#transports = transports;
     this.#watch = watch;
   }
@@ -201,12 +210,12 @@ export class DetachedSessions {
   /** The session of a request, unless a page of another site made it. */
   async ofUpgrade(req: IncomingMessage, { origins, ...options }: UpgradeOptions): Promise<UpgradeSession | undefined> {
     const { trust } = this.#transports;
-    const channels = this.#transports.channelsFor(req, false);
+    const carriers = carriersFor(this.#transports, req, false);
     const isSecure =
-      trust.judge(req) === true || (channels.some(({ isSecure }) => isSecure === true) && !isLocalhost(req));
+      trust.judge(req) === true || (carriers.some(({ isSecure }) => isSecure === true) && !isLocalhost(req));
     if (!isAllowedOrigin(req, { origins, trust, isSecure })) return undefined;
     return this.#open(
-      channels.map((channel) => ({ channel, texts: channel.read(req) })),
+      carriers.map((carrier) => ({ carrier, texts: carrier.read(req) })),
       options,
     );
   }
@@ -217,19 +226,20 @@ export class DetachedSessions {
     if (held.length === 0) throw new TypeError("openToken needs transport: bearer() or header(name)");
     if (typeof token !== "string") return undefined;
     return this.#open(
-      held.map((channel) => ({ channel, texts: [token] })),
+      held.map((carrier) => ({ carrier, texts: [token] })),
       options,
     );
   }
 
   /** `undefined` for none, or for two different ones. */
   async #open(
-    carried: readonly { channel: Channel; texts: readonly string[] }[],
+    carried: readonly { carrier: TokenCarrier; texts: readonly string[] }[],
     { touch = false }: TouchOptions,
   ): Promise<UpgradeSession | undefined> {
     const found: OpenedSession[] = [];
-    for (const { channel, texts } of carried) {
-      const opening = await this.#keeper.openFirst(texts, channel, { counts: touch });
+    for (const { carrier, texts } of carried) {
+      const tokens = texts.flatMap((text) => this.#backend.verify(text, carrier) ?? []);
+      const opening = await openFirst(this.#backend, tokens, carrier, touch);
       if (opening !== undefined) found.push(opening.opened);
     }
     const [opened, ...more] = found;
@@ -243,7 +253,7 @@ export class DetachedSessions {
       touch: () => deliver(touch),
     });
     const touch = () =>
-      after(this.#keeper.touch(opened), ({ touchedAt, expiresAt }) => {
+      after(this.#backend.touch(opened), ({ touchedAt, expiresAt }) => {
         session.lastUsedAt = new Date(touchedAt);
         session.expiresAt = new Date(expiresAt);
       });

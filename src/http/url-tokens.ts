@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { after } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import type { Awaitable } from "../contract/store.ts";
+import { after, type Clock } from "../contract/time.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { Sealer } from "../crypto/seal.ts";
 import { TokenSource } from "../crypto/token.ts";
-import type { SessionKeeper } from "../session/keeper.ts";
+import type { SessionBackend } from "../session/backend.ts";
 import type { Links } from "../session/links.ts";
 import type { LiveSession } from "../session/session.ts";
 import type { LinkSettings } from "./transports.ts";
@@ -25,11 +24,11 @@ export class UrlTokens {
   readonly #sealer: Sealer;
   readonly #ids = new TokenSource();
 
-  constructor({ parameter: name, bind }: LinkSettings, ring: KeyRing, keeper: SessionKeeper) {
+  constructor({ parameter: name, bind }: LinkSettings, ring: KeyRing, backend: SessionBackend) {
     this.#name = name;
     this.#bind = bind;
-    this.#clock = keeper.clock;
-    this.#links = keeper.links();
+    this.#clock = backend.clock;
+    this.#links = backend.links();
     this.#sealer = new Sealer(ring, { purpose: "url", name });
   }
 

@@ -1,6 +1,6 @@
-import { after } from "../contract/awaitable.ts";
 import { SojournError } from "../contract/errors.ts";
 import type { Awaitable, SessionRecord } from "../contract/store.ts";
+import { after } from "../contract/time.ts";
 import { hashSecret, sameHash, type TokenSource } from "../crypto/token.ts";
 import type { StoreAccess } from "../session/store-access.ts";
 

@@ -16,13 +16,13 @@ const VERSION_AT = HANDLE_AT + HANDLE_BYTES;
 const USER_LENGTH_AT = VERSION_AT + 4;
 const USER_AT = USER_LENGTH_AT + 2;
 const NOBODY = 0xffff;
-const ELSEWHERE = 2;
+const OVERFLOW = 2;
 
 /** What a seal needs beside user and payload. */
 export const SEALED_RECORD_BYTES = USER_AT;
 
 /** How many bytes a record takes in a seal when its payload is kept elsewhere. */
-export function elsewhereBytes({ userId }: Pick<SessionRecord, "userId">): number {
+export function overflowBytes({ userId }: Pick<SessionRecord, "userId">): number {
   return SEALED_RECORD_BYTES + Buffer.byteLength(userId ?? "") + HANDLE_BYTES;
 }
 
@@ -35,9 +35,9 @@ export function encodeSealed(handle: string, record: SessionRecord): Buffer {
   return encode(handle, record, 0, record.payload);
 }
 
-/** @param elsewhere names the record that holds the payload */
-export function encodeElsewhere(handle: string, record: SessionRecord, elsewhere: string): Buffer {
-  return encode(handle, record, ELSEWHERE, Buffer.from(elsewhere, "base64url"));
+/** @param overflowKey names the record that holds the payload */
+export function encodeOverflow(handle: string, record: SessionRecord, overflowKey: string): Buffer {
+  return encode(handle, record, OVERFLOW, Buffer.from(overflowKey, "base64url"));
 }
 
 /** @param rest what follows the user, a text as UTF-8; the flags tell what it is */
@@ -64,11 +64,11 @@ export interface Sealed {
   handle: string;
   record: SessionRecord;
   /** Names the record that holds the payload, where the seal does not. */
-  elsewhere?: string;
+  overflowKey?: string;
 }
 
 /** What every other process finds in a seal of this record, without looking. */
-export function asSealed(handle: string, record: SessionRecord, elsewhere: string | undefined): Sealed {
+export function asSealed(handle: string, record: SessionRecord, overflowKey: string | undefined): Sealed {
   const { createdAt, touchedAt, expiresAt, userId } = record;
   const sealed: Sealed = {
     handle,
@@ -79,24 +79,24 @@ export function asSealed(handle: string, record: SessionRecord, elsewhere: strin
       version: record.version,
       secretHash: "",
       userId: userId === null ? null : toUSVString(userId),
-      payload: elsewhere === undefined ? toUSVString(record.payload) : "",
+      payload: overflowKey === undefined ? toUSVString(record.payload) : "",
     },
   };
-  if (elsewhere !== undefined) sealed.elsewhere = elsewhere;
+  if (overflowKey !== undefined) sealed.overflowKey = overflowKey;
   return sealed;
 }
 
 /** `undefined` for what is never written here: another format's, sealed by a later version of this library. */
 export function decodeSealed(body: Buffer): Sealed | undefined {
   const flags = body[0];
-  if (body.length < USER_AT || (flags !== 0 && flags !== ELSEWHERE)) return undefined;
+  if (body.length < USER_AT || (flags !== 0 && flags !== OVERFLOW)) return undefined;
   const [createdAt, touchedAt, expiresAt] = [1, 7, 13].map((at) => body.readUIntBE(at, 6));
   if (createdAt === undefined || touchedAt === undefined || expiresAt === undefined) return undefined;
   const length = body.readUInt16BE(USER_LENGTH_AT);
   const payloadAt = USER_AT + (length === NOBODY ? 0 : length);
   if (payloadAt > body.length) return undefined;
   const rest = body.subarray(payloadAt);
-  if (flags === ELSEWHERE && rest.length !== HANDLE_BYTES) return undefined;
+  if (flags === OVERFLOW && rest.length !== HANDLE_BYTES) return undefined;
   const record = {
     createdAt,
     touchedAt,
@@ -104,8 +104,8 @@ export function decodeSealed(body: Buffer): Sealed | undefined {
     version: body.readUInt32BE(VERSION_AT),
     secretHash: "",
     userId: length === NOBODY ? null : body.toString("utf8", USER_AT, payloadAt),
-    payload: flags === ELSEWHERE ? "" : rest.toString("utf8"),
+    payload: flags === OVERFLOW ? "" : rest.toString("utf8"),
   };
   const handle = body.toString("base64url", HANDLE_AT, VERSION_AT);
-  return flags === ELSEWHERE ? { handle, record, elsewhere: rest.toString("base64url") } : { handle, record };
+  return flags === OVERFLOW ? { handle, record, overflowKey: rest.toString("base64url") } : { handle, record };
 }

@@ -1,7 +1,6 @@
-import type { SessionRecord } from "../contract/store.ts";
-import { copied, Lately } from "../crypto/lately.ts";
 import { type Sealer, sealName } from "../crypto/seal.ts";
-import { asSealed, decodeSealed, encodeElsewhere, encodeSealed, type Sealed } from "./record.ts";
+import { copied, TwoGenerationCache } from "../crypto/token.ts";
+import { asSealed, decodeSealed, encodeOverflow, encodeSealed, type Sealed } from "./record.ts";
 
 /** What a token held. Whether it is a session still is for its times, and for the stores, to say. */
 export interface Unsealed {
@@ -23,14 +22,14 @@ export class SealedTokens {
    * By a part of the token: a hash of all of it would cost more than what is done with it. That part is 186 random bits, so whoever gets as
    * far as the comparison of the whole has the whole.
    */
-  readonly #lately = new Lately<{ readonly text: string; readonly unsealed: Unsealed }>(REMEMBERED);
+  readonly #opened = new TwoGenerationCache<{ readonly text: string; readonly unsealed: Unsealed }>(REMEMBERED);
 
   constructor(sealer: Sealer) {
     this.#sealer = sealer;
   }
 
   open(text: string): Unsealed | undefined {
-    const known = this.#lately.get(sealName(text));
+    const known = this.#opened.get(sealName(text));
     if (known?.text === text) return known.unsealed;
     const unsealed = this.#sealer.open(text);
     const sealed = unsealed === undefined ? undefined : decodeSealed(unsealed.body);
@@ -40,15 +39,14 @@ export class SealedTokens {
     return found;
   }
 
-  /** @param elsewhere names the record that holds the payload, where that has no room in a token */
-  seal(handle: string, record: SessionRecord, elsewhere: string | undefined): string {
-    const body = elsewhere === undefined ? encodeSealed(handle, record) : encodeElsewhere(handle, record, elsewhere);
+  seal({ handle, record, overflowKey }: Sealed): string {
+    const body = overflowKey === undefined ? encodeSealed(handle, record) : encodeOverflow(handle, record, overflowKey);
     const text = this.#sealer.seal(body);
-    this.#remember(text, { sealed: asSealed(handle, record, elsewhere), outdated: false });
+    this.#remember(text, { sealed: asSealed(handle, record, overflowKey), outdated: false });
     return text;
   }
 
   #remember(text: string, unsealed: Unsealed): void {
-    this.#lately.set(sealName(text), { text, unsealed }, text.length + unsealed.sealed.record.payload.length);
+    this.#opened.set(sealName(text), { text, unsealed }, text.length + unsealed.sealed.record.payload.length);
   }
 }

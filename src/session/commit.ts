@@ -1,39 +1,343 @@
-/** What is known of a session at the end of its request. */
-export interface CommitFacts {
-  /** `blank`: no store has heard of it. `stored`: loaded from the store or created earlier. `ending`: destroyed, and the store has not confirmed it. */
-  standing: "blank" | "stored" | "ending";
-  changed: boolean;
-  /** Whether the application asked for it to be stored, so that even an empty session begins. */
-  asked?: boolean;
-  touchDue: boolean;
-  /** Whether a token can still reach the client: not after the headers left, not over an insecure channel. */
-  deliverable: boolean;
-  /** Whether the token that travels is the record: what can't be sent is not stored. */
-  carried?: boolean;
+import { SojournError } from "../contract/errors.ts";
+import type { Awaitable, ReplaceResult, SessionRecord } from "../contract/store.ts";
+import { after, type Clock, isPromise } from "../contract/time.ts";
+import type { OwnerHashes } from "../crypto/owner.ts";
+import { hashSecret } from "../crypto/token.ts";
+import { type Changes, type Content, EMPTY, encodePayload, merge, NO_CHANGES, overwritten } from "./content.ts";
+import type { Events } from "./events.ts";
+import type { Retries, TimeLimit } from "./retry.ts";
+import { tombstoneOf } from "./rotated-handles.ts";
+import type { SessionState } from "./state.ts";
+import type { StoreAccess, Stored } from "./store-access.ts";
+import { expiryOf, type Timeouts, touchIsDue } from "./timeouts.ts";
+
+/** Whether a token can still reach the client, or why not. */
+export type Delivery = "possible" | "insecure" | "headers-sent";
+
+/** What the response must do about the token: nothing, send it, or have the client drop it. */
+export type CookieAction = "none" | "set" | "clear";
+
+/** The result of a commit. `refused`: there was something to store, but its token can't reach the client. */
+export interface Commit {
+  readonly outcome: "done" | "gone" | "refused" | "conflict";
+  readonly cookie: CookieAction;
 }
 
-export type CommitAction = "nothing" | "touch" | "create" | "update" | "delete" | "refuse";
+export const DONE: Commit = { outcome: "done", cookie: "none" };
+const DONE_SET: Commit = { outcome: "done", cookie: "set" };
+const DONE_CLEAR: Commit = { outcome: "done", cookie: "clear" };
+export const GONE: Commit = { outcome: "gone", cookie: "none" };
+const REFUSED: Commit = { outcome: "refused", cookie: "none" };
+const REFUSED_CLEAR: Commit = { outcome: "refused", cookie: "clear" };
+const CONFLICT: Commit = { outcome: "conflict", cookie: "none" };
 
-/**
- * The one decision of a commit. A blank session is stored once something is in it or `save()` asks for it, and never when its token could
- * not be sent: `refuse` leaves no record that nobody can reach.
- */
-export function decideCommit({
-  standing,
-  changed,
-  asked = false,
-  touchDue,
-  deliverable,
-  carried = false,
-}: CommitFacts): CommitAction {
-  switch (standing) {
+/** What is known of a session when its request commits. */
+export interface CommitFacts {
+  status: "blank" | "stored" | "ending";
+  /** Whether there is anything to store. */
+  changed: boolean;
+  /** Whether the application called `save()`, which stores even an empty session. */
+  forced?: boolean;
+  touchDue: boolean;
+  /** Whether a token can still reach the client. */
+  deliverable: boolean;
+  /** Whether the token itself carries the record: what can't be sent is not stored. */
+  carried?: boolean;
+  /** Whether a stored session is to be replaced. */
+  replaces?: boolean;
+}
+
+export type CommitAction = "nothing" | "touch" | "store" | "refuse";
+
+/** Decides what a commit does. A session whose token could not be sent is never stored: nobody could reach the record. */
+export function decideCommit(facts: CommitFacts): CommitAction {
+  const { status, changed, forced = false, touchDue, deliverable, carried = false, replaces = false } = facts;
+  switch (status) {
     case "ending":
-      return "delete";
+      return "nothing";
     case "blank":
-      if (!changed && !asked) return "nothing";
-      return deliverable ? "create" : "refuse";
+      if (!changed && !forced && !replaces) return "nothing";
+      return deliverable ? "store" : "refuse";
     case "stored":
-      if (changed) return deliverable || !carried ? "update" : "refuse";
+      if (changed) return deliverable || !carried ? "store" : "refuse";
       return touchDue && (deliverable || !carried) ? "touch" : "nothing";
   }
+}
+
+export interface CommitOptions {
+  /** Whether a conflict is the outcome, instead of a retry. */
+  once?: boolean;
+  /** Whether even an empty session is stored. */
+  forced?: boolean;
+  /** The time left, where the commit is one of several attempts. */
+  limit?: TimeLimit | undefined;
+}
+
+/** Set where the token carries the record. */
+export interface CarriedLimits {
+  /** Whether sessions can end without the client's help. */
+  readonly revocable: boolean;
+  /** Says which limit a record exceeds that `maxBytes` alone doesn't tell. */
+  readonly tooLarge?: (record: Pick<SessionRecord, "payload" | "userId">) => string | undefined;
+  readonly remedy: string;
+}
+
+export interface CommitterOptions {
+  clock: Clock;
+  limits: Timeouts;
+  events: Events;
+  retries: Retries;
+  maxBytes: number;
+  /** Binds sessions to their users, where there is a key. */
+  owners?: OwnerHashes | undefined;
+  carried?: CarriedLimits;
+}
+
+/** How often a new session draws another handle. 128 random bits never collide; those of a broken generator always do. */
+const HANDLES = 3;
+
+interface Attempt extends CommitOptions {
+  readonly changes: Changes;
+  /** Epoch milliseconds. */
+  readonly began: number;
+}
+
+/** Brings what a request did to a session to the store: the decision, the compare-and-set, the merge after a conflict. */
+export class Committer {
+  readonly carried: CarriedLimits | undefined;
+  readonly #clock: Clock;
+  readonly #limits: Timeouts;
+  readonly #events: Events;
+  readonly #retries: Retries;
+  readonly #maxBytes: number;
+  readonly #owners: OwnerHashes | undefined;
+
+  constructor({ clock, limits, events, retries, maxBytes, owners, carried }: CommitterOptions) {
+    this.carried = carried;
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#events = events;
+    this.#retries = retries;
+    this.#maxBytes = maxBytes;
+    this.#owners = owners;
+  }
+
+  /** Commits one session. After a conflict it merges the request's changes into the newest record and retries. */
+  commit(access: StoreAccess, state: SessionState, delivery: Delivery, options: CommitOptions = {}): Awaitable<Commit> {
+    const { status, rotation, record } = state;
+    if (status === "ended") return GONE;
+    const began = this.#clock.now();
+    const changes = state.collect();
+    const previous = rotation?.previous;
+    const action = decideCommit({
+      status,
+      changed: changes !== undefined || (status === "blank" && !isEmpty(record, state.content)),
+      forced: options.forced === true,
+      touchDue: touchIsDue(record.touchedAt, began, this.#limits),
+      deliverable: delivery === "possible",
+      carried: this.carried !== undefined,
+      replaces: previous !== undefined,
+    });
+    switch (action) {
+      case "nothing":
+        return DONE;
+      case "touch":
+        return this.#touchQuietly(access, state);
+      case "refuse":
+        if (delivery !== "possible") this.#events.emit("cookie-not-sent", { reason: delivery });
+        if (previous === undefined) return REFUSED;
+        state.rotation = undefined;
+        return after(access.delete(previous.handle), () => REFUSED_CLEAR);
+      case "store": {
+        const base = status === "stored" ? state : previous && { record: previous.record, content: rotation.content };
+        return this.#store(access, state, base, { ...options, began, changes: changes ?? NO_CHANGES }, 1);
+      }
+    }
+  }
+
+  /** Moves the idle deadline. The outcome is `gone` if the session is. */
+  touch(access: StoreAccess, state: SessionState): Awaitable<Commit> {
+    const now = Math.max(this.#clock.now(), state.record.touchedAt);
+    const expiresAt = expiryOf({ ...state.content.meta, createdAt: state.record.createdAt }, now, this.#limits);
+    return after(access.touch(state.handle, now, expiresAt), (isThere) => {
+      if (!isThere) return this.gone(state);
+      state.record = { ...state.record, touchedAt: now, expiresAt };
+      return this.carried === undefined ? DONE : DONE_SET;
+    });
+  }
+
+  gone(state: SessionState): Commit {
+    const { handle } = state.rotation?.previous ?? state;
+    state.status = "ended";
+    state.rotation = undefined;
+    this.#events.emit("gone", { handle });
+    return GONE;
+  }
+
+  reportOverwritten({ handle }: SessionState, properties: Iterable<string>): void {
+    for (const property of properties) this.#events.emit("overwritten", { handle, property });
+  }
+
+  /** @param base the stored session to update, or to replace; `undefined` if there is none */
+  #store(
+    access: StoreAccess,
+    state: SessionState,
+    base: Stored | undefined,
+    attempt: Attempt,
+    tries: number,
+  ): Awaitable<Commit> {
+    const { changes } = attempt;
+    const content = merge(basisOf(state, base), changes);
+    return after(this.#write(access, state, base, content, attempt), (result) => {
+      state.isUncertain = false;
+      if (typeof result !== "string") return this.#stored(state, base, result, content, changes);
+      switch (result) {
+        case "gone":
+          return mayBeginAgain(state) ? this.#store(access, state, undefined, attempt, tries + 1) : this.gone(state);
+        case "taken":
+          if (tries >= HANDLES)
+            throw new SojournError("STORE_UNAVAILABLE", "the session store refuses every new handle");
+          state.rename();
+          return this.#store(access, state, base, attempt, tries + 1);
+        case "conflict": {
+          if (attempt.once === true) return CONFLICT;
+          const limit = attempt.limit ?? this.#retries.limit(access, attempt.began);
+          return this.#retries.retry(access, state, tries, limit, (newest) =>
+            newest === undefined && !mayBeginAgain(state)
+              ? this.gone(state)
+              : this.#store(access, state, newest, { ...attempt, limit }, tries + 1),
+          );
+        }
+      }
+    });
+  }
+
+  /** Returns the record that was stored, or why none was. */
+  #write(
+    access: StoreAccess,
+    state: SessionState,
+    base: Stored | undefined,
+    content: Content,
+    { limit, forced }: Attempt,
+  ): Awaitable<SessionRecord | null | Exclude<ReplaceResult, "ok" | "unsupported">> {
+    const { rotation } = state;
+    if (base !== undefined && rotation?.previous === undefined) {
+      const { version, secretHash } = base.record;
+      const record = this.#recordOf(base.record, content, secretHash, version + 1);
+      return after(access.update(state.handle, record, version, limit?.leftMs), (result) =>
+        result === "ok" ? record : result,
+      );
+    }
+    // What failed may still arrive at the store, and is deleted there: this handle is not used again.
+    if (state.isUncertain) state.rename();
+    state.isUncertain = true;
+    const isWorthStoring = forced === true || !isEmpty(state.record, content);
+    if (base === undefined || rotation?.previous === undefined) {
+      if (!isWorthStoring) return null;
+      const record = this.#recordOf(state.record, content, this.#hashFor(state), 1);
+      return after(access.create(state.handle, record), (created) => (created ? record : "taken"));
+    }
+    const { handle, secret } = rotation.previous;
+    const { version } = base.record;
+    const old = { handle, secretHash: hashSecret(secret) };
+    const tombstone = tombstoneOf(old, state.handle, rotation.isSame, this.#clock.now());
+    if (!isWorthStoring)
+      return after(access.end(handle, version, tombstone), (result) => (result === "ok" ? null : result));
+    const record = this.#recordOf(state.record, content, this.#hashFor(state), 1);
+    const replaced = access.replace(handle, version, state.handle, record, tombstone);
+    return after(replaced, (result) => (result === "ok" ? record : result));
+  }
+
+  /** @param record `null` if a stored session was replaced by an empty one, which is not stored */
+  #stored(
+    state: SessionState,
+    base: Stored | undefined,
+    record: SessionRecord | null,
+    content: Content,
+    changes: Changes,
+  ): Commit {
+    const { rotation, handle, status } = state;
+    const previous = rotation?.previous?.handle;
+    if (base !== undefined) {
+      const names =
+        rotation === undefined
+          ? overwritten(changes, state.content, base.content)
+          : [...overwritten(rotation.changes, rotation.content, base.content)].filter((name) =>
+              content.encoded.has(name),
+            );
+      this.reportOverwritten(state, names);
+    }
+    if (record === null) {
+      state.rotation = undefined;
+    } else {
+      state.settle(record, content, changes);
+      if (status === "blank") this.#events.emit("create", { handle, userId: record.userId });
+    }
+    if (rotation?.kind === "login") this.#events.emit("login", { handle, userId: state.record.userId ?? "", previous });
+    else if (previous !== undefined) this.#events.emit("regenerate", { handle, previous });
+    if (record === null) return previous === undefined ? DONE : DONE_CLEAR;
+    return status === "blank" || changes.endsAt !== undefined || this.carried !== undefined ? DONE_SET : DONE;
+  }
+
+  /** Returns a record of `content`, used now. @throws SojournError TOO_LARGE */
+  #recordOf(base: SessionRecord, content: Content, secretHash: string, version: number): SessionRecord {
+    const payload = encodePayload(content);
+    const { userId, createdAt } = base;
+    this.#refuseOversize(payload, content, userId);
+    const now = Math.max(this.#clock.now(), base.touchedAt);
+    const expiresAt = expiryOf({ ...content.meta, createdAt }, now, this.#limits);
+    return { payload, version, secretHash, userId, createdAt, touchedAt: now, expiresAt };
+  }
+
+  #hashFor({ secret, record: { userId, createdAt } }: SessionState): string {
+    const secretHash = hashSecret(secret);
+    return userId === null ? secretHash : (this.#owners?.hash(secretHash, { userId, createdAt }) ?? secretHash);
+  }
+
+  /**
+   * Touches without failing. A failed touch costs the session some idle time, and the store's error is an event already. Nothing is
+   * lost either if the session is gone.
+   */
+  #touchQuietly(access: StoreAccess, state: SessionState): Awaitable<Commit> {
+    try {
+      const touched = after(this.touch(access, state), (commit) => (commit.outcome === "gone" ? DONE : commit));
+      return isPromise(touched) ? touched.catch(() => DONE) : touched;
+    } catch {
+      return DONE;
+    }
+  }
+
+  #refuseOversize(payload: string, content: Content, userId: string | null): void {
+    const user = this.carried === undefined ? "" : (userId ?? "");
+    // A UTF-16 unit is at most three bytes of UTF-8.
+    const isSmall =
+      (payload.length + user.length) * 3 <= this.#maxBytes ||
+      Buffer.byteLength(payload) + Buffer.byteLength(user) <= this.#maxBytes;
+    const limit = isSmall ? this.carried?.tooLarge?.({ payload, userId }) : `maxBytes (${this.#maxBytes})`;
+    if (limit === undefined) return;
+    const largest = [...content.encoded].sort((a, b) => b[1].length - a[1].length).slice(0, 3);
+    const named = largest.map(([name, text]) => `${JSON.stringify(name)} (${Buffer.byteLength(text)} bytes)`);
+    throw new SojournError(
+      "TOO_LARGE",
+      `the session is larger than ${limit}; its largest properties: ${named.join(", ")}. Keep large data in your database and its ID in the session, or ${this.carried?.remedy ?? "raise maxBytes"}`,
+    );
+  }
+}
+
+/** Returns the content that the changes go into: of a rotation, what it carries over. */
+function basisOf({ rotation, content }: SessionState, base: Stored | undefined): Content {
+  if (rotation === undefined) return base?.content ?? content;
+  // Nothing of a session that is gone by now.
+  const stored = base?.content ?? (rotation.previous === undefined ? rotation.content : EMPTY);
+  return rotation.carry(merge(stored, rotation.changes));
+}
+
+/** Whether a session begins again without the one that it should replace. Anything but a login would bring a dead session back. */
+function mayBeginAgain({ status, rotation }: SessionState): boolean {
+  return status === "blank" && rotation?.kind !== "regenerate";
+}
+
+/** Whether there is nothing to store of a new session. */
+function isEmpty({ userId }: SessionRecord, { meta, encoded }: Content): boolean {
+  return userId === null && encoded.size === 0 && Object.keys(meta).every((name) => name === "transport");
 }

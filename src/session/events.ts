@@ -2,38 +2,39 @@ import { inspect } from "node:util";
 import type { SojournError } from "../contract/errors.ts";
 
 /**
- * What happens to sessions, for logs, audits and metrics. An event names a session by its handle, which opens nothing; none
- * carries a token, a secret or session data.
+ * Lists the events of sessions, with what their listeners receive, for logs, audits and metrics. A handle opens nothing, and no event carries a
+ * token, a secret or session data.
  */
 export interface SessionEvents {
   /** A session was stored for the first time. */
   create: { handle: string; userId: string | null };
-  /** A user logged in: `handle` is the new session's, `previous` the one that it took over from. */
+  /** A user logged in: `handle` names the new session, `previous` the one that it replaced. */
   login: { handle: string; userId: string; previous: string | undefined };
-  /** A session got a new handle and secret without a login. */
+  /** A session's ID was rotated without a login. */
   regenerate: { handle: string | undefined; previous: string };
-  /** A session was ended by its own request, `destroy` or `logout`. */
+  /** A request ended its session, by `destroy` or `logout`. */
   destroy: { handle: string; userId: string | null };
-  /** Sessions were ended from outside: one by its handle, or all of a user but `except`. */
+  /** Sessions were revoked: one by its handle, or all of a user's except one. */
   revoke: { handle?: string; userId?: string; except?: string; count: number };
-  /** A commit found that another request had committed first, and merged its own changes over that. */
+  /** A save found that another request had saved first, and merged its own changes into that. */
   conflict: { handle: string; attempt: number };
-  /** A merge put this request's value of a property over one that another request had stored meanwhile; that one is lost. */
+  /** A merge replaced the value of a property that another request had saved meanwhile. */
   overwritten: { handle: string; property: string };
-  /** A commit found its session ended meanwhile; its write was dropped. */
+  /** A save found its session ended meanwhile, and was dropped. */
   gone: { handle: string };
-  /** A record could not be decoded, or was not made for the user that it names. It counts as absent and is left where it is. */
+  /** A record could not be decoded, or names another user than it was made for. It counts as absent, and stays in the store. */
   "damaged-record": { handle: string };
   /** A request carried several different tokens under one cookie name. */
   "duplicate-cookie": { count: number };
-  /** A token came by another transport than its session began with; it opened nothing. */
+  /** A token came by another transport than its session began with, and was rejected. */
   "transport-refused": { handle: string };
-  /** A session was changed whose token can't reach the client; nothing was stored. */
+  /** A session was changed whose token can't reach the client. Nothing was stored. */
   "cookie-not-sent": { reason: "insecure" | "headers-sent" };
-  /** The store failed or did not answer in time. */
+  /** The store failed or timed out. */
   "store-error": { operation: string; error: SojournError };
 }
 
+/** Is the name of an event. */
 export type SessionEvent = keyof SessionEvents;
 
 const EVENTS: Readonly<Record<SessionEvent, true>> = {

@@ -1,6 +1,5 @@
-import { after } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import type { Awaitable } from "../contract/store.ts";
+import { after, type Clock } from "../contract/time.ts";
 import { noteHandle, noteRecord, SKEW_MS, userNoteHandle, writeNote } from "./notes.ts";
 import type { StoreAccess } from "./store-access.ts";
 

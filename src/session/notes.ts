@@ -1,6 +1,6 @@
-import type { Clock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import { NOTE, type SessionRecord } from "../contract/store.ts";
+import type { Clock } from "../contract/time.ts";
 import { derivedHandle } from "../crypto/token.ts";
 import type { StoreAccess } from "./store-access.ts";
 

@@ -1,4 +1,4 @@
-import type { Clock } from "../contract/clock.ts";
+import type { Clock } from "../contract/time.ts";
 import type { Timeouts } from "./timeouts.ts";
 
 /** A request that has a token and is not answered yet. */

@@ -1,14 +1,18 @@
 /**
- * What an application keeps in its sessions. Declare yours once, in a file that imports or exports something:
+ * Declares the data of all sessions, and so the type of `req.session`. Add your properties once, in a file that imports or exports something.
  *
- * ```ts
+ * @example
+ * import "sojourn";
+ *
  * declare module "sojourn" {
- *   interface SessionData { cart: string[]; views: number }
+ *   interface SessionData {
+ *     cart: string[];
+ *     views: number;
+ *   }
  * }
- * ```
  */
 export interface SessionData {
-  // The members of a session. They are declared here so that the compiler refuses data of the same name.
+  // The members of a session. They are declared here so that the compiler rejects data of the same name.
   createdAt?: NotForData;
   destroy?: NotForData;
   expiresAt?: NotForData;
@@ -27,5 +31,5 @@ export interface SessionData {
   userId?: NotForData;
 }
 
-/** The compiler's message for data that has the name of a session's member. */
-type NotForData = "req.session has a member of this name; choose another name for your data";
+/** Is the compiler's message for data that has the name of a session's member. */
+export type NotForData = "req.session has a member of this name; choose another name for your data";

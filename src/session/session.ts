@@ -1,72 +1,37 @@
 import { inspect } from "node:util";
-import { type Callback, deliver } from "../contract/awaitable.ts";
-import { SojournError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
-import { type DeviceInfo, transportOf } from "./record.ts";
-import type { SessionData } from "./session-data.ts";
-import { copyError, FACTS, isWithheld, NO_COOKIE, refuseMember } from "./session-members.ts";
+import { type Callback, deliver } from "../contract/time.ts";
+import { transportOf } from "./content.ts";
+import { refuseIfReplaced, type SessionContext } from "./context.ts";
+import { destroy, logout } from "./end.ts";
+import { login, regenerate } from "./rotate.ts";
+import type { LoginOptions, LogoutOptions, RegenerateOptions, Session, SessionMembers } from "./session-interface.ts";
 import type { SessionState } from "./state.ts";
 import type { Duration } from "./timeouts.ts";
+import { update } from "./update.ts";
 
-export interface RegenerateOptions {
-  /** What the new session keeps of the data: nothing (`false`, the default), all and the user (`true`), or these properties. */
-  keep?: boolean | readonly string[] | undefined;
-}
+export type { LoginOptions, LogoutOptions, RegenerateOptions } from "./session-interface.ts";
 
-export interface LoginOptions {
-  /** "Remember me": the session outlives the browser and ends this long from now, however idle. Default: it ends with the browser and by the timeouts. */
-  remember?: Duration | false | undefined;
-  /** What the user is shown of this session: a label, or label and IP address. Default: from the request. */
-  device?: string | DeviceInfo | undefined;
-  /** What the new session keeps of the data. Default: all, unless the session was another user's: then nothing. */
-  keep?: boolean | readonly string[] | undefined;
-}
-
-export interface LogoutOptions {
-  /** End all of this user's sessions, not only this one. Default `false`. */
-  everywhere?: boolean | undefined;
-  /** Also have the browser drop its cache, cookies and storage of this site (`Clear-Site-Data`). Default `false`. */
-  clearSiteData?: boolean | undefined;
-}
-
-/** What the methods of a session ask for. A request's visit answers. */
-export interface SessionOperations {
-  save(state: SessionState): Awaitable<void>;
-  reload(state: SessionState): Awaitable<void>;
-  regenerate(state: SessionState, options: RegenerateOptions): Awaitable<void>;
-  login(state: SessionState, userId: string, options: LoginOptions): Awaitable<void>;
-  logout(state: SessionState, options: LogoutOptions): Awaitable<void>;
-  destroy(state: SessionState): Awaitable<void>;
-  touch(state: SessionState): Awaitable<void>;
-  update<T>(state: SessionState, change: () => Awaitable<T>): Awaitable<T>;
-  persist(state: SessionState, duration: Duration | false): void;
-  expiresAt(state: SessionState): number;
-}
-
-/** A session as handlers hold it: its own members, and the application's data as plain properties. */
-export type LiveSession = Session & {
-  [Name in keyof SessionData as Name extends keyof Session ? never : Name]?: SessionData[Name];
-};
+/** `req.session` with the data that the application declares. */
+export type LiveSession = Session;
 
 const STATE = Symbol("state");
-const OPERATIONS = Symbol("operations");
+const CONTEXT = Symbol("context");
 const IS_SESSION = Symbol("is a session");
 
-/**
- * `req.session`: a plain object to work with, whose own properties are the application's data, saved before the response
- * leaves. Every method returns a promise and also takes a Node-style callback. A promise that nobody awaits never crashes the process; but
- * await `login` and `regenerate`, or nobody is told when they fail (a failed save or logout is tried again before the response leaves).
- */
-export class Session {
+/** What is behind `req.session`; {@link SessionMembers} documents its members. */
+export class SessionObject implements SessionMembers {
   // Private, so that no way of looking at a session shows what is behind it, not even `showProxy`. The accessors below are how
   // methods, called on the proxy, reach the target's private fields.
   readonly #state: SessionState;
-  readonly #operations: SessionOperations;
+  readonly #context: SessionContext;
 
-  /** @internal Sessions are made by the middleware. */
-  constructor(makeState: (values: Record<string, unknown>) => SessionState, operations: SessionOperations) {
-    this.#operations = operations;
-    this.#state = makeState(this as unknown as Record<string, unknown>);
+  /** The application's data. */
+  [name: string]: unknown;
+
+  constructor(context: SessionContext, state: SessionState) {
+    this.#context = context;
+    this.#state = state;
   }
 
   /** @internal `false` for a copy that has a session's prototype. */
@@ -81,22 +46,19 @@ export class Session {
   }
 
   /** @internal */
-  get [OPERATIONS](): SessionOperations {
-    if (!(#operations in this)) throw copyError();
-    return this.#operations;
+  get [CONTEXT](): SessionContext {
+    if (!(#context in this)) throw copyError();
+    return this.#context;
   }
 
-  /** The handle: the session's public name. Safe in logs, URLs and device lists; opens nothing. */
   get id(): string {
     return this[STATE].handle;
   }
 
-  /** Whether this request began the session: nothing of it was stored before. */
   get isNew(): boolean {
     return this[STATE].isNew;
   }
 
-  /** Whose session it is; `null` before anyone logged in. */
   get userId(): string | null {
     return this[STATE].record.userId;
   }
@@ -105,98 +67,59 @@ export class Session {
     return new Date(this[STATE].record.createdAt);
   }
 
-  /** When it ends if it isn't used again. */
   get expiresAt(): Date {
-    return new Date(this[OPERATIONS].expiresAt(this[STATE]));
+    return new Date(this[CONTEXT].expiresAt(this[STATE]));
   }
 
-  /**
-   * How its token travels: `"cookie"`, `"bearer"`, or the header's name. Only a cookie is added to other sites' requests by the browser: where it
-   * is another, no CSRF check is needed. Fixed when the session begins.
-   * @example if (req.session.transport === "cookie") checkCsrfToken(req);
-   */
   get transport(): string {
-    return transportOf(this[STATE].content.facts);
+    return transportOf(this[STATE].content.meta);
   }
 
-  /**
-   * Commits now. Not needed before a response: that waits for the commit anyway. Begins an empty session, too: its ID, `req.session.id`,
-   * is then that of the next requests.
-   * @throws SojournError SESSION_GONE if the session was ended meanwhile, NOT_SERIALIZABLE, TOO_LARGE, CONFLICT, HEADERS_SENT
-   * (its cookie could not be sent any more), or STORE_….
-   */
   save(callback?: Callback<void>): Promise<void> {
-    return deliver(() => this[OPERATIONS].save(this[STATE]), callback);
+    return deliver(() => this[CONTEXT].save(this[STATE]), callback);
   }
 
-  /** Reads the record again and drops unsaved changes. @throws SojournError SESSION_GONE, or STORE_…. */
   reload(callback?: Callback<void>): Promise<void> {
-    return deliver(() => this[OPERATIONS].reload(this[STATE]), callback);
+    return deliver(() => this[CONTEXT].reload(this[STATE]), callback);
   }
 
-  /**
-   * A new handle and secret; the old session dies at once. With `keep` the object goes on as the new session. Without it `req.session` is
-   * then a new object; the old one can be read, and writing to it throws SESSION_ENDED.
-   */
   regenerate(options?: RegenerateOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
-    return deliver(() => this[OPERATIONS].regenerate(this[STATE], given), done);
+    return deliver(() => regenerate(this[CONTEXT], this[STATE], given), done);
   }
 
-  /**
-   * Makes this the session of a user: a new handle and secret (so that nobody who knew the old ones is logged in with them), the
-   * data kept, listed among the user's devices. The object goes on as the new session, also where it was taken from `req.session` before.
-   * @example await req.session.login(user.id, { remember: "30d" });
-   */
   login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
-    return deliver(() => this[OPERATIONS].login(this[STATE], userId, given), done);
+    return deliver(() => login(this[CONTEXT], this[STATE], userId, given), done);
   }
 
-  /** Ends this session, or all of the user's. `req.session` is then a new, empty session. */
   logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
-    return deliver(() => this[OPERATIONS].logout(this[STATE], given), done);
+    return deliver(() => logout(this[CONTEXT], this[STATE], given), done);
   }
 
-  /**
-   * Ends the session: the record is deleted, the cookie cleared, and nothing that is written later brings it back. `req.session`
-   * is then a new, empty session: a farewell message put there starts one.
-   */
   destroy(callback?: Callback<void>): Promise<void> {
-    return deliver(() => this[OPERATIONS].destroy(this[STATE]), callback);
+    return deliver(() => destroy(this[CONTEXT], this[STATE]), callback);
   }
 
-  /** Moves the idle deadline now. A session in use is touched by itself, every `touchAfter`. */
   touch(callback?: Callback<void>): Promise<void> {
-    return deliver(() => this[OPERATIONS].touch(this[STATE]), callback);
+    return deliver(() => this[CONTEXT].touch(this[STATE]), callback);
   }
 
-  /**
-   * Atomic read-modify-write: commits what `change` did, and runs it again on the newest data if another request was faster. `change` may only
-   * read and change the data: the session's other methods refuse to be called by it.
-   * @example await req.session.update((session) => { session.n = (session.n ?? 0) + 1 });
-   */
   update<T>(change: (session: LiveSession) => Awaitable<T>, callback?: Callback<T>): Promise<T> {
     if (typeof change !== "function") throw new TypeError("update(change): change must be a function");
-    return deliver(() => this[OPERATIONS].update(this[STATE], () => change(this)), callback);
+    return deliver(() => update(this[CONTEXT], this[STATE], () => change(this)), callback);
   }
 
-  /**
-   * With a duration the cookie outlives the browser and the session ends that long from now, however idle; with `false` it ends with
-   * the browser and by the timeouts, of which the absolute one counts from now.
-   */
   persist(duration: Duration | false, callback?: Callback<void>): Promise<void> {
-    return deliver(() => this[OPERATIONS].persist(this[STATE], duration), callback);
+    return deliver(() => this[CONTEXT].persist(this[STATE], duration), callback);
   }
 
-  /** Leaves a message for the next page: any JSON value, under a type of your choice. Returns nothing to wait for. */
   flash(type: string, message: unknown): void;
-  /** Takes the messages of a type: they are shown once. */
   flash(type: string): unknown[];
   flash(type: string, ...message: unknown[]): unknown[] | void {
     const state = this[STATE];
-    refuseIfRetired(state);
+    refuseIfReplaced(state);
     if (typeof type !== "string") throw new TypeError("flash(type, message): type must be a string");
     if (message.length === 0) return state.takeFlash(type);
     state.addFlash(type, message[0]);
@@ -213,31 +136,33 @@ export class Session {
 }
 
 // What is written by way of a session must never reach another one's.
-Object.freeze(Session.prototype);
-Object.freeze(Session);
+Object.freeze(SessionObject.prototype);
+Object.freeze(SessionObject);
 
-/** The object that a handler holds, and the state behind it. */
-export function createSession(
-  makeState: (values: Record<string, unknown>) => SessionState,
-  operations: SessionOperations,
-): { session: LiveSession; state: SessionState } {
-  const target = new Session(makeState, operations);
-  return { session: new Proxy(target, PLAIN_OBJECT), state: target[STATE] };
+/** Returns the object that handlers hold of a context's current session. */
+export function sessionOf(context: SessionContext): LiveSession {
+  const { state } = context;
+  if (state.object === undefined) {
+    const target = new SessionObject(context, state);
+    state.values = target;
+    state.object = new Proxy(target, PLAIN_OBJECT);
+  }
+  return state.object;
 }
 
 /** The state behind a session that a handler holds; `undefined` for anything else. */
 export function stateOf(session: unknown): SessionState | undefined {
-  return session instanceof Session && session[IS_SESSION] ? session[STATE] : undefined;
+  return session instanceof SessionObject && session[IS_SESSION] ? session[STATE] : undefined;
 }
 
 /**
  * Makes a session behave as a plain object whose properties are decoded when they are first looked at. One set of traps
  * for all sessions; what differs is in the target.
  */
-const PLAIN_OBJECT: ProxyHandler<Session> = {
+const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   get(target, key) {
     if (typeof key === "string") {
-      if (target[STATE].content.texts.size > 0) target[STATE].decode(key);
+      if (target[STATE].content.encoded.size > 0) target[STATE].decode(key);
       if (isWithheld(key) && !Object.hasOwn(target, key)) return key === "cookie" ? NO_COOKIE : undefined;
     }
     return Reflect.get(target, key);
@@ -245,7 +170,7 @@ const PLAIN_OBJECT: ProxyHandler<Session> = {
   set(target, key, value) {
     if (typeof key === "symbol") return Reflect.set(target, key, value);
     refuseMember(key);
-    refuseIfRetired(target[STATE]);
+    refuseIfReplaced(target[STATE]);
     target[STATE].assign(key, value);
     return true;
   },
@@ -256,7 +181,7 @@ const PLAIN_OBJECT: ProxyHandler<Session> = {
   deleteProperty(target, key) {
     if (typeof key === "symbol") return Reflect.deleteProperty(target, key);
     refuseMember(key);
-    refuseIfRetired(target[STATE]);
+    refuseIfReplaced(target[STATE]);
     return target[STATE].remove(key);
   },
   ownKeys(target) {
@@ -275,7 +200,7 @@ const PLAIN_OBJECT: ProxyHandler<Session> = {
   defineProperty(target, key, descriptor) {
     if (typeof key === "string") {
       refuseMember(key);
-      refuseIfRetired(target[STATE]);
+      refuseIfReplaced(target[STATE]);
       target[STATE].decode(key);
     }
     return Reflect.defineProperty(target, key, descriptor);
@@ -285,14 +210,66 @@ const PLAIN_OBJECT: ProxyHandler<Session> = {
   setPrototypeOf: () => false,
 };
 
-export function refuseIfRetired(state: SessionState): void {
-  if (state.retired !== undefined) throw new SojournError("SESSION_ENDED", state.retired);
-}
-
 function optionsAndCallback<O extends object>(
   options: O | Callback<void> | undefined,
   callback: Callback<void> | undefined,
 ): [O | Record<string, never>, Callback<void> | undefined] {
   if (typeof options === "function") return [{}, options];
   return [options ?? {}, callback];
+}
+
+/** What a session says about itself. It can be read, and changed only by the session's methods. */
+const FACTS: ReadonlySet<string> = new Set(["id", "isNew", "userId", "createdAt", "expiresAt", "transport"]);
+
+const METHODS = ["save", "reload", "regenerate", "login", "logout", "destroy", "touch", "update", "persist", "flash"];
+
+/** What to do instead of writing to a member of a session; for the others there is nothing but another name. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  id: "For a new one, await req.session.regenerate()",
+  userId:
+    "To log in, await req.session.login(userId); to log out, await req.session.logout(), or req.session.destroy()",
+  expiresAt: "To move it, await req.session.persist(duration), or req.session.touch()",
+  flash:
+    "In the place of connect-flash: app.use((req, res, next) => { req.flash = (...given) => req.session.flash(...given); next(); })",
+};
+
+const MEMBERS = new Set([...FACTS, ...METHODS, "__proto__"]);
+
+/** @throws TypeError where a name belongs to the session itself, so that writing to it or deleting it would do nothing */
+function refuseMember(name: string): void {
+  if (!MEMBERS.has(name)) return;
+  const instead = Object.hasOwn(INSTEAD, name) ? `. ${INSTEAD[name]}` : "";
+  throw new TypeError(`req.session.${name} belongs to the session itself: choose another name for your data${instead}`);
+}
+
+/** Names by which an object leads to its prototype, and the one under which express-session keeps its cookie: unless they are data, they lead nowhere. */
+function isWithheld(name: string): boolean {
+  return name === "constructor" || name === "__proto__" || name === "cookie";
+}
+
+const COOKIE_MEMBERS: ReadonlySet<string | symbol> = new Set([
+  "maxAge", "originalMaxAge", "expires", "path", "domain", "secure", "httpOnly", "sameSite", "partitioned", "priority",
+]); // biome-ignore format: a list of names
+
+function refuseCookie(): never {
+  throw new TypeError(
+    "req.session.cookie: a session of sojourn has no cookie object. How long it lives: await req.session.persist(duration), or " +
+      "login(userId, { remember: duration }); when it ends: req.session.expiresAt; to end it: await req.session.destroy(); the " +
+      "cookie's attributes: session({ cookie })",
+  );
+}
+
+/** What `req.session.cookie` is. For code that was written for express-session: it says what to do, where nothing would happen. */
+const NO_COOKIE: object = new Proxy(Object.freeze({}), {
+  get: (_target, name) => (COOKIE_MEMBERS.has(name) ? refuseCookie() : undefined),
+  set: refuseCookie,
+  defineProperty: refuseCookie,
+  deleteProperty: refuseCookie,
+});
+
+/** For members of a session that are looked at on something else: most often a copy which a library has made. */
+function copyError(): TypeError {
+  return new TypeError(
+    "this is no session but a copy of one, which has only its data: use req.session itself, or copy the data with { ...req.session }",
+  );
 }

@@ -1,18 +1,25 @@
 import type { SessionRecord } from "../contract/store.ts";
-import type { Content } from "./changes.ts";
-import { transportOf } from "./record.ts";
+import type { Content } from "./content.ts";
+import { transportOf } from "./content.ts";
+import type { SessionData } from "./session-data.ts";
+import type { DataOf } from "./session-interface.ts";
 
-/** A session seen from outside its requests. */
-export interface SessionSnapshot {
+/** Describes a session at one moment, outside its requests. */
+export interface SessionSnapshot<Data extends object = SessionData> {
+  /** The session's public name, as `req.session.id`. */
   handle: string;
+  /** The user who is logged in; `null` before a login. */
   userId: string | null;
-  /** How its token travels: `"cookie"`, `"bearer"`, or the header's name. */
+  /** How the session's token travels: `"cookie"`, `"bearer"`, or the header's name. */
   transport: string;
+  /** When the session began. */
   createdAt: Date;
+  /** The last use that was stored, at most `touchAfter` before the real one. */
   lastUsedAt: Date;
+  /** When the session ends if nobody uses it again. */
   expiresAt: Date;
-  /** A copy: changing it changes nothing. */
-  data: Record<string, unknown>;
+  /** A copy of the application's data. Changes to it are not saved. */
+  data: DataOf<Data> & Record<string, unknown>;
 }
 
 /** @param onDamage told of a property whose text is no JSON; it counts as absent */
@@ -23,7 +30,7 @@ export function snapshotOf(
   onDamage: () => void,
 ): SessionSnapshot {
   const data: Record<string, unknown> = {};
-  for (const [name, text] of content.texts) {
+  for (const [name, text] of content.encoded) {
     try {
       const value: unknown = JSON.parse(text);
       Object.defineProperty(data, name, { value, enumerable: true, writable: true, configurable: true });
@@ -34,7 +41,7 @@ export function snapshotOf(
   return {
     handle,
     userId,
-    transport: transportOf(content.facts),
+    transport: transportOf(content.meta),
     createdAt: new Date(createdAt),
     lastUsedAt: new Date(touchedAt),
     expiresAt: new Date(expiresAt),

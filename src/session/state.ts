@@ -1,80 +1,94 @@
 import type { SessionRecord } from "../contract/store.ts";
 import type { TokenSource } from "../crypto/token.ts";
-import { type Changes, type Content, type FlashStep, mergeFlash, textOf } from "./changes.ts";
+import { type Changes, type Content, type FlashStep, mergeFlash, textOf } from "./content.ts";
+import type { Events } from "./events.ts";
 import { requireSerializable, step } from "./serializable.ts";
+import type { Session } from "./session-interface.ts";
 
-const SHORT = 4;
+/** JSON texts this short may stand for several values: `{}` for a Map, `null` for NaN. */
+const AMBIGUOUS = 4;
 
-/** `blank`: no store has heard of it. `ending`: destroyed, not yet confirmed by the store. `ended`: nothing of it is written any more. */
-export type Standing = "blank" | "stored" | "ending" | "ended";
+/** `blank`: not stored. `ending`: destroyed, and the store has not confirmed it. `ended`: gone; nothing of it is written any more. */
+export type Status = "blank" | "stored" | "ending" | "ended";
 
-export interface StateBegin {
-  standing: Standing;
-  /** Absent in a session that nobody has heard of: they are drawn when they are needed, which they mostly never are. */
+/** A login or regeneration that the next commit brings to the store. */
+export interface Rotation {
+  readonly kind: "login" | "regenerate";
+  /** The stored session that the new one replaces; `undefined` if nothing was stored. */
+  readonly previous: { readonly handle: string; readonly secret: string; readonly record: SessionRecord } | undefined;
+  /** The content of the old session when the rotation began, and what the request had changed by then. */
+  readonly content: Content;
+  readonly changes: Changes;
+  /** Returns what the new session takes over. */
+  carry(content: Content): Content;
+  /** Whether the new session is the old one under another name, so that a late logout of the old one ends it. */
+  readonly isSame: boolean;
+}
+
+export interface StateInit {
+  status: Status;
+  /** Both are drawn when they are first needed: most blank sessions need neither. */
   handle?: string;
   secret?: string;
   record: SessionRecord;
   content: Content;
 }
 
-/** An object that the application may still hold although the session has a newer one under its name, and its text by then. */
+/** An object that the application may still hold although the session has a newer value under its name. */
 interface Detached {
   name: string;
   value: object;
+  /** The object's text when it was detached. */
   text: string;
 }
 
-/** Told of a property whose stored text is damaged. */
-export interface DamageListener {
-  damaged(state: SessionState): void;
-}
-
-/** What is known of one session while a request uses it: how it was stored, and what was done to it since. */
+/** One session as a request knows it: how it is stored, and what the request has changed since. */
 export class SessionState {
-  /** Properties that were read or assigned, as the application sees them. The others still are texts in `content`. */
-  readonly values: Record<string, unknown>;
-  standing: Standing;
-  /** Whether this request began it. */
+  /** Properties that were read or assigned, as the application sees them: the target behind `object`. */
+  values: Record<string, unknown> = {};
+  /** What handlers hold of the session, once they have asked for it. */
+  object: Session | undefined = undefined;
+  status: Status;
+  /** Whether this request began the session. */
   isNew: boolean;
-  /** As last seen in the store; while `blank`, what it would begin with. */
+  /** The record as last seen in the store; of a blank session, what it will begin with. */
   record: SessionRecord;
+  /** The content that the changes are relative to. */
   content: Content;
-  /** Why this object takes no more writes, once `regenerate` without `keep`, `logout` or `destroy` put another in its place. */
-  retired: string | undefined = undefined;
+  rotation: Rotation | undefined = undefined;
+  /** Whether a write under this handle has failed, which may still reach the store. */
+  isUncertain = false;
+  /** Why this session takes no more writes: another one has replaced it in its request. */
+  replacedBecause: string | undefined = undefined;
 
   readonly #tokens: TokenSource;
+  readonly #events: Events;
   #handle: string | undefined;
   #secret: string | undefined;
-  /** Deleted properties, and how often changes had been collected by then. */
+  /** Deleted properties, and how many collections there had been by then. */
   #removed: Map<string, number> | undefined = undefined;
   #collections = 0;
   #detached: Detached[] | undefined = undefined;
-  /** Names of what was changed that way, until it is stored. */
+  /** Properties that were changed through a detached object, until they are stored. */
   #blind: Set<string> | undefined = undefined;
   #flash: FlashStep[] | undefined = undefined;
-  #until: number | null | undefined = undefined;
-  #from: number | undefined = undefined;
-  readonly #listener: DamageListener;
+  #endsAt: number | null | undefined = undefined;
+  #absoluteFrom: number | undefined = undefined;
 
-  constructor(values: Record<string, unknown>, begin: StateBegin, tokens: TokenSource, listener: DamageListener) {
+  constructor({ status, handle, secret, record, content }: StateInit, tokens: TokenSource, events: Events) {
     this.#tokens = tokens;
-    this.values = values;
-    this.standing = begin.standing;
-    this.isNew = begin.standing === "blank";
-    this.#handle = begin.handle;
-    this.#secret = begin.secret;
-    this.record = begin.record;
-    this.content = begin.content;
-    this.#listener = listener;
+    this.#events = events;
+    this.status = status;
+    this.isNew = status === "blank";
+    this.#handle = handle;
+    this.#secret = secret;
+    this.record = record;
+    this.content = content;
   }
 
   get handle(): string {
     this.#handle ??= this.#tokens.handle();
     return this.#handle;
-  }
-
-  set handle(handle: string) {
-    this.#handle = handle;
   }
 
   /** What only the client keeps. */
@@ -83,9 +97,15 @@ export class SessionState {
     return this.#secret;
   }
 
-  /** Brings a stored property into `values`; does nothing for one that is there, was removed, or isn't stored. */
+  /** Has the session draw a new handle and secret. */
+  rename(): void {
+    this.#handle = undefined;
+    this.#secret = undefined;
+  }
+
+  /** Decodes a stored property into `values`, unless it is there, was removed, or is not stored. */
   decode(name: string): void {
-    const text = this.content.texts.get(name);
+    const text = this.content.encoded.get(name);
     if (text === undefined || Object.hasOwn(this.values, name) || this.#removed?.has(name) === true) return;
     // Whatever a record says, the session's own members are not data.
     if (name !== "constructor" && Object.hasOwn(Object.getPrototypeOf(this.values), name)) return;
@@ -94,17 +114,17 @@ export class SessionState {
     } catch {
       // A damaged text counts as absent, as a damaged record does.
       this.remove(name);
-      this.#listener.damaged(this);
+      this.#events.emit("damaged-record", { handle: this.handle });
     }
   }
 
   decodeAll(): void {
-    for (const name of this.content.texts.keys()) this.decode(name);
+    for (const name of this.content.encoded.keys()) this.decode(name);
   }
 
   has(name: string): boolean {
     if (Object.hasOwn(this.values, name)) return true;
-    return this.content.texts.has(name) && this.#removed?.has(name) !== true;
+    return this.content.encoded.has(name) && this.#removed?.has(name) !== true;
   }
 
   assign(name: string, value: unknown): void {
@@ -120,17 +140,17 @@ export class SessionState {
     return true;
   }
 
-  get until(): number | undefined {
-    return this.#until === undefined ? this.content.facts.until : (this.#until ?? undefined);
+  get endsAt(): number | undefined {
+    return this.#endsAt === undefined ? this.content.meta.endsAt : (this.#endsAt ?? undefined);
   }
 
-  get from(): number | undefined {
-    return this.#from ?? this.content.facts.from;
+  get absoluteFrom(): number | undefined {
+    return this.#absoluteFrom ?? this.content.meta.absoluteFrom;
   }
 
-  persist(until: number | null, from?: number): void {
-    this.#until = until;
-    this.#from = from;
+  persist(endsAt: number | null, absoluteFrom?: number): void {
+    this.#endsAt = endsAt;
+    this.#absoluteFrom = absoluteFrom;
   }
 
   addFlash(type: string, message: unknown): void {
@@ -138,12 +158,12 @@ export class SessionState {
     if (text === undefined) throw new TypeError("flash: the message must not be undefined");
     requireSerializable(message, "req.session.flash: the message");
     this.#flash ??= [];
-    // A copy: what the application does to its object later is no part of the message.
+    // A copy: what the application does to its object later is not part of the message.
     this.#flash.push({ type, add: JSON.parse(text) });
   }
 
   takeFlash(type: string): unknown[] {
-    const stored = this.content.facts.flash;
+    const stored = this.content.meta.flash;
     const lists = this.#flash === undefined ? stored : mergeFlash(stored ?? {}, this.#flash);
     const messages = lists !== undefined && Object.hasOwn(lists, type) ? (lists[type] ?? []) : [];
     if (messages.length === 0) return [];
@@ -154,88 +174,85 @@ export class SessionState {
   }
 
   /**
-   * What differs from the stored content; `undefined` if nothing does. Only properties that were read or assigned are looked
-   * at, each compared as JSON text, so that a nested change is found and an unread property costs nothing.
+   * Returns what differs from `content`, or `undefined`. Compares only properties that were read or assigned, as JSON text. So it
+   * finds nested changes, and an unread property costs nothing.
    * @throws SojournError NOT_SERIALIZABLE
    */
   collect(): Changes | undefined {
     if (this.#detached !== undefined) this.#attach(this.#detached);
-    const stored = this.content.texts;
-    let texts: Map<string, string | undefined> | undefined;
+    const stored = this.content.encoded;
+    let encoded: Map<string, string | undefined> | undefined;
     for (const name of Object.keys(this.values)) {
       const text = textOf(this.values, name);
-      // Of a short text more than one value is the source: `{}` may be a Map, `null` be NaN.
-      if (text === stored.get(name) && !(text !== undefined && text.length <= SHORT)) continue;
-      requireSerializable(this.values[name], `req.session${step(name)}`);
+      if (text === stored.get(name) && !(text !== undefined && text.length <= AMBIGUOUS)) continue;
+      const value = this.values[name];
+      if (!isPlainValue(value)) requireSerializable(value, `req.session${step(name)}`);
       if (text === stored.get(name)) continue;
-      texts ??= new Map();
-      texts.set(name, text);
+      encoded ??= new Map();
+      encoded.set(name, text);
     }
     if (this.#removed !== undefined) {
       for (const name of this.#removed.keys()) {
         if (!stored.has(name) || Object.hasOwn(this.values, name)) continue;
-        texts ??= new Map();
-        texts.set(name, undefined);
+        encoded ??= new Map();
+        encoded.set(name, undefined);
       }
     }
     const flash = this.#flashChanges();
-    const until = this.#until;
-    const from = this.#from;
-    if (texts === undefined && flash === undefined && until === undefined && from === undefined) return undefined;
-    const changes: Changes = { texts: texts ?? new Map(), asOf: this.#collections };
+    const endsAt = this.#endsAt;
+    const absoluteFrom = this.#absoluteFrom;
+    if (encoded === undefined && flash === undefined && endsAt === undefined && absoluteFrom === undefined)
+      return undefined;
+    const changes: Changes = { encoded: encoded ?? new Map(), collection: this.#collections };
     this.#collections += 1;
-    if (this.#blind !== undefined) changes.blind = [...this.#blind].filter((name) => changes.texts.has(name));
+    if (this.#blind !== undefined) changes.blind = [...this.#blind].filter((name) => changes.encoded.has(name));
     if (flash !== undefined) changes.flash = flash;
-    if (until !== undefined) changes.until = until;
-    if (from !== undefined) changes.from = from;
+    if (endsAt !== undefined) changes.endsAt = endsAt;
+    if (absoluteFrom !== undefined) changes.absoluteFrom = absoluteFrom;
     return changes;
   }
 
   /**
-   * `content` is what the store has now, with `changes` in it. What the application did after they were collected stays a change;
-   * what others stored meanwhile is read anew.
+   * Takes over what the store has now: `content`, with `changes` in it. What the application did after they were collected remains
+   * a change. Properties that others stored meanwhile are decoded again.
    */
   settle(record: SessionRecord, content: Content, changes?: Changes): void {
-    const before = this.content.texts;
+    const before = this.content.encoded;
     this.record = record;
     this.content = content;
-    this.standing = "stored";
-    if (before !== content.texts) {
+    this.status = "stored";
+    this.rotation = undefined;
+    if (before !== content.encoded) {
       for (const name of Object.keys(this.values)) {
-        if (changes?.texts.has(name) === true || before.get(name) === content.texts.get(name)) continue;
-        if (this.#isUnchanged(name, before)) this.#detach(name, before.get(name));
+        if (changes?.encoded.has(name) === true || before.get(name) === content.encoded.get(name)) continue;
+        if (this.#hasText(name, before.get(name))) this.#detach(name, before.get(name));
       }
     }
-    if (changes !== undefined) this.#done(changes);
+    if (changes !== undefined) this.#settled(changes);
   }
 
   /**
-   * Goes on as another session, which the store has in the place of this one: the object that the application holds stays the same. What the
-   * application does meanwhile stays a change.
+   * Goes on as the session that a rotation begins. The application keeps its object, and in it the properties that are carried over.
    *
-   * @param changes what had been changed when that one was made
-   * @param seen the values at that time: what the other one did not take over is gone, unless it was assigned since
+   * @param changes what the request had changed by then, and `content` has as far as it is carried over
+   * @param rotation `undefined` if there was nothing to replace
+   * @param record what the new session begins with
    */
-  become(heir: SessionState, changes: Changes, seen: Readonly<Record<string, unknown>>): void {
-    const before = this.content.texts;
-    const { texts } = heir.content;
-    this.#handle = heir.#handle;
-    this.#secret = heir.#secret;
-    this.isNew = heir.isNew;
-    this.standing = heir.standing;
-    this.record = heir.record;
-    this.content = heir.content;
+  rotate(changes: Changes, rotation: Rotation | undefined, record: SessionRecord, content: Content): void {
     for (const name of Object.keys(this.values)) {
-      const was = changes.texts.has(name) ? changes.texts.get(name) : before.get(name);
-      if (texts.get(name) === was) continue;
-      if (!texts.has(name)) {
-        if (this.values[name] === seen[name]) Reflect.deleteProperty(this.values, name);
-      } else if (this.#hasText(name, was)) this.#detach(name, was);
+      const text = changes.encoded.has(name) ? changes.encoded.get(name) : this.content.encoded.get(name);
+      if (content.encoded.get(name) !== text) Reflect.deleteProperty(this.values, name);
     }
-    this.#done(changes);
+    this.rename();
+    this.isNew = true;
+    this.status = "blank";
+    this.record = record;
+    this.content = content;
+    this.rotation = rotation;
+    this.#settled(changes);
   }
 
-  /** Forgets every change, and takes `record` as the truth. */
+  /** Drops every change, and takes `record` as the truth. */
   reset(record: SessionRecord, content: Content): void {
     for (const name of Object.keys(this.values)) delete this.values[name];
     this.record = record;
@@ -244,17 +261,17 @@ export class SessionState {
     this.#detached = undefined;
     this.#blind = undefined;
     this.#flash = undefined;
-    this.#until = undefined;
-    this.#from = undefined;
+    this.#endsAt = undefined;
+    this.#absoluteFrom = undefined;
   }
 
   /**
-   * Takes back what was done between `before` and `after`, two collections of this state, and takes `record` as the newest truth.
-   * What was changed before, or since, stays a change.
+   * Rolls back what was done between two collections, `before` and `after`, and takes `record` as the newest truth. What was
+   * changed before or since remains a change.
    */
   rebase(record: SessionRecord, content: Content, before: Changes | undefined, after: Changes): void {
-    const earlier = before?.texts;
-    for (const [name, text] of after.texts) {
+    const earlier = before?.encoded;
+    for (const [name, text] of after.encoded) {
       const was = earlier?.get(name);
       if (text === was && earlier?.has(name) === true) continue;
       if (!this.#hasText(name, text)) continue; // changed again since
@@ -268,23 +285,23 @@ export class SessionState {
     const kept = new Set(before?.flash);
     const undone = new Set(after.flash?.filter((step) => !kept.has(step)));
     this.#flash = this.#flash?.filter((step) => !undone.has(step));
-    if (this.#until === after.until) this.#until = before?.until;
-    if (this.#from === after.from) this.#from = before?.from;
+    if (this.#endsAt === after.endsAt) this.#endsAt = before?.endsAt;
+    if (this.#absoluteFrom === after.absoluteFrom) this.#absoluteFrom = before?.absoluteFrom;
     this.settle(record, content);
   }
 
-  /** Forgets what is stored now. */
-  #done({ asOf = -1, blind, flash, until, from }: Changes): void {
+  /** Drops changes that `content` has now. */
+  #settled({ collection = -1, blind, flash, endsAt, absoluteFrom }: Changes): void {
     for (const name of blind ?? []) this.#blind?.delete(name);
     this.#removed?.forEach((when, name) => {
-      if (when <= asOf) this.#removed?.delete(name);
+      if (when <= collection) this.#removed?.delete(name);
     });
     if (flash !== undefined) this.#flash = this.#flash?.filter((step) => !flash.includes(step));
-    if (this.#until === until) this.#until = undefined;
-    if (this.#from === from) this.#from = undefined;
+    if (this.#endsAt === endsAt) this.#endsAt = undefined;
+    if (this.#absoluteFrom === absoluteFrom) this.#absoluteFrom = undefined;
   }
 
-  /** Has a property read anew. What the application still does to the object that it has is not lost by that. */
+  /** Has a property decoded again at its next read, and watches the object that the application may hold. */
   #detach(name: string, text: string | undefined): void {
     const value = this.values[name];
     Reflect.deleteProperty(this.values, name);
@@ -293,7 +310,7 @@ export class SessionState {
     this.#detached.push({ name, value, text });
   }
 
-  /** Puts objects back that the application has changed since. */
+  /** Puts detached objects back that the application has changed since. */
   #attach(detached: readonly Detached[]): void {
     this.#detached = detached.filter(({ name, value, text }) => isText({ [name]: value }, name, text));
     for (const one of detached) {
@@ -301,22 +318,22 @@ export class SessionState {
       const { name, value } = one;
       this.#blind ??= new Set();
       this.#blind.add(name);
-      const stored = this.content.texts.get(name);
-      // Changed there, and here as well: one of the two is lost, and that is told.
+      const stored = this.content.encoded.get(name);
+      // Changed here as well: one of the two values is lost, and an event reports it.
       if (Object.hasOwn(this.values, name) && !this.#hasText(name, stored)) continue;
       this.#detach(name, stored);
       this.#define(name, value);
     }
   }
 
-  /** The application has put something else there itself. */
+  /** The application has replaced the value itself. */
   #forget(name: string): void {
     if (this.#detached !== undefined) this.#detached = this.#detached.filter((one) => one.name !== name);
   }
 
   #flashChanges(): readonly FlashStep[] | undefined {
     if (this.#flash === undefined || this.#flash.length === 0) return undefined;
-    const stored = this.content.facts.flash;
+    const stored = this.content.meta.flash;
     const merged = mergeFlash(stored ?? {}, this.#flash);
     return JSON.stringify(merged) === JSON.stringify(stored) ? undefined : [...this.#flash];
   }
@@ -325,15 +342,16 @@ export class SessionState {
     return Object.hasOwn(this.values, name) ? isText(this.values, name, text) : text === undefined;
   }
 
-  #isUnchanged(name: string, stored: ReadonlyMap<string, string>): boolean {
-    return this.#hasText(name, stored.get(name));
-  }
-
-  /** A name that `Object.prototype` has a setter for must become data of the session's own, too: such a one is not assigned. */
+  /** Defines names that `Object.prototype` has a setter for, which an assignment would call. */
   #define(name: string, value: unknown): void {
     if (Object.hasOwn(this.values, name) || !(name in this.values)) this.values[name] = value;
     else Object.defineProperty(this.values, name, { value, writable: true, enumerable: true, configurable: true });
   }
+}
+
+/** Whether JSON keeps a value as it is, which takes no walk to tell. */
+function isPlainValue(value: unknown): boolean {
+  return typeof value === "string" || typeof value === "boolean" || value === null || Number.isFinite(value);
 }
 
 function isText(holder: Readonly<Record<string, unknown>>, name: string, text: string | undefined): boolean {

@@ -1,8 +1,8 @@
-import { after, isPromise, withDeadline } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import {
   type Awaitable,
+  type IndexedStore,
+  isIndexed,
   leaveTombstone,
   type ReplaceResult,
   type SessionRecord,
@@ -10,20 +10,19 @@ import {
   type StoredSession,
   type UpdateResult,
 } from "../contract/store.ts";
+import { after, type Clock, isPromise, withDeadline } from "../contract/time.ts";
+import { type Content, decodePayload } from "./content.ts";
 import type { Events } from "./events.ts";
-import { TimeLimit } from "./time-limit.ts";
 
 export interface Deadlines {
   readMs: number;
   commitMs: number;
 }
 
-/** Who waits for a turn on one session. */
-interface Queue {
-  /** When the last turn has ended. */
-  over: Promise<void>;
-  /** When the present one began, in epoch milliseconds. */
-  since: number;
+/** A session as the store has it. */
+export interface Stored {
+  readonly record: SessionRecord;
+  readonly content: Content;
 }
 
 /**
@@ -31,7 +30,7 @@ interface Queue {
  * reads of one session share their round trips. A synchronous store passes through without a promise.
  */
 export class StoreAccess {
-  readonly store: SessionStore;
+  readonly store: SessionStore & Partial<Pick<IndexedStore, "deleteAll">>;
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   readonly #events: Events;
@@ -39,9 +38,8 @@ export class StoreAccess {
   isSynchronous = true;
   readonly #running = new Set<Promise<unknown>>();
   readonly #loads = new Map<string, { running: Promise<unknown>; next?: Promise<SessionRecord | undefined> }>();
-  readonly #queues = new Map<string, Queue>();
 
-  constructor(store: SessionStore, clock: Clock, deadlines: Deadlines, events: Events) {
+  constructor(store: StoreAccess["store"], clock: Clock, deadlines: Deadlines, events: Events) {
     this.store = store;
     this.#clock = clock;
     this.#deadlines = deadlines;
@@ -93,9 +91,13 @@ export class StoreAccess {
     return this.#call("update", withinMs, () => this.store.update(handle, record, expectedVersion));
   }
 
-  /** For what is tried again after a conflict: all tries together have the time of one. */
-  limit(began: number): TimeLimit {
-    return new TimeLimit(this.#clock, this.isSynchronous ? Number.POSITIVE_INFINITY : this.#deadlines.commitMs, began);
+  /** Returns what is stored of a session; `undefined` if it has ended, or if the record has become another user's. */
+  reread(handle: string, userId: string | null, withinMs?: number): Awaitable<Stored | undefined> {
+    return after(this.load(handle, withinMs), (record) => {
+      // A session's user never changes, and only a token tells whether a record is its user's.
+      const content = record?.userId === userId ? decodePayload(record.payload) : undefined;
+      return record === undefined || content === undefined ? undefined : { record, content };
+    });
   }
 
   /** Ends a session of a known version, and stores another in its place. The tombstone is there by then. */
@@ -133,6 +135,19 @@ export class StoreAccess {
     return this.commit("delete", () => this.store.delete(handle));
   }
 
+  /** Ends all sessions of a user but one. Returns how many. @throws SojournError NO_USER_INDEX */
+  endAll(query: { userId: string; except?: string }): Awaitable<number> {
+    const { deleteAll } = this.store;
+    if (typeof deleteAll !== "function") throw noUserIndex("revokeAll");
+    return this.commit("deleteAll", () => deleteAll.call(this.store, query));
+  }
+
+  /** Returns the store, for what only an indexed one can do. @throws SojournError NO_USER_INDEX */
+  indexed(method: string): IndexedStore {
+    if (isIndexed(this.store)) return this.store;
+    throw noUserIndex(method);
+  }
+
   /** Deletes a session that no client knows of, as far as the store lets it. */
   abandon(handle: string): void {
     try {
@@ -154,53 +169,6 @@ export class StoreAccess {
 
   commit<T>(operation: string, work: () => Awaitable<T>): Awaitable<T> {
     return this.#call(operation, this.#deadlines.commitMs, work);
-  }
-
-  /**
-   * Lets this process's retries on one session take turns, so that they don't make each other fail. Only
-   * retries: a first attempt never waits for another request. A turn ends after the time of a commit, also if its work doesn't: it then
-   * goes on beside the next one, by compare-and-set as ever.
-   *
-   * @throws what `late` makes, if the turn doesn't come within the limit; then `work` is not begun
-   */
-  inTurn<T>(handle: string, work: () => Awaitable<T>, limit: TimeLimit, late: () => Error): Promise<T> {
-    const queue = this.#queues.get(handle) ?? { over: Promise.resolve(), since: this.#clock.now() };
-    this.#queues.set(handle, queue);
-    const before = queue.over;
-    let hasCome = false;
-    const mine = this.#turnComes(queue, before, limit, late).then(() => {
-      hasCome = true;
-      queue.since = this.#clock.now();
-      return work();
-    });
-    // Who has given up lets nobody overtake the one whose turn it is.
-    const over: Promise<void> = mine
-      .then(
-        () => undefined,
-        () => (hasCome ? undefined : before),
-      )
-      .then(() => {
-        if (queue.over === over) this.#queues.delete(handle);
-      });
-    queue.over = over;
-    return mine;
-  }
-
-  async #turnComes(queue: Queue, before: Promise<void>, limit: TimeLimit, late: () => Error): Promise<void> {
-    for (;;) {
-      const turnMs = queue.since + this.#deadlines.commitMs - this.#clock.now();
-      if (turnMs <= 0) return;
-      const came = before.then(() => true);
-      const ms = Math.min(limit.leftMs, turnMs);
-      if (await withDeadline(came, ms, this.#clock, late).catch(() => false)) return;
-      const isOver = queue.since + this.#deadlines.commitMs <= this.#clock.now();
-      if (!isOver && limit.leftMs === 0) throw late();
-    }
-  }
-
-  /** A pause of up to `ms`, drawn anew each time, so that processes that collide don't collide again. */
-  pause(ms: number): Promise<void> {
-    return new Promise((resolve) => this.#clock.after(Math.random() * ms, resolve));
   }
 
   /** What fails to begin may have begun all the same, now or later, and nobody will ever hold its token: it is deleted. */
@@ -288,4 +256,11 @@ export class StoreAccess {
 /** The update that ends a session of a known version. */
 function ended(version: number): SessionRecord {
   return { payload: "", version: version + 1, secretHash: "", userId: null, createdAt: 0, touchedAt: 0, expiresAt: 0 };
+}
+
+function noUserIndex(method: string): SojournError {
+  return new SojournError(
+    "NO_USER_INDEX",
+    `${method} needs a store that knows its users; this one only loads and saves`,
+  );
 }

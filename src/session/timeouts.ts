@@ -1,16 +1,34 @@
 /** When a session ends: arithmetic over times, without a clock. Every time is epoch milliseconds. */
 
-/** Milliseconds, or a number with a unit: `"500ms"`, `"30s"`, `"30m"`, `"12h"`, `"30d"`, `"2w"`. */
-export type Duration = number | string;
+/**
+ * Is a length of time: milliseconds, or a number with a unit, such as `"500ms"`, `"30s"`, `"1.5h"`, `"30d"` or `"2w"`. The compiler rejects
+ * other text, such as `"30 minutes"`. Pass a variable of type `string` through {@link duration}.
+ */
+export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d" | "w"}`;
 
 const UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)$/;
 
 /**
+ * Converts text such as `"30m"` to milliseconds, for durations that come from the environment or a file.
+ *
+ * @returns milliseconds, which every option that takes a {@link Duration} accepts
+ * @throws TypeError if the text is not a positive number with a unit: `ms`, `s`, `m`, `h`, `d` or `w`
+ * @example
+ * import { duration, session } from "sojourn";
+ *
+ * const sessions = session({ idleTimeout: duration(process.env.IDLE_TIMEOUT ?? "30m") });
+ */
+export function duration(text: string): number {
+  if (typeof text !== "string") throw new TypeError("duration(text): text must be a string");
+  return parseDuration(text, "duration(text): text");
+}
+
+/**
  * Milliseconds of a duration; `false` is `Infinity`.
  * @throws TypeError naming `option` for anything that isn't a positive, finite duration.
  */
-export function parseDuration(value: Duration | false, option: string): number {
+export function parseDuration(value: number | string | false, option: string): number {
   if (value === false) return Number.POSITIVE_INFINITY;
   const match = typeof value === "string" ? DURATION.exec(value) : null;
   const ms = match === null ? value : Number(match[1]) * (UNITS[match[2] ?? ""] ?? 0);
@@ -55,10 +73,10 @@ export function timeouts(options: {
 /** What of a session decides about its end. */
 export interface Lifetime {
   createdAt: number;
-  /** Set by `persist` and "remember me": the session ends exactly then, however idle it is. */
-  until?: number | undefined;
-  /** Set when `persist(false)` took `until` back: the absolute timeout counts from here instead of `createdAt`. */
-  from?: number | undefined;
+  /** A fixed end, set by `persist` and "remember me": the session ends exactly then, however idle it is. */
+  endsAt?: number | undefined;
+  /** Set when `persist(false)` removed the fixed end: the absolute timeout counts from here instead of `createdAt`. */
+  absoluteFrom?: number | undefined;
 }
 
 /** The furthest future that is kept: year 9999, so that "never" still fits every database's integers and `Date`. */
@@ -66,7 +84,7 @@ export const FOREVER = 253_402_300_799_000;
 
 /** When a session that is used now ends. */
 export function expiryOf(session: Lifetime, now: number, limits: Timeouts): number {
-  if (session.until !== undefined) return Math.min(session.until, FOREVER);
+  if (session.endsAt !== undefined) return Math.min(session.endsAt, FOREVER);
   return Math.min(now + limits.idleMs, absoluteEnd(session, limits), FOREVER);
 }
 
@@ -88,5 +106,5 @@ export function touchIsDue(touchedAt: number, now: number, limits: Timeouts): bo
 }
 
 function absoluteEnd(session: Lifetime, limits: Timeouts): number {
-  return (session.from ?? session.createdAt) + limits.absoluteMs;
+  return (session.absoluteFrom ?? session.createdAt) + limits.absoluteMs;
 }

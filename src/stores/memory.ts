@@ -1,9 +1,11 @@
-import { type Clock, queueMicrotask, systemClock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import type { IndexedStore, ReplaceResult, SessionPage, SessionRecord } from "../contract/store.ts";
 import { isNote, type StoreCapabilities, type StoredSession, type UpdateResult } from "../contract/store.ts";
+import { type Clock, queueMicrotask, systemClock } from "../contract/time.ts";
 import { bytesOf, Entry, Table } from "./memory/table.ts";
 import { checkedLimit, decodeCursor, encodeCursor, Newest, nextPage } from "./paging.ts";
+
+export type * from "../contract/types.ts";
 
 /** Options for {@link MemoryStore}. */
 export interface MemoryStoreOptions {

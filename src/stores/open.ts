@@ -1,5 +1,5 @@
-import type { Clock } from "../contract/clock.ts";
 import type { IndexedStore } from "../contract/store.ts";
+import type { Clock } from "../contract/time.ts";
 import type { FileStoreOptions } from "./file.ts";
 import type { MemoryStoreOptions } from "./memory.ts";
 import type { MysqlStoreOptions } from "./mysql.ts";
@@ -7,7 +7,16 @@ import type { PostgresStoreOptions } from "./postgres.ts";
 import type { RedisStoreOptions } from "./redis.ts";
 import type { SqliteStoreOptions } from "./sqlite.ts";
 
-/** What {@link openStore} can be told: the options of each store, of which those of the one that the URL names are used. */
+// What the options of openStore are made of, for `sojourn` to export: it loads no store itself.
+export type { FileStoreOptions } from "./file.ts";
+export type { MysqlStoreOptions } from "./mysql.ts";
+export type { PostgresStoreOptions } from "./postgres.ts";
+export type { WaitOptions } from "./redis/replicated-writes.ts";
+export type { ClientPackage, RedisStoreOptions } from "./redis.ts";
+export type { SqlStoreOptions } from "./sql/sql-store.ts";
+export type { SqliteDurability, SqliteStoreOptions } from "./sqlite.ts";
+
+/** Options for {@link openStore}. The URL selects which store's options apply. */
 export interface OpenStoreOptions {
   memory?: MemoryStoreOptions | undefined;
   sqlite?: SqliteStoreOptions | undefined;
@@ -15,53 +24,38 @@ export interface OpenStoreOptions {
   redis?: RedisStoreOptions | undefined;
   postgres?: PostgresStoreOptions | undefined;
   mysql?: MysqlStoreOptions | undefined;
-  /** Of whichever store it is. Default: the machine's time. */
+  /** Clock for any store. Default: the system clock. */
   clock?: Clock | undefined;
 }
 
-type Kind = Exclude<keyof OpenStoreOptions, "clock">;
-
-/** Which store a URL's scheme means. */
-const KINDS: ReadonlyMap<string, Kind> = new Map([
-  ["memory", "memory"],
-  ["sqlite", "sqlite"],
-  ["file", "file"],
-  ["redis", "redis"],
-  ["rediss", "redis"],
-  ["postgres", "postgres"],
-  ["postgresql", "postgres"],
-  ["mysql", "mysql"],
-  ["mariadb", "mysql"],
-]);
-
-const OPTIONS: ReadonlySet<string> = new Set([...KINDS.values(), "clock"]);
-
-const TAKES =
-  '"redis://host:6379", "rediss://…", "postgres://…", "postgresql://…", "mysql://…", "mariadb://…", "sqlite:sessions.db", ' +
-  '"file:folder" or "memory:"';
+const OPTIONS = ["memory", "sqlite", "file", "redis", "postgres", "mysql", "clock"];
 
 /**
- * Opens the store that a URL names, so that one setting of an application decides where its sessions live. Only that store's module is
- * loaded, and its client's package, if it needs one.
+ * Opens the store that a URL names, so that one setting decides where sessions live. Loads only
+ * that store's module, and its client's package if it needs one.
  *
- * Paths: `sqlite:sessions.db` and `sqlite:./sessions.db` are relative to the current folder, `sqlite:/var/lib/app/sessions.db` and
- * `sqlite:///var/lib/app/sessions.db` are absolute, `sqlite::memory:` has no file; likewise `file:` for a folder. `%20` is a space, and so on.
+ * `sqlite:sessions.db` and `sqlite:./sessions.db` are relative to the current folder.
+ * `sqlite:/var/lib/app/sessions.db` and `sqlite:///var/lib/app/sessions.db` are absolute.
+ * `sqlite::memory:` has no file. `file:` takes a folder in the same forms. `%20` is a space.
  *
- * It connects to nothing yet: a server that is down fails the calls that need it, and not the start of the application.
+ * Connects to nothing yet: while a server is down, calls fail, but the application starts.
  *
- * @throws TypeError (a rejection) for any other URL, for an impossible option, and where the client's package is not installed, with the
- * command that installs it. What the store's constructor throws. No message repeats the URL, which may hold a password.
+ * @throws TypeError (a rejection) for any other URL, for an invalid option, and if the client's
+ * package is not installed, with the command that installs it. Also rejects with what the store's
+ * constructor throws. No message repeats the URL, which may hold a password.
  * @example
- * app.use(session({ store: await openStore(process.env.SESSION_STORE ?? "sqlite:sessions.db"), secret }));
+ * import { openStore, session } from "sojourn";
+ * const store = await openStore(process.env.SESSION_STORE ?? "sqlite:sessions.db");
+ * app.use(session({ store, secret: process.env.SESSION_SECRET }));
  */
 export async function openStore(url: string, options: OpenStoreOptions = {}): Promise<IndexedStore> {
-  for (const name of Object.keys(options)) {
-    if (!OPTIONS.has(name))
-      throw new TypeError(`openStore: ${name} is no option; there are ${[...OPTIONS].join(", ")}`);
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (unknown !== undefined) {
+    throw new TypeError(`openStore: ${unknown} is no option; there are ${OPTIONS.join(", ")}`);
   }
   const [, scheme = "", rest = ""] = typeof url === "string" ? (/^([a-z]+):(.*)$/s.exec(url) ?? []) : [];
   const clock = options.clock === undefined ? {} : { clock: options.clock };
-  switch (KINDS.get(scheme)) {
+  switch (scheme) {
     case "memory": {
       if (rest !== "") throw new TypeError('openStore: nothing comes after "memory:"');
       const { MemoryStore } = await import("./memory.ts");
@@ -77,30 +71,35 @@ export async function openStore(url: string, options: OpenStoreOptions = {}): Pr
       const { FileStore } = await import("./file.ts");
       return new FileStore(path, { ...clock, ...options.file });
     }
-    case "redis": {
+    case "redis":
+    case "rediss": {
       const { RedisStore } = await import("./redis.ts");
       const { loadPackage } = await import("./redis/packages.ts");
       await loadPackage(options.redis?.client);
       return new RedisStore(url, { ...clock, ...options.redis });
     }
-    case "postgres": {
+    case "postgres":
+    case "postgresql": {
       const { PostgresStore } = await import("./postgres.ts");
-      const { requirePackage } = await import("./postgres/client.ts");
-      await requirePackage();
+      await (await import("./postgres/client.ts")).requirePackage();
       return new PostgresStore(url, { ...clock, ...options.postgres });
     }
-    case "mysql": {
+    case "mysql":
+    case "mariadb": {
       const { MysqlStore } = await import("./mysql.ts");
-      const { requirePackage } = await import("./mysql/client.ts");
-      await requirePackage();
+      await (await import("./mysql/client.ts")).requirePackage();
       return new MysqlStore(url, { ...clock, ...options.mysql });
     }
-    case undefined:
-      throw new TypeError(`openStore: the URL must be one of ${TAKES}${url === undefined ? "; it is not set" : ""}`);
+    default:
+      throw new TypeError(
+        'openStore: the URL must be one of "redis://host:6379", "rediss://…", "postgres://…", "postgresql://…", ' +
+          '"mysql://…", "mariadb://…", "sqlite:sessions.db", "file:folder" or "memory:"' +
+          (url === undefined ? "; it is not set" : ""),
+      );
   }
 }
 
-/** The path in what comes after `sqlite:` or `file:` (RFC 8089, and relative ones). */
+/** Decodes the path after `sqlite:` or `file:` (RFC 8089, and relative paths). */
 function pathIn(rest: string, scheme: string): string {
   if (/^\/\/(?!\/)/.test(rest)) {
     throw new TypeError(
@@ -109,18 +108,15 @@ function pathIn(rest: string, scheme: string): string {
   }
   if (/[?#]/.test(rest)) {
     throw new TypeError(
-      `openStore: "${scheme}:" takes no parameters; give options instead, and write %3F and %23 for ? and # in a path`,
+      `openStore: "${scheme}:" takes no parameters; use options instead, and write %3F and %23 for ? and # in a path`,
     );
   }
-  const path = decoded(rest.replace(/^\/\//, ""), scheme);
-  if (path === "" || path.includes("\0")) throw new TypeError(`openStore: "${scheme}:" needs a path after it`);
-  return path;
-}
-
-function decoded(path: string, scheme: string): string {
+  let path: string;
   try {
-    return decodeURIComponent(path);
+    path = decodeURIComponent(rest.replace(/^\/\//, ""));
   } catch (cause) {
     throw new TypeError(`openStore: the path after "${scheme}:" is not encoded well; write %25 for %`, { cause });
   }
+  if (path === "" || path.includes("\0")) throw new TypeError(`openStore: "${scheme}:" needs a path after it`);
+  return path;
 }

@@ -1,19 +1,20 @@
 /**
  * Loads a package that an application may or may not have installed.
  *
- * `load` names the package in an `import()`, so that a bundler puts it into the bundle where it is installed. Where that does not work, the
- * package is required, because Jest refuses `import()`, and then imported from the folder of the program, because a bundle may have left it out.
+ * `load` names the package in an `import()`, so that a bundler includes it. If that fails, the
+ * package is required, because Jest refuses `import()`. Last, it is imported from the program's
+ * folder, because a bundle may have left it out.
  *
- * @param name the package
- * @param member what is wanted of it. A bundler may give a CommonJS package as `default` alone.
- * @returns `undefined` where it is not installed
+ * @param member the export that the caller needs. A bundler may wrap a CommonJS package in
+ * `default`.
+ * @returns `undefined` if the package is not installed
  */
 export async function optionalPackage<T extends object>(
   name: string,
   member: keyof T,
   load: () => Promise<T | { default: T }>,
 ): Promise<T | undefined> {
-  const ways = [load, () => requirePackage(name), () => import(/* webpackIgnore: true */ /* @vite-ignore */ name)];
+  const ways = [load, () => requireByName(name), () => import(/* webpackIgnore: true */ /* @vite-ignore */ name)];
   const errors: unknown[] = [];
   for (const way of ways) {
     try {
@@ -23,22 +24,27 @@ export async function optionalPackage<T extends object>(
       errors.push(error);
     }
   }
-  if (errors.some(isMissing)) return undefined;
+  if (errors.some((error) => /^(?:ERR_)?MODULE_NOT_FOUND$/.test(String(Object(error).code)))) return undefined;
   throw errors[0];
+}
+
+/** @throws TypeError with the command that installs the package */
+export async function requiredPackage<T extends object>(
+  store: string,
+  ...wanted: Parameters<typeof optionalPackage<T>>
+): Promise<T> {
+  const loaded = await optionalPackage<T>(...wanted);
+  if (loaded !== undefined) return loaded;
+  throw new TypeError(`${store} with a URL needs the package "${wanted[0]}": npm install ${wanted[0]}`);
 }
 
 function isWrapped<T extends object>(loaded: T | { default: T }, member: keyof T): loaded is { default: T } {
   return !(member in loaded) && "default" in loaded;
 }
 
-/** By a property of `module`, because bundlers warn of a `require()` whose argument they can't read. */
-function requirePackage(name: string) {
+/** Uses `module.require`, because bundlers warn of a `require()` with a computed name. */
+function requireByName(name: string) {
   if (typeof module !== "object") throw new Error("not a CommonJS module");
   const { require: load } = module;
   return load(name);
-}
-
-function isMissing(error: unknown): boolean {
-  if (typeof error !== "object" || error === null || !("code" in error)) return false;
-  return error.code === "ERR_MODULE_NOT_FOUND" || error.code === "MODULE_NOT_FOUND";
 }

@@ -1,23 +1,22 @@
-/** What indexed stores share about `list` and `prune`: the order, the cursor and the limits. */
+/** What the indexed stores share for `list` and `prune`: order, cursor and limits. */
 
-/** The place after which a page begins: sessions are listed newest use first, and by handle where that is equal. */
+/** A page begins after this session. Lists are sorted by last use, newest first, then handle. */
 export interface PageStart {
   touchedAt: number;
   handle: string;
 }
 
-/** The order of a list. */
 function byNewestUse(a: PageStart, b: PageStart): number {
   return b.touchedAt - a.touchedAt || (a.handle < b.handle ? -1 : a.handle > b.handle ? 1 : 0);
 }
 
-/** The first few of many in the order of a list, without sorting the many. */
+/** Selects the first few entries of a list from many, without sorting all of them. */
 export class Newest {
   readonly places: PageStart[] = [];
   readonly #room: number;
   readonly #start: PageStart | undefined;
 
-  /** @param start only what comes after it is taken */
+  /** @param start entries up to this one are ignored */
   constructor(room: number, start: PageStart | undefined) {
     this.#room = room;
     this.#start = start;
@@ -41,10 +40,12 @@ export class Newest {
   }
 }
 
-/**
- * The cursor of the page that follows, where one more was found than a page holds. It names the last session of its
- * page, and nothing that the page did not show.
- */
+/** Makes a page of sessions. `found` holds one session more if there is a next page. */
+export function pageOf<T extends PageStart>(found: T[], limit: number): { sessions: T[]; cursor?: string } {
+  return { sessions: found.slice(0, limit), ...nextPage(found, limit) };
+}
+
+/** Returns the next page's cursor, if there is one. It names this page's last session. */
 export function nextPage(found: readonly PageStart[], limit: number): { cursor?: string } {
   const last = found[limit - 1];
   return found.length <= limit || last === undefined ? {} : { cursor: encodeCursor(last) };
@@ -54,7 +55,12 @@ export function encodeCursor({ touchedAt, handle }: PageStart): string {
   return Buffer.from(JSON.stringify([touchedAt, handle])).toString("base64url");
 }
 
-/** @throws TypeError for text that no `list` returned. */
+/** Returns where a page begins. Without a cursor, it is before every session. */
+export function startOf(cursor: string | undefined): PageStart {
+  return decodeCursor(cursor) ?? { touchedAt: Number.MAX_SAFE_INTEGER, handle: "" };
+}
+
+/** @throws TypeError for text that no `list` returned */
 export function decodeCursor(cursor: string | undefined): PageStart | undefined {
   if (cursor === undefined) return undefined;
   try {
@@ -64,12 +70,12 @@ export function decodeCursor(cursor: string | undefined): PageStart | undefined 
       if (typeof touchedAt === "number" && typeof handle === "string") return { touchedAt, handle };
     }
   } catch {
-    // Reported below, without the text: it came from outside.
+    // The error below doesn't repeat the text, which comes from outside.
   }
   throw new TypeError("list: the cursor must be one that an earlier list returned");
 }
 
-/** @throws TypeError for anything but a whole number from 1. */
+/** @throws TypeError for anything but a whole number from 1 */
 export function checkedLimit(limit: number, of: "list" | "prune"): number {
   if (!Number.isSafeInteger(limit) || limit < 1) throw new TypeError(`${of}: the limit must be a whole number from 1`);
   return limit;

@@ -1,4 +1,3 @@
-import { type Clock, systemClock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import {
   type IndexedStore,
@@ -10,19 +9,22 @@ import {
   type StoredSession,
   type UpdateResult,
 } from "../contract/store.ts";
+import { type Clock, systemClock, withDeadline } from "../contract/time.ts";
+import { Semaphore } from "./concurrency.ts";
 import { checkedLimit, decodeCursor } from "./paging.ts";
+import { Bulk } from "./redis/bulk.ts";
 import { connectionOf, type RedisClient } from "./redis/client.ts";
 import { Commands } from "./redis/commands.ts";
-import { Duplicate } from "./redis/duplicate.ts";
-import { Ending } from "./redis/ending.ts";
-import { warnOfEviction } from "./redis/eviction.ts";
+import { duplicateOf } from "./redis/duplicate.ts";
+import { evictionWarnings } from "./redis/eviction.ts";
 import { Keys } from "./redis/keys.ts";
 import { Listing } from "./redis/listing.ts";
 import { OwnConnection } from "./redis/own-connection.ts";
 import type { ClientPackage } from "./redis/packages.ts";
-import { Records } from "./redis/records.ts";
+import { RedisRecords } from "./redis/records.ts";
 import { ReplicatedWrites, type WaitOptions } from "./redis/replicated-writes.ts";
 
+export type * from "../contract/types.ts";
 export type {
   IoredisClient,
   IoredisCluster,
@@ -32,42 +34,46 @@ export type {
   NodeRedisSentinel,
   RedisClient,
 } from "./redis/client.ts";
+export type { ClientPackage } from "./redis/packages.ts";
 export type { WaitOptions } from "./redis/replicated-writes.ts";
 
-/** What {@link RedisStore} can be told. */
+/** Options for {@link RedisStore}. */
 export interface RedisStoreOptions {
-  /** What all keys begin with. Default `"sojourn:"`. Stores of different prefixes may share a server. */
+  /** The start of all keys, different for each store on a server. Default: `"sojourn:"`. */
   prefix?: string | undefined;
-  /** Which package makes the client for a URL. Default: `"redis"` if it is installed, else `"ioredis"`. */
+  /** The client for a URL. Default: `"redis"` if it is installed, else `"ioredis"`. */
   client?: ClientPackage | undefined;
   /**
-   * Acknowledge a write only when so many replicas have it, so that a failover can't undo it. Where they don't
-   * confirm within `timeoutMs`, the write fails with `STORE_UNAVAILABLE`, though the primary has it. Default: don't wait.
+   * Acknowledges a write only when this many replicas have it, so that a failover can't undo it. If
+   * they don't confirm within `timeoutMs` milliseconds, the write fails with `STORE_UNAVAILABLE`,
+   * although the primary has it. Default: does not wait.
    */
   wait?: WaitOptions | undefined;
-  /** Default: the machine's time. */
+  /** Default: the system clock. */
   clock?: Clock | undefined;
 }
 
-/** How long `close` waits for what is under way. */
+/** How long `close` waits for pending calls. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
 /**
- * Sessions in Redis 7 or Valkey: one server, Sentinel or Cluster. Any number of processes may share it.
+ * Keeps sessions in Redis 7 or Valkey: one server, Sentinel or Cluster. Any number of processes may
+ * share it.
  *
- * Each of `load`, `create`, `update`, `touch` and `delete` is one round trip; the writes are atomic. What a write that was
- * acknowledged survives is up to the server: its append-only file, its replicas and `wait`.
+ * `load`, `create`, `update`, `touch`, `delete` and `replace` take one round trip each, and writes
+ * are atomic. What an acknowledged write survives depends on the server's persistence and
+ * replication, and on `wait`.
  *
- * @param clientOrUrl a connected client of the package `redis` (`createClient`, `createClientPool`, `createSentinel`,
- * `createCluster`) or `ioredis` (`Redis`, `Cluster`), which stays the application's to configure and to end; or a URL,
- * `redis://user:password@host:6379/0`, `rediss://` for TLS. For a URL one of the two packages must be installed; the client
- * fails fast while the server is down, and `close` ends it.
- *
- * @throws TypeError for an impossible argument or option. A `SojournError` from every method: `STORE_UNAVAILABLE` (not
- * reached, or in no state to serve), `STORE_FULL` (maxmemory), `STORE_CORRUPT` (a damaged session, or other data under the
- * prefix), `STORE_CLOSED`.
+ * @param clientOrUrl a connected client of the package `redis` (`createClient`, `createClientPool`,
+ * `createSentinel`, `createCluster`) or `ioredis` (`Redis`, `Cluster`), which the application
+ * configures and ends; or a URL, `redis://user:password@host:6379/0`, `rediss://` for TLS. A URL
+ * needs one of the packages. Its client fails fast while the server is down, and `close` ends it.
+ * @throws TypeError for an invalid argument or option. All methods reject with `SojournError`:
+ * `STORE_UNAVAILABLE` (unreachable, or unable to serve), `STORE_FULL` (maxmemory), `STORE_CORRUPT`
+ * (a damaged session, or other data under the prefix), `STORE_CLOSED`.
  * @example
- * app.use(session({ store: new RedisStore("redis://localhost:6379") }));
+ * const store = new RedisStore("redis://localhost:6379");
+ * app.use(session({ store, secret: process.env.SESSION_SECRET }));
  */
 export class RedisStore implements IndexedStore {
   readonly capabilities: Readonly<StoreCapabilities> = {
@@ -78,65 +84,57 @@ export class RedisStore implements IndexedStore {
   };
 
   readonly #clock: Clock;
-  readonly #records: Records;
+  readonly #records: RedisRecords;
   readonly #listing: Listing;
-  readonly #ending: Ending;
-  /** What we made, and end. */
+  readonly #bulk: Bulk;
+  readonly #warnOfEviction: ReturnType<typeof evictionWarnings>;
+  /** The connections that the store makes, and ends. */
   readonly #own: { close(): Promise<void> }[] = [];
-  #onFirstNote: (() => void) | undefined;
-  #underWay = 0;
-  #onDrained: (() => void) | undefined;
+  readonly #calls = new Semaphore(Number.POSITIVE_INFINITY);
   #closing: Promise<void> | undefined;
 
   constructor(clientOrUrl: RedisClient | string, options: RedisStoreOptions = {}) {
     const { prefix = "sojourn:", client, wait, clock = systemClock } = options;
     const keys = new Keys(prefix);
-    const handedOver = typeof clientOrUrl === "string" ? undefined : connectionOf(clientOrUrl);
-    const another = () => {
+    const connect = () => {
       const connection =
-        typeof clientOrUrl === "string"
-          ? new OwnConnection(clientOrUrl, { client, clock })
-          : new Duplicate(clientOrUrl);
+        typeof clientOrUrl === "string" ? new OwnConnection(clientOrUrl, { client, clock }) : duplicateOf(clientOrUrl);
       this.#own.push(connection);
       return connection;
     };
-    const reads = handedOver ?? another();
-    const writes = wait === undefined ? reads : new ReplicatedWrites(another(), wait, clock);
-    const onFirstAnswer = () => void warnOfEviction(reads, keys.newest(0), "sessions");
-    this.#onFirstNote = () => void warnOfEviction(reads, keys.newest(0), "notes");
-    const commands = new Commands({ reads, writes, clock, onFirstAnswer });
+    const reads = typeof clientOrUrl === "string" ? connect() : connectionOf(clientOrUrl);
+    const writes = wait === undefined ? reads : new ReplicatedWrites(connect(), wait, clock);
+    this.#warnOfEviction = evictionWarnings(reads, keys.newest(0));
+    const commands = new Commands({ reads, writes, clock, onAnswer: () => this.#warnOfEviction("sessions") });
     this.#clock = clock;
-    this.#records = new Records(commands, keys, reads);
+    this.#records = new RedisRecords(commands, keys, reads.isCluster);
     this.#listing = new Listing(commands, keys);
-    this.#ending = new Ending(commands, keys, { listing: this.#listing, records: this.#records });
+    this.#bulk = new Bulk(commands, keys, this.#listing, this.#records);
   }
 
   load(handle: string): Promise<SessionRecord | undefined> {
-    return this.#work((now) => this.#records.load(handle, now));
+    return this.#run((now) => this.#records.load(handle, now));
   }
 
   async create(handle: string, record: SessionRecord): Promise<boolean> {
-    const created = await this.#work((now) => this.#records.create(handle, record, now));
-    if (isNote(handle)) {
-      this.#onFirstNote?.();
-      this.#onFirstNote = undefined;
-    }
+    const created = await this.#run((now) => this.#records.create(handle, record, now));
+    if (isNote(handle)) this.#warnOfEviction("notes");
     return created;
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Promise<UpdateResult> {
-    return this.#work((now) => this.#records.update(handle, record, expectedVersion, now));
+    return this.#run((now) => this.#records.update(handle, record, expectedVersion, now));
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): Promise<boolean> {
-    return this.#work((now) => this.#records.touch(handle, touchedAt, expiresAt, now));
+    return this.#run((now) => this.#records.touch(handle, touchedAt, expiresAt, now));
   }
 
   delete(handle: string): Promise<boolean> {
-    return this.#work((now) => this.#records.delete(handle, now));
+    return this.#run((now) => this.#records.delete(handle, now));
   }
 
-  /** Not on a Cluster, where the two sessions and the user's index lie on different nodes. */
+  /** Returns `"unsupported"` on a Cluster, where the keys are on different nodes. */
   replace(
     handle: string,
     expectedVersion: number,
@@ -144,68 +142,56 @@ export class RedisStore implements IndexedStore {
     record: SessionRecord,
     tombstone?: StoredSession,
   ): Promise<ReplaceResult> {
-    return this.#work((now) => this.#records.replace(handle, expectedVersion, newHandle, record, tombstone, now));
+    return this.#run((now) => this.#records.replace(handle, expectedVersion, newHandle, record, tombstone, now));
   }
 
-  /** One page. Of a user: a command for each of the user's sessions. Of everyone: 256, however many there are. */
+  /** Returns one page, with a command for each session of the user, or without a user 256. */
   async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
     const start = decodeCursor(query.cursor);
     const { userId } = query;
-    return this.#work((now) =>
+    return this.#run((now) =>
       userId === undefined
         ? this.#listing.everyone(limit, start, now)
         : this.#listing.ofUser(userId, limit, start, now),
     );
   }
 
-  /** In batches of 500. After an error, what was done is done, and a second call does the rest. */
+  /** Deletes sessions in batches of 500. After an error, call it again. */
   deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
-    return this.#work((now) =>
-      userId === undefined ? this.#ending.everyone(except, now) : this.#ending.allOfUser(userId, except, now),
+    return this.#run((now) =>
+      userId === undefined ? this.#bulk.everyone(except, now) : this.#bulk.allOfUser(userId, except, now),
     );
   }
 
-  /** Of a user: a command for each of the user's sessions. Of everyone: 256, and what has expired unswept is counted. */
+  /** Counts sessions, at the cost of `list`. Without a user, expired ones count until `prune`. */
   count({ userId }: { userId?: string } = {}): Promise<number> {
-    return this.#work(async (now) =>
+    return this.#run(async (now) =>
       userId === undefined ? this.#listing.countEveryone() : (await this.#listing.placesOf(userId, now)).length,
     );
   }
 
-  /** 256 commands, and a few for each session that is removed. Redis removes by itself what no prune has met in five minutes. */
+  /**
+   * Removes expired sessions with 256 commands, and a few for each session. `limit` defaults to
+   * 1,000. Redis itself removes sessions five minutes after they expired.
+   */
   async prune(limit = 1_000): Promise<number> {
     checkedLimit(limit, "prune");
-    return this.#work((now) => this.#ending.expired(limit, now));
+    return this.#run((now) => this.#bulk.expired(limit, now));
   }
 
-  /** Waits a second at most for what is under way, and ends the connections that the store made, not those it was given. */
+  /** Waits up to one second for pending calls, then ends the connections that the store made. */
   close(): Promise<void> {
-    this.#closing ??= this.#drained().then(async () => {
-      await Promise.all(this.#own.map((made) => made.close()));
-    });
+    this.#closing ??= withDeadline(this.#calls.idle(), CLOSE_TIMEOUT_MS, this.#clock, () => new Error("timeout"))
+      .catch(() => {})
+      .then(async () => {
+        await Promise.all(this.#own.map((connection) => connection.close()));
+      });
     return this.#closing;
   }
 
-  async #work<T>(work: (now: number) => Promise<T>): Promise<T> {
+  async #run<T>(call: (now: number) => Promise<T>): Promise<T> {
     if (this.#closing !== undefined) throw new SojournError("STORE_CLOSED", "The Redis store was closed.");
-    this.#underWay++;
-    try {
-      return await work(this.#clock.now());
-    } finally {
-      this.#underWay--;
-      if (this.#underWay === 0) this.#onDrained?.();
-    }
-  }
-
-  #drained(): Promise<void> {
-    if (this.#underWay === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const cancel = this.#clock.after(CLOSE_TIMEOUT_MS, resolve);
-      this.#onDrained = () => {
-        cancel();
-        resolve();
-      };
-    });
+    return this.#calls.run(() => call(this.#clock.now()));
   }
 }

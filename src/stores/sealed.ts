@@ -1,21 +1,23 @@
 import type { SessionStore } from "../contract/store.ts";
 
-/** What {@link SealedStore} can be told. */
+export type * from "../contract/types.ts";
+
+/** Options for {@link SealedStore}. */
 export interface SealedStoreOptions {
-  /** At least 32 random bytes, or several such: the first seals, all of them open. Default: the middleware's `secret`. */
+  /** At least 32 random bytes. Of a list, the first seals and all open. Default: the `secret` of `session()`. */
   secret?: string | Buffer | readonly (string | Buffer)[] | undefined;
   /**
-   * A store for the sessions that were ended: a small record each, until the last copy of its seal would have died anyway. With it a
-   * logout, `sessions.revoke` and `sessions.revokeAll` end copies of the cookie too; each request asks it once, and twice for a user.
-   * Default: none; a copy of a cookie then lives until its own deadline.
+   * A store that remembers ended sessions: a small record each, until the last copy of the cookie expires. With it a logout, `sessions.revoke` and
+   * `sessions.revokeAll` end copies of the cookie too. Each request reads it once, or twice if a user is logged in. Default: none, so that a copy of a
+   * cookie works until it expires.
    */
   revocations?: SessionStore | undefined;
-  /** How many cookies of 4 KiB a session may take: 1 (the default), 2 or 3. Proxies limit a response's headers, nginx to 4 or 8 KiB. */
+  /** How many cookies of 4 KiB a session may use: 1 (default), 2 or 3. Proxies limit a response's headers, nginx to 4 or 8 KiB. */
   chunks?: 1 | 2 | 3 | undefined;
   /**
-   * A store for the data of sessions that do not fit their cookies: sealed there too, and named by the seal. Sessions that fit cost it nothing. Each
-   * change of one that does not leaves a record behind until the older cookie's own deadline, because the browser may still have that.
-   * May be the same store as `revocations`. Default: none; what does not fit is an error, `TOO_LARGE`.
+   * A store for the data of sessions that do not fit their cookies; it is encrypted there too. Each change of such a session leaves a record until the
+   * older cookie expires, because the browser may still have it. May be the same store as `revocations`. Default: none, so that data
+   * that does not fit fails with `TOO_LARGE`.
    */
   overflow?: SessionStore | undefined;
 }
@@ -23,14 +25,17 @@ export interface SealedStoreOptions {
 const KNOWN = new Set(["secret", "revocations", "chunks", "overflow"]);
 
 /**
- * Sessions without a server's memory: the data itself travels in the cookie, encrypted and authenticated (XAES-256-GCM), with its
- * deadlines. `req.session` has every method. What a session in a cookie can't do by nature, `docs/SEALED.md` says: parallel requests are
- * not merged (the last cookie wins), nobody can list sessions, and without `revocations` a copied cookie outlives a logout. What is too
- * large for a cookie is an error, unless there are more `chunks`, or a store for `overflow`.
+ * Keeps each session in its cookie, encrypted and authenticated (XAES-256-GCM), and nothing on the server. `req.session` has every method.
  *
- * @throws TypeError for an impossible option
+ * A session in a cookie has limits (`docs/SEALED.md`). The changes of parallel requests are not merged: the last cookie wins. Sessions can't be listed.
+ * Without `revocations` a copied cookie outlives a logout. Data that does not fit fails with `TOO_LARGE`, unless you set `chunks` or `overflow`.
+ *
+ * @throws TypeError for an option that can't work; the message names it and the remedy
  * @example
- * app.use(session({ store: new SealedStore({ secret: process.env.SESSION_SECRET }) }));
+ * import { session } from "sojourn";
+ * import { SealedStore } from "sojourn/sealed";
+ *
+ * const sessions = session({ store: new SealedStore({ secret: process.env.SESSION_SECRET }) });
  */
 export class SealedStore {
   readonly #options: SealedStoreOptions;
@@ -50,7 +55,7 @@ export class SealedStore {
     this.#options = { ...options };
   }
 
-  /** @internal What the middleware seals with. A method, so that no way of looking at the store shows the secret. */
+  /** @internal A method, so that no way of looking at the store shows the secret. */
   sealing(): SealedStoreOptions {
     return this.#options;
   }

@@ -1,5 +1,4 @@
-import { type Clock, setImmediate, systemClock } from "../contract/clock.ts";
-import { SojournError } from "../contract/errors.ts";
+import type { SojournError } from "../contract/errors.ts";
 import type {
   IndexedStore,
   ReplaceResult,
@@ -9,143 +8,154 @@ import type {
   StoredSession,
   UpdateResult,
 } from "../contract/store.ts";
-import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
+import { type Clock, setImmediate, systemClock } from "../contract/time.ts";
+import { checkedLimit, decodeCursor, Newest, nextPage, pageOf, startOf } from "./paging.ts";
 import { refuseUrl } from "./path.ts";
-import { Commits, type Footprint } from "./sqlite/commits.ts";
+import { recordOf, storedOf } from "./sql/records.ts";
+import { BATCH_SIZE } from "./sql/statements.ts";
 import {
+  blockUntilUnlocked,
+  checkedDatabase,
   configure,
-  fileOf,
-  isDatabase,
   openFile,
-  patiently,
   type SqliteDatabase,
   type SqliteDurability,
+  valuesOf,
 } from "./sqlite/database.ts";
-import { isBusy, storeError } from "./sqlite/failures.ts";
-import { Records } from "./sqlite/records.ts";
+import { DatabaseFile } from "./sqlite/database-file.ts";
+import { failure, storeError } from "./sqlite/failures.ts";
 import { checkedTable, migrate } from "./sqlite/schema.ts";
-import { Upkeep } from "./sqlite/upkeep.ts";
+import { codec, encode, prepareStatements, rowOf, type SqliteStatements } from "./sqlite/statements.ts";
+import { WriteQueue } from "./sqlite/write-queue.ts";
+
+export type * from "../contract/types.ts";
 
 export type { SqliteDatabase, SqliteDurability, SqliteStatement, SqliteValue } from "./sqlite/database.ts";
 
-/** What {@link SqliteStore} can be told. */
+/** Options for {@link SqliteStore}. */
 export interface SqliteStoreOptions {
-  /** Name of the table. Default `"sojourn_sessions"`. Stores of different names may share a file. */
+  /** Name of the table. Default `"sojourn_sessions"`. Stores with other tables may share a file. */
   table?: string | undefined;
   /**
-   * What a write that was acknowledged survives. `"process-crash"`, the default for a path: also `kill -9`, but not for certain a
-   * power cut, which may undo the last writes and never damages the file. `"full"`: a power cut too, for one sync
-   * of the disk with every commit. A database handed over keeps its own setting by default.
+   * What an acknowledged write survives. `"process-crash"`: `kill -9`; a power loss may undo the
+   * last writes, but never damages the file. `"full"`: a power loss too, at the cost of one disk
+   * sync per commit. Default `"process-crash"` for a path; a database that you pass keeps its own
+   * setting.
    */
   durability?: SqliteDurability | undefined;
-  /** For how many milliseconds a write waits while another process holds the lock. Default 1,500. */
+  /** Milliseconds that a write waits while another process holds the lock. Default 1,500. */
   busyTimeout?: number | undefined;
-  /** Default: the machine's time. */
+  /** Default: the system clock. */
   clock?: Clock | undefined;
 }
 
-/** Rows in one transaction of a sweep or of a sign-out of everyone: a few milliseconds. */
-const BATCH = 500;
-/** Rows that a list of everyone looks at in one turn of the event loop. */
-const SCAN = 1_000;
-/** A load that meets a lock, which write-ahead logging all but rules out, may stop the process for this long. */
-const LOAD_PATIENCE_MS = 20;
-
-const TOUCH: Footprint = { pages: 1, frees: false };
-const DELETE: Footprint = { pages: 4, frees: true };
-const DELETE_BATCH: Footprint = { pages: BATCH, frees: true };
+/** Rows that a list of everyone reads in one turn of the event loop. */
+const SCAN_ROWS = 1_000;
+/** A locked read may block the process this long. A write-ahead log makes that very rare. */
+const READ_BLOCK_MS = 20;
 
 /**
- * Sessions in a SQLite file, which any number of processes on one machine may share.
+ * Stores sessions in a SQLite file. Any number of processes on one machine may share it.
  *
- * Reads are synchronous: a request waits for no tick. Writes of one turn of the event loop share a transaction, and
- * a promise is settled after its commit. Nothing waits for a lock inside SQLite, where it would stop the process.
+ * Reads are synchronous. Writes of one turn of the event loop share a transaction, and their
+ * promises settle after its commit. A lock never blocks the process: writes retry from timers.
  *
- * @param pathOrDatabase a path, whose folder is created where it is missing (mode 0700; the file 0600); `":memory:"`; or a
- * connection of `node:sqlite` or `better-sqlite3`. Hand over one that nothing else uses (its file may hold other
- * tables): it is switched to write-ahead logging, to no waiting for locks and to no automatic checkpoints, and is not closed by `close`.
+ * If the file, or its `-wal` or `-shm`, is removed or replaced, every call fails within 100 ms, so
+ * that this process doesn't miss sign-outs by others. Up to 2 MiB of disk stay reserved in
+ * `-reserve`, so that logging out works when the disk is full. One process fills `-wal` to 64 MiB
+ * at most.
  *
- * Where the file, or one of SQLite's own beside it, is removed or replaced, every call fails with `STORE_UNAVAILABLE` within 100 ms, until
- * it is back or the store is opened again: another process would sign users out where this one doesn't look.
- *
- * Beside the file stand SQLite's own `-wal` (with one process some 64 MiB at most) and `-shm`, and `-reserve`: up to 2 MiB of disk kept back so that
- * logging out works when the disk is full.
- *
- * @throws TypeError for an impossible option, or where Node has no `node:sqlite`. {@link SojournError}, here and from
- * every method: `STORE_UNAVAILABLE` (locked for too long, unreadable, removed), `STORE_FULL`, `STORE_CORRUPT`,
- * `STORE_CLOSED`.
+ * @param pathOrDatabase a path, `":memory:"`, or a connection of `node:sqlite` or `better-sqlite3`.
+ * The store creates a missing file (mode 0600) and folder (0700). Nothing else may use a connection
+ * that you pass. The store turns on its write-ahead log and turns off its automatic checkpoints and
+ * waits for locks. `close` leaves it open.
+ * @throws TypeError that names the invalid option, or when Node has no `node:sqlite`. The
+ * constructor and all methods throw a {@link SojournError}: `STORE_UNAVAILABLE` (locked for too
+ * long, unreadable, removed), `STORE_FULL`, `STORE_CORRUPT`, `TOO_LARGE` or `STORE_CLOSED`.
  * @example
- * app.use(session({ store: new SqliteStore("data/sessions.db") }));
+ * import { session } from "sojourn";
+ * import { SqliteStore } from "sojourn/sqlite";
+ * const store = new SqliteStore("data/sessions.db");
+ * app.use(session({ store, secret: process.env.SESSION_SECRET }));
  */
 export class SqliteStore implements IndexedStore {
   readonly synchronousLoad = true;
   readonly capabilities: Readonly<StoreCapabilities>;
 
   readonly #clock: Clock;
-  readonly #database: SqliteDatabase;
-  readonly #ownsDatabase: boolean;
+  readonly #closeDatabase: () => void;
   /** What errors call the database. */
-  readonly #place: string;
-  readonly #upkeep: Upkeep;
-  readonly #commits: Commits;
-  readonly #records: Records;
+  readonly #name: string;
+  readonly #file: DatabaseFile;
+  readonly #queue: WriteQueue;
+  readonly #sql: SqliteStatements;
   #closing: Promise<void> | undefined;
 
   constructor(pathOrDatabase: string | SqliteDatabase, options: SqliteStoreOptions = {}) {
+    const isPath = typeof pathOrDatabase === "string";
+    const durability = options.durability ?? (isPath ? "process-crash" : undefined);
+    const busyTimeout = options.busyTimeout ?? 1_500;
     const table = checkedTable(options.table ?? "sojourn_sessions");
-    const patienceMs = checkedTimeout(options.busyTimeout ?? 1_500);
-    const clock = options.clock ?? systemClock;
-    const path = typeof pathOrDatabase === "string" ? pathOrDatabase : undefined;
-    const durability = checkedDurability(options.durability ?? (path === undefined ? undefined : "process-crash"));
-    const place = path ?? "handed over";
-    if (path !== undefined) refuseUrl(path, "SqliteStore");
-    const database = typeof pathOrDatabase === "string" ? opened(pathOrDatabase) : pathOrDatabase;
-    if (!isDatabase(database)) {
-      throw new TypeError(
-        "SqliteStore: the first argument must be a path or a database of node:sqlite or better-sqlite3",
-      );
+    if (!(busyTimeout >= 0 && Number.isFinite(busyTimeout))) {
+      throw new TypeError("SqliteStore: busyTimeout must be a number of milliseconds from 0");
     }
-    this.#clock = clock;
-    this.#database = database;
-    this.#ownsDatabase = path !== undefined;
-    this.#place = place;
+    if (![undefined, "process-crash", "full"].includes(durability)) {
+      throw new TypeError('SqliteStore: durability must be "process-crash" or "full"');
+    }
+    if (isPath) refuseUrl(pathOrDatabase, "SqliteStore");
+    const database = isPath ? openFile(pathOrDatabase) : checkedDatabase(pathOrDatabase);
+    this.#clock = options.clock ?? systemClock;
+    this.#closeDatabase = () => void (isPath && database.close());
+    this.#name = isPath ? pathOrDatabase : "of the application's connection";
     try {
-      const durable = patiently(patienceMs, () => configure(database, durability));
-      patiently(patienceMs, () => migrate(database, table));
+      const durable = blockUntilUnlocked(busyTimeout, () => configure(database, durability));
+      blockUntilUnlocked(busyTimeout, () => migrate(database, table));
       this.capabilities = { durable, shared: durable !== "no", atomicUpdate: true, indexed: true };
-      this.#upkeep = new Upkeep(database, fileOf(database), clock);
-      // Locks are of other connections, which go by the machine's time, whatever the application's clock says.
-      this.#commits = new Commits({ database, upkeep: this.#upkeep, clock: systemClock, place, patienceMs });
-      this.#records = new Records(database, table, place);
+      this.#file = new DatabaseFile(database, this.#clock);
+      this.#queue = new WriteQueue(database, this.#file, this.#name, busyTimeout);
+      this.#sql = prepareStatements(database, table);
     } catch (error) {
-      if (this.#ownsDatabase) database.close();
-      throw storeError(error, place);
+      this.#closeDatabase();
+      throw storeError(error, this.#name);
     }
   }
 
   load(handle: string): SessionRecord | undefined {
-    return this.#read(() => this.#records.load(handle, this.#clock.now()));
+    return this.#read(() => {
+      const row = this.#sql.load.get(encode(handle), this.#clock.now());
+      return row === undefined ? undefined : recordOf(codec, valuesOf(row));
+    });
   }
 
   create(handle: string, record: SessionRecord): Promise<boolean> {
-    const pages = 3 + overflowOf(record);
-    return this.#write(() => this.#records.create(handle, record, this.#clock.now()), { pages, frees: false });
+    return this.#write(3 + overflowPages(record), () => {
+      return this.#sql.create.run(...rowOf(handle, record), this.#clock.now()).changes > 0;
+    });
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Promise<UpdateResult> {
-    const pages = 1 + overflowOf(record);
-    return this.#write(() => this.#records.update(handle, record, expectedVersion, this.#clock.now()), {
-      pages,
-      frees: false,
+    return this.#write(1 + overflowPages(record), () => {
+      const { payload, version, secretHash, createdAt, touchedAt, expiresAt } = record;
+      const values = [version, createdAt, touchedAt, expiresAt, encode(secretHash), encode(payload)];
+      const key = encode(handle);
+      const now = this.#clock.now();
+      if (this.#sql.update.run(...values, key, expectedVersion, now, expiresAt).changes > 0) return "ok";
+      if (this.#sql.updateSooner.run(...values, expiresAt, key, expectedVersion, now).changes > 0) return "ok";
+      return this.#sql.exists.get(key, now) === undefined ? "gone" : "conflict";
     });
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): Promise<boolean> {
-    return this.#write(() => this.#records.touch(handle, touchedAt, expiresAt, this.#clock.now()), TOUCH);
+    return this.#write(1, () => {
+      return this.#sql.touch.run(touchedAt, expiresAt, encode(handle), this.#clock.now()).changes > 0;
+    });
   }
 
   delete(handle: string): Promise<boolean> {
-    return this.#write(() => this.#records.delete(handle, this.#clock.now()), DELETE);
+    return this.#free(4, () => {
+      const row = this.#sql.delete.get(encode(handle));
+      return row !== undefined && this.#isUnexpired(row);
+    });
   }
 
   replace(
@@ -155,148 +165,135 @@ export class SqliteStore implements IndexedStore {
     record: SessionRecord,
     tombstone?: StoredSession,
   ): Promise<ReplaceResult> {
-    const pages = (tombstone === undefined ? 5 : 8) + overflowOf(record);
-    return this.#write(
-      () => this.#records.replace(handle, expectedVersion, newHandle, record, tombstone, this.#clock.now()),
-      { pages, frees: false },
-    );
+    return this.#write((tombstone === undefined ? 5 : 8) + overflowPages(record), () => {
+      const key = encode(handle);
+      const now = this.#clock.now();
+      if (this.#sql.replace.run(...rowOf(newHandle, record), key, expectedVersion, now).changes > 0) {
+        // Overwrites an earlier tombstone as if that had expired.
+        if (tombstone) this.#sql.create.run(...rowOf(tombstone.handle, tombstone), Number.MAX_SAFE_INTEGER);
+        return "ok";
+      }
+      const row = this.#sql.load.get(key, now);
+      if (row === undefined) return "gone";
+      return recordOf(codec, valuesOf(row)).version === expectedVersion ? "taken" : "conflict";
+    });
   }
 
   /**
-   * One page. Of a user: the cost is the user's sessions. Of everyone: every session is looked at, a thousand in one
-   * turn of the event loop, since an index for a list that is seldom asked for would slow down every touch.
+   * Lists one page. For one user it costs that user's sessions. For everyone it reads all sessions,
+   * a thousand per turn of the event loop: an index for this rare query would slow down every
+   * touch.
+   *
+   * @throws TypeError for a cursor that no list returned, and for a limit below 1
    */
   async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
-    const start = decodeCursor(query.cursor);
-    const { userId } = query;
-    // One more than the page holds tells whether there is another.
-    if (userId !== undefined) {
-      const found = this.#read(() => this.#records.ofUser(userId, start, limit + 1, this.#clock.now()));
-      return { sessions: found.slice(0, limit), ...nextPage(found, limit) };
+    if (query.userId !== undefined) {
+      const { touchedAt, handle } = startOf(query.cursor);
+      const userId = encode(query.userId);
+      const values = [userId, this.#clock.now(), touchedAt, touchedAt, encode(handle), limit + 1];
+      const found = this.#read(() => this.#sql.listUser.all(...values)).map((row) => storedOf(codec, valuesOf(row)));
+      return pageOf(found, limit);
     }
-    const { places } = await this.#scan(new Newest(limit + 1, start));
-    const sessions = places.slice(0, limit).flatMap(({ handle }) => {
+    const newest = new Newest(limit + 1, decodeCursor(query.cursor));
+    const lastRow = this.#lastRow();
+    for (let after = 0; after < lastRow; await new Promise(setImmediate)) {
+      const rows = this.#read(() => this.#sql.scan.all(after, lastRow, this.#clock.now(), SCAN_ROWS));
+      if (rows.length === 0) break;
+      for (const row of rows) {
+        const [id, handle, touchedAt] = valuesOf(row);
+        newest.offer({ handle: codec.decode(handle), touchedAt: codec.number(touchedAt) });
+        after = codec.number(id);
+      }
+    }
+    const sessions = newest.places.slice(0, limit).flatMap(({ handle }) => {
       const record = this.load(handle);
       return record === undefined ? [] : [{ handle, ...record }];
     });
-    return { sessions, ...nextPage(places, limit) };
+    return { sessions, ...nextPage(newest.places, limit) };
   }
 
-  /** In transactions of 500. Sessions that begin meanwhile may stay; after an error, what was done is done. */
-  async deleteAll(query: { userId?: string; except?: string }): Promise<number> {
-    const lastRow = this.#read(() => this.#records.lastRow());
-    let ended = 0;
-    for (;;) {
-      const { rows, unexpired } = await this.#write(
-        () => this.#records.deleteSome(query, lastRow, BATCH, this.#clock.now()),
-        DELETE_BATCH,
-      );
+  /** Deletes sessions, 500 in a transaction. An error undoes none of them. New ones may stay. */
+  async deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
+    const lastRow = this.#lastRow();
+    const batch = [lastRow, except === undefined ? null : encode(except), BATCH_SIZE];
+    const { deleteBatch, deleteBatchOfUser } = this.#sql;
+    for (let ended = 0; ; ) {
+      const { deleted, unexpired } = await this.#free(BATCH_SIZE, () => {
+        const rows = userId === undefined ? deleteBatch.all(...batch) : deleteBatchOfUser.all(encode(userId), ...batch);
+        return { deleted: rows.length, unexpired: rows.filter((row) => this.#isUnexpired(row)).length };
+      });
       ended += unexpired;
-      if (rows < BATCH) return ended;
+      if (deleted < BATCH_SIZE) return ended;
     }
   }
 
-  /** Of everyone: counts expired sessions that no prune has met yet, and takes a few milliseconds for a million. */
-  count(query: { userId?: string } = {}): number {
-    const { userId } = query;
-    return this.#read(() =>
-      userId === undefined ? this.#records.count() : this.#records.countOfUser(userId, this.#clock.now()),
-    );
+  /** Counts sessions. For everyone it includes expired ones until a prune deletes them. */
+  count({ userId }: { userId?: string } = {}): number {
+    const { countAll, countUser } = this.#sql;
+    return this.#read(() => {
+      const row = userId === undefined ? countAll.get() : countUser.get(encode(userId), this.#clock.now());
+      return codec.number(valuesOf(row)[0]);
+    });
   }
 
-  /** In transactions of 500 at most, a turn of the event loop each. */
+  /** Deletes expired records, 500 in a transaction. @throws TypeError for a limit below 1 */
   async prune(limit = 1_000): Promise<number> {
     checkedLimit(limit, "prune");
-    let pruned = 0;
-    for (;;) {
-      const size = Math.min(BATCH, limit - pruned);
-      const { expired, more } = await this.#write(() => this.#records.sweep(size, this.#clock.now()), {
-        pages: size,
-        frees: true,
+    for (let pruned = 0; ; ) {
+      const size = Math.min(BATCH_SIZE, limit - pruned);
+      const { expired, kept } = await this.#free(size, () => {
+        const now = this.#clock.now();
+        const expired = Number(this.#sql.deleteExpired.run(now, size, now).changes);
+        // The rest of the first `size` has not expired, and is due first now.
+        const kept = expired === size ? 0 : Number(this.#sql.sweepLater.run(now, size - expired, now).changes);
+        return { expired, kept };
       });
       pruned += expired;
-      if (!more || pruned >= limit) return pruned;
+      if (expired + kept < size || pruned >= limit) return pruned;
     }
   }
 
-  /** Writes what waits, checkpoints the log, and closes the database unless it was handed over. */
+  /** Writes what is queued, checkpoints the log, and closes the database if the store opened it. */
   close(): Promise<void> {
-    this.#closing ??= this.#end();
+    this.#closing ??= this.#queue.drain().then(() => {
+      this.#file.close();
+      this.#closeDatabase();
+    });
     return this.#closing;
   }
 
-  async #end(): Promise<void> {
-    await this.#commits.drain();
-    this.#upkeep.close();
-    if (this.#ownsDatabase) this.#database.close();
-  }
-
-  async #scan(newest: Newest): Promise<Newest> {
-    const lastRow = this.#read(() => this.#records.lastRow());
-    for (let after = 0; after < lastRow; ) {
-      const rows = this.#read(() => this.#records.scan(after, lastRow, SCAN, this.#clock.now()));
-      for (const { place } of rows) newest.offer(place);
-      const last = rows.at(-1);
-      if (last === undefined) break;
-      after = last.row;
-      await new Promise(setImmediate);
-    }
-    return newest;
+  #lastRow(): number {
+    return this.#read(() => Number(valuesOf(this.#sql.lastRow.get())[0] ?? 0));
   }
 
   #read<T>(work: () => T): T {
-    if (this.#closing !== undefined) throw this.#closed();
-    let found: T;
+    if (this.#closing !== undefined) throw failure("CLOSED", this.#name);
     try {
-      found = work();
+      const found = blockUntilUnlocked(READ_BLOCK_MS, work);
+      this.#file.checkIdentity();
+      return found;
     } catch (error) {
-      found = this.#readAgain(work, error);
-    }
-    this.#upkeep.checkPlace();
-    return found;
-  }
-
-  #readAgain<T>(work: () => T, error: unknown): T {
-    if (!isBusy(error)) throw storeError(error, this.#place);
-    try {
-      return patiently(LOAD_PATIENCE_MS, work);
-    } catch (again) {
-      throw storeError(again, this.#place);
+      throw storeError(error, this.#name);
     }
   }
 
-  #write<T>(work: () => T, footprint: Footprint): Promise<T> {
-    if (this.#closing !== undefined) return Promise.reject(this.#closed());
-    return this.#commits.write(work, footprint);
+  /** @param pages an estimate of the pages that the write changes */
+  #write<T>(pages: number, work: () => T, frees = false): Promise<T> {
+    if (this.#closing !== undefined) return Promise.reject(failure("CLOSED", this.#name));
+    return this.#queue.write(pages, frees, work);
   }
 
-  #closed(): SojournError {
-    return new SojournError("STORE_CLOSED", `The session database ${this.#place} is closed.`);
+  /** Runs a write that frees space, and so works on a full disk. */
+  #free<T>(pages: number, work: () => T): Promise<T> {
+    return this.#write(pages, work, true);
+  }
+
+  /** Whether a deleted row, of which SQLite returns the expiry only, had not expired. */
+  #isUnexpired(row: unknown): boolean {
+    return codec.number(valuesOf(row)[0]) > this.#clock.now();
   }
 }
 
-function opened(path: string): SqliteDatabase {
-  try {
-    return openFile(path);
-  } catch (error) {
-    throw storeError(error, path);
-  }
-}
-
-/** Pages beyond the one that a small record shares. */
-function overflowOf(record: SessionRecord): number {
-  return record.payload.length >>> 12;
-}
-
-function checkedTimeout(busyTimeout: number): number {
-  if (!(busyTimeout >= 0 && Number.isFinite(busyTimeout))) {
-    throw new TypeError("SqliteStore: busyTimeout must be a number of milliseconds from 0");
-  }
-  return busyTimeout;
-}
-
-function checkedDurability(durability: SqliteDurability | undefined): SqliteDurability | undefined {
-  if (durability === undefined || durability === "process-crash" || durability === "full") return durability;
-  throw new TypeError('SqliteStore: durability must be "process-crash" or "full"');
-}
+/** Counts a payload's pages beyond the first. */
+const overflowPages = ({ payload }: SessionRecord) => payload.length >>> 12;

@@ -2,8 +2,7 @@ import { describe, test } from "node:test";
 import { isIndexed, type SessionStore } from "../contract/store.ts";
 import { basics } from "./conformance/basics.ts";
 import { bulk } from "./conformance/bulk.ts";
-import type { Check } from "./conformance/check.ts";
-import { Bench } from "./conformance/check.ts";
+import { type Check, CheckContext } from "./conformance/check.ts";
 import { close } from "./conformance/close.ts";
 import { compareAndSet } from "./conformance/compare-and-set.ts";
 import { gone } from "./conformance/gone.ts";
@@ -15,27 +14,27 @@ import { replace } from "./conformance/replace.ts";
 import { time } from "./conformance/time.ts";
 import { ManualClock } from "./manual-clock.ts";
 
-/** The store to be examined. */
+/** The store that {@link storeConformance} tests. */
 export interface ConformanceTarget {
-  /** Heads the report. */
+  /** The name in the report. */
   name: string;
   /**
-   * Two connections to the same data, which must be empty: called anew for every check. A store of one process
-   * only may return the same object twice. It must take the time from this clock alone.
+   * Opens two connections to the same empty data, for each check again. A store of one process may
+   * return one object twice. The store must take the time from this clock only.
    */
   open(clock: ManualClock): Promise<readonly [SessionStore, SessionStore]>;
-  /** Removes what `open` created, after both connections were closed. */
+  /** Removes what `open` created, after both connections are closed. */
   remove?(): Promise<void> | void;
   /**
-   * `false` where text with a NUL character or half a surrogate pair can't be stored: those checks are skipped.
-   * Sojourn's own payloads have neither.
+   * `false` skips the checks with NUL characters and half surrogate pairs, which some databases
+   * can't store. Sojourn's own payloads have neither. Default: `true`.
    */
   anyText?: boolean;
-  /** Skips everything, visibly, for this reason: a server that isn't there. */
+  /** Skips all checks for this reason, for instance a missing server, and reports it. */
   skip?: string | undefined;
 }
 
-/** @internal Every check, by group. */
+/** @internal All checks, by group. */
 export const conformanceGroups: readonly (readonly [string, readonly Check[]])[] = [
   ["basics", basics],
   ["time", time],
@@ -51,15 +50,16 @@ export const conformanceGroups: readonly (readonly [string, readonly Check[]])[]
 ];
 
 /**
- * Declares the tests that every store must pass, for `node:test`.
+ * Declares the tests of the store contract, for `node:test`. Every store must pass them.
  *
  * @example
  * import { storeConformance } from "sojourn/testing";
  *
+ * let tests = 0;
  * storeConformance({
  *   name: "MyStore",
  *   async open(clock) {
- *     const name = `test_${++tests}`;
+ *     const name = `test_${++tests}`; // empty data for each check
  *     return [new MyStore({ name, clock }), new MyStore({ name, clock })];
  *   },
  * });
@@ -74,18 +74,15 @@ export function storeConformance(target: ConformanceTarget): void {
   });
 }
 
-/** @internal One check, on a store of its own. Rejects where the store fails it. */
+/** @internal Runs one check on a new store. Rejects if the store fails it. */
 export async function examine(target: ConformanceTarget, check: Check, skip: (why: string) => void): Promise<void> {
-  if (check.needs === "any text" && target.anyText === false) return skip("this store keeps well-formed text only");
+  if (check.needs === "any text" && target.anyText === false) return skip("this store only stores well-formed text");
   const clock = new ManualClock();
   const [first, second] = await target.open(clock);
   try {
-    if (check.needs === "index") {
-      if (!isIndexed(first) || !isIndexed(second)) return skip("this store is not an indexed one");
-      await check.run(new Bench(first, second, clock));
-    } else {
-      await check.run(new Bench(first, second, clock));
-    }
+    if (check.needs !== "index") await check.run(new CheckContext(first, second, clock));
+    else if (!isIndexed(first) || !isIndexed(second)) skip("this store is not indexed");
+    else await check.run(new CheckContext(first, second, clock));
   } finally {
     await first.close();
     await second.close();

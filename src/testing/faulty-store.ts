@@ -1,21 +1,22 @@
-import { type Clock, systemClock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import type { Awaitable, IndexedStore, SessionStore } from "../contract/store.ts";
-import { type InterceptOptions, intercept, refuseWaitingLoad, type StoreOperation } from "./intercept.ts";
+import { type Clock, systemClock } from "../contract/time.ts";
+import { type StoreOperation, wrapStore } from "../wrap/wrap.ts";
+import { type GatedOptions, refuseDelayedLoad } from "./gates.ts";
 
 /** What happens to a call. */
 export type Fault =
-  /** It never reaches the store and fails; by default with `STORE_UNAVAILABLE`. */
+  /** Fails without reaching the store. Default error: `STORE_UNAVAILABLE`. */
   | { readonly kind: "error"; readonly error?: Error }
-  /** It reaches the store this many milliseconds later. */
+  /** Reaches the store this many milliseconds later. */
   | { readonly kind: "delay"; readonly ms: number }
-  /** It never reaches the store and is never answered. */
+  /** Never reaches the store and never settles. */
   | { readonly kind: "hang" }
-  /** The store does it, and the caller is told that it failed: nobody can know. */
+  /** Takes effect, and fails for the caller, who can't know the outcome. */
   | { readonly kind: "lost reply"; readonly error?: Error }
-  /** The store does it, and is never heard of again. */
+  /** Takes effect and never settles. */
   | { readonly kind: "no reply" }
-  /** The store does it twice, as when a message is sent again, and the second answer is given. */
+  /** Takes effect twice, as a resent message does. The caller gets the second answer. */
   | { readonly kind: "duplicate" };
 
 /** A store that fails on request. */
@@ -24,53 +25,54 @@ export interface Faulty<Store extends SessionStore> {
   /** Every call so far, in order. */
   readonly calls: readonly StoreOperation[];
   /**
-   * The next `times` calls of this operation, or of any, meet the fault. Faults are met in the order they were asked for.
+   * Applies a fault to the next `times` calls of an operation, or of any. Faults apply in the order
+   * of these requests.
    *
    * @param times default 1; `Infinity` until `heal`
-   * @throws TypeError where the load of a synchronous store would have to wait
+   * @throws TypeError when a synchronous load would have to wait
    */
   fail(operation: StoreOperation | "any", fault: Fault, times?: number): void;
-  /** Forgets the faults that are still to come. */
+  /** Cancels all further faults. */
   heal(): void;
 }
 
-/** How a faulty store behaves otherwise. */
-export interface FaultyOptions extends InterceptOptions {
-  /** Measures delays. Default: the machine's time. */
+/** Options for {@link faulty}. */
+export interface FaultyOptions extends GatedOptions {
+  /** Measures delays. Default: the system clock. */
   clock?: Clock;
 }
 
 /**
- * Wraps a store whose calls can be told to fail, in each of the ways in which a database behind a network does.
+ * Wraps a store so that its calls fail on request, in the ways of a database behind a network.
  *
  * @example
  * const { store, fail } = faulty(new MemoryStore());
  * fail("update", { kind: "lost reply" });
- * await rejects(() => store.update(handle, record, 1)); // and yet it was written
+ * await rejects(() => store.update(handle, record, 1)); // although the store has the update
  */
 export function faulty(store: IndexedStore, options?: FaultyOptions): Faulty<IndexedStore>;
 export function faulty(store: SessionStore, options?: FaultyOptions): Faulty<SessionStore>;
 export function faulty(store: SessionStore, options: FaultyOptions = {}): Faulty<SessionStore> {
-  const clock = options.clock ?? systemClock;
+  const { clock = systemClock, synchronousLoad } = options;
   const calls: StoreOperation[] = [];
   let planned: { operation: StoreOperation | "any"; fault: Fault; times: number }[] = [];
-
-  function around<T>(operation: StoreOperation, call: () => Awaitable<T>): Awaitable<T> {
-    calls.push(operation);
-    const plan = planned.find((candidate) => candidate.operation === operation || candidate.operation === "any");
-    if (plan === undefined) return call();
-    plan.times--;
-    if (plan.times === 0) planned = planned.filter((other) => other !== plan);
-    return withFault(plan.fault, call, clock);
-  }
-
-  const wrapped = intercept(store, around, options);
+  const wrapped = wrapStore(store, {
+    synchronousLoad,
+    around(operation, call) {
+      calls.push(operation);
+      const plan = planned.find((candidate) => candidate.operation === operation || candidate.operation === "any");
+      if (plan === undefined) return call();
+      plan.times--;
+      if (plan.times === 0) planned = planned.filter((other) => other !== plan);
+      return withFault(plan.fault, call, clock);
+    },
+  });
   return {
     store: wrapped,
     calls,
     fail(operation, fault, times = 1) {
-      // An error can also be thrown at once; everything else takes a promise.
-      if (fault.kind !== "error") refuseWaitingLoad(wrapped, operation === "any" ? "load" : operation, "faulty");
+      // A synchronous load can throw; every other fault needs a promise.
+      if (fault.kind !== "error") refuseDelayedLoad(wrapped, operation === "any" ? "load" : operation, "faulty");
       planned.push({ operation, fault, times });
     },
     heal() {
@@ -98,7 +100,6 @@ function withFault<T>(fault: Fault, call: () => Awaitable<T>, clock: Clock): Awa
   }
 }
 
-/** Whatever its outcome. */
 async function settled<T>(call: () => Awaitable<T>): Promise<void> {
   try {
     await call();

@@ -1,24 +1,31 @@
 import type { Awaitable, IndexedStore, SessionStore } from "../contract/store.ts";
-import { type InterceptOptions, intercept, refuseWaitingLoad, type StoreOperation } from "./intercept.ts";
+import { type StoreOperation, wrapStore } from "../wrap/wrap.ts";
 
-/** A call that is held. */
+/** Holds one call. */
 export interface Gate {
-  /** Resolves when the call has come to the gate. */
+  /** Resolves when the call has reached the gate. */
   readonly reached: Promise<void>;
-  /** Lets the call go on; also in advance. */
+  /** Lets the call continue; also in advance. */
   release(): void;
 }
 
-/** A store, and how to hold its calls. */
+/** A store whose calls a test can hold. */
 export interface Gated<Store extends SessionStore> {
   readonly store: Store;
   /**
-   * Holds a call of this operation: the next one, or with `nth` the second, the third … counted from now.
-   * `"before"` it reaches the store, or `"after"` the store has done it, before its answer is given.
+   * Holds one call of an operation: `"before"` it reaches the store, or `"after"` it took effect,
+   * before the answer.
    *
-   * @throws TypeError for the load of a store whose loads are synchronous
+   * @param nth 1, the default, holds the next call, 2 the one after it
+   * @throws TypeError for the load of a synchronous store
    */
   hold(operation: StoreOperation, when: "before" | "after", nth?: number): Gate;
+}
+
+/** Options for {@link gated}. */
+export interface GatedOptions {
+  /** `false` declares that loads are asynchronous. Default: what the store declares. */
+  synchronousLoad?: false;
 }
 
 interface Waiting extends Gate {
@@ -29,7 +36,7 @@ interface Waiting extends Gate {
 }
 
 /**
- * Wraps a store so that a test decides in which order its calls take effect, instead of sleeping and hoping.
+ * Wraps a store so that a test decides in which order calls take effect, without sleeping.
  *
  * @example
  * const { store, hold } = gated(new MemoryStore());
@@ -39,23 +46,23 @@ interface Waiting extends Gate {
  * await store.delete(handle);    // meanwhile the user logs out
  * update.release();              // the write comes too late
  */
-export function gated(store: IndexedStore, options?: InterceptOptions): Gated<IndexedStore>;
-export function gated(store: SessionStore, options?: InterceptOptions): Gated<SessionStore>;
-export function gated(store: SessionStore, options: InterceptOptions = {}): Gated<SessionStore> {
+export function gated(store: IndexedStore, options?: GatedOptions): Gated<IndexedStore>;
+export function gated(store: SessionStore, options?: GatedOptions): Gated<SessionStore>;
+export function gated(store: SessionStore, { synchronousLoad }: GatedOptions = {}): Gated<SessionStore> {
   let gates: Waiting[] = [];
-
-  function around<T>(operation: StoreOperation, call: () => Awaitable<T>): Awaitable<T> {
-    const mine = gates.filter((gate) => gate.operation === operation && --gate.callsLeft === 0);
-    if (mine.length === 0) return call();
-    gates = gates.filter((gate) => !mine.includes(gate));
-    return passing(mine, call);
-  }
-
-  const wrapped = intercept(store, around, options);
+  const wrapped = wrapStore(store, {
+    synchronousLoad,
+    around(operation, call) {
+      const mine = gates.filter((gate) => gate.operation === operation && --gate.callsLeft === 0);
+      if (mine.length === 0) return call();
+      gates = gates.filter((gate) => !mine.includes(gate));
+      return passing(mine, call);
+    },
+  });
   return {
     store: wrapped,
     hold(operation, when, nth = 1) {
-      refuseWaitingLoad(wrapped, operation, "gated");
+      refuseDelayedLoad(wrapped, operation, "gated");
       const gate = gateFor(operation, when, nth);
       gates.push(gate);
       return gate;
@@ -71,6 +78,12 @@ async function passing<T>(gates: readonly Waiting[], call: () => Awaitable<T>): 
     // An error is an answer too.
     for (const gate of gates) if (gate.when === "after") await gate.pass();
   }
+}
+
+/** Refuses to delay a synchronous load, whose caller expects a plain value. */
+export function refuseDelayedLoad(store: SessionStore, operation: StoreOperation, wrapper: string): void {
+  if (operation !== "load" || store.synchronousLoad !== true) return;
+  throw new TypeError(`${wrapper}: a synchronous load can't wait; use ${wrapper}(store, { synchronousLoad: false })`);
 }
 
 function gateFor(operation: StoreOperation, when: "before" | "after", nth: number): Waiting {

@@ -1,4 +1,4 @@
-import type { Clock } from "../contract/clock.ts";
+import type { Clock } from "../contract/time.ts";
 
 interface Timer {
   readonly at: number;
@@ -6,10 +6,11 @@ interface Timer {
 }
 
 /**
- * A clock that stands still until a test moves it, so that ±1 ms at an edge is exact and nothing is slept for.
+ * A clock that only moves when a test moves it, so that ±1 ms at an edge is exact and no test
+ * sleeps.
  *
- * It starts on 1 January 2050 UTC: later than the machine's time, so that a server which removes expired records by
- * its own clock (Redis does) keeps those of a test.
+ * It starts on 1 January 2050 UTC, later than the system time: a server that removes expired
+ * records by its own clock, as Redis does, then keeps those of a test.
  *
  * @example
  * const clock = new ManualClock();
@@ -18,7 +19,7 @@ interface Timer {
  */
 export class ManualClock implements Clock {
   #now: number;
-  /** Due first; of those due at once, the one set first. */
+  /** In order of their times; timers of one time in the order in which they were set. */
   readonly #timers: Timer[] = [];
 
   /** @param start epoch milliseconds */
@@ -40,21 +41,21 @@ export class ManualClock implements Clock {
     };
   }
 
-  /** How many timers are set: nothing that has been closed should leave one. */
+  /** The number of timers that are set. A closed store should leave none. */
   get pending(): number {
     return this.#timers.length;
   }
 
-  /** Moves on by `ms` milliseconds. Timers fire at their own instants, also those that a firing timer sets. */
+  /** Advances by `ms` milliseconds. Each timer fires at its own time. */
   advance(ms: number): void {
     this.set(this.#now + ms);
   }
 
-  /** Moves to an instant in epoch milliseconds. Backwards too, as a machine's clock may; then nothing fires. */
+  /** Sets the time, in epoch milliseconds. Backwards, no timer fires. */
   set(instant: number): void {
     for (let due = this.#timers[0]; due !== undefined && due.at <= instant; due = this.#timers[0]) {
       this.#timers.shift();
-      // A timer that fell due before a step backwards fires now, not in the past.
+      // A timer that was due before the clock went backwards fires now, not in the past.
       this.#now = Math.max(this.#now, due.at);
       due.action();
     }

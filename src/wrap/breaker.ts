@@ -1,37 +1,37 @@
 /**
- * Whether calls go to a store. `closed`: all of them. `open`: none. `half-open`: one has been let through, and what becomes of it
- * decides.
+ * Whether calls go to a store. `closed`: all of them. `open`: none. `half-open`: one call tests the
+ * store, and its outcome decides.
  */
 export type CircuitState = "closed" | "open" | "half-open";
 
-/** So many failures one after the other open the circuit. */
+/** This many failures in a row open the circuit. */
 const FAILURES_IN_A_ROW = 5;
-/** So do these of at least so many calls within the last ten seconds. */
+/** So does this share of failures among enough calls of the last ten seconds. */
 const SHARE_OF_FAILURES = 0.5;
 const FEWEST_CALLS = 20;
 const SECONDS = 10;
-/** No pause is shorter, so that a store that is down is asked at most once a second. */
 const SHORTEST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 
-/** What is known of the calls since the circuit closed. */
+/** The outcomes of calls since the circuit closed. */
 export interface Outcomes {
   failuresInARow: number;
-  /** Of the last ten seconds. */
+  /** Of the last ten seconds, as `failures`. */
   calls: number;
   failures: number;
 }
 
-/** Whether a failure, counted already, opens a closed circuit. */
+/** Returns whether a failure, which the outcomes include, opens a closed circuit. */
 export function opensCircuit({ failuresInARow, calls, failures }: Outcomes): boolean {
   return failuresInARow >= FAILURES_IN_A_ROW || (calls >= FEWEST_CALLS && failures >= calls * SHARE_OF_FAILURES);
 }
 
 /**
- * How long an open circuit stays so: at least a second, at most 2, 4, 8, 16, 30 and 30 seconds, drawn from the whole of that, so that many
- * processes don't try the same server at the same moment.
+ * Returns how long an open circuit stays open: at least one second, at most 2, 4, 8, 16, then 30
+ * seconds. It is drawn from that whole range, so that many processes don't test one server at the
+ * same moment.
  *
- * @param tries how many have failed since it opened
+ * @param tries failed tests since the circuit opened
  * @param chance from 0 to 1
  */
 export function pauseMs(tries: number, chance: number): number {
@@ -39,7 +39,7 @@ export function pauseMs(tries: number, chance: number): number {
   return Math.round(SHORTEST_PAUSE_MS + chance * (longest - SHORTEST_PAUSE_MS));
 }
 
-/** Told of each change, when it is complete. */
+/** Receives each change of a circuit, after it is complete. */
 export interface BreakerListener {
   opened(pauseMs: number, previous: CircuitState): void;
   halfOpened(): void;
@@ -47,10 +47,12 @@ export interface BreakerListener {
 }
 
 /**
- * A circuit breaker. It knows no store and sets no timer: it is told what became of each call, and when.
+ * A circuit breaker without a store or a timer: its caller reports the outcome of each call, and
+ * when.
  *
- * A call belongs to the period in which it was let through, from one change of the circuit to the next. What is heard of it later
- * counts for nothing: only the one call of a half-open circuit closes it.
+ * A call belongs to the period in which it was admitted; each change of the circuit starts a new
+ * period. Outcomes from earlier periods are ignored, so only the one call of a half-open circuit
+ * can close it.
  */
 export class Breaker {
   readonly #listener: BreakerListener;
@@ -58,9 +60,9 @@ export class Breaker {
   #state: CircuitState = "closed";
   #period = 0;
   #failuresInARow = 0;
-  #recent = new Recent();
+  #recent = new RecentCalls();
   #tries = 0;
-  /** Epoch milliseconds: when the outage began, when the pause did, and when it ends. */
+  /** Epoch milliseconds: the start of the outage, then the start and the end of the pause. */
   #failedAt = 0;
   #pausedAt = 0;
   #pausedUntil = 0;
@@ -74,41 +76,39 @@ export class Breaker {
     return this.#state;
   }
 
-  /** Lets a call through and says to which period it belongs, or refuses it. Whoever was let through must tell what came of it. */
+  /** Admits a call and returns its period, or `undefined`. The caller reports its outcome. */
   admit(now: number): number | undefined {
     if (this.#state === "closed") return this.#period;
     if (this.#state === "half-open") return undefined;
-    // A clock that was set back must not prolong the pause.
+    // A clock that is set back must not prolong the pause.
     if (now < this.#pausedUntil && now >= this.#pausedAt) return undefined;
     this.#change("half-open");
     this.#listener.halfOpened();
     return this.#period;
   }
 
-  /** The store answered. */
+  /** Records that the store answered. */
   answered(period: number, now: number): void {
     if (period !== this.#period) return;
+    this.#failuresInARow = 0;
     if (this.#state === "closed") {
-      this.#failuresInARow = 0;
       this.#recent.add(now, 0);
       return;
     }
     this.#change("closed");
-    this.#failuresInARow = 0;
-    this.#recent = new Recent();
+    this.#recent = new RecentCalls();
     this.#tries = 0;
     this.#listener.closed(Math.max(0, now - this.#failedAt));
   }
 
-  /** The store failed, or did not answer in time. */
+  /** Records that the store failed, or did not answer in time. */
   failed(period: number, now: number): void {
     if (period !== this.#period) return;
     const previous = this.#state;
     if (previous === "closed") {
       this.#failuresInARow++;
       this.#recent.add(now, 1);
-      const { calls, failures } = this.#recent.totals(now);
-      if (!opensCircuit({ failuresInARow: this.#failuresInARow, calls, failures })) return;
+      if (!opensCircuit({ failuresInARow: this.#failuresInARow, ...this.#recent.totals(now) })) return;
       this.#failedAt = now;
     } else {
       this.#tries++;
@@ -126,33 +126,27 @@ export class Breaker {
   }
 }
 
-/** Counts of the last ten seconds, the one under way included. A second's place is taken by the one ten seconds later. */
-class Recent {
-  readonly #seconds = new Array<number>(SECONDS).fill(Number.NaN);
-  readonly #calls = new Array<number>(SECONDS).fill(0);
-  readonly #failures = new Array<number>(SECONDS).fill(0);
+/** Counts calls of the last ten seconds, in a ring with one slot a second. */
+class RecentCalls {
+  readonly #slots = Array.from({ length: SECONDS }, () => ({ second: Number.NaN, calls: 0, failures: 0 }));
 
   add(now: number, failures: number): void {
     const second = Math.floor(now / 1_000);
-    const place = second % SECONDS;
-    if (this.#seconds[place] !== second) {
-      this.#seconds[place] = second;
-      this.#calls[place] = 0;
-      this.#failures[place] = 0;
-    }
-    this.#calls[place] = (this.#calls[place] ?? 0) + 1;
-    this.#failures[place] = (this.#failures[place] ?? 0) + failures;
+    const found = this.#slots[second % SECONDS];
+    const slot = found?.second === second ? found : { second, calls: 0, failures: 0 };
+    slot.calls++;
+    slot.failures += failures;
+    this.#slots[second % SECONDS] = slot;
   }
 
   totals(now: number): { calls: number; failures: number } {
     const last = Math.floor(now / 1_000);
-    let calls = 0;
-    let failures = 0;
-    for (const [place, second] of this.#seconds.entries()) {
+    const totals = { calls: 0, failures: 0 };
+    for (const { second, calls, failures } of this.#slots) {
       if (!(second <= last && second > last - SECONDS)) continue;
-      calls += this.#calls[place] ?? 0;
-      failures += this.#failures[place] ?? 0;
+      totals.calls += calls;
+      totals.failures += failures;
     }
-    return { calls, failures };
+    return totals;
   }
 }

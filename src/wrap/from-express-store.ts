@@ -1,21 +1,21 @@
-import { isPromise, withDeadline } from "../contract/awaitable.ts";
-import type { Clock } from "../contract/clock.ts";
 import { SojournError } from "../contract/errors.ts";
 import type { SessionRecord, SessionStore, StoreCapabilities, UpdateResult } from "../contract/store.ts";
+import { type Callback, type Clock, isPromise, withDeadline } from "../contract/time.ts";
 import { isHandle, isSecretHash } from "../crypto/token.ts";
 
-/** What a store written for express-session is called with, and how it answers. */
-type Answer = (error?: unknown, value?: unknown) => void;
-
-/** A store written for express-session, as far as it is used here. */
+/** Is a store written for express-session, as far as Sojourn calls it. */
 export interface ExpressSessionStore {
-  get(id: string, callback: Answer): unknown;
-  set(id: string, session: never, callback?: Answer): unknown;
-  destroy(id: string, callback?: Answer): unknown;
+  /** Reads a session. */
+  get(id: string, callback: Callback<unknown>): unknown;
+  /** Stores a session. */
+  set(id: string, session: never, callback?: Callback<unknown>): unknown;
+  /** Deletes a session. */
+  destroy(id: string, callback?: Callback<unknown>): unknown;
+  /** Closes the store's connections, if it has any. */
   close?(): unknown;
 }
 
-/** Recognised by its methods: nothing else tells the two kinds of stores apart. */
+/** Recognizes a store written for express-session; only the methods differ. */
 export function isExpressStore(store: object): store is ExpressSessionStore {
   const { get, set, destroy, create, update }: Partial<ExpressSessionStore & SessionStore> = store ?? {};
   return (
@@ -23,26 +23,33 @@ export function isExpressStore(store: object): store is ExpressSessionStore {
   );
 }
 
-/** Nobody waits longer for another call on the same session: the store may never answer that one. */
-const PATIENCE_MS = 10_000;
+/** How long a call waits for earlier calls on its session, which the store may never answer. */
+const QUEUE_TIMEOUT_MS = 10_000;
 /**
- * The furthest end, from now, that a store is given: a session without timeouts says the year 9999, which not every store can
- * hold (express-mysql-session has 32 bits of seconds). Each write counts from now again.
+ * The longest lifetime that a store receives; each write counts it again. A session without
+ * timeouts ends in the year 9999, which some stores can't hold: express-mysql-session has 32 bits
+ * of seconds.
  */
 const LONGEST_MS = 10 * 365 * 24 * 60 * 60 * 1_000;
-/** Where in a stored session our record stands. */
-const PLACE = "sojourn";
+/** The property of a stored session that holds our record. */
+const PROPERTY = "sojourn";
 
 /**
- * Makes a store written for express-session keep our records. Such a store can neither compare and set nor refuse to create, so every
- * change reads first, and the changes of one session take turns: within a process the contract holds. Between processes a change
- * that comes between another one's `get` and `set` is lost, and a session that is ended there is brought back; `capabilities` say so.
+ * Adapts a store written for express-session to the store contract.
+ *
+ * Such a store can't compare and set, and its `set` overwrites. So every change reads first, and
+ * changes to one session are queued: within a process the contract holds. Between processes it does
+ * not: a change between another process's `get` and `set` is lost, and an ended session may come
+ * back. `capabilities` say so.
+ *
+ * @example
+ * app.use(session({ store: new RedisStore({ client }) })); // connect-redis; `session()` adapts it
  */
 export function fromExpressStore(store: ExpressSessionStore, clock: Clock): SessionStore {
-  return new ExpressStore(store, clock);
+  return new FromExpressStore(store, clock);
 }
 
-class ExpressStore implements SessionStore {
+class FromExpressStore implements SessionStore {
   readonly capabilities: Readonly<StoreCapabilities> = {
     durable: "no",
     shared: false,
@@ -52,7 +59,8 @@ class ExpressStore implements SessionStore {
   readonly #store: ExpressSessionStore;
   readonly #clock: Clock;
   #isClosed = false;
-  readonly #turns = new Map<string, Promise<unknown>>();
+  /** The last change in each session's queue. */
+  readonly #queues = new Map<string, Promise<unknown>>();
 
   constructor(store: ExpressSessionStore, clock: Clock) {
     this.#store = store;
@@ -65,18 +73,19 @@ class ExpressStore implements SessionStore {
   }
 
   create(handle: string, record: SessionRecord): Promise<boolean> {
-    return this.#inTurn(handle, async () => {
-      // A session's handle is 128 random bits, drawn a moment ago, and can't be there. Some stores search long for a missing
-      // session: session-file-store takes 250 ms. The handle of any other record may be taken.
-      const isFresh = isHandle(handle) && isSecretHash(record.secretHash);
-      if (!isFresh && (await this.#read(handle)) !== undefined) return false;
+    return this.#enqueue(handle, async () => {
+      // A session's handle is 128 fresh random bits, so it can't be taken, and some stores search
+      // long for a missing session (session-file-store: 250 ms). The handle of any other record may
+      // be taken.
+      const isSession = isHandle(handle) && isSecretHash(record.secretHash);
+      if (!isSession && (await this.#read(handle)) !== undefined) return false;
       await this.#write(handle, record);
       return true;
     });
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): Promise<UpdateResult> {
-    return this.#inTurn(handle, async () => {
+    return this.#enqueue(handle, async () => {
       const current = await this.#read(handle);
       if (current === undefined) return "gone";
       if (current.version !== expectedVersion) return "conflict";
@@ -86,10 +95,10 @@ class ExpressStore implements SessionStore {
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): Promise<boolean> {
-    return this.#inTurn(handle, async () => {
+    return this.#enqueue(handle, async () => {
       const current = await this.#read(handle);
       if (current === undefined) return false;
-      // Not by the store's own touch, which moves the record's end and not what we know of it.
+      // The store's own `touch` would move its expiry, but not the times in our record.
       await this.#write(handle, {
         ...current,
         touchedAt: Math.max(current.touchedAt, touchedAt),
@@ -100,13 +109,12 @@ class ExpressStore implements SessionStore {
   }
 
   delete(handle: string): Promise<boolean> {
-    return this.#inTurn(handle, async () => {
-      // Ended even where it can't be read.
+    return this.#enqueue(handle, async () => {
       const wasThere = await this.#read(handle).then(
         (record) => record !== undefined,
         () => true,
       );
-      await this.#ask((answer) => this.#store.destroy(handle, answer));
+      await this.#call((callback) => this.#store.destroy(handle, callback));
       return wasThere;
     });
   }
@@ -114,74 +122,68 @@ class ExpressStore implements SessionStore {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await Promise.allSettled(this.#turns.values());
+    await Promise.allSettled(this.#queues.values());
     await this.#store.close?.();
   }
 
   async #read(handle: string): Promise<SessionRecord | undefined> {
-    let session: unknown;
     try {
-      session = await this.#ask((answer) => this.#store.get(handle, answer));
+      const record = recordIn(await this.#call((callback) => this.#store.get(handle, callback)));
+      return record !== undefined && record.expiresAt > this.#clock.now() ? record : undefined;
     } catch (error) {
-      // What a store says of a session that isn't there, or that is no JSON.
+      // Stores report a missing session, or one that is not JSON, with these errors.
       if (Object(error).code === "ENOENT" || error instanceof SyntaxError) return undefined;
       throw error;
     }
-    const record = recordIn(session);
-    return record !== undefined && record.expiresAt > this.#clock.now() ? record : undefined;
   }
 
   async #write(handle: string, record: SessionRecord): Promise<void> {
     const now = this.#clock.now();
     const left = Math.min(record.expiresAt - now, LONGEST_MS);
     if (left <= 0) {
-      await this.#ask((answer) => this.#store.destroy(handle, answer));
+      await this.#call((callback) => this.#store.destroy(handle, callback));
       return;
     }
-    // Stores take a session's end from one of these, each from another.
-    const cookie = {
-      originalMaxAge: left,
-      maxAge: left,
-      expires: new Date(now + left),
-      httpOnly: true,
-      path: "/",
-    };
-    const session = { cookie, [PLACE]: { ...record } };
-    await this.#ask((answer) => Reflect.apply(this.#store.set, this.#store, [handle, session, answer]));
+    // Each store reads the lifetime from another one of these properties.
+    const cookie = { originalMaxAge: left, maxAge: left, expires: new Date(now + left), httpOnly: true, path: "/" };
+    const session = { cookie, [PROPERTY]: { ...record } };
+    await this.#call((callback) => Reflect.apply(this.#store.set, this.#store, [handle, session, callback]));
   }
 
-  /** The answer to a call that takes a callback; a store may also throw, or return a promise that fails. */
-  #ask(call: (answer: Answer) => unknown): Promise<unknown> {
+  /** Turns a callback into a promise. A store may also throw, or return a promise that rejects. */
+  #call(method: (callback: Callback<unknown>) => unknown): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const returned = call((error, value) => (error ? reject(error) : resolve(value)));
+      const returned = method((error, value) => (error ? reject(error) : resolve(value)));
       if (isPromise(returned)) returned.catch(reject);
     });
   }
 
-  async #inTurn<T>(handle: string, work: () => Promise<T>): Promise<T> {
+  /** Runs a change after the earlier changes to its session. */
+  async #enqueue<T>(handle: string, change: () => Promise<T>): Promise<T> {
     this.#refuseIfClosed();
-    const before = this.#turns.get(handle);
-    const mine = before === undefined ? work() : this.#patiently(before).then(work);
-    this.#turns.set(handle, mine);
+    const before = this.#queues.get(handle);
+    const mine = before === undefined ? change() : this.#settled(before).then(change);
+    this.#queues.set(handle, mine);
     const done = (): void => {
-      if (this.#turns.get(handle) === mine) this.#turns.delete(handle);
+      if (this.#queues.get(handle) === mine) this.#queues.delete(handle);
     };
     mine.then(done, done);
     return mine;
   }
 
-  #refuseIfClosed(): void {
-    if (this.#isClosed) throw new SojournError("STORE_CLOSED", "the session store was closed");
+  /** Waits for an earlier change, whatever its outcome, for a limited time. */
+  #settled(change: Promise<unknown>): Promise<unknown> {
+    return withDeadline(change, QUEUE_TIMEOUT_MS, this.#clock, () => new Error("timeout")).catch(() => undefined);
   }
 
-  #patiently(before: Promise<unknown>): Promise<unknown> {
-    return withDeadline(before, PATIENCE_MS, this.#clock, () => new Error("too late")).catch(() => undefined);
+  #refuseIfClosed(): void {
+    if (this.#isClosed) throw new SojournError("STORE_CLOSED", "The session store was closed.");
   }
 }
 
-/** Our record in a stored session, if it has all of its parts. */
+/** Returns our record from a stored session, if it is complete. */
 function recordIn(session: unknown): SessionRecord | undefined {
-  const { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt } = Object(Object(session)[PLACE]);
+  const { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt } = Object(Object(session)[PROPERTY]);
   if (typeof payload !== "string" || typeof secretHash !== "string") return undefined;
   if (userId !== null && typeof userId !== "string") return undefined;
   if (![version, createdAt, touchedAt, expiresAt].every(Number.isFinite)) return undefined;

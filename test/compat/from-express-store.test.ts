@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MemoryStore } from "../../src/compat/express-session.ts";
-import { systemClock } from "../../src/contract/clock.ts";
 import type { SessionRecord } from "../../src/contract/store.ts";
+import { systemClock } from "../../src/contract/time.ts";
 import { derivedHandle } from "../../src/crypto/token.ts";
 import { MemoryStore as OurMemoryStore, session } from "../../src/index.ts";
 import { FOREVER } from "../../src/session/timeouts.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { after, deliver, isPromise, withDeadline } from "../../src/contract/awaitable.ts";
+import { after, deliver, isPromise, withDeadline } from "../../src/contract/time.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 
 const late = () => new Error("too late");

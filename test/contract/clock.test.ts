@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MemoryStore as DropInMemoryStore } from "../../src/compat/express-session/memory.ts";
-import { deliver } from "../../src/contract/awaitable.ts";
-import { systemClock } from "../../src/contract/clock.ts";
-import { hashSecret, TokenSource } from "../../src/crypto/token.ts";
+import { deliver, systemClock } from "../../src/contract/time.ts";
+import { hashSecret, TokenCodec, TokenSource } from "../../src/crypto/token.ts";
 import { Events } from "../../src/session/events.ts";
-import { SessionManager } from "../../src/session/manager.ts";
+import { sessionOf } from "../../src/session/session.ts";
 import { StoreAccess } from "../../src/session/store-access.ts";
+import { StoredSessions } from "../../src/session/stored.ts";
 import { timeouts } from "../../src/session/timeouts.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
@@ -55,7 +55,7 @@ describe("the time of day follows what a test suite makes of Date", () => {
     t.mock.timers.enable({ apis: ["Date"], now: Date.UTC(2040, 0, 1) });
     const memory = new MemoryStore({ acceptLossOnRestart: true });
     const sqlite = new SqliteStore(":memory:");
-    const manager = new SessionManager({
+    const backend = new StoredSessions({
       store: memory,
       clock: systemClock,
       events: new Events(),
@@ -63,23 +63,21 @@ describe("the time of day follows what a test suite makes of Date", () => {
       maxBytes: 66_048,
       limits: timeouts({ idleTimeout: "30m" }),
       deadlines: { readMs: 1_000, commitMs: 2_000 },
+      deviceOf: () => ({}),
     });
     t.after(async () => {
-      await manager.close();
+      await backend.close();
       await sqlite.close();
     });
-    const client = { delivery: () => "possible" as const, device: () => ({}) };
-    const visit = manager.visit(client);
-    Object.assign(visit.session, { n: 1 });
-    await visit.commit();
+    const request = { transport: undefined, delivery: "possible", isHeld: true, isOver: false, request: {} } as const;
+    const context = backend.context(request, undefined);
+    Object.assign(sessionOf(context), { n: 1 });
+    await context.commit();
     await sqlite.create("handle", { ...RECORD, expiresAt: Date.now() + 30 * 60_000 });
-    const token = {
-      handle: visit.session.id,
-      secret: visit.secret,
-      secretHash: hashSecret(visit.secret),
-      outdated: false,
-    };
-    const isOpen = async () => (await manager.open({ ...token, quietUntil: Number.POSITIVE_INFINITY })) !== undefined;
+    const { handle, secret } = context.state;
+    const scope = { name: "sid", codec: new TokenCodec(undefined, "sid"), transport: undefined, room: 4_096 };
+    const token = { handle, secret, secretHash: hashSecret(secret), outdated: false, touchDueAt: 0 };
+    const isOpen = async () => (await backend.open(token, scope, false)) !== undefined;
     assert.equal(await isOpen(), true);
     assert.notEqual(sqlite.load("handle"), undefined);
     t.mock.timers.tick(30 * 60_000);
@@ -131,8 +129,8 @@ describe("what must wait does so by real timers", () => {
 
   test("globals that were replaced before the library was loaded change nothing", async (t) => {
     replaceGlobals(t, STOPPED);
-    const { systemClock, setImmediate, queueMicrotask }: typeof import("../../src/contract/clock.ts") = await import(
-      `../../src/contract/clock.ts?${"loaded-under-fakes"}`
+    const { systemClock, setImmediate, queueMicrotask }: typeof import("../../src/contract/time.ts") = await import(
+      `../../src/contract/time.ts?${"loaded-under-fakes"}`
     );
     const alive = new MessageChannel();
     alive.port1.ref();

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from "node:fs";
-import { systemClock } from "../../src/contract/clock.ts";
 import type { SessionRecord } from "../../src/contract/store.ts";
+import { systemClock } from "../../src/contract/time.ts";
 import { SojournError } from "../../src/index.ts";
 import { isStoreName, openStore } from "../soak/stores.ts";
 

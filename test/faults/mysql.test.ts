@@ -173,7 +173,7 @@ describe("MysqlStore and a server in trouble", { skip: noPrivateMariadb }, () =>
     // Its second try may have been the victim again; then it says so.
     const ended = await ending;
     if (ended instanceof SojournError) {
-      ok(ended.message.includes("gave way"), inspect(ended));
+      ok(ended.message.includes("rolled back"), inspect(ended));
       equal(await store.deleteAll({ userId: "user" }), 4);
     } else equal(ended, 4);
     const [row] = await server.query("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'");

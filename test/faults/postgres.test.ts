@@ -214,7 +214,7 @@ describe("PostgresStore and a server in trouble", { skip: noPrivatePostgres }, (
     // Its second try may have been faster than the other one's waking up, and the victim again; then it says so.
     const ended = await ending;
     if (ended instanceof SojournError) {
-      ok(ended.message.includes("gave way"), inspect(ended));
+      ok(ended.message.includes("rolled back"), inspect(ended));
       equal(await store.deleteAll({ userId: "user" }), 2);
     } else equal(ended, 2);
     ok(server.log.includes("deadlock detected"));

@@ -22,6 +22,12 @@ function open(t: TestContext, ...args: ConstructorParameters<typeof RedisStore>)
   return store;
 }
 
+/** Connects in advance: loading a client package may take longer than a request may wait. */
+async function connected(store: RedisStore): Promise<RedisStore> {
+  await store.load("unknown");
+  return store;
+}
+
 /** A site that remembers a visitor, with a store that it doesn't wait long for. */
 async function site(t: TestContext, store: RedisStore) {
   const storeTimeout = { read: "1s", commit: "1s" } as const;
@@ -47,7 +53,7 @@ describe("a Redis server that fails", { skip: noPrivateRedis ?? false }, () => {
   for (const client of packages) {
     test(`frozen: 503 until it goes on, and then nobody is logged out (${client})`, async (t) => {
       const redis = await server(t);
-      const { send } = await site(t, open(t, redis.url, { client }));
+      const { send } = await site(t, await connected(open(t, redis.url, { client })));
       const token = tokenOf(await send("/login", { method: "POST" }));
       redis.freeze();
       t.after(() => redis.thaw());

@@ -1,9 +1,9 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { after, afterEach, describe, test } from "node:test";
 import { inspect } from "node:util";
-import { type Clock, systemClock } from "../../src/contract/clock.ts";
 import { SojournError } from "../../src/contract/errors.ts";
 import type { IndexedStore, SessionRecord } from "../../src/contract/store.ts";
+import { type Clock, systemClock } from "../../src/contract/time.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { eventually, tableName } from "../servers/private-process.ts";
 import { blackhole, FaultProxy } from "../servers/proxy.ts";

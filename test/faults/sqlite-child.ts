@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { DatabaseSync } from "node:sqlite";
 import type { SessionRecord } from "../../src/contract/store.ts";
-import { Upkeep } from "../../src/stores/sqlite/upkeep.ts";
+import { DatabaseFile } from "../../src/stores/sqlite/database-file.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { largeRecordOf, nextVersion, recordOf } from "./sqlite-history.ts";
 
@@ -44,8 +44,8 @@ async function writeUntilKilled(): Promise<void> {
 
 /** Writes so much that commits checkpoint, and says so before each time; in between, every acknowledged version. */
 async function writeLargeUntilKilled(): Promise<void> {
-  const { checkpoint } = Upkeep.prototype;
-  Upkeep.prototype.checkpoint = function () {
+  const { checkpoint } = DatabaseFile.prototype;
+  DatabaseFile.prototype.checkpoint = function () {
     say("checkpoint");
     return checkpoint.call(this);
   };

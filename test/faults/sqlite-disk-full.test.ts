@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import { SojournError } from "../../src/contract/errors.ts";
 import type { SessionRecord } from "../../src/contract/store.ts";
-import { Upkeep } from "../../src/stores/sqlite/upkeep.ts";
+import { DatabaseFile } from "../../src/stores/sqlite/database-file.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 
@@ -150,7 +150,7 @@ test("filled while nobody is quiet: nothing that was acknowledged is lost, and l
   const folder = disk(t, "32m");
   if (folder === undefined) return;
   const path = join(folder, "sessions.db");
-  const checkpoint = t.mock.method(Upkeep.prototype, "checkpoint");
+  const checkpoint = t.mock.method(DatabaseFile.prototype, "checkpoint");
   const clock = new ManualClock();
   const store = new SqliteStore(path, { clock });
   const record = { ...recordFor(clock), expiresAt: 2 ** 45 };

@@ -5,7 +5,7 @@ import type { IndexedStore } from "../../src/index.ts";
 import { MysqlStore } from "../../src/stores/mysql.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
-import { intercept } from "../../src/testing/intercept.ts";
+import { wrapStore } from "../../src/wrap/wrap.ts";
 import { tokenOf } from "../races/client.ts";
 import { increment, startSite } from "../races/site.ts";
 import { dropMysqlTables, sharedMysql } from "../servers/mariadb.ts";
@@ -48,15 +48,17 @@ for (const { name, skip, open, remove } of subjects) {
     const real = open();
     after(remove);
     let stalls = false;
-    const store = intercept(real, async (_operation, call) => {
-      const answer = call();
-      if (stalls) {
-        // The question leaves; the answer is there when the process wakes up, and so is the end of its time.
-        await turn();
-        await turn();
-        stall();
-      }
-      return answer;
+    const store = wrapStore(real, {
+      async around(_operation, call) {
+        const answer = call();
+        if (stalls) {
+          // The question leaves; the answer is there when the process wakes up, and so is the end of its time.
+          await turn();
+          await turn();
+          stall();
+        }
+        return answer;
+      },
     });
     const options = { store, storeTimeout: { read: DEADLINE_MS, commit: DEADLINE_MS } };
     const site = await startSite(t, options, (app) => {

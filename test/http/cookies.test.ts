@@ -19,7 +19,7 @@ function sent(t: TestContext, options: unknown, name: string | undefined, channe
   const req = new IncomingMessage(socket);
   const res = new ServerResponse(req);
   const transport: CookieTransport = Reflect.construct(CookieTransport, [{ cookie: options, name }]);
-  const way = transport.channelFor(req);
+  const way = transport.carrierFor(req);
   way.send(res, "V", { now: NOW, expires: undefined });
   const [line] = [res.getHeader("set-cookie") ?? []].flat();
   return { line: String(line), deliverable: way.deliverable };
@@ -245,7 +245,7 @@ test("of the session's name an answer has one Set-Cookie, whoever else wrote one
     const socket = new Socket();
     t.after(() => socket.destroy());
     const res = new ServerResponse(new IncomingMessage(socket));
-    const channel = new CookieTransport({ ring: undefined }).channelFor(res.req);
+    const channel = new CookieTransport({ ring: undefined }).carrierFor(res.req);
     const lines = () => [res.getHeader("set-cookie") ?? []].flat().map(String);
     res.setHeader("Set-Cookie", [...others, there].flat());
     channel.send(res, VALUE, { now: NOW, expires: undefined });
@@ -258,7 +258,7 @@ test("of the session's name an answer has one Set-Cookie, whoever else wrote one
   t.after(() => socket.destroy());
   const res = new ServerResponse(new IncomingMessage(socket));
   res.setHeader("Set-Cookie", "sid=theirs");
-  new CookieTransport({ ring: undefined }).channelFor(res.req).send(res, VALUE, { now: NOW, expires: undefined });
+  new CookieTransport({ ring: undefined }).carrierFor(res.req).send(res, VALUE, { now: NOW, expires: undefined });
   assert.deepEqual(res.getHeader("set-cookie"), [`sid=${VALUE}; Path=/; HttpOnly; SameSite=Lax`]);
 });
 

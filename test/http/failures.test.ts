@@ -5,8 +5,8 @@ import { inspect } from "node:util";
 import { SojournError } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import type { StoreOperation } from "../../src/testing/intercept.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import type { StoreOperation } from "../../src/wrap/wrap.ts";
 import { ProbeStore } from "../session/probe-store.ts";
 import { type Handler, KINDS, site } from "./site.ts";
 
@@ -144,7 +144,7 @@ for (const kind of KINDS) {
   });
 }
 
-test("a login whose response could not be saved: 5xx without its cookie, for whatever was claimed is taken back", async (t) => {
+test("a login that could not be stored: 5xx without its cookie, and the session before lives on", async (t) => {
   watchProcess(t);
   for (const kind of KINDS) {
     for (const failure of ["data", "store", "caught"]) {
@@ -154,6 +154,40 @@ test("a login whose response could not be saved: 5xx without its cookie, for wha
         if (req.url === "/set") Object.assign(req.session, { n: 1 });
         if (req.url === "/login") {
           await req.session.login("alice");
+          if (failure === "data") Object.assign(req.session, { bad: 1n });
+          else probe.fail(new Error("down"));
+          if (failure === "caught") await req.session.save().catch(() => Object.assign(res, { statusCode: 500 }));
+        }
+        res.end(String(req.session.userId));
+      });
+      for (const before of [false, true]) {
+        const visitor = one.visitor();
+        if (before) await visitor.get("/set");
+        const { token } = visitor;
+        const answer = await visitor.get("/login");
+        probe.heal();
+        assert.equal(answer.status, failure === "store" ? 503 : 500);
+        assert.deepEqual(answer.setCookies, []);
+        assert.equal(visitor.token, token);
+        assert.equal((await visitor.get()).text, "null");
+        assert.deepEqual(await one.sessions.list("alice"), [], "no device that nobody can open");
+        assert.equal(await one.sessions.count(), before ? 1 : 0, `${kind} ${failure} ${before}`);
+      }
+    }
+  }
+});
+
+test("a saved login whose response could not be saved: 5xx without its cookie, and the login is rolled back", async (t) => {
+  watchProcess(t);
+  for (const kind of KINDS) {
+    for (const failure of ["data", "store", "caught"]) {
+      const clock = new ManualClock();
+      const probe = new ProbeStore(new MemoryStore({ clock }), { async: true });
+      const one = await site(t, { kind, clock, store: probe.store }, async (req, res) => {
+        if (req.url === "/set") Object.assign(req.session, { n: 1 });
+        if (req.url === "/login") {
+          await req.session.login("alice");
+          await req.session.save();
           Object.assign(req.session, { second: "factor missing", ...(failure === "data" && { bad: 1n }) });
           if (failure !== "data") probe.fail(new Error("down"), "update");
           if (failure === "caught") await req.session.save().catch(() => Object.assign(res, { statusCode: 500 }));

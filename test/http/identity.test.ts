@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { IndexedStore } from "../../src/contract/store.ts";
+import { duration } from "../../src/session/timeouts.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
@@ -20,7 +21,9 @@ const shop: Handler = async (req, res) => {
       return redirect("/");
     }
     case "POST /login":
-      await session.login(url.searchParams.get("user") ?? "", { remember: url.searchParams.get("remember") ?? false });
+      await session.login(url.searchParams.get("user") ?? "", {
+        remember: url.searchParams.has("remember") && duration(`${url.searchParams.get("remember")}`),
+      });
       req.session.flash("info", "hello");
       return redirect("/");
     case "POST /logout":

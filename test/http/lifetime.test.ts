@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { IndexedStore } from "../../src/contract/store.ts";
+import { duration } from "../../src/session/timeouts.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
@@ -20,10 +21,12 @@ const handler: Handler = async (req, res) => {
       Object.assign(session, { n: url.searchParams.get("n") ?? "1" });
       break;
     case "/login":
-      await session.login("alice", { remember: url.searchParams.get("remember") ?? false });
+      await session.login("alice", {
+        remember: url.searchParams.has("remember") && duration(`${url.searchParams.get("remember")}`),
+      });
       break;
     case "/persist":
-      await session.persist(url.searchParams.get("for") ?? false);
+      await session.persist(url.searchParams.has("for") && duration(`${url.searchParams.get("for")}`));
       break;
     case "/regenerate":
       await session.regenerate({ keep: true });

@@ -5,8 +5,8 @@ import { setImmediate as turn } from "node:timers/promises";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import { intercept } from "../../src/testing/intercept.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { wrapStore } from "../../src/wrap/wrap.ts";
 import { type Cleanup, type Handler, type Site, type SiteOptions, site, type Visitor } from "./site.ts";
 
 const SECRET = "0123456789abcdef0123456789abcdef";
@@ -16,7 +16,8 @@ const STORES: [string, (clock: ManualClock) => NonNullable<SiteOptions["store"]>
   [
     "an asynchronous store",
     (clock) =>
-      intercept(new MemoryStore({ clock, acceptLossOnRestart: true }), async (_operation, call) => call(), {
+      wrapStore(new MemoryStore({ clock, acceptLossOnRestart: true }), {
+        around: async (_operation, call) => call(),
         synchronousLoad: false,
       }),
   ],

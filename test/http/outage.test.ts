@@ -3,8 +3,8 @@ import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { SojournError } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import type { StoreOperation } from "../../src/testing/intercept.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import type { StoreOperation } from "../../src/wrap/wrap.ts";
 import { ProbeStore } from "../session/probe-store.ts";
 import { type Answer, type Handler, KINDS, type SiteOptions, site } from "./site.ts";
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import http, { Agent, createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import express, { type ErrorRequestHandler, type Express } from "express";
-import { type LiveSession, type SessionOptions, type Sessions, session } from "../../src/index.ts";
+import { type Session, type SessionOptions, type Sessions, session } from "../../src/index.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { parseSetCookie } from "./set-cookie.ts";
 
@@ -15,7 +15,7 @@ export interface Cleanup {
 }
 
 export interface SessionRequest extends IncomingMessage {
-  session: LiveSession;
+  session: Session;
   readonly sessionID: string;
 }
 

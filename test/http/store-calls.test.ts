@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import type { StoreOperation } from "../../src/testing/intercept.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import type { StoreOperation } from "../../src/wrap/wrap.ts";
 import { ProbeStore } from "../session/probe-store.ts";
 import { type Answer, type Handler, type SiteOptions, site } from "./site.ts";
 
@@ -24,6 +24,7 @@ const handler: Handler = async (req, res) => {
       break;
     case "/login":
       await req.session.login("alice");
+      Object.assign(req.session, { cart: ["book"] });
       break;
     case "/logout":
       await req.session.destroy();

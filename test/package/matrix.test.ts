@@ -183,7 +183,7 @@ describe("compilers", { concurrency: 2, timeout: LONG_MS }, () => {
   };
   const nodenext = { module: "nodenext" };
   const bundler = { module: "esnext", moduleResolution: "bundler" };
-  const together = ["drop-ins.mts", "options.mts", "original.mts"];
+  const together = ["checked.mts", "drop-ins.mts", "options.mts", "original.mts"];
 
   for (const version of ["5.4", "5.9", "6.0", "7.0"]) {
     test(`TypeScript ${version}: req.session is ours, whatever is imported above`, async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createEmptyApp, type EmptyApp } from "../../scripts/empty-app.ts";
@@ -102,12 +102,31 @@ describe("the packed tarball in an empty application", () => {
         test(`req.session has the declared data (${resolution.moduleResolution})`, () =>
           compile("types/express.ts", { ...resolution, skipLibCheck: true }));
 
+      // The same program by `require`, where the compiler reads other declarations.
+      test("types refuse what the run time refuses, and nothing else (import and require)", () => {
+        cpSync(join(app.folder, "types/both/checked.mts"), join(app.folder, "types/both/checked.cts"));
+        for (const file of ["types/both/checked.mts", "types/both/checked.cts"])
+          compile(file, { module: "nodenext", skipLibCheck: false, exactOptionalPropertyTypes: true });
+      });
+
       test("@types/express-session beside ours takes nothing from req.session", () => {
         app.link("@types/express-session");
         compile("types/express.ts", { module: "nodenext", skipLibCheck: true, types: ["node", "express-session"] });
       });
     });
   });
+});
+
+describe("an application with the types of Express 4", () => {
+  let app: EmptyApp;
+  before(() => {
+    app = createEmptyApp({ dependencies: { "@types/express": "^4.17.25", "@types/node": "^24.19.2" } });
+  });
+  after(() => app?.remove());
+
+  for (const file of ["types/express.ts", "types/both/checked.mts"])
+    test(`compiles ${file}, every library's types checked too`, () =>
+      app.compile(tsc, [file], { module: "nodenext", skipLibCheck: false, exactOptionalPropertyTypes: true }));
 });
 
 /**

@@ -6,7 +6,7 @@ import { describe, type TestContext, test } from "node:test";
 import type { WebSocket } from "ws";
 import cookieSession from "../../src/compat/cookie-session.ts";
 import dropIn from "../../src/compat/express-session.ts";
-import { type LiveSession, type SessionOptions, session } from "../../src/index.ts";
+import { type Session, type SessionOptions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { load, type Middleware } from "../compat/world.ts";
@@ -19,7 +19,7 @@ const { io: open } = load("socket.io-client");
 const { WebSocket: Client, WebSocketServer } = load("ws");
 const SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF";
 
-type Live = IncomingMessage & { session: LiveSession & Record<string, unknown>; sessionID: string };
+type Live = IncomingMessage & { session: Session & Record<string, unknown>; sessionID: string };
 type Step = (req: Live, res: ServerResponse, next: () => void) => unknown;
 interface SocketOfIo {
   request: Live;

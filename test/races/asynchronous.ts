@@ -1,7 +1,7 @@
 import type { Awaitable, IndexedStore } from "../../src/index.ts";
-import { intercept } from "../../src/testing/intercept.ts";
+import { wrapStore } from "../../src/wrap/wrap.ts";
 
-/** The store as if it were behind a network: it gets every call, and every answer is told, some turns of the event loop later. */
+/** Delays each call and each answer by some turns of the event loop, as a network does. */
 export function asynchronous(store: IndexedStore, turns: () => number = () => 1): IndexedStore {
   const wait = async (): Promise<void> => {
     for (let left = turns(); left > 0; left -= 1) await new Promise((resolve) => setImmediate(resolve));
@@ -12,5 +12,5 @@ export function asynchronous(store: IndexedStore, turns: () => number = () => 1)
     await wait();
     return answer;
   }
-  return intercept(store, around, { synchronousLoad: false });
+  return wrapStore(store, { around, synchronousLoad: false });
 }

@@ -1,4 +1,4 @@
-import type { Clock } from "../../src/contract/clock.ts";
+import type { Clock } from "../../src/contract/time.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { testEveryPair, testRandomTriples } from "./pairs.ts";
 

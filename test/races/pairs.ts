@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import type { Clock } from "../../src/contract/clock.ts";
+import type { Clock } from "../../src/contract/time.ts";
 import type { IndexedStore } from "../../src/index.ts";
 import { type Operation, operations } from "./operations.ts";
 import { Race, Track } from "./race.ts";

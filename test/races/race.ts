@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import type { Clock } from "../../src/contract/clock.ts";
+import type { Clock } from "../../src/contract/time.ts";
 import type { IndexedStore, SessionRecord } from "../../src/index.ts";
-import { decodePayload } from "../../src/session/record.ts";
+import { decodePayload } from "../../src/session/content.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { handleOf, type Reply, tokenOf } from "./client.ts";
 import { assertTruth, type Look, type Outcome } from "./invariants.ts";
@@ -36,7 +36,7 @@ export class Track {
     const store = new SteppedStore(inner);
     // By the idle timeout alone no session ends while a request of it runs.
     const limits = { idleTimeout: IDLE_MS, absoluteTimeout: IDLE_MS + REMEMBERED_MS };
-    const start = () => startSite(t, { store, clock, ...limits, storeTimeout: PATIENT }, routes);
+    const start = () => startSite(t, { store: store.store, clock, ...limits, storeTimeout: PATIENT }, routes);
     const first = await start();
     return new Track(clock, inner, store, processes === 1 ? [first] : [first, await start()]);
   }
@@ -164,7 +164,7 @@ export class Race {
     assert.equal(reply.cookie, "kept", "a request that only reads changes no cookie");
     const look = JSON.parse(reply.text);
     const record = await this.#track.inner.load(handleOf(token));
-    return { ...look, messages: decodePayload(record?.payload ?? "")?.facts.flash?.["news"] ?? [] };
+    return { ...look, messages: decodePayload(record?.payload ?? "")?.meta.flash?.["news"] ?? [] };
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { type LiveSession, MemoryStore } from "../../src/index.ts";
+import { MemoryStore, type Session } from "../../src/index.ts";
 import { faulty, gated, ManualClock } from "../../src/testing/index.ts";
 import { tokenOf } from "./client.ts";
 import { increment, put, type Site, startSite } from "./site.ts";
@@ -16,20 +16,20 @@ interface Setting {
   clock: ManualClock;
   token: string;
   /** What another request commits to the same session at this moment. */
-  elsewhere(change: (session: LiveSession) => void): Promise<void>;
+  elsewhere(change: (session: Session) => void): Promise<void>;
   stored(): Promise<Record<string, unknown>>;
 }
 
 /** A session that exists, and `/work`, which does what the test says. */
 async function setting(
   t: TestContext,
-  work: (session: () => LiveSession, more: { end: (text: string) => void }) => unknown,
+  work: (session: () => Session, more: { end: (text: string) => void }) => unknown,
 ): Promise<Setting> {
   const clock = new ManualClock();
   const inner = new MemoryStore({ clock });
   const unreliable = faulty(inner, { synchronousLoad: false });
   const { store, hold } = gated(unreliable.store);
-  const outside = { change: (_session: LiveSession) => {} };
+  const outside = { change: (_session: Session) => {} };
   const site = await startSite(t, { store, clock }, (app) => {
     app.post("/begin", async (req, res) => {
       put(req.session, "n", 0);

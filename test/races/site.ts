@@ -14,7 +14,7 @@ export interface Cleanup {
 export const caller = new AsyncLocalStorage<string>();
 
 /** No deadline is what these tests are about, and a busy machine must not fail them. */
-export const PATIENT = { read: "10m", commit: "10m" };
+export const PATIENT = { read: "10m", commit: "10m" } as const;
 
 export interface Site {
   readonly port: number;

@@ -1,61 +1,23 @@
-import type {
-  Awaitable,
-  IndexedStore,
-  SessionPage,
-  SessionRecord,
-  SessionStore,
-  UpdateResult,
-} from "../../src/index.ts";
+import type { IndexedStore } from "../../src/index.ts";
+import { wrapStore } from "../../src/wrap/wrap.ts";
 import { caller } from "./site.ts";
 import type { Run } from "./steps.ts";
 
-/** A store whose calls stop in the run of the moment, where a client's request makes them; others pass. */
-export class SteppedStore implements IndexedStore {
+const UNSTEPPED: ReadonlySet<string> = new Set(["list", "count", "close"]);
+
+/** Stops each call that a client's request makes, in the current run. Other calls pass. */
+export class SteppedStore {
   run: Run | undefined = undefined;
-  readonly replace?: NonNullable<SessionStore["replace"]>;
-  readonly #store: IndexedStore;
+  readonly store: IndexedStore;
 
-  constructor(store: IndexedStore) {
-    this.#store = store;
-    const replace = store.replace?.bind(store);
-    if (replace !== undefined) {
-      this.replace = (handle, ...rest) => this.#pass("replace", handle, () => replace(handle, ...rest));
-    }
-  }
-
-  load(handle: string): Awaitable<SessionRecord | undefined> {
-    return this.#pass("load", handle, () => this.#store.load(handle));
-  }
-  create(handle: string, record: SessionRecord): Awaitable<boolean> {
-    return this.#pass("create", handle, () => this.#store.create(handle, record));
-  }
-  update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult> {
-    return this.#pass("update", handle, () => this.#store.update(handle, record, expectedVersion));
-  }
-  touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean> {
-    return this.#pass("touch", handle, () => this.#store.touch(handle, touchedAt, expiresAt));
-  }
-  delete(handle: string): Awaitable<boolean> {
-    return this.#pass("delete", handle, () => this.#store.delete(handle));
-  }
-  deleteAll(query: { userId?: string; except?: string }): Awaitable<number> {
-    return this.#pass("deleteAll", undefined, () => this.#store.deleteAll(query));
-  }
-  prune(limit?: number): Awaitable<number> {
-    return this.#pass("prune", undefined, () => this.#store.prune(limit));
-  }
-  list(query: { userId?: string; cursor?: string; limit?: number }): Awaitable<SessionPage> {
-    return this.#store.list(query);
-  }
-  count(query?: { userId?: string }): Awaitable<number> {
-    return this.#store.count(query);
-  }
-  close(): ReturnType<SessionStore["close"]> {
-    return this.#store.close();
-  }
-
-  #pass<T>(method: string, handle: string | undefined, work: () => Awaitable<T>): Awaitable<T> {
-    const { run } = this;
-    return run === undefined || !caller.getStore() ? work() : run.call(method, handle, work);
+  constructor(inner: IndexedStore) {
+    this.store = wrapStore(inner, {
+      around: (operation, call, [handle]) => {
+        const { run } = this;
+        if (run === undefined || !caller.getStore() || UNSTEPPED.has(operation)) return call();
+        return run.call(operation, handle, call);
+      },
+      synchronousLoad: false,
+    });
   }
 }

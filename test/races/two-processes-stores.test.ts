@@ -1,5 +1,5 @@
 import { after } from "node:test";
-import type { Clock } from "../../src/contract/clock.ts";
+import type { Clock } from "../../src/contract/time.ts";
 import type { IndexedStore } from "../../src/index.ts";
 import { FileStore } from "../../src/stores/file.ts";
 import { MysqlStore } from "../../src/stores/mysql.ts";

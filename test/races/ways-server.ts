@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import { createServer as createHttp2Server } from "node:http2";
 import type { Server } from "node:net";
 import express, { type NextFunction, type Request, type Response } from "express";
-import { type LiveSession, type SessionStore, type Sessions, session } from "../../src/index.ts";
+import { type Session, type SessionStore, type Sessions, session } from "../../src/index.ts";
 import { Client } from "./client.ts";
 import { type Cleanup, PATIENT, put } from "./site.ts";
 import { anywhere, onExpress, onHttp1, type Ways } from "./ways.ts";
@@ -67,7 +67,7 @@ const waiting: (() => void)[] = [];
 
 async function serve(ways: Ways, req: IncomingMessage, res: ServerResponse): Promise<void> {
   const url = new URL(req.url ?? "/", "http://localhost");
-  const current: () => LiveSession = () => Reflect.get(req, "session");
+  const current: () => Session = () => Reflect.get(req, "session");
   switch (url.pathname) {
     case "/begin":
       put(current(), "begun", true);

@@ -7,6 +7,7 @@ import { TokenSource } from "../../src/crypto/token.ts";
 import { Overflow } from "../../src/sealed/overflow.ts";
 import { Events } from "../../src/session/events.ts";
 import { StoreAccess } from "../../src/session/store-access.ts";
+import { duration } from "../../src/session/timeouts.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore, type SealedStoreOptions } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
@@ -29,7 +30,9 @@ const app: Handler = async (req, res) => {
       }
       break;
     case "/login":
-      await req.session.login(searchParams.get("user") ?? "alice", { remember: searchParams.get("remember") ?? false });
+      await req.session.login(searchParams.get("user") ?? "alice", {
+        remember: searchParams.has("remember") && duration(`${searchParams.get("remember")}`),
+      });
       break;
     case "/change-and-logout":
       Reflect.set(req.session, "n", 7);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { inspect } from "node:util";
 import { joinChunks } from "../../src/http/cookie-chunks.ts";
-import { type SessionOptions, type Sessions, session } from "../../src/index.ts";
+import { duration, type SessionOptions, type Sessions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { faulty } from "../../src/testing/faulty-store.ts";
@@ -30,7 +30,7 @@ const app: Handler = async (req, res) => {
       Reflect.set(session, "fill", "x".repeat(Number(value)));
       break;
     case "/login":
-      await session.login(user, value === "" ? {} : { remember: value });
+      await session.login(user, value === "" ? {} : { remember: duration(value) });
       break;
     case "/logout":
       await session.logout({ everywhere: value === "everywhere" });
@@ -43,7 +43,7 @@ const app: Handler = async (req, res) => {
       await sessionsOf(req).revokeAll("alice", { except: req.session });
       break;
     case "/persist":
-      session.persist(value === "" ? false : value);
+      session.persist(value !== "" && duration(value));
       break;
     case "/touch":
       await session.touch();

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import type { SessionRecord } from "../../src/contract/store.ts";
 import { KeyRing } from "../../src/crypto/key-ring.ts";
 import { Sealer } from "../../src/crypto/seal.ts";
-import { decodeSealed, encodeElsewhere, encodeSealed } from "../../src/sealed/record.ts";
+import { decodeSealed, encodeOverflow, encodeSealed } from "../../src/sealed/record.ts";
 import { SealedTokens } from "../../src/sealed/tokens.ts";
 
 const HANDLE = "AAAAAAAAAAAAAAAAAAAAAA";
@@ -37,7 +37,7 @@ function tokens(keys = ["0123456789abcdefghijklmnopqrstuvwxyz"]) {
 test("what was opened lately is opened once, and what was sealed not at all", () => {
   const here = tokens();
   const elsewhere = tokens();
-  const text = here.tokens.seal(HANDLE, record, undefined);
+  const text = here.tokens.seal({ handle: HANDLE, record });
   for (let times = 0; times < 3; times += 1) {
     const own = here.tokens.open(text);
     const others = elsewhere.tokens.open(`${text}`);
@@ -51,7 +51,7 @@ test("what was opened lately is opened once, and what was sealed not at all", ()
 test("what is remembered opens for exactly the text that was sealed, not for one that only begins like it", () => {
   for (const isOwn of [true, false]) {
     const here = tokens();
-    const text = (isOwn ? here : tokens()).tokens.seal(HANDLE, record, undefined);
+    const text = (isOwn ? here : tokens()).tokens.seal({ handle: HANDLE, record });
     assert.ok(here.tokens.open(text) !== undefined);
     for (let at = 0; at < text.length; at += 1) {
       const other = text.slice(0, at) + (text[at] === "A" ? "B" : "A") + text.slice(at + 1);
@@ -75,10 +75,10 @@ test("a body that is none of ours is no record, whatever it looks like", () => {
     other[0] = flags;
     assert.equal(decodeSealed(other), undefined, `flags ${flags}`);
   }
-  const elsewhere = encodeElsewhere(HANDLE, record, HANDLE);
-  assert.equal(decodeSealed(elsewhere)?.elsewhere, HANDLE);
-  assert.equal(decodeSealed(elsewhere.subarray(0, -1)), undefined, "a name that is too short");
-  assert.equal(decodeSealed(Buffer.concat([elsewhere, Buffer.alloc(1)])), undefined, "a name that is too long");
+  const overflowed = encodeOverflow(HANDLE, record, HANDLE);
+  assert.equal(decodeSealed(overflowed)?.overflowKey, HANDLE);
+  assert.equal(decodeSealed(overflowed.subarray(0, -1)), undefined, "a name that is too short");
+  assert.equal(decodeSealed(Buffer.concat([overflowed, Buffer.alloc(1)])), undefined, "a name that is too long");
 });
 
 test("property: what is remembered of a record is what others find in its seal", () => {
@@ -98,19 +98,19 @@ test("property: what is remembered of a record is what others find in its seal",
   const others = tokens().tokens;
   fc.assert(
     fc.property(records, elsewhere, (any, name) => {
-      const sealed = own.seal(HANDLE, any, name);
+      const sealed = own.seal({ handle: HANDLE, record: any, ...(name !== undefined && { overflowKey: name }) });
       assert.deepEqual(own.open(sealed), others.open(sealed));
     }),
   );
   const half = { ...record, userId: "half \ud800", payload: "\udc00" };
-  const sealed = own.seal(HANDLE, half, undefined);
+  const sealed = own.seal({ handle: HANDLE, record: half });
   assert.deepEqual(own.open(sealed), others.open(sealed));
 });
 
 test("a payload that is kept elsewhere is remembered as such", () => {
   const { sealer, tokens: own } = tokens();
-  const text = own.seal(HANDLE, record, "BBBBBBBBBBBBBBBBBBBBBA");
-  const expected = { handle: HANDLE, record: { ...record, payload: "" }, elsewhere: "BBBBBBBBBBBBBBBBBBBBBA" };
+  const text = own.seal({ handle: HANDLE, record, overflowKey: "BBBBBBBBBBBBBBBBBBBBBA" });
+  const expected = { handle: HANDLE, record: { ...record, payload: "" }, overflowKey: "BBBBBBBBBBBBBBBBBBBBBA" };
   assert.deepEqual(own.open(text)?.sealed, expected);
   assert.equal(sealer.opened, 0);
   assert.deepEqual(tokens().tokens.open(text)?.sealed, expected);
@@ -125,7 +125,7 @@ test("what opens nothing is tried each time, and what was sealed by an older key
     assert.equal(own.open("A".repeat(200)), undefined);
     assert.equal(sealer.opened, times);
   }
-  const text = tokens().tokens.seal(HANDLE, record, undefined);
+  const text = tokens().tokens.seal({ handle: HANDLE, record });
   for (let times = 0; times < 3; times += 1) assert.equal(own.open(text)?.outdated, true);
   assert.equal(sealer.opened, 4);
 });
@@ -133,8 +133,8 @@ test("what opens nothing is tried each time, and what was sealed by an older key
 test("memory is bounded: after many others a token is opened again", () => {
   const { sealer, tokens: own } = tokens();
   const large = { ...record, payload: `[0,"cart",${"1".length}]\n1`, userId: "u".repeat(2_000) };
-  const first = own.seal(HANDLE, large, undefined);
-  for (let others = 0; others < 1_600; others += 1) own.seal(HANDLE, large, undefined);
+  const first = own.seal({ handle: HANDLE, record: large });
+  for (let others = 0; others < 1_600; others += 1) own.seal({ handle: HANDLE, record: large });
   assert.equal(own.open(first)?.sealed.handle, HANDLE);
   assert.equal(sealer.opened, 1);
 });

@@ -2,32 +2,32 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { SojournError } from "../../src/contract/errors.ts";
-import { type Changes, type Content, type FlashStep, merge, textOf } from "../../src/session/changes.ts";
+import { type Changes, type Content, type FlashStep, merge, textOf } from "../../src/session/content.ts";
 
-const content = (texts: Record<string, string>, facts: Content["facts"] = {}): Content => ({
-  facts,
-  texts: new Map(Object.entries(texts)),
+const content = (encoded: Record<string, string>, meta: Content["meta"] = {}): Content => ({
+  meta,
+  encoded: new Map(Object.entries(encoded)),
 });
-const changes = (texts: Record<string, string | undefined>, more: Omit<Changes, "texts"> = {}): Changes => ({
-  texts: new Map(Object.entries(texts)),
+const changes = (encoded: Record<string, string | undefined>, more: Omit<Changes, "encoded"> = {}): Changes => ({
+  encoded: new Map(Object.entries(encoded)),
   ...more,
 });
-const plain = ({ facts, texts }: Content) => ({ facts, texts: Object.fromEntries(texts) });
+const plain = ({ meta, encoded }: Content) => ({ meta, encoded: Object.fromEntries(encoded) });
 
 test("one request's changes put over a newer state, property by property", () => {
   const table: [string, Content, Changes, ReturnType<typeof plain>][] = [
-    ["nothing over nothing", content({}), changes({}), { facts: {}, texts: {} }],
-    ["nothing over something", content({ a: "1" }), changes({}), { facts: {}, texts: { a: "1" } }],
-    ["set a new one", content({ a: "1" }), changes({ b: "2" }), { facts: {}, texts: { a: "1", b: "2" } }],
-    ["set the same one: the later wins", content({ a: "1" }), changes({ a: "2" }), { facts: {}, texts: { a: "2" } }],
-    ["delete one", content({ a: "1", b: "2" }), changes({ a: undefined }), { facts: {}, texts: { b: "2" } }],
-    ["delete one that is gone", content({ b: "2" }), changes({ a: undefined }), { facts: {}, texts: { b: "2" } }],
-    ["set one that the other deleted", content({}), changes({ a: "1" }), { facts: {}, texts: { a: "1" } }],
-    ["names of Object.prototype", content({}), changes({ toString: "1" }), { facts: {}, texts: { toString: "1" } }],
-    ["remember", content({}), changes({}, { until: 9 }), { facts: { until: 9 }, texts: {} }],
-    ["remember anew", content({}, { until: 5 }), changes({}, { until: 9 }), { facts: { until: 9 }, texts: {} }],
-    ["take it back", content({}, { until: 5 }), changes({}, { until: null, from: 7 }), { facts: { from: 7 }, texts: {} }],
-    ["facts stay that nobody changed", content({}, { until: 5, from: 3 }), changes({ a: "1" }), { facts: { until: 5, from: 3 }, texts: { a: "1" } }],
+    ["nothing over nothing", content({}), changes({}), { meta: {}, encoded: {} }],
+    ["nothing over something", content({ a: "1" }), changes({}), { meta: {}, encoded: { a: "1" } }],
+    ["set a new one", content({ a: "1" }), changes({ b: "2" }), { meta: {}, encoded: { a: "1", b: "2" } }],
+    ["set the same one: the later wins", content({ a: "1" }), changes({ a: "2" }), { meta: {}, encoded: { a: "2" } }],
+    ["delete one", content({ a: "1", b: "2" }), changes({ a: undefined }), { meta: {}, encoded: { b: "2" } }],
+    ["delete one that is gone", content({ b: "2" }), changes({ a: undefined }), { meta: {}, encoded: { b: "2" } }],
+    ["set one that the other deleted", content({}), changes({ a: "1" }), { meta: {}, encoded: { a: "1" } }],
+    ["names of Object.prototype", content({}), changes({ toString: "1" }), { meta: {}, encoded: { toString: "1" } }],
+    ["remember", content({}), changes({}, { endsAt: 9 }), { meta: { endsAt: 9 }, encoded: {} }],
+    ["remember anew", content({}, { endsAt: 5 }), changes({}, { endsAt: 9 }), { meta: { endsAt: 9 }, encoded: {} }],
+    ["take it back", content({}, { endsAt: 5 }), changes({}, { endsAt: null, absoluteFrom: 7 }), { meta: { absoluteFrom: 7 }, encoded: {} }],
+    ["meta stay that nobody changed", content({}, { endsAt: 5, absoluteFrom: 3 }), changes({ a: "1" }), { meta: { endsAt: 5, absoluteFrom: 3 }, encoded: { a: "1" } }],
   ]; // biome-ignore format: a table
   for (const [name, newest, made, expected] of table) assert.deepEqual(plain(merge(newest, made)), expected, name);
 });
@@ -37,7 +37,7 @@ const take = (type: string, ...messages: unknown[]): FlashStep => ({
   type,
   take: messages.map((message) => JSON.stringify(message)),
 });
-const flash = (...steps: FlashStep[]): Changes => ({ texts: new Map(), flash: steps });
+const flash = (...steps: FlashStep[]): Changes => ({ encoded: new Map(), flash: steps });
 
 test("messages of two requests both survive, and what was taken is taken once", () => {
   const table: [string, Record<string, unknown[]> | undefined, Changes, unknown][] = [
@@ -55,41 +55,44 @@ test("messages of two requests both survive, and what was taken is taken once", 
   ];
   for (const [name, stored, made, expected] of table) {
     const merged = merge(content({}, stored === undefined ? {} : { flash: stored }), made);
-    assert.deepEqual(merged.facts.flash, expected, name);
+    assert.deepEqual(merged.meta.flash, expected, name);
   }
 });
 
 test("a message type may have any name, and no prototype changes", () => {
   const message = { polluted: true };
   const merged = merge(content({}), flash(add("__proto__", message)));
-  assert.deepEqual(Object.getOwnPropertyNames(merged.facts.flash), ["__proto__"]);
-  assert.equal(Object.getPrototypeOf(merged.facts.flash), Object.prototype);
-  assert.equal(merge(merged, flash(take("__proto__", message))).facts.flash, undefined);
+  assert.deepEqual(Object.getOwnPropertyNames(merged.meta.flash), ["__proto__"]);
+  assert.equal(Object.getPrototypeOf(merged.meta.flash), Object.prototype);
+  assert.equal(merge(merged, flash(take("__proto__", message))).meta.flash, undefined);
 });
 
 test("merging modifies neither argument", () => {
-  const stored = content({ a: "1", b: "2" }, { until: 5, flash: { info: ["a"] } });
-  const made = changes({ a: undefined, c: "3" }, { until: null, flash: [take("info", "a"), add("info", "b")] });
+  const stored = content({ a: "1", b: "2" }, { endsAt: 5, flash: { info: ["a"] } });
+  const made = changes({ a: undefined, c: "3" }, { endsAt: null, flash: [take("info", "a"), add("info", "b")] });
   const before = structuredClone({ stored, made });
   merge(stored, made);
   assert.deepEqual({ stored, made }, before);
 });
 
 const names = fc.constantFrom("a", "b", "c", "d", "__proto__", "toString");
-const texts = fc.dictionary(names, fc.json(), { noNullPrototype: true });
+const encoded = fc.dictionary(names, fc.json(), { noNullPrototype: true });
 const edits = fc.array(fc.tuple(names, fc.option(fc.json(), { nil: undefined })));
 
 test("property: a merge is exactly the changes, and changes of different properties commute", () => {
   fc.assert(
-    fc.property(texts, edits, edits, (stored, first, second) => {
-      const newest: Content = { facts: {}, texts: new Map(Object.entries(stored)) };
-      const one: Changes = { texts: new Map(first) };
-      const two: Changes = { texts: new Map(second.filter(([name]) => !one.texts.has(name))) };
+    fc.property(encoded, edits, edits, (stored, first, second) => {
+      const newest: Content = { meta: {}, encoded: new Map(Object.entries(stored)) };
+      const one: Changes = { encoded: new Map(first) };
+      const two: Changes = { encoded: new Map(second.filter(([name]) => !one.encoded.has(name))) };
       const merged = merge(newest, one);
       for (const name of ["a", "b", "c", "d", "__proto__", "toString"]) {
-        assert.equal(merged.texts.get(name), one.texts.has(name) ? one.texts.get(name) : newest.texts.get(name));
+        assert.equal(
+          merged.encoded.get(name),
+          one.encoded.has(name) ? one.encoded.get(name) : newest.encoded.get(name),
+        );
       }
-      const sorted = (value: Content) => [...value.texts].sort();
+      const sorted = (value: Content) => [...value.encoded].sort();
       assert.deepEqual(sorted(merge(merge(newest, one), two)), sorted(merge(merge(newest, two), one)));
       assert.deepEqual(sorted(merge(merged, one)), sorted(merged), "the same changes again change nothing");
     }),

@@ -2,38 +2,38 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type CommitAction, type CommitFacts, decideCommit } from "../../src/session/commit.ts";
 
-/** Every combination there is: standing, changed, touch due, deliverable. */
-const TABLE: [CommitFacts["standing"], boolean, boolean, boolean, CommitAction][] = [
+/** Every combination there is: status, changed, touch due, deliverable. */
+const TABLE: [CommitFacts["status"], boolean, boolean, boolean, CommitAction][] = [
   ["blank", false, false, false, "nothing"],
   ["blank", false, false, true, "nothing"],
   ["blank", false, true, false, "nothing"],
   ["blank", false, true, true, "nothing"],
   ["blank", true, false, false, "refuse"],
-  ["blank", true, false, true, "create"],
+  ["blank", true, false, true, "store"],
   ["blank", true, true, false, "refuse"],
-  ["blank", true, true, true, "create"],
+  ["blank", true, true, true, "store"],
   ["stored", false, false, false, "nothing"],
   ["stored", false, false, true, "nothing"],
   ["stored", false, true, false, "touch"],
   ["stored", false, true, true, "touch"],
-  ["stored", true, false, false, "update"],
-  ["stored", true, false, true, "update"],
-  ["stored", true, true, false, "update"],
-  ["stored", true, true, true, "update"],
-  ["ending", false, false, false, "delete"],
-  ["ending", false, false, true, "delete"],
-  ["ending", false, true, false, "delete"],
-  ["ending", false, true, true, "delete"],
-  ["ending", true, false, false, "delete"],
-  ["ending", true, false, true, "delete"],
-  ["ending", true, true, false, "delete"],
-  ["ending", true, true, true, "delete"],
+  ["stored", true, false, false, "store"],
+  ["stored", true, false, true, "store"],
+  ["stored", true, true, false, "store"],
+  ["stored", true, true, true, "store"],
+  ["ending", false, false, false, "nothing"],
+  ["ending", false, false, true, "nothing"],
+  ["ending", false, true, false, "nothing"],
+  ["ending", false, true, true, "nothing"],
+  ["ending", true, false, false, "nothing"],
+  ["ending", true, false, true, "nothing"],
+  ["ending", true, true, false, "nothing"],
+  ["ending", true, true, true, "nothing"],
 ];
 
 test("the decision of a commit, for every combination of facts", () => {
   const seen = new Set<string>();
-  for (const [standing, changed, touchDue, deliverable, action] of TABLE) {
-    const facts = { standing, changed, touchDue, deliverable };
+  for (const [status, changed, touchDue, deliverable, action] of TABLE) {
+    const facts = { status, changed, touchDue, deliverable };
     seen.add(JSON.stringify(facts));
     assert.equal(decideCommit(facts), action, JSON.stringify(facts));
   }
@@ -41,18 +41,23 @@ test("the decision of a commit, for every combination of facts", () => {
 });
 
 test("what an application asks for by save() begins even if it is empty", () => {
-  for (const [standing, changed, touchDue, deliverable, action] of TABLE) {
-    const isEmpty = standing === "blank" && !changed;
-    const expected = isEmpty ? (deliverable ? "create" : "refuse") : action;
-    assert.equal(decideCommit({ standing, changed, asked: true, touchDue, deliverable }), expected);
+  for (const [status, changed, touchDue, deliverable, action] of TABLE) {
+    const isEmpty = status === "blank" && !changed;
+    const expected = isEmpty ? (deliverable ? "store" : "refuse") : action;
+    assert.equal(decideCommit({ status, changed, forced: true, touchDue, deliverable }), expected);
   }
 });
 
 test("no combination brings back what is ending, or stores what nobody can reach", () => {
-  for (const [standing, changed, touchDue, deliverable] of TABLE) {
-    const action = decideCommit({ standing, changed, touchDue, deliverable });
-    if (standing === "ending") assert.equal(action, "delete");
-    if (action === "create") assert.ok(standing === "blank" && changed && deliverable);
-    if (!changed) assert.ok(action !== "create" && action !== "update");
+  for (const [status, changed, touchDue, deliverable] of TABLE) {
+    const action = decideCommit({ status, changed, touchDue, deliverable });
+    if (status === "ending") assert.equal(action, "nothing");
+    if (action === "store") assert.ok(changed && (status === "stored" || (status === "blank" && deliverable)));
   }
+});
+
+test("a session that replaces another is committed even if it is empty, so that the other one ends", () => {
+  const facts = { status: "blank", changed: false, touchDue: false, replaces: true } as const;
+  assert.equal(decideCommit({ ...facts, deliverable: true }), "store");
+  assert.equal(decideCommit({ ...facts, deliverable: false }), "refuse");
 });

@@ -4,9 +4,9 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { LiveSession } from "../../src/session/session.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { engine, type Held } from "./contexts.ts";
 import { ImpatientClock } from "./impatient-clock.ts";
 import { ProbeStore } from "./probe-store.ts";
-import { engine, type Held } from "./visits.ts";
 
 function site(async: boolean) {
   const clock = new ImpatientClock();
@@ -337,7 +337,7 @@ describe("operations that a function given to update() starts and does not wait 
       await updated;
       const held = await visit.end();
       for (let i = 0; i < 10; i += 1) await turn();
-      assert.equal(await one.manager.count(), 1);
+      assert.equal(await one.admin.count(), 1);
       assert.ok(held !== undefined);
       assert.equal(Reflect.get(await stored(one, held), "n"), 1);
     });
@@ -476,7 +476,7 @@ describe("a commit that meets conflict after conflict", () => {
           ? visit.end()
           : change === "update"
             ? visit.session.update((session) => void Object.assign(session, { again: change }))
-            : visit.session.login("alice");
+            : visit.session.login("alice").then(() => visit.session.save());
       const failed = assert.rejects(ended, { code: "CONFLICT" });
       const tries = () => one.told.filter(({ event }) => event === "conflict").length;
       const before = tries();

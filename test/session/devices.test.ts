@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import type { IndexedStore } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { engine } from "./visits.ts";
+import { engine } from "./contexts.ts";
 
 describe("list, count and get show what requests open", () => {
   for (const [limits, afterMs] of [
@@ -21,21 +21,21 @@ describe("list, count and get show what requests open", () => {
       const after = engine({ clock, store, limits });
       const shown = async () => [
         (await after.request(held)).wasOpened,
-        (await after.manager.list("ada")).length === 1,
-        (await after.manager.count("ada")) === 1,
-        (await after.manager.get(held.handle)) !== undefined,
+        (await after.admin.list("ada")).length === 1,
+        (await after.admin.count("ada")) === 1,
+        (await after.admin.get(held.handle)) !== undefined,
       ];
       assert.deepEqual(await shown(), [true, true, true, true]);
       clock.advance(afterMs);
       assert.deepEqual(await shown(), [false, false, false, false]);
-      assert.equal((await before.manager.list("ada")).length, 1);
+      assert.equal((await before.admin.list("ada")).length, 1);
     });
   }
 
   test("and no damaged one", async () => {
     const clock = new ManualClock();
     const store: IndexedStore = new MemoryStore({ clock });
-    const { manager, request } = engine({ clock, store });
+    const { admin, request } = engine({ clock, store });
     const visit = await request();
     await visit.session.login("ada");
     const held = await visit.end();
@@ -43,22 +43,22 @@ describe("list, count and get show what requests open", () => {
     assert.ok(held !== undefined && record !== undefined);
     await store.update(held.handle, { ...record, payload: "damaged", version: record.version + 1 }, record.version);
     assert.equal((await request(held)).wasOpened, false);
-    assert.deepEqual(await manager.list("ada"), []);
-    assert.equal(await manager.count("ada"), 0);
-    assert.equal(await manager.revokeAll("ada"), 1);
+    assert.deepEqual(await admin.list("ada"), []);
+    assert.equal(await admin.count("ada"), 0);
+    assert.equal(await admin.revokeAll("ada"), 1);
   });
 });
 
 test("a user ID with half a surrogate pair is refused wherever one is given: its hash would be another user's", async () => {
-  const { manager, request } = engine();
+  const { admin, request } = engine();
   const visit = await request();
   const refused = { name: "TypeError", message: /half a surrogate pair/ };
   for (const userId of ["\ud800", "ada\udfff"]) {
     await assert.rejects(async () => visit.session.login(userId), refused);
-    await assert.rejects(() => manager.list(userId), refused);
-    await assert.rejects(() => manager.count(userId), refused);
-    await assert.rejects(() => manager.revokeAll(userId), refused);
-    await assert.rejects(() => manager.revoke("AAAAAAAAAAAAAAAAAAAAAA", { userId }), refused);
+    await assert.rejects(() => admin.list(userId), refused);
+    await assert.rejects(() => admin.count(userId), refused);
+    await assert.rejects(() => admin.revokeAll(userId), refused);
+    await assert.rejects(() => admin.revoke("AAAAAAAAAAAAAAAAAAAAAA", { userId }), refused);
   }
   await visit.session.login("ada \ud83d\ude00");
   assert.equal(visit.session.userId, "ada \ud83d\ude00");

@@ -3,8 +3,8 @@ import { describe, test } from "node:test";
 import type { LiveSession } from "../../src/session/session.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { engine } from "./contexts.ts";
 import { ProbeStore } from "./probe-store.ts";
-import { engine } from "./visits.ts";
 
 /** What puts a new session in the place of an old one that goes on. */
 const REPLACEMENTS: [name: string, replace: (session: LiveSession) => Promise<void>][] = [
@@ -99,17 +99,20 @@ for (const async of [false, true]) {
       assert.deepEqual({ ...next.session }, {});
     });
 
-    test("is what it was where the login fails, with what was assigned meanwhile", async () => {
+    test("is what it was if the login can't be stored, whatever was assigned meanwhile", async () => {
       const { visit, held, request, probe } = await begun({ n: 1 });
       probe.fail(new Error("disk on fire"));
       const login = visit.session.login("alice");
       Object.assign(visit.session, { later: 1 });
-      await assert.rejects(login, { code: "STORE_UNAVAILABLE" });
-      assert.equal(visit.session.userId, null);
-      assert.equal(visit.session.id, held.handle);
+      await login;
+      assert.equal(visit.session.userId, "alice");
+      await assert.rejects(visit.end(), { code: "STORE_UNAVAILABLE" });
+      await assert.rejects(visit.session.save(), { code: "STORE_UNAVAILABLE" });
       probe.heal();
-      assert.deepEqual(await visit.end(), held);
-      assert.deepEqual({ ...(await request(held)).session }, { n: 1, later: 1 });
+      // The response reports the failure, and brings no token.
+      await visit.context.giveUp();
+      assert.deepEqual(visit.held(), held);
+      assert.deepEqual({ ...(await request(held)).session }, { n: 1 });
     });
 
     test("keeps what another request stored until the login", async () => {
@@ -120,6 +123,7 @@ for (const async of [false, true]) {
       Object.assign(rival.session, { cart: ["a", "theirs"], other: 1 });
       await rival.end();
       await visit.session.login("alice");
+      await visit.session.save();
       assert.deepEqual({ ...visit.session }, { n: 1, cart: ["a", "theirs"], other: 1 });
       cart.push("mine");
       const next = await request(await visit.end());
@@ -141,14 +145,14 @@ for (const async of [false, true]) {
     });
 
     test("destroyed while its login is under way is gone under both names", async () => {
-      const { visit, held, request, manager } = await begun({ n: 1 });
+      const { visit, held, request, admin } = await begun({ n: 1 });
       const login = visit.session.login("alice");
       const destroyed = visit.session.destroy();
       await login.catch(() => {});
       await destroyed;
       assert.equal(await visit.end(), undefined);
       assert.ok(!(await request(held)).wasOpened);
-      assert.equal(await manager.count(), 0);
+      assert.equal(await admin.count(), 0);
     });
   });
 }

@@ -1,9 +1,9 @@
 import type { IndexedStore } from "../../src/contract/store.ts";
-import { intercept } from "../../src/testing/intercept.ts";
+import { wrapStore } from "../../src/wrap/wrap.ts";
 
 /** The same store without `replace`: a login is a `create` and an `update` there, as it is with any store that has the six methods alone. */
 export function inSteps(store: IndexedStore): IndexedStore {
-  const plain = intercept(store, (_operation, call) => call());
+  const plain = wrapStore(store, {});
   delete plain.replace;
   return plain;
 }

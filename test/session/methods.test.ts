@@ -4,8 +4,8 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { LiveSession } from "../../src/session/session.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { engine, type TestRequest } from "./contexts.ts";
 import { ProbeStore } from "./probe-store.ts";
-import { engine, type TestVisit } from "./visits.ts";
 
 type Callback = (error?: unknown, value?: unknown) => void;
 
@@ -32,7 +32,7 @@ for (const async of [false, true]) {
     async function stored() {
       const clock = new ManualClock();
       const probe = new ProbeStore(new MemoryStore({ clock }), { async });
-      const site = engine({ clock, store: probe.store });
+      const site = engine({ clock, store: probe.store, isHeld: false });
       const first = await site.request();
       Object.assign(first.session, { n: 1 });
       const held = await first.end();
@@ -205,7 +205,7 @@ describe("facts", () => {
 });
 
 describe("a session that was replaced", () => {
-  const endings: [string, (visit: TestVisit) => Promise<unknown>, RegExp][] = [
+  const endings: [string, (visit: TestRequest) => Promise<unknown>, RegExp][] = [
     ["regenerate", (visit) => visit.session.regenerate(), /replaced by regenerate\(\)/],
     ["destroy", (visit) => visit.session.destroy(), /was destroyed/],
     ["logout", (visit) => visit.session.logout(), /was destroyed/],
@@ -250,7 +250,7 @@ describe("save() of an empty session", () => {
     test(`begins it over ${async ? "an asynchronous" : "a synchronous"} store: the ID is that of the next request`, async () => {
       const clock = new ManualClock();
       const probe = new ProbeStore(new MemoryStore({ clock }), { async });
-      const { request, told, manager } = engine({ clock, store: probe.store });
+      const { request, told, admin } = engine({ clock, store: probe.store });
       const first = await request();
       const { id } = first.session;
       await first.session.save();
@@ -264,7 +264,7 @@ describe("save() of an empty session", () => {
       assert.deepEqual({ ...second.session }, {});
       await second.session.save();
       assert.deepEqual(await second.end(), held);
-      assert.equal(await manager.count(), 1);
+      assert.equal(await admin.count(), 1);
       assert.deepEqual(
         told.map(({ event }) => event),
         ["create"],
@@ -273,22 +273,22 @@ describe("save() of an empty session", () => {
   }
 
   test("stores nothing where its cookie can't be sent", async () => {
-    const { request, manager, told } = engine();
-    const late = await request(undefined, { delivery: () => "headers-sent" });
+    const { request, admin, told } = engine();
+    const late = await request(undefined, { delivery: "headers-sent" });
     await assert.rejects(late.session.save(), { code: "HEADERS_SENT" });
-    const insecure = await request(undefined, { delivery: () => "insecure" });
+    const insecure = await request(undefined, { delivery: "insecure" });
     await insecure.session.save();
-    assert.equal(await manager.count(), 0);
+    assert.equal(await admin.count(), 0);
     assert.equal(told.filter(({ event }) => event === "cookie-not-sent").length, 2);
   });
 
   test("is not needed, and the session does not begin, where nobody asks for it", async () => {
-    const { request, manager } = engine();
+    const { request, admin } = engine();
     const visit = await request();
     void visit.session.id;
     await visit.session.touch();
     await visit.session.update(() => undefined);
     assert.equal(await visit.end(), undefined);
-    assert.equal(await manager.count(), 0);
+    assert.equal(await admin.count(), 0);
   });
 });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MemoryStore } from "../../src/stores/memory.ts";
+import { engine, type TestRequest } from "./contexts.ts";
 import { ImpatientClock } from "./impatient-clock.ts";
 import { ProbeStore } from "./probe-store.ts";
-import { engine, type TestVisit } from "./visits.ts";
 
 for (const async of [false, true]) {
   describe(`what parallel requests lose of a property over ${async ? "an asynchronous" : "a synchronous"} store`, () => {
@@ -14,7 +14,7 @@ for (const async of [false, true]) {
       const first = await one.request();
       Object.assign(first.session, data);
       const held = (await first.end()) ?? assert.fail("no token");
-      const rival = async (change: (session: TestVisit["session"]) => void) => {
+      const rival = async (change: (session: TestRequest["session"]) => void) => {
         const visit = await one.request(held);
         change(visit.session);
         await visit.end();
@@ -25,7 +25,7 @@ for (const async of [false, true]) {
       return { ...one, held, rival, stored, overwritten, visit: await one.request(held) };
     }
 
-    function listOf(visit: TestVisit, name: string): unknown[] {
+    function listOf(visit: TestRequest, name: string): unknown[] {
       const list: unknown = Reflect.get(visit.session, name);
       return Array.isArray(list) ? list : assert.fail(`${name} is no list`);
     }
@@ -72,7 +72,7 @@ for (const async of [false, true]) {
       assert.deepEqual(overwritten(), [[held.handle, "list"]]);
     });
 
-    const merges: [string, (visit: TestVisit) => Promise<unknown>][] = [
+    const merges: [string, (visit: TestRequest) => Promise<unknown>][] = [
       [
         "save()",
         (visit) => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
-import { Session } from "../../src/session/session.ts";
-import { engine } from "./visits.ts";
+import { SessionObject } from "../../src/session/session.ts";
+import { engine } from "./contexts.ts";
 
 /** A session with this data in it: as assigned in this request, and as loaded by the next one. */
 async function bothWays(data: object) {
@@ -163,7 +163,7 @@ describe("a session behaves as a plain object does", () => {
     assert.equal(typeof session.toString, "function");
     assert.ok("save" in session);
     assert.ok(!Object.hasOwn(session, "save"));
-    assert.ok(session instanceof Session);
+    assert.ok(session instanceof SessionObject);
     assert.equal(session.constructor, undefined, "it would lead to the prototype");
     assert.equal("constructor" in session, false);
   });
@@ -291,7 +291,7 @@ describe("a session behaves as a plain object does", () => {
     const { session } = await request();
     assert.equal(Reflect.get(session, "__proto__"), undefined);
     assert.throws(() => (Reflect.get(session, "__proto__").isAdmin = true), TypeError);
-    assert.ok(Object.isFrozen(Session.prototype) && Object.isFrozen(Session));
+    assert.ok(Object.isFrozen(SessionObject.prototype) && Object.isFrozen(SessionObject));
     assert.equal(Reflect.set(Object.getPrototypeOf(session), "isAdmin", true), false);
     assert.throws(() => Object.setPrototypeOf(session, { isAdmin: true }), TypeError);
   });
@@ -381,7 +381,7 @@ describe("a session in the hands of other libraries", () => {
         assert.equal(JSON.stringify(copy), '{"cart":["book"]}');
         (Reflect.get(copy, "cart") ?? assert.fail()).push("lamp");
         assert.deepEqual(Reflect.get(visit.session, "cart"), ["book"]);
-        if (copy instanceof Session) {
+        if (copy instanceof SessionObject) {
           assert.throws(() => copy.userId, { name: "TypeError", message: /copy.*\{ \.\.\.req\.session \}/ });
           await assert.rejects(copy.save(), { name: "TypeError", message: /copy/ });
         }
@@ -411,11 +411,11 @@ describe("what is shown of a session", () => {
         [true, false].map((showProxy) => ({ customInspect, showHidden, showProxy, depth: 20 })),
       ),
     );
-    for (const { visit, session } of [first, second]) {
-      const { secret } = visit;
+    for (const { context, session } of [first, second]) {
+      const { secret } = context.state;
       const texts = [
         JSON.stringify(session),
-        JSON.stringify(visit),
+        JSON.stringify(context),
         String(session),
         ...Object.getOwnPropertySymbols(session).map((key) => inspect(Reflect.get(session, key))),
       ];

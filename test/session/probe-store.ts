@@ -1,5 +1,5 @@
 import type { Awaitable, IndexedStore } from "../../src/contract/store.ts";
-import { intercept, type StoreOperation } from "../../src/testing/intercept.ts";
+import { type StoreOperation, wrapStore } from "../../src/wrap/wrap.ts";
 
 /** Where calls of an asynchronous probe wait until the test lets them go on. */
 export class Gate {
@@ -65,11 +65,10 @@ export class ProbeStore {
   constructor(inner: IndexedStore, { async = false }: { async?: boolean } = {}) {
     this.inner = inner;
     this.#isAsync = async;
-    this.store = intercept(
-      inner,
-      (operation, call) => this.#around(operation, call),
-      async ? { synchronousLoad: false } : {},
-    );
+    this.store = wrapStore(inner, {
+      around: (operation, call) => this.#around(operation, call),
+      synchronousLoad: async ? false : undefined,
+    });
   }
 
   reset(): void {

@@ -5,10 +5,10 @@ import type { IndexedStore } from "../../src/contract/store.ts";
 import type { LiveSession } from "../../src/session/session.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
+import { engine, type Held } from "./contexts.ts";
 import { ImpatientClock } from "./impatient-clock.ts";
 import { inSteps } from "./in-steps.ts";
 import { ProbeStore } from "./probe-store.ts";
-import { engine, type Held } from "./visits.ts";
 
 /** The same seed gives the same race (mulberry32). */
 function dice(seed: number): (sides: number) => number {
@@ -32,8 +32,14 @@ const ACTORS = {
   count: (session: LiveSession) =>
     session.update((current) => Object.assign(current, { n: Number(Reflect.get(current, "n")) + 1 })),
   touch: (session: LiveSession) => session.touch(),
-  regenerate: (session: LiveSession) => session.regenerate({ keep: true }),
-  login: (session: LiveSession) => session.login("alice"),
+  regenerate: async (session: LiveSession) => {
+    await session.regenerate({ keep: true });
+    await session.save();
+  },
+  login: async (session: LiveSession) => {
+    await session.login("alice");
+    await session.save();
+  },
   destroy: (session: LiveSession) => session.destroy(),
   revoke: undefined,
   prune: undefined,
@@ -65,8 +71,8 @@ async function race(seed: number, open: (clock: ImpatientClock) => IndexedStore)
   const actors = kinds.map(async (kind, i) => {
     const act = ACTORS[kind];
     if (act === undefined) {
-      if (kind === "prune") await site.manager.prune();
-      else if (await site.manager.revoke(held.handle)) hasEnded = true;
+      if (kind === "prune") await site.admin.prune();
+      else if (await site.admin.revoke(held.handle)) hasEnded = true;
       return;
     }
     const mustNotOpen = hasEnded;
@@ -122,7 +128,7 @@ async function race(seed: number, open: (clock: ImpatientClock) => IndexedStore)
   if (hasEnded) assert.equal(sessions.length, live.length, story());
   if (!kinds.includes("destroy") && !kinds.includes("revoke")) {
     // Nothing acknowledged is lost: it is where the session lives on, under its own handle or the one that took over.
-    const data = await Promise.all(sessions.map(({ handle }) => site.manager.get(handle)));
+    const data = await Promise.all(sessions.map(({ handle }) => site.admin.get(handle)));
     const everything: Record<string, unknown> = {};
     for (const snapshot of data) {
       for (const [name, value] of Object.entries(snapshot?.data ?? {})) {
@@ -132,7 +138,7 @@ async function race(seed: number, open: (clock: ImpatientClock) => IndexedStore)
     for (const name of acknowledged) assert.equal(everything[name], 1, `${name} was lost; ${story()}`);
     assert.equal(everything["n"], counted, `counted ${counted}; ${story()}`);
   }
-  await site.manager.close();
+  await site.backend.close();
 }
 
 async function races(count: number, open: (clock: ImpatientClock) => IndexedStore): Promise<void> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { engine } from "./visits.ts";
+import { engine } from "./contexts.ts";
 
 test("a login after its session was found ended begins with what this request set, and nothing of what was ended", async () => {
   for (const isFound of [false, true]) {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Session } from "../../src/session/session.ts";
+import { SessionObject } from "../../src/session/session.ts";
 import type { SessionData } from "../../src/session/session-data.ts";
+import type { SessionMembers } from "../../src/session/session-interface.ts";
 
 /** The compiler checks that each member of a session is here, and that each name here is one that data can't have. */
-const members: { [Name in keyof Session as Name & string]: Name extends keyof SessionData ? true : never } = {
+const members: { [Name in keyof SessionMembers as Name & string]: Name extends keyof SessionData ? true : never } = {
   createdAt: true,
   destroy: true,
   expiresAt: true,
@@ -24,6 +25,6 @@ const members: { [Name in keyof Session as Name & string]: Name extends keyof Se
 };
 
 test("SessionData reserves the name of every member of a session", () => {
-  const names = Object.getOwnPropertyNames(Session.prototype).filter((name) => name !== "constructor");
+  const names = Object.getOwnPropertyNames(SessionObject.prototype).filter((name) => name !== "constructor");
   assert.deepEqual(names.sort(), Object.keys(members));
 });

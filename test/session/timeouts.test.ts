@@ -81,7 +81,7 @@ test("touchAfter follows the idle timeout where none is given", () => {
 });
 
 test("a touchAfter that would end sessions in use is refused", () => {
-  for (const touchAfter of [1000, 1001, "1h"]) {
+  for (const touchAfter of [1000, 1001, "1h"] as const) {
     assert.throws(
       () => timeouts({ idleTimeout: 1000, touchAfter }),
       /^TypeError: touchAfter must be shorter than idleTimeout/,
@@ -103,12 +103,12 @@ test("when a session ends", () => {
     ["the last full idle time", { createdAt: 0 }, 9_000, LIMITS, 10_000],
     ["cut by the absolute end", { createdAt: 0 }, 9_001, LIMITS, 10_000],
     ["never beyond the absolute end", { createdAt: 0 }, 50_000, LIMITS, 10_000],
-    ["remembered: exactly then, shorter than idle", { createdAt: 0, until: 10 }, 0, LIMITS, 10],
-    ["remembered: exactly then, longer than absolute", { createdAt: 0, until: 99_999 }, 0, LIMITS, 99_999],
-    ["remembered and taken back: absolute from there", { createdAt: 0, from: 20_000 }, 29_500, LIMITS, 30_000],
+    ["remembered: exactly then, shorter than idle", { createdAt: 0, endsAt: 10 }, 0, LIMITS, 10],
+    ["remembered: exactly then, longer than absolute", { createdAt: 0, endsAt: 99_999 }, 0, LIMITS, 99_999],
+    ["remembered and taken back: absolute from there", { createdAt: 0, absoluteFrom: 20_000 }, 29_500, LIMITS, 30_000],
     ["no limits: the end of year 9999", { createdAt: 0 }, 5, NO_LIMITS, FOREVER],
-    ["remembered beyond year 9999", { createdAt: 0, until: Number.MAX_SAFE_INTEGER }, 5, LIMITS, FOREVER],
-    ["remembered for ever", { createdAt: 0, until: Number.POSITIVE_INFINITY }, 5, LIMITS, FOREVER],
+    ["remembered beyond year 9999", { createdAt: 0, endsAt: Number.MAX_SAFE_INTEGER }, 5, LIMITS, FOREVER],
+    ["remembered for ever", { createdAt: 0, endsAt: Number.POSITIVE_INFINITY }, 5, LIMITS, FOREVER],
   ];
   for (const [name, lifetime, now, limits, end] of table) assert.equal(expiryOf(lifetime, now, limits), end, name);
 });
@@ -135,10 +135,16 @@ test("whether a stored session has ended, to the millisecond", () => {
     ["idle timeout shortened since: at", used(2_000, 99_999), 3_000, LIMITS, true],
     ["absolute end shortened since: before", used(9_500, 99_999), 9_999, LIMITS, false],
     ["absolute end shortened since: at", used(9_500, 99_999), 10_000, LIMITS, true],
-    ["remembered beyond idle and absolute", used(0, 99_999, { until: 99_999 }), 50_000, LIMITS, false],
-    ["remembered, at its end", used(0, 99_999, { until: 99_999 }), 99_999, LIMITS, true],
-    ["taken back: absolute end counts from there", used(14_500, 99_999, { from: 5_000 }), 14_999, LIMITS, false],
-    ["taken back: at that end", used(14_500, 99_999, { from: 5_000 }), 15_000, LIMITS, true],
+    ["remembered beyond idle and absolute", used(0, 99_999, { endsAt: 99_999 }), 50_000, LIMITS, false],
+    ["remembered, at its end", used(0, 99_999, { endsAt: 99_999 }), 99_999, LIMITS, true],
+    [
+      "taken back: absolute end counts from there",
+      used(14_500, 99_999, { absoluteFrom: 5_000 }),
+      14_999,
+      LIMITS,
+      false,
+    ],
+    ["taken back: at that end", used(14_500, 99_999, { absoluteFrom: 5_000 }), 15_000, LIMITS, true],
   ];
   for (const [name, stored, now, limits, ended] of table) assert.equal(hasExpired(stored, now, limits), ended, name);
 });

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../../src/contract/clock.ts";
+import { type Clock, systemClock } from "../../src/contract/time.ts";
 import { broken, isBreakage } from "./broken-stores.ts";
 import { portOf, startSite } from "./site.ts";
 import { isStoreName, openStore } from "./stores.ts";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import express, { type NextFunction, type Request, type Response } from "express";
-import type { Clock } from "../../src/contract/clock.ts";
+import type { Clock } from "../../src/contract/time.ts";
 import { type IndexedStore, type Sessions, session } from "../../src/index.ts";
 import { increment, peek, put } from "../races/site.ts";
 import type { Seen } from "./history.ts";

@@ -1,6 +1,6 @@
 import { deepEqual, ok } from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { systemClock } from "../../src/contract/clock.ts";
+import { systemClock } from "../../src/contract/time.ts";
 import { MemoryStore } from "../../src/index.ts";
 import { asynchronous } from "../races/asynchronous.ts";
 import { type Breakage, breakages, broken } from "./broken-stores.ts";

@@ -1,6 +1,6 @@
-import { systemClock } from "../../src/contract/clock.ts";
+import { systemClock } from "../../src/contract/time.ts";
 import type { IndexedStore } from "../../src/index.ts";
-import { decodePayload } from "../../src/session/record.ts";
+import { decodePayload } from "../../src/session/content.ts";
 import { generator } from "../races/random.ts";
 import { Application } from "./application.ts";
 import { check } from "./checker.ts";
@@ -90,7 +90,7 @@ export async function censusOf(store: IndexedStore): Promise<Live[]> {
   do {
     const page = await store.list({ limit: 500, ...(cursor !== undefined && { cursor }) });
     for (const { handle, userId, payload } of page.sessions) {
-      const life = decodePayload(payload)?.texts.get("life");
+      const life = decodePayload(payload)?.encoded.get("life");
       if (userId !== null && life !== undefined) census.push({ client: userId, life: JSON.parse(life), handle });
     }
     ({ cursor } = page);

@@ -2,7 +2,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { Cluster } from "ioredis";
 import { createCluster } from "redis";
-import { systemClock } from "../../src/contract/clock.ts";
+import { systemClock } from "../../src/contract/time.ts";
 import { Events } from "../../src/session/events.ts";
 import { StoreAccess } from "../../src/session/store-access.ts";
 import { RedisStore } from "../../src/stores/redis.ts";

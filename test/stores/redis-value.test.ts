@@ -2,8 +2,8 @@ import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import type { SessionRecord } from "../../src/contract/store.ts";
-import { reconnectPauseMs } from "../../src/stores/redis/chance.ts";
 import { Keys, SHARDS, shardOf } from "../../src/stores/redis/keys.ts";
+import { reconnectPauseMs } from "../../src/stores/redis/packages.ts";
 import { decodeValue, encodeValue, HEAD_BYTES, owner, ownerOf, timesOf } from "../../src/stores/redis/value.ts";
 
 const record: SessionRecord = {

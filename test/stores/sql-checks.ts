@@ -2,9 +2,9 @@ import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { after, describe, test } from "node:test";
 import { inspect, promisify } from "node:util";
-import { type Clock, systemClock } from "../../src/contract/clock.ts";
 import { SojournError } from "../../src/contract/errors.ts";
 import type { IndexedStore } from "../../src/contract/store.ts";
+import { type Clock, systemClock } from "../../src/contract/time.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 import { tableName } from "../servers/private-process.ts";
 import { acceptedNames, hostileValues, refusedNames } from "./sql-names.ts";
@@ -273,7 +273,7 @@ export function sqlChecks(subject: SqlSubject): void {
     test("without its package a URL says what to install; after close, a process ends", async () => {
       const program = `
         const { ${className} } = await import(process.argv[1]);
-        const store = new ${className}(process.argv[2], { table: process.argv[3] });
+        const store = new ${className}(process.argv[2], { table: process.argv[3], timeoutMs: 60_000 });
         console.log(await store.load("handle").then(() => "loaded", (error) => error.name + ": " + error.message));
         await store.close();`;
       const without = `

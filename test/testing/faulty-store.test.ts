@@ -1,8 +1,9 @@
 import { deepEqual, equal, rejects, throws } from "node:assert/strict";
 import { test } from "node:test";
-import type { SessionRecord, SessionStore } from "../../src/contract/store.ts";
+import type { SessionRecord } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { faulty, ManualClock } from "../../src/testing/index.ts";
+import { sixMethods } from "../wrap/six-methods.ts";
 
 const clock = new ManualClock();
 const record: SessionRecord = {
@@ -111,14 +112,6 @@ test("the load of a synchronous store can throw, and can't be kept waiting", () 
 
 test("a store that is not indexed does not become one", () => {
   const inner = new MemoryStore({ clock });
-  const plain: SessionStore = {
-    load: (handle) => inner.load(handle),
-    create: (handle, created) => inner.create(handle, created),
-    update: (handle, updated, version) => inner.update(handle, updated, version),
-    touch: (handle, touchedAt, expiresAt) => inner.touch(handle, touchedAt, expiresAt),
-    delete: (handle) => inner.delete(handle),
-    close: () => inner.close(),
-  };
-  equal("list" in faulty(plain).store, false);
+  equal("list" in faulty(sixMethods(inner)).store, false);
   equal("list" in faulty(inner).store, true);
 });

@@ -11,14 +11,14 @@ import { TokenSource } from "../../src/crypto/token.ts";
 import { HeaderTransport } from "../../src/http/header-transport.ts";
 import { UrlTokens } from "../../src/http/url-tokens.ts";
 import { Events } from "../../src/session/events.ts";
-import { SessionManager } from "../../src/session/manager.ts";
+import { StoredSessions } from "../../src/session/stored.ts";
 import { timeouts } from "../../src/session/timeouts.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 
 const clock = new ManualClock();
 const ring = new KeyRing("0123456789abcdefghijklmnopqrstuvwxyzABCDEF", { production: true, warn: assert.fail });
-const manager = new SessionManager({
+const backend = new StoredSessions({
   store: new MemoryStore({ clock }),
   clock,
   limits: timeouts({}),
@@ -26,8 +26,9 @@ const manager = new SessionManager({
   tokens: new TokenSource(),
   events: new Events(),
   maxBytes: 9_999,
+  deviceOf: () => ({}),
 });
-const links = new UrlTokens({ parameter: "session", bind: undefined }, ring, manager);
+const links = new UrlTokens({ parameter: "session", bind: undefined }, ring, backend);
 const token = links.mint("alice", 1_000);
 
 function request(url: string, more: object = {}) {
@@ -185,7 +186,7 @@ function bearerOf(values: readonly string[]): string | undefined {
 }
 
 test("property: an Authorization header is read as RFC 6750 says, whatever it holds and however often it comes", () => {
-  const { channel } = new HeaderTransport({ header: "authorization", ring });
+  const { carrier } = new HeaderTransport({ header: "authorization", ring });
   const scheme = fc.constantFrom(
     "Bearer",
     "Bearer",
@@ -223,7 +224,7 @@ test("property: an Authorization header is read as RFC 6750 says, whatever it ho
       req.rawHeaders = fields.flat();
       const ours = fields.filter(([field]) => field.toLowerCase() === "authorization").map(([, text]) => text);
       const expected = bearerOf(ours);
-      assert.deepEqual(channel.read(req), expected === undefined ? [] : [expected]);
+      assert.deepEqual(carrier.read(req), expected === undefined ? [] : [expected]);
       if (expected === undefined) none += 1;
       else found += 1;
     }),

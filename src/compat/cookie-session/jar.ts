@@ -1,28 +1,33 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { systemClock } from "../../contract/clock.ts";
+import { systemClock } from "../../contract/time.ts";
 import type { Signer } from "../../crypto/signature.ts";
 import { readCookies } from "../../http/cookies.ts";
 
-/** How the cookie travels. Only what is named here is sent; inherited options count. */
+/** Attributes of the cookie of `sojourn/cookie-session`. Inherited properties count. */
 export interface CookieSettings {
-  /** Milliseconds; sent as `expires`. */
+  /** How long the cookie lives after a response, in milliseconds. Default: it ends with the browser. */
   maxAge?: number | null | undefined;
+  /** When the cookie expires. Prefer `maxAge`. */
   expires?: Date | undefined;
   /** Default `"/"`. */
   path?: string | undefined;
+  /** Sends the cookie to this domain and its subdomains. Default: only to the host that set it. */
   domain?: string | undefined;
+  /** Which requests from other sites carry the cookie. `true` is `"strict"`. Default: not sent. */
   sameSite?: "strict" | "lax" | "none" | boolean | undefined;
+  /** The order in which Chromium evicts cookies. Default: not sent. */
   priority?: "low" | "medium" | "high" | undefined;
+  /** Keeps a separate cookie for each site that embeds this one (CHIPS). Default `false`. */
   partitioned?: boolean | undefined;
-  /** Default: whether the connection is secure. With `true` and an insecure connection there is no cookie. */
+  /** Sends the cookie over HTTPS only. With `true` an insecure connection gets no cookie. Default: whether the connection is secure. */
   secure?: boolean | undefined;
-  /** Former way to say `secure`, whatever the connection. */
+  /** Former name of `secure`, for connections behind a proxy. */
   secureProxy?: boolean | undefined;
-  /** Default `true`. */
+  /** Hides the cookie from the page's scripts. Default `true`. */
   httpOnly?: boolean | undefined;
-  /** Default `true`: with a second cookie, `<name>.sig`. */
+  /** Signs the cookie, by a second cookie `<name>.sig`. Default `true`. */
   signed?: boolean | undefined;
-  /** Default `true`: take the place of cookies of that name which the response has already. */
+  /** Replaces cookies of that name that the response already has. Default `true`. */
   overwrite?: boolean | undefined;
 }
 

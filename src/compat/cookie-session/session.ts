@@ -1,4 +1,4 @@
-import { queueMicrotask } from "../../contract/clock.ts";
+import { queueMicrotask } from "../../contract/time.ts";
 import { type Done, promised } from "../callbacks.ts";
 
 /** What the methods of a session ask of its request. */
@@ -22,15 +22,14 @@ interface Context {
 /** Named so that data of these names, which the original can store, is read all the same. */
 const METHODS = new Set(["save", "reload", "regenerate", "destroy"]);
 
-/**
- * `req.session`: plain properties, all of them in the browser's cookie, signed but readable. The methods are those that Passport
- * and its kind call; with a callback they return the session, without one a promise.
- */
+/** Is `req.session`: plain properties, all of them in the browser's cookie. With a callback a method returns the session, without one a promise. */
 export class CookieSession {
+  /** @internal */
   declare readonly _ctx: Context;
   // biome-ignore lint/suspicious/noExplicitAny: as the original's types have it: data of applications that declare none.
   [name: string]: any;
 
+  /** @internal */
   constructor(context: Context, data?: unknown) {
     Object.defineProperty(this, "_ctx", { value: context });
     if (typeof data !== "object" || data === null) return;
@@ -56,17 +55,17 @@ export class CookieSession {
     return Object.keys(this).length > 0;
   }
 
-  /** Checks that the session can be written; it is, when the response's headers leave. */
+  /** Checks that the session can be saved. The response's headers save it. */
   save(callback?: Done): this | Promise<void> {
     return settle(this, callback, () => this._ctx.holder.save(this));
   }
 
-  /** Reads the request's cookie again: `req.session` is then a new object. */
+  /** Reads the request's cookie again. `req.session` is then a new object. */
   reload(callback?: Done): this | Promise<void> {
     return settle(this, callback, () => this._ctx.holder.reload());
   }
 
-  /** An empty session in the place of this one: `req.session` is then a new object. */
+  /** Replaces the session by an empty one. `req.session` is then a new object. */
   regenerate(callback?: Done): this | Promise<void> {
     return settle(this, callback, () => this._ctx.holder.regenerate());
   }

@@ -1,28 +1,43 @@
 import { types } from "node:util";
-import { systemClock } from "../../contract/clock.ts";
+import { systemClock } from "../../contract/time.ts";
 import { deprecated } from "../deprecated.ts";
 import { serializeCookie } from "./serialize.ts";
 
+/** Options for the cookie of `sojourn/express-session`. */
 export interface CookieOptions {
-  /** Milliseconds until the cookie expires, counted from the response. Default: it ends with the browser. */
+  /** How long the cookie lives after a response, in milliseconds. Default: it ends with the browser. */
   maxAge?: number | null | undefined;
+  /** Keeps a separate cookie for each site that embeds this one (CHIPS). Default `false`. */
   partitioned?: boolean | undefined;
+  /** The order in which Chromium evicts cookies. Default: not sent. */
   priority?: "low" | "medium" | "high" | undefined;
+  /** Has no effect, as in the original: the cookie is always signed. */
   signed?: boolean | undefined;
+  /** When the cookie expires. Prefer `maxAge`. Default: it ends with the browser. */
   expires?: Date | null | undefined;
-  /** Default `true`. */
+  /** Hides the cookie from the page's scripts. Default `true`. */
   httpOnly?: boolean | undefined;
-  /** Default `"/"`. */
+  /** Default `"/"`. Requests outside this path have no session. */
   path?: string | undefined;
+  /** Sends the cookie to this domain and its subdomains. Default: only to the host that set it. */
   domain?: string | undefined;
-  /** `"auto"`: as secure as the connection on which the session begins. */
+  /** Sends the cookie over HTTPS only. `"auto"`: if the session begins on HTTPS. Default `false`. */
   secure?: boolean | "auto" | undefined;
+  /** Has no effect, as in the original. */
   encode?: ((val: string) => string) | undefined;
-  /** `"auto"`: `"none"` on secure connections, else `"lax"`. */
+  /** Which requests from other sites carry the cookie. `"auto"`: `"none"` on HTTPS, else `"lax"`. Default: not sent. */
   sameSite?: boolean | "lax" | "strict" | "none" | "auto" | undefined;
 }
 
-/** A session's cookie as applications and stores see it: `req.session.cookie`. Stores take the session's end from it. */
+/**
+ * Describes a session's cookie as applications and stores see it, `req.session.cookie`. Stores take the session's end from it.
+ *
+ * @example
+ * import { Cookie } from "sojourn/express-session";
+ *
+ * const cookie = new Cookie({ maxAge: 60_000, sameSite: "lax" });
+ * console.log(cookie.expires, cookie.path);
+ */
 export class Cookie {
   path?: string | undefined;
   /** Where `expires` is kept. Own and enumerable, because stores look for it. */

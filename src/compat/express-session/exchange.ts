@@ -1,12 +1,11 @@
 import type { ServerResponse } from "node:http";
-import { setImmediate } from "../../contract/clock.ts";
-import { SojournError } from "../../contract/errors.ts";
+import { goneError, SojournError } from "../../contract/errors.ts";
+import { setImmediate } from "../../contract/time.ts";
 import { type SignatureKey, signValue } from "../../crypto/signature.ts";
 import { failAfterNext, routerOf } from "../../http/failed-answer.ts";
 import { onHandshake } from "../../http/held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
 import { isResponse } from "../../http/is-response.ts";
-import { goneError } from "../../session/committer.ts";
 import { type Done, once, promised } from "../callbacks.ts";
 import { type Environment, enter } from "./environment.ts";
 import type { Life } from "./lives.ts";

@@ -1,14 +1,12 @@
 import { EventEmitter } from "node:events";
-import { setImmediate, systemClock } from "../../contract/clock.ts";
+import { setImmediate, systemClock } from "../../contract/time.ts";
 import { callable } from "./callable.ts";
 import type { SessionData } from "./session-data.ts";
 import { Store } from "./store.ts";
 
-/**
- * Sessions as JSON texts in the process's memory, for development: they end with the process, and expired ones stay until they
- * are asked for.
- */
-class SessionsInMemory extends Store {
+/** Is the class that {@link MemoryStore} makes callable without `new`. */
+export class SessionsInMemory extends Store {
+  /** By ID, as JSON. */
   sessions: { [id: string]: string } = Object.create(null);
 
   get(id: string, callback: (error: unknown, session?: SessionData | null) => void): void {
@@ -74,6 +72,14 @@ function parse(text: string): SessionData | undefined {
   }
 }
 
+/**
+ * Keeps sessions in the process's memory, for development. They end with the process, and expired ones stay until somebody reads them.
+ *
+ * @example
+ * import session, { MemoryStore } from "sojourn/express-session";
+ *
+ * const middleware = session({ store: new MemoryStore(), secret: "s", resave: false, saveUninitialized: false });
+ */
 export type MemoryStore = SessionsInMemory;
 export const MemoryStore = callable(SessionsInMemory, (self) => {
   Reflect.apply(EventEmitter, self, []);

@@ -2,7 +2,7 @@ import { type Done, promised } from "../callbacks.ts";
 import type { Cookie } from "./cookie.ts";
 import type { SessionData } from "./session-data.ts";
 
-/** What a session needs of its store. Whatever has these methods is a store. */
+/** Is what a session needs of its store. Any object with these methods is a store. */
 export interface SessionStoreLike {
   get(id: string, callback: Done<SessionData | null | undefined | false>): unknown;
   set(id: string, session: SessionData, callback: Done): unknown;
@@ -15,7 +15,7 @@ export interface SessionStoreLike {
   on?(event: "connect" | "disconnect", listener: () => void): unknown;
 }
 
-/** What a session needs of its request; a job or a socket has as much. */
+/** Is what a session needs of its request. A job or a socket can have as much. */
 export interface SessionOwner {
   sessionID: string;
   sessionStore: SessionStoreLike;
@@ -23,8 +23,19 @@ export interface SessionOwner {
 }
 
 /**
- * `req.session`: the application's data as plain properties. With a callback a method does as express-session's does, and returns
- * the session; without one it returns a promise.
+ * Is `req.session`: the application's data as plain properties. With a callback, a method behaves as that of express-session and returns the session.
+ * Without one it returns a promise.
+ *
+ * @example
+ * import express from "express";
+ * import session from "sojourn/express-session";
+ *
+ * const app = express();
+ * app.use(session({ secret: "s", resave: false, saveUninitialized: false }));
+ * app.post("/logout", async (req, res) => {
+ *   await req.session.destroy();
+ *   res.redirect("/");
+ * });
  */
 export class Session {
   declare readonly id: string;
@@ -39,17 +50,18 @@ export class Session {
     for (const name in data) if (!(name in this)) Reflect.set(this, name, Reflect.get(data, name));
   }
 
-  /** Has the session live for its full `maxAge` again, counted from now. */
+  /** Restarts the session's `maxAge`, from now. */
   touch(): this {
     return this.resetMaxAge();
   }
 
+  /** Restarts the session's `maxAge`, from now, as {@link touch}. */
   resetMaxAge(): this {
     this.cookie.maxAge = this.cookie.originalMaxAge;
     return this;
   }
 
-  /** Writes the session to its store now. It is done at the end of a request in any case, if the session changed. */
+  /** Saves the session now. A changed session is saved at the end of the request in any case. */
   save(): Promise<void>;
   save(callback: Done): this;
   save(callback?: Done): this | Promise<void> {
@@ -76,7 +88,7 @@ export class Session {
     );
   }
 
-  /** Ends the session: no `req.session` any more, and no record in the store. */
+  /** Ends the session: deletes `req.session`, and its record in the store. */
   destroy(): Promise<void>;
   destroy(callback: Done): this;
   destroy(callback?: Done): this | Promise<void> {
@@ -87,7 +99,7 @@ export class Session {
     });
   }
 
-  /** Ends the session, and begins an empty one under a new ID: `req.session` is then a new object. */
+  /** Ends the session and begins an empty one with a new ID. `req.session` is then a new object. */
   regenerate(): Promise<void>;
   regenerate(callback: Done): this;
   regenerate(callback?: Done): this | Promise<void> {

@@ -5,8 +5,8 @@ import { Cookie } from "./cookie.ts";
 import { Session, type SessionOwner, type SessionStoreLike } from "./session.ts";
 import type { SessionData } from "./session-data.ts";
 
-/** What stores inherit: written once here, so that a store's author writes `get`, `set` and `destroy` alone. */
-abstract class BaseStore extends EventEmitter implements SessionStoreLike {
+/** Is the class that {@link Store} makes callable without `new`. A store's author writes only `get`, `set` and `destroy`. */
+export abstract class BaseStore extends EventEmitter implements SessionStoreLike {
   abstract get(id: string, callback: (error: unknown, session?: SessionData | null) => void): void;
   abstract set(id: string, session: SessionData, callback?: (error?: unknown) => void): void;
   abstract destroy(id: string, callback?: (error?: unknown) => void): void;
@@ -58,6 +58,28 @@ abstract class BaseStore extends EventEmitter implements SessionStoreLike {
 /** A session that was made of some data has its properties: tells the compiler. */
 function assertHolds<D>(_session: Session, _data: D): asserts _session is Session & D {}
 
+/**
+ * Is the base class of stores for express-session and this drop-in.
+ *
+ * @example
+ * import { type SessionData, Store } from "sojourn/express-session";
+ *
+ * export class MapStore extends Store {
+ *   readonly sessions = new Map<string, SessionData>();
+ *
+ *   get(id: string, callback: (error: unknown, session?: SessionData | null) => void): void {
+ *     callback(null, this.sessions.get(id));
+ *   }
+ *   set(id: string, session: SessionData, callback?: (error?: unknown) => void): void {
+ *     this.sessions.set(id, session);
+ *     callback?.();
+ *   }
+ *   destroy(id: string, callback?: (error?: unknown) => void): void {
+ *     this.sessions.delete(id);
+ *     callback?.();
+ *   }
+ * }
+ */
 export type Store = BaseStore;
 export const Store = callable(BaseStore, (self) => Reflect.apply(EventEmitter, self, []));
 

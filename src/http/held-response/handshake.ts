@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isPromise } from "../../contract/awaitable.ts";
 import type { Awaitable } from "../../contract/store.ts";
+import { isPromise } from "../../contract/time.ts";
 
 /** What Socket.IO gives middlewares for a WebSocket's handshake: headers can be set until `writeHead`, and nothing waits for anything. */
 type HandshakeResponse = Partial<ServerResponse> & Pick<ServerResponse, "getHeader" | "setHeader">;

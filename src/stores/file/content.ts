@@ -3,26 +3,26 @@ import type { SessionRecord, StoredSession } from "../../contract/store.ts";
 import type { State } from "./names.ts";
 
 /**
- * What a payload file holds: the SHA-256 of a line, and the line, the JSON of what the state's name doesn't say. The sum tells a file that a
- * failing disk or a careless hand has damaged; it is no defence against somebody who may write here.
+ * Encodes a payload file: one line of JSON with the parts of the record that the state's name
+ * lacks, after a line with its SHA-256. The hash detects damage by disks or people. It does not
+ * stop an attacker who can write here.
  */
 export function encodeContent(handle: string, record: SessionRecord): Buffer {
   const { version, secretHash, userId, createdAt, payload } = record;
   const line = JSON.stringify([handle, version, secretHash, userId, createdAt, payload]);
-  return Buffer.from(`${sumOf(line)}\n${line}`);
+  return Buffer.from(`${hashOf(line)}\n${line}`);
 }
 
-/** `undefined` for a file that is damaged, cut off, or of another session. */
-export function decodeContent(file: Buffer, state: State): StoredSession | undefined {
-  const [handle, version, secretHash, userId, createdAt, payload] = fieldsOf(file);
-  if (typeof handle !== "string" || version !== state.version || typeof secretHash !== "string") return undefined;
+/** Decodes a payload file. Returns `undefined` if it is damaged, or of another state. */
+export function decodeContent(file: Buffer, { version, touchedAt, expiresAt }: State): StoredSession | undefined {
+  const [handle, storedVersion, secretHash, userId, createdAt, payload] = fieldsOf(file);
+  if (typeof handle !== "string" || storedVersion !== version || typeof secretHash !== "string") return undefined;
   if ((typeof userId !== "string" && userId !== null) || typeof createdAt !== "number") return undefined;
   if (typeof payload !== "string") return undefined;
-  const { touchedAt, expiresAt } = state;
-  return { handle, payload, version: state.version, secretHash, userId, createdAt, touchedAt, expiresAt };
+  return { handle, payload, version, secretHash, userId, createdAt, touchedAt, expiresAt };
 }
 
-/** Which session a payload is of, or was, and whose; `undefined` for nobody's, and for a damaged one. */
+/** Returns a payload file's session and user, unless it is anonymous or damaged. */
 export function decodeOwner(file: Buffer): { handle: string; userId: string } | undefined {
   const [handle, , , userId] = fieldsOf(file);
   return typeof handle === "string" && typeof userId === "string" ? { handle, userId } : undefined;
@@ -32,7 +32,7 @@ function fieldsOf(file: Buffer): unknown[] {
   const text = file.toString();
   const end = text.indexOf("\n");
   const line = text.slice(end + 1);
-  if (end === -1 || text.slice(0, end) !== sumOf(line)) return [];
+  if (end === -1 || text.slice(0, end) !== hashOf(line)) return [];
   try {
     const fields: unknown = JSON.parse(line);
     return Array.isArray(fields) ? fields : [];
@@ -41,6 +41,6 @@ function fieldsOf(file: Buffer): unknown[] {
   }
 }
 
-function sumOf(line: string): string {
+function hashOf(line: string): string {
   return createHash("sha256").update(line).digest("base64url");
 }

@@ -1,13 +1,13 @@
 import { SojournError, type SojournErrorCode } from "../../contract/errors.ts";
 
-/** The system's name for what went wrong, such as `ENOENT`; `undefined` for an error that is not the system's. */
+/** Returns the code of a system error, such as `ENOENT`, or `undefined` for any other error. */
 export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" && "syscall" in error
     ? error.code
     : undefined;
 }
 
-/** Runs what may find that a file is missing, or there already; then gives `otherwise`. */
+/** Runs `work`. Returns `otherwise` if it fails with one of these codes. */
 export async function unless<T, U>(codes: readonly string[], otherwise: U, work: () => Promise<T>): Promise<T | U> {
   try {
     return await work();
@@ -18,44 +18,42 @@ export async function unless<T, U>(codes: readonly string[], otherwise: U, work:
   }
 }
 
-const MAPPED: Readonly<Record<string, readonly [SojournErrorCode, string]>> = {
-  ENOSPC: ["STORE_FULL", "has no room left on its disk"],
-  EDQUOT: ["STORE_FULL", "has used up its quota of the disk"],
-  EACCES: ["STORE_UNAVAILABLE", "may not be used by this process"],
-  EPERM: ["STORE_UNAVAILABLE", "may not be used by this process"],
-  EROFS: ["STORE_UNAVAILABLE", "is on a read-only file system"],
-  EMFILE: ["STORE_UNAVAILABLE", "can't be used: this process has too many files open"],
-  ENFILE: ["STORE_UNAVAILABLE", "can't be used: this machine has too many files open"],
-  ENOENT: ["STORE_UNAVAILABLE", "was removed while in use"],
-  ENOTDIR: ["STORE_UNAVAILABLE", "is no folder, or has a file where a folder should be"],
-  EIO: ["STORE_UNAVAILABLE", "can't be read or written (I/O error)"],
-  EOWNER: [
-    "STORE_UNAVAILABLE",
-    "has a folder of another user, who could replace sessions: change its owner, or take another folder",
-  ],
-  ELOOP: ["STORE_CORRUPT", "has a symbolic link in it, which the store never makes: remove it"],
+/** Runs `work`. Returns `false` if it fails with one of these codes, else `true`. */
+export function succeeds(codes: readonly string[], work: () => Promise<unknown>): Promise<boolean> {
+  return unless(codes, false, () => work().then(() => true));
+}
+
+/** What a system error says about the session folder. */
+const FAILURES: Readonly<Record<string, string>> = {
+  ENOSPC: "has no space left on its disk",
+  EDQUOT: "has used up its disk quota",
+  EACCES: "is not accessible to this process",
+  EPERM: "is not accessible to this process",
+  EROFS: "is on a read-only file system",
+  EMFILE: "can't be used: this process has too many open files",
+  ENFILE: "can't be used: this system has too many open files",
+  ENOENT: "was removed while in use",
+  ENOTDIR: "is not a folder, or contains a file in place of a folder",
+  EIO: "can't be read or written (I/O error)",
+  EOWNER: "contains a folder of another user, who could replace sessions: change its owner, or use another folder",
+  ELOOP: "contains a symbolic link, which the store never creates: remove it",
+};
+/** The codes of failures that are not `STORE_UNAVAILABLE`. */
+const CODES: Readonly<Record<string, SojournErrorCode>> = {
+  ENOSPC: "STORE_FULL",
+  EDQUOT: "STORE_FULL",
+  ELOOP: "STORE_CORRUPT",
 };
 
-/** The error that a caller sees. The system's messages name paths, which hold hashes, so the cause may travel along. */
+/** Returns the error for callers. Its cause names paths, which have hashes and no data. */
 export function storeError(error: unknown, folder: string): unknown {
   const code = systemCode(error);
   if (code === undefined) return error;
-  const [ours, what] = MAPPED[code] ?? ["STORE_UNAVAILABLE", `failed (${code})`];
-  return new SojournError(ours, `The session folder ${folder} ${what}.`, error);
+  const failure = FAILURES[code] ?? `failed (${code})`;
+  return new SojournError(CODES[code] ?? "STORE_UNAVAILABLE", `The session folder ${folder} ${failure}.`, error);
 }
 
-/** What `stat` would say of a folder that was there before. */
-export function vanishedError(path: string): Error {
-  const message = `ENOENT: the folder of all sessions is gone, '${path}'`;
-  return Object.assign(new Error(message), { code: "ENOENT", syscall: "lstat", path });
-}
-
-export function ownerError(path: string, uid: number): Error {
-  const message = `EOWNER: user ${uid} owns '${path}'`;
-  return Object.assign(new Error(message), { code: "EOWNER", syscall: "lstat", path });
-}
-
-export function linkError(path: string): Error {
-  const message = `ELOOP: a symbolic link where a folder should be, '${path}'`;
-  return Object.assign(new Error(message), { code: "ELOOP", syscall: "lstat", path });
+/** Makes an error that looks like one of the system, for what the store refuses by itself. */
+export function refusal(code: "ENOENT" | "EOWNER" | "ELOOP", reason: string, path: string): Error {
+  return Object.assign(new Error(`${code}: ${reason}, '${path}'`), { code, syscall: "lstat", path });
 }

@@ -1,15 +1,17 @@
 import { join } from "node:path";
-import { isOwn, makeFolder, mark, move, namesIn, remove, removeFolder, syncNames } from "./disk.ts";
-import { unless } from "./failures.ts";
+import * as disk from "./disk.ts";
+import { succeeds } from "./failures.ts";
 import { isSessionName, type State } from "./names.ts";
 
-/** Sessions that end within the same so many milliseconds wait in one folder. */
+/** Sessions that expire within the same two minutes share a folder. */
 const BUCKET_MS = 120_000;
 
 /**
- * Empty files that say where to look: a user's folder holds the names of the user's sessions, and a folder of each two
- * minutes holds those that may end then. A marker is made before its session is, and taken away after it, so one too many is
- * what a crash can leave; whoever meets it looks at the session itself.
+ * The indexes: empty files, named after sessions, in a folder for each user and for each two
+ * minutes of expiry.
+ *
+ * A marker is created before its session and removed after it. So a crash can leave a marker too
+ * many, never one too few; readers therefore look at the session itself.
  */
 export class Markers {
   readonly #users: string;
@@ -24,69 +26,66 @@ export class Markers {
     return [this.#users, this.#due];
   }
 
-  /** Makes both markers of a session, and waits until the disk has them. */
-  async add(name: string, state: State): Promise<void> {
-    const due = this.#bucketFolder(bucketOf(state.expiresAt));
+  /** Creates and syncs both markers of a session. */
+  async add(name: string, { expiresAt, userName }: State): Promise<void> {
+    const due = this.#bucketFolder(bucketOf(expiresAt));
     await markIn([due], name);
-    await this.addUser(name, state.userName);
-    await syncNames(due);
-    if (state.userName !== undefined) await syncNames(this.#userFolder(state.userName));
+    await this.addUser(name, userName);
+    await disk.syncNames(due);
+    if (userName !== undefined) await disk.syncNames(this.#userFolder(userName));
   }
 
-  /** Mends the list of a user's sessions. */
+  /** Creates the user's marker. */
   async addUser(name: string, userName: string | undefined): Promise<void> {
     if (userName === undefined) return;
     const folder = this.#userFolder(userName);
     await markIn([join(folder, ".."), folder], name);
   }
 
-  /** Where a session ends sooner than it would have: its marker comes too late. A touch only makes one come too early. */
+  /** Adds a marker for an earlier expiry. For a later one, `prune` postpones the old marker. */
   async bringForward(name: string, from: State, to: State): Promise<void> {
     const bucket = bucketOf(to.expiresAt);
-    if (bucket >= bucketOf(from.expiresAt)) return;
-    await markIn([this.#bucketFolder(bucket)], name);
+    if (bucket < bucketOf(from.expiresAt)) await markIn([this.#bucketFolder(bucket)], name);
   }
 
-  /** A marker that was made before a touch may be somewhere else; `prune` meets it there. */
-  async dropDue(name: string, state: State): Promise<void> {
-    await remove(join(this.#bucketFolder(bucketOf(state.expiresAt)), name));
-  }
-
-  async dropUser(name: string, userName: string | undefined): Promise<void> {
+  async removeUser(name: string, userName: string | undefined): Promise<void> {
     if (userName === undefined) return;
     const folder = this.#userFolder(userName);
-    if (await remove(join(folder, name))) await removeFolder(folder);
+    if (await disk.remove(join(folder, name))) await disk.removeFolder(folder);
   }
 
   async ofUser(userName: string): Promise<string[]> {
-    const names = await namesIn(this.#userFolder(userName));
-    return (names ?? []).filter(isSessionName);
+    return (await disk.namesIn(this.#userFolder(userName))).filter(isSessionName);
   }
 
-  /** The folders of times that are past, the oldest first. */
+  /** Returns the buckets whose time has passed, oldest first. */
   async bucketsBefore(now: number): Promise<number[]> {
-    const names = (await namesIn(this.#due)) ?? [];
-    const buckets = names.filter((name) => /^[0-9]{1,16}$/.test(name)).map(Number);
+    const buckets = (await disk.namesIn(this.#due)).filter((name) => /^[0-9]{1,16}$/.test(name)).map(Number);
     return buckets.filter((bucket) => (bucket + 1) * BUCKET_MS <= now).sort((a, b) => a - b);
   }
 
   async inBucket(bucket: number): Promise<string[]> {
-    return ((await namesIn(this.#bucketFolder(bucket))) ?? []).filter(isSessionName);
+    return (await disk.namesIn(this.#bucketFolder(bucket))).filter(isSessionName);
   }
 
-  /** The session will be looked at again when it ends by what is known now. */
+  /** Moves a marker to the bucket of the session's present expiry. */
   async postpone(name: string, bucket: number, expiresAt: number): Promise<void> {
     const later = this.#bucketFolder(bucketOf(expiresAt));
-    await makeFolder(later);
-    await move(join(this.#bucketFolder(bucket), name), join(later, name));
+    await disk.makeFolder(later);
+    await disk.move(join(this.#bucketFolder(bucket), name), join(later, name));
   }
 
-  async dropFrom(bucket: number, name: string): Promise<void> {
-    await remove(join(this.#bucketFolder(bucket), name));
+  /** Removes a session's marker from a bucket: by default from that of its expiry. */
+  async removeDue(name: string, { expiresAt }: State): Promise<void> {
+    await this.removeFrom(bucketOf(expiresAt), name);
   }
 
-  async dropBucket(bucket: number): Promise<void> {
-    await removeFolder(this.#bucketFolder(bucket));
+  async removeFrom(bucket: number, name: string): Promise<void> {
+    await disk.remove(join(this.#bucketFolder(bucket), name));
+  }
+
+  async removeBucket(bucket: number): Promise<void> {
+    await disk.removeFolder(this.#bucketFolder(bucket));
   }
 
   #bucketFolder(bucket: number): string {
@@ -102,15 +101,14 @@ function bucketOf(expiresAt: number): number {
   return Math.floor(expiresAt / BUCKET_MS);
 }
 
-/** Makes the folders where they are missing. Somebody may be removing one, which was empty, at this moment. */
+/** Creates a marker, and its missing folders, which others may remove while they are empty. */
 async function markIn(folders: readonly string[], name: string): Promise<void> {
-  const innermost = folders.at(-1);
-  if (innermost === undefined) return;
-  const path = join(innermost, name);
+  const folder = folders.at(-1) ?? "";
+  const path = join(folder, name);
   for (let attempt = 1; attempt < 100; attempt++) {
-    await isOwn(innermost);
-    if ((await unless(["ENOENT"], undefined, () => mark(path))) !== undefined) return;
-    for (const folder of folders) await makeFolder(folder);
+    await disk.isOwn(folder);
+    if (await succeeds(["ENOENT"], () => disk.mark(path))) return;
+    for (const missing of folders) await disk.makeFolder(missing);
   }
-  await mark(path);
+  await disk.mark(path);
 }

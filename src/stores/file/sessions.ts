@@ -1,52 +1,54 @@
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { systemClock } from "../../contract/clock.ts";
+import { SojournError } from "../../contract/errors.ts";
 import type { SessionRecord, StoredSession } from "../../contract/store.ts";
+import { type Clock, systemClock } from "../../contract/time.ts";
 import { decodeContent, decodeOwner, encodeContent } from "./content.ts";
-import {
-  isOwn,
-  makeFolder,
-  mark,
-  move,
-  moveFolder,
-  namesIn,
-  read,
-  remove,
-  removeFolder,
-  syncNames,
-  writeNew,
-} from "./disk.ts";
-import { unless, vanishedError } from "./failures.ts";
-import { isPayloadName, isSessionName, nameOfHandle, nameOfUser, newName, parseState, type State } from "./names.ts";
+import * as disk from "./disk.ts";
+import { refusal, succeeds, unless } from "./failures.ts";
+import { isPayloadName, isSessionName, nameOfHandle, nameOfUser, parseState, randomName, type State } from "./names.ts";
 
-/** What a session's folder holds. */
+/** The files in a session's folder. */
 export interface Look {
   readonly state: State | undefined;
-  /** Names of payload files: the state's own, and any that a writer has not published, or has left behind. */
+  /** The state's payload file, and those of unfinished or killed writers. */
   readonly payloads: readonly string[];
 }
 
-/** What is left in `tmp` for this long belongs to nobody. */
+/** Folders in `tmp` that are older belong to no running writer. */
 const ABANDONED_MS = 3_600_000;
+const MOST_TRIES = 1_000;
+
+/** Repeats an attempt until it has a result. It only fails because another writer succeeds. */
+export async function untilDone<T>(attempt: () => Promise<T | undefined>): Promise<T> {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const result = await attempt();
+    if (result !== undefined) return result;
+  }
+  throw new SojournError("STORE_UNAVAILABLE", `Other writers changed this session ${MOST_TRIES} times in a row.`);
+}
 
 /**
- * Sessions, a folder each: an empty file whose name is the state, and the payload file that the state names.
+ * The sessions, one folder each: an empty file whose name is the state, and the payload file that
+ * the state names.
  *
- * A state is replaced by `rename` from exactly the name that was read, which fails where anyone else was first: compare and set between
- * processes, without a lock that a killed process could leave or a stopped one could think it still has. A session begins by the
- * `rename` of a folder that is complete, which fails where one is, and ends by the `unlink` of its state. One takes another one's place by
- * the `rename` of that one's state into its own folder. Whatever a process is killed
- * between, the session is the old or the new one, and what remains is a file that no state names.
+ * `rename` from the exact name that was read replaces a state, and fails if another writer was
+ * first. So processes compare and set without a lock, which a killed process could leave behind.
+ * The `rename` of a complete folder creates a session, and fails if one exists. The `unlink` of its
+ * state ends it. The `rename` of its state into another folder replaces it. Whenever a process is
+ * killed, the session is the old or the new one, and the rest is unnamed files.
  */
 export class Sessions {
   readonly #sessions: string;
   readonly #tmp: string;
-  /** Whether the folder of all sessions was ever there. */
+  readonly #clock: Clock;
+  /** Whether the folder of all sessions ever existed. */
   #wasThere = false;
 
-  constructor(root: string) {
+  constructor(root: string, clock: Clock) {
     this.#sessions = join(root, "sessions");
     this.#tmp = join(root, "tmp");
+    this.#clock = clock;
   }
 
   get folders(): readonly string[] {
@@ -54,61 +56,61 @@ export class Sessions {
   }
 
   /**
-   * A folder that was removed, or a disk that is not mounted any more, does not mean that there are no sessions.
-   *
-   * @throws what `storeError` makes STORE_UNAVAILABLE of, unless there never was a folder, as before the first session
+   * Throws if the folder of all sessions has disappeared: a removed folder or an unmounted disk
+   * does not mean that there are no sessions. Before the first session the folder may be missing.
    */
-  async present(): Promise<void> {
-    if (await isOwn(this.#sessions)) this.#wasThere = true;
-    else if (this.#wasThere) throw vanishedError(this.#sessions);
+  async assertPresent(): Promise<void> {
+    if (await disk.isOwn(this.#sessions)) this.#wasThere = true;
+    else if (this.#wasThere) throw refusal("ENOENT", "the folder of all sessions is missing", this.#sessions);
   }
 
-  /**
-   * What is under a name. A folder without a state is looked at twice: no file system promises that a listing shows a file
-   * that is being renamed.
-   */
+  /** Lists a session's folder: again without a state, because a `rename` may hide a file. */
   async look(name: string): Promise<Look> {
     const first = await this.#list(name);
     if (first === undefined) return { state: undefined, payloads: [] };
     return first.state === undefined ? ((await this.#list(name)) ?? first) : first;
   }
 
-  /**
-   * The record of a state, `undefined` if it is damaged; `"replaced"` if its payload has gone, as it does after an update.
-   */
-  async record(name: string, state: State): Promise<StoredSession | "replaced" | undefined> {
-    const file = await read(join(this.#folder(name), state.payloadName));
-    if (file === undefined) return "replaced";
-    const session = decodeContent(file, state);
-    // A file that was moved here from another session's folder is nobody's.
-    return session !== undefined && nameOfHandle(session.handle) === name ? session : undefined;
+  /** Returns an unexpired session, or `undefined` if there is none or it is damaged. */
+  async load(name: string): Promise<StoredSession | undefined> {
+    let previous: string | undefined;
+    const session = await untilDone(async () => {
+      const { state } = await this.look(name);
+      if (state === undefined || state.expiresAt <= this.#clock.now()) return null;
+      const file = await disk.read(join(this.#folder(name), state.payloadName));
+      if (file === undefined) {
+        // An update replaced the payload. A state that lacks it twice is damaged.
+        if (state.name === previous) return null;
+        previous = state.name;
+        return undefined;
+      }
+      const decoded = decodeContent(file, state);
+      // A file that was moved here from another session's folder does not count.
+      return decoded !== undefined && nameOfHandle(decoded.handle) === name ? decoded : null;
+    });
+    return session ?? undefined;
   }
 
-  /** Which users' sessions the payloads under a name are of, or in a folder that a writer has left. */
+  /** Returns the users of the payloads in a session's folder, or in an abandoned folder. */
   async owners(left: { name: string } | { path: string }): Promise<{ name: string; userName: string }[]> {
     const folder = "path" in left ? left.path : this.#folder(left.name);
     const owners: { name: string; userName: string }[] = [];
-    for (const payload of ((await namesIn(folder)) ?? []).filter(isPayloadName)) {
-      const file = await read(join(folder, payload));
-      const owner = file === undefined ? undefined : decodeOwner(file);
+    for (const payload of (await disk.namesIn(folder)).filter(isPayloadName)) {
+      const file = await disk.read(join(folder, payload));
+      const owner = file && decodeOwner(file);
       if (owner !== undefined) owners.push({ name: nameOfHandle(owner.handle), userName: nameOfUser(owner.userId) });
     }
     return owners;
   }
 
-  /** Makes a session's folder out of sight; without its state where another session's is going to become it. Returns its path. */
-  async prepare(
-    handle: string,
-    record: SessionRecord,
-    state: State,
-    { withState = true }: { withState?: boolean } = {},
-  ): Promise<string> {
-    const prepared = join(this.#tmp, newName());
+  /** Prepares a session's folder in `tmp`; without a state for `replace`. Returns its path. */
+  async prepare(handle: string, record: SessionRecord, state: State, withState: boolean): Promise<string> {
+    const prepared = join(this.#tmp, randomName());
     await mkdir(prepared, { mode: 0o700 });
     try {
-      await writeNew(join(prepared, state.payloadName), encodeContent(handle, record));
-      if (withState) await mark(join(prepared, state.name));
-      await syncNames(prepared);
+      await disk.writeNew(join(prepared, state.payloadName), encodeContent(handle, record));
+      if (withState) await disk.mark(join(prepared, state.name));
+      await disk.syncNames(prepared);
     } catch (error) {
       await this.discard(prepared);
       throw error;
@@ -116,87 +118,78 @@ export class Sessions {
     return prepared;
   }
 
-  /** Puts a prepared session in its place. `false` where there is one. */
+  /** Publishes a prepared folder. Returns `false` if the session's folder exists and has files. */
   async publish(prepared: string, name: string): Promise<boolean> {
     const shard = this.#shard(name);
-    const folder = this.#folder(name);
-    let moved = await unless(["ENOENT"], undefined, () => moveFolder(prepared, folder));
-    if (moved === undefined) {
-      await makeFolder(shard);
-      moved = await moveFolder(prepared, folder);
+    const publish = () => disk.moveFolder(prepared, this.#folder(name));
+    let isPublished = await unless(["ENOENT"], undefined, publish);
+    if (isPublished === undefined) {
+      await disk.makeFolder(shard);
+      isPublished = await publish();
     }
-    if (!moved) return false;
-    await syncNames(shard);
-    return true;
+    if (isPublished) await disk.syncNames(shard);
+    return isPublished;
   }
 
   async discard(prepared: string): Promise<void> {
-    for (const file of (await namesIn(prepared)) ?? []) await remove(join(prepared, file));
-    await removeFolder(prepared);
+    for (const file of await disk.namesIn(prepared)) await disk.remove(join(prepared, file));
+    await disk.removeFolder(prepared);
   }
 
-  /** Writes a payload that no state names yet. `false` if the session's folder has gone. */
-  async writePayload(name: string, handle: string, record: SessionRecord, payloadName: string): Promise<boolean> {
+  /** Writes a payload that no state names yet. Returns `false` if the folder is missing. */
+  writePayload(name: string, handle: string, record: SessionRecord, payloadName: string): Promise<boolean> {
     const path = join(this.#folder(name), payloadName);
-    return await unless(["ENOENT"], false, async () => {
-      await writeNew(path, encodeContent(handle, record));
-      return true;
-    });
+    return succeeds(["ENOENT"], () => disk.writeNew(path, encodeContent(handle, record)));
   }
 
-  /** Compare and set. `false` where the state is not `from` any more. */
-  async replace(name: string, from: State, to: State): Promise<boolean> {
+  /** Compares and sets. Returns `false` if the state is no longer `from`. */
+  setState(name: string, from: State, to: State): Promise<boolean> {
     const folder = this.#folder(name);
-    return await move(join(folder, from.name), join(folder, to.name));
+    return disk.move(join(folder, from.name), join(folder, to.name));
   }
 
-  /**
-   * Compare and set, of two sessions at once: the state leaves the one's folder and is the other's, whose payload is there already.
-   * `false` where it is not `from` any more.
-   */
-  async handOver(name: string, from: State, newName: string, to: State): Promise<boolean> {
-    if (!(await move(join(this.#folder(name), from.name), join(this.#folder(newName), to.name)))) return false;
-    await syncNames(this.#folder(newName));
-    await syncNames(this.#folder(name));
+  /** Compares, and moves the state to a published folder. Returns `false` as `setState`. */
+  async replace(name: string, from: State, newName: string, to: State): Promise<boolean> {
+    const [old, replacement] = [this.#folder(name), this.#folder(newName)];
+    if (!(await disk.move(join(old, from.name), join(replacement, to.name)))) return false;
+    await disk.syncNames(replacement);
+    await disk.syncNames(old);
     return true;
   }
 
-  /** Ends a session, if its state still is this one, and waits until the disk has it. */
+  /** Compares, ends the session, and syncs. Returns `false` as `setState`. */
   async end(name: string, state: State): Promise<boolean> {
-    const folder = this.#folder(name);
-    if (!(await remove(join(folder, state.name)))) return false;
-    await syncNames(folder);
+    if (!(await disk.remove(join(this.#folder(name), state.name)))) return false;
+    await this.sync(name);
     return true;
   }
 
   async sync(name: string): Promise<void> {
-    await syncNames(this.#folder(name));
+    await disk.syncNames(this.#folder(name));
   }
 
   async removePayloads(name: string, payloads: readonly string[]): Promise<void> {
-    for (const payload of payloads) await remove(join(this.#folder(name), payload));
+    for (const payload of payloads) await disk.remove(join(this.#folder(name), payload));
   }
 
-  /** Takes away the folder of a session that has ended. `false` where something is in it. */
-  async tidy(name: string, payloads: readonly string[]): Promise<boolean> {
+  /** Removes payloads, and the session's folder if it is empty then. */
+  async tidy(name: string, payloads: readonly string[]): Promise<void> {
     await this.removePayloads(name, payloads);
-    return await removeFolder(this.#folder(name));
+    await disk.removeFolder(this.#folder(name));
   }
 
-  /** Every session's name, a shard at a time. Notes are in shards of their own. */
+  /** Yields the names of all sessions, one shard at a time. Notes are in other shards. */
   async *shards(): AsyncGenerator<string[]> {
-    for (const shard of (await namesIn(this.#sessions)) ?? []) {
-      if (/^[0-9a-f]{3}$/.test(shard)) {
-        yield ((await namesIn(join(this.#sessions, shard))) ?? []).filter(isSessionName);
-      }
+    for (const shard of await disk.namesIn(this.#sessions)) {
+      if (/^[0-9a-f]{3}$/.test(shard)) yield (await disk.namesIn(join(this.#sessions, shard))).filter(isSessionName);
     }
-    await this.present();
+    await this.assertPresent();
   }
 
-  /** Folders that writers that were killed have left, which `discard` removes. By the machine's own time, as files have it. */
+  /** Returns folders of killed writers. Uses the system clock, as the times of files do. */
   async abandoned(most: number): Promise<string[]> {
     const paths: string[] = [];
-    for (const name of ((await namesIn(this.#tmp)) ?? []).slice(0, most)) {
+    for (const name of (await disk.namesIn(this.#tmp)).slice(0, most)) {
       const path = join(this.#tmp, name);
       const stats = await unless(["ENOENT"], undefined, () => stat(path));
       if (stats !== undefined && stats.mtimeMs <= systemClock.now() - ABANDONED_MS) paths.push(path);
@@ -205,11 +198,14 @@ export class Sessions {
   }
 
   async #list(name: string): Promise<Look | undefined> {
-    const [names] = await Promise.all([namesIn(this.#folder(name)), isOwn(this.#shard(name)), this.present()]);
+    const [names] = await Promise.all([
+      disk.namesIfPresent(this.#folder(name)),
+      disk.isOwn(this.#shard(name)),
+      this.assertPresent(),
+    ]);
     if (names === undefined) return undefined;
-    const states = names.flatMap((file) => parseState(file) ?? []);
-    // There is one; a backup that was unpacked over a living session may have brought others.
-    const state = states.reduce<State | undefined>((best, other) => newer(best, other), undefined);
+    // There is one state, unless somebody restored a backup over a live session.
+    const [state] = names.flatMap((file) => parseState(file) ?? []).sort(byAge);
     return { state, payloads: names.filter(isPayloadName) };
   }
 
@@ -222,7 +218,7 @@ export class Sessions {
   }
 }
 
-function newer(a: State | undefined, b: State): State {
-  if (a === undefined) return b;
-  return (b.version - a.version || b.touchedAt - a.touchedAt || b.expiresAt - a.expiresAt) > 0 ? b : a;
+/** Sorts the newest state first. */
+function byAge(a: State, b: State): number {
+  return b.version - a.version || b.touchedAt - a.touchedAt || b.expiresAt - a.expiresAt;
 }

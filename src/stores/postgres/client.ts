@@ -1,6 +1,6 @@
-import { optionalPackage } from "../optional-package.ts";
+import { requiredPackage } from "../optional-package.ts";
 
-/** What the store needs of a pool of the package `pg`; a `Pool` is one. */
+/** What the store needs from a pool. A `Pool` of the package `pg` is one. */
 export interface PostgresPool {
   connect(): Promise<PostgresClient>;
 }
@@ -8,54 +8,49 @@ export interface PostgresPool {
 /** A connection that was checked out of a {@link PostgresPool}. */
 export interface PostgresClient {
   query(query: PostgresQuery): Promise<PostgresResult>;
-  /** `true` closes the connection instead of giving it back. */
+  /** `true` closes the connection instead of returning it to the pool. */
   release(destroy?: boolean): void;
   on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "error", listener: (error: Error) => void): unknown;
 }
 
-/** A statement as `pg` takes it. */
+/** A statement in the form that `pg` takes. */
 export interface PostgresQuery {
-  /** Prepared under this name, once for each connection. */
+  /** Prepares the statement under this name, once per connection. */
   name?: string;
   text: string;
   values: (string | number | Buffer | null)[];
   rowMode: "array";
-  /** Values stay in PostgreSQL's text format, however the application has them parsed. */
+  /** Keeps values in PostgreSQL's text format, even if the application has set parsers. */
   types: { getTypeParser(): (value: unknown) => unknown };
 }
 
-/** What `pg` answers. */
+/** The result of a statement. */
 export interface PostgresResult {
   rows: unknown[][];
 }
 
-/** Settings of a pool that the store makes itself. */
-export interface PoolSettings {
-  url: string;
-  maxConnections: number;
-  timeoutMs: number;
-  /** Whether the server is asked to keep deadlines too, which PgBouncer refuses to pass on. */
-  limitStatements: boolean;
-}
+// Not exported: its type is the package's, which may not be installed.
+const loadPackage = () =>
+  requiredPackage<Pick<typeof import("pg"), "Pool">>("PostgresStore", "pg", "Pool", () => import("pg"));
 
-/** @throws TypeError where the package is not installed */
+/** @throws TypeError if the package is not installed */
 export async function requirePackage(): Promise<void> {
   await loadPackage();
 }
 
-// Not exported: its type is the package's, which not everybody has.
-async function loadPackage(): Promise<Pick<typeof import("pg"), "Pool">> {
-  const pg = await optionalPackage("pg", "Pool", () => import("pg"));
-  if (pg !== undefined) return pg;
-  throw new TypeError('PostgresStore with a URL needs the package "pg": npm install pg');
-}
-
-/** Makes a pool of the store's own. @throws TypeError where the package is not installed */
-export async function openPool({ url, maxConnections, timeoutMs, limitStatements }: PoolSettings): Promise<{
-  pool: PostgresPool;
-  end(): Promise<void>;
-}> {
+/**
+ * Makes a pool that the store owns.
+ *
+ * @param limitStatements whether to set deadlines on the server too. PgBouncer refuses such
+ * settings.
+ * @throws TypeError if the package is not installed
+ */
+export async function openPool(
+  url: string,
+  { maxConnections, timeoutMs }: { maxConnections: number; timeoutMs: number },
+  limitStatements: boolean,
+): Promise<{ pool: PostgresPool; end(): Promise<void> }> {
   const { Pool } = await loadPackage();
   const pool = new Pool({
     connectionString: url,
@@ -66,13 +61,14 @@ export async function openPool({ url, maxConnections, timeoutMs, limitStatements
     // Idle connections don't keep the process alive.
     allowExitOnIdle: true,
     fallback_application_name: "sojourn",
-    // Shorter than the deadline: what the server has given up was certainly not carried out, and no server process stays behind
-    // waiting for a lock on behalf of a connection that is closed.
+    // Shorter than the deadline: a statement that the server gave up certainly had no effect, and
+    // no server process keeps waiting for a lock for a closed connection.
     ...(limitStatements && { lock_timeout: Math.ceil(timeoutMs * 0.75), statement_timeout: timeoutMs }),
   });
-  // An idle connection that ends is no event: the pool has forgotten it already.
+  // The pool has already dropped an idle connection that fails.
   pool.on("error", () => {});
-  // One that ends in the very chunk that made it ready says so before anybody could listen: without this, Node ends the process.
+  // A connection can fail in the same chunk of data that completes it, before anyone listens.
+  // Without a listener, Node ends the process.
   pool.on("connect", (client) => client.on("error", () => {}));
   return { pool, end: () => pool.end() };
 }

@@ -1,101 +1,58 @@
 import { createHash } from "node:crypto";
 import { SojournError } from "../../contract/errors.ts";
-import { type Answer, BATCH, type SqlDialect, type Values, withParameters } from "../sql/dialect.ts";
-import { IS_NOTE, IS_SESSION } from "../sql/notes.ts";
-import { RECORD } from "../sql/statements.ts";
+import type { Result, SchemaStep, SqlDialect, Values } from "../sql/dialect.ts";
+import { IS_NOTE, IS_SESSION, RECORD } from "../sql/records.ts";
+import { BATCH_SIZE, type Statements, sharedStatements, withParameters } from "../sql/statements.ts";
 import type { PostgresClient, PostgresPool, PostgresQuery } from "./client.ts";
 import { explain, isDuplicate } from "./failures.ts";
 
-/** Begins text that is kept as JSON, because PostgreSQL's `text` can't hold a zero character or half a surrogate pair. */
+type Dialect = SqlDialect<PostgresPool, PostgresClient>;
+
+/** Begins text stored as JSON: `text` can't hold a zero character or a lone surrogate. */
 const ESCAPED = "\u0001";
-/** How often a batch is tried again because sessions were replaced while it waited for them. */
-const LOOKS = 100;
+/** How often a batch is repeated because its sessions were replaced while it waited for them. */
+const MAX_LOOKS = 100;
 
 /**
- * Indexed columns stay as they are when a session is touched or changed: PostgreSQL then writes the row alone and leaves
- * every index as it is (a heap-only tuple, for which a tenth of each page is kept free). Hence `sweep_at`, which is never later
- * than `expires_at` and stays behind when that moves on, and `used_period`, the last use in units of 2^20 ms, 17.5 minutes.
- *
- * @param prepare whether statements are prepared, once for each connection
+ * Indexed columns don't change when a session is touched or updated. PostgreSQL then rewrites the
+ * row alone and no index (a heap-only tuple, for which a tenth of each page stays free). So there
+ * are two derived columns. `sweep_at` is never later than `expires_at`, and stays behind when that
+ * moves on. `used_period` is the last use in units of 2^20 ms, 17.5 minutes.
  */
-export function postgres(prepare: boolean): SqlDialect<PostgresPool, PostgresClient> {
-  const prepared = new Map<string, (values: Values) => PostgresQuery>();
+const steps: readonly SchemaStep[] = [
+  (table, comment) => [
+    // The "C" collation compares bytes, whatever the database's own collation considers equal.
+    `CREATE TABLE ${table} (
+      version bigint NOT NULL,
+      created_at bigint NOT NULL,
+      touched_at bigint NOT NULL,
+      expires_at bigint NOT NULL,
+      sweep_at bigint NOT NULL,
+      used_period integer NOT NULL GENERATED ALWAYS AS ((touched_at >> 20)::integer) STORED,
+      handle text COLLATE "C" PRIMARY KEY,
+      secret_hash text COLLATE "C" NOT NULL,
+      user_id text COLLATE "C",
+      payload text COLLATE "C" NOT NULL
+    ) WITH (fillfactor = 90)`,
+    `CREATE INDEX ON ${table} (sweep_at)`,
+    `CREATE INDEX ON ${table} (used_period)`,
+    `CREATE INDEX ON ${table} (user_id) WHERE user_id IS NOT NULL`,
+    `COMMENT ON TABLE ${table} IS '${comment}'`,
+  ],
+  // See `writeIds`.
+  (table, comment) => [
+    `ALTER TABLE ${table} ADD COLUMN write_id bigint NOT NULL DEFAULT 0`,
+    `COMMENT ON TABLE ${table} IS '${comment}'`,
+  ],
+];
 
-  function prepareOnce(text: string): (values: Values) => PostgresQuery {
-    const names: string[] = [];
-    const numbered = withParameters(text, (name) => {
-      if (!names.includes(name)) names.push(name);
-      return `$${names.indexOf(name) + 1}`;
-    });
-    // Stores of different tables on one connection must not give different statements one name. What has no parameters is run once.
-    const name = `sojourn-${createHash("sha256").update(numbered).digest("base64url").slice(0, 16)}`;
-    const fixed: Omit<PostgresQuery, "values"> = { text: numbered, rowMode: "array", types: raw };
-    if (prepare && names.length > 0) fixed.name = name;
-    return (values) => ({ ...fixed, values: names.map((parameter) => values[parameter] ?? null) });
-  }
-
-  async function ask(client: PostgresClient, text: string, values: Values = {}): Promise<Answer> {
-    let query = prepared.get(text);
-    if (query === undefined) {
-      query = prepareOnce(text);
-      prepared.set(text, query);
-    }
-    const { rows } = await client.query(query(values));
-    return { rows, affected: rows.length };
-  }
-
+/** @param prepare whether to prepare statements, once per connection */
+export function postgres(prepare: boolean): Dialect {
+  const query = statementRunner(prepare);
   return {
     quote: '"',
-    fragments: {
-      orReplaceExpired: (table, anew) =>
-        `ON CONFLICT (handle) DO UPDATE SET ${anew} WHERE ${table}.expires_at <= :now OR ${table}.write_id = :writeId RETURNING 1`,
-      explained: (change, unexpired, also = "") =>
-        `WITH changed AS (${change} RETURNING 1), ${also}
-          found AS (SELECT version, write_id ${unexpired} AND NOT EXISTS (SELECT FROM changed))
-        SELECT (SELECT count(*) FROM changed), version, write_id FROM (SELECT) one LEFT JOIN found ON true`,
-      noted: (table) =>
-        `noted AS (INSERT INTO ${table} (handle, ${RECORD}, sweep_at)
-          SELECT :noteHandle, :noteVersion::bigint, :noteCreatedAt::bigint, :noteTouchedAt::bigint, :noteExpiresAt::bigint,
-            :noteSecretHash, :noteUserId, :notePayload, :noteExpiresAt::bigint FROM changed
-          ON CONFLICT (handle) DO UPDATE SET version = excluded.version, created_at = excluded.created_at,
-            touched_at = excluded.touched_at, expires_at = excluded.expires_at, sweep_at = excluded.sweep_at,
-            secret_hash = excluded.secret_hash, user_id = excluded.user_id, payload = excluded.payload),`,
-      extra: { column: "sweep_at", created: ":expiresAt", updated: "LEAST(sweep_at, :expiresAt)" },
-      // Within a period the last uses are sorted, so a page costs the periods that it reaches into.
-      reached: "used_period <= LEAST(CAST(:usedAt AS bigint) >> 20, 2147483647)::integer AND",
-      order: "used_period DESC,",
-    },
-    own: ownStatements,
-
-    /**
-     * In the order of handles, so that two that run at once can't wait for each other. One that was replaced while its row was waited for is
-     * doomed by its new handle, and not removed, because the statement began before that was there: the next one finds it.
-     */
-    async deleteAll(run, table, values) {
-      let after = "";
-      let looks = 0;
-      for (let ended = 0; ; ) {
-        const now = values();
-        const whose = "userId" in now ? "user_id = :userId" : IS_SESSION;
-        const { rows } = await run(
-          `WITH doomed AS MATERIALIZED (
-            SELECT handle FROM ${table} WHERE ${whose} AND handle > :after AND handle IS DISTINCT FROM :except
-            ORDER BY handle LIMIT ${BATCH} FOR UPDATE),
-          removed AS (DELETE FROM ${table} t USING doomed WHERE t.handle = doomed.handle RETURNING t.expires_at)
-          SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM removed WHERE expires_at > :now),
-            (SELECT handle FROM doomed ORDER BY handle DESC LIMIT 1), (SELECT count(*) FROM removed)`,
-          { ...now, after },
-        );
-        const [doomed, unexpired, last, removed] = rows[0] ?? [];
-        ended += Number(unexpired);
-        if (Number(removed) < Number(doomed) && ++looks < LOOKS) continue;
-        const isLast = Number(doomed) < BATCH;
-        if (isLast && after === "") return ended;
-        // And once more from the start: one that was replaced meanwhile may be at a place that was passed.
-        after = isLast ? "" : String(last);
-      }
-    },
-
+    statements,
+    deleteAll,
     encode(text) {
       if (!text.includes("\0") && !text.startsWith(ESCAPED) && text.isWellFormed()) return text;
       return ESCAPED + JSON.stringify(text);
@@ -106,39 +63,13 @@ export function postgres(prepare: boolean): SqlDialect<PostgresPool, PostgresCli
       const escaped: unknown = JSON.parse(text.slice(ESCAPED.length));
       return String(escaped);
     },
-    ask,
+    query,
+    steps,
 
-    // Text is compared byte by byte, whatever the database's collation takes for the same.
-    steps: [
-      (table, comment) => [
-        `CREATE TABLE ${table} (
-          version bigint NOT NULL,
-          created_at bigint NOT NULL,
-          touched_at bigint NOT NULL,
-          expires_at bigint NOT NULL,
-          sweep_at bigint NOT NULL,
-          used_period integer NOT NULL GENERATED ALWAYS AS ((touched_at >> 20)::integer) STORED,
-          handle text COLLATE "C" PRIMARY KEY,
-          secret_hash text COLLATE "C" NOT NULL,
-          user_id text COLLATE "C",
-          payload text COLLATE "C" NOT NULL
-        ) WITH (fillfactor = 90)`,
-        `CREATE INDEX ON ${table} (sweep_at)`,
-        `CREATE INDEX ON ${table} (used_period)`,
-        `CREATE INDEX ON ${table} (user_id) WHERE user_id IS NOT NULL`,
-        `COMMENT ON TABLE ${table} IS '${comment}'`,
-      ],
-      // By which a write whose reply was lost is known again, see `writeIds`.
-      (table, comment) => [
-        `ALTER TABLE ${table} ADD COLUMN write_id bigint NOT NULL DEFAULT 0`,
-        `COMMENT ON TABLE ${table} IS '${comment}'`,
-      ],
-    ],
-
-    async look(client, table) {
-      // The catalogue is named in FROM, so that the statement locks it: only then does PostgreSQL look up anew whether there is a table,
-      // which it may remember otherwise from before it waited for the advisory lock.
-      const { rows } = await ask(
+    async inspect(client, table) {
+      // FROM names the catalogue, so the statement locks it. Only then does PostgreSQL check again
+      // whether the table exists, instead of using what it knew before it waited for the lock.
+      const { rows } = await query(
         client,
         `SELECT CASE WHEN oid IS NOT NULL THEN COALESCE(obj_description(oid, 'pg_class'), '') END,
           current_setting('synchronous_commit'), current_setting('fsync'), current_setting('server_encoding')
@@ -151,25 +82,28 @@ export function postgres(prepare: boolean): SqlDialect<PostgresPool, PostgresCli
       }
       return {
         comment: typeof comment === "string" ? comment : undefined,
-        // Without a sync the last commits, up to three times wal_writer_delay, end with the server's process or its machine.
+        // Without a sync, a crash of the server loses the commits of up to three wal_writer_delays.
         durable: synchronous === "off" || fsync === "off" ? "process-crash" : "power-loss",
       };
     },
 
-    /** In one transaction, under an advisory lock. (`IF NOT EXISTS` alone lets two of them collide in the catalogue.) */
-    async exclusively(client, table, work) {
-      await ask(client, "BEGIN");
+    /** Takes an advisory lock, because two `IF NOT EXISTS` can collide in the catalogue. */
+    async withMigrationLock(client, table, work) {
+      await query(client, "BEGIN");
       try {
-        // The limits of queries are not meant for building an index, or for waiting until another process has built it.
-        await ask(client, "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '10s', true)");
-        await ask(client, "SELECT pg_advisory_xact_lock(hashtext('sojourn'), hashtext(:table))", {
+        // Building an index may take longer than a query, and so may the wait for this lock.
+        await query(
+          client,
+          "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '10s', true)",
+        );
+        await query(client, "SELECT pg_advisory_xact_lock(hashtext('sojourn'), hashtext(:table))", {
           table: table.quoted,
         });
         await work();
-        await ask(client, "COMMIT");
+        await query(client, "COMMIT");
       } catch (error) {
-        // If this fails too, the connection is broken, and what counts is why.
-        await ask(client, "ROLLBACK").catch(() => {});
+        // If this fails too, the connection is broken. The first error says why.
+        await query(client, "ROLLBACK").catch(() => {});
         throw error;
       }
     },
@@ -185,7 +119,7 @@ export function postgres(prepare: boolean): SqlDialect<PostgresPool, PostgresCli
       return client;
     },
     identity: (client) => client,
-    opened: "connect",
+    connectEvent: "connect",
     release: (client) => client.release(false),
     discard: (client) => client.release(true),
     explain,
@@ -193,23 +127,75 @@ export function postgres(prepare: boolean): SqlDialect<PostgresPool, PostgresCli
   };
 }
 
-/** Values stay in PostgreSQL's text format. */
-const raw: PostgresQuery["types"] = { getTypeParser: () => (value) => value };
+/** Returns a function that runs statements, and builds the query for each text once. */
+function statementRunner(prepare: boolean) {
+  const builders = new Map<string, (values: Values) => PostgresQuery>();
 
-function ownStatements(table: string) {
+  function builderOf(text: string): (values: Values) => PostgresQuery {
+    const names: string[] = [];
+    const numbered = withParameters(text, (name) => {
+      if (!names.includes(name)) names.push(name);
+      return `$${names.indexOf(name) + 1}`;
+    });
+    const query: Omit<PostgresQuery, "values"> = { text: numbered, rowMode: "array", types: textFormat };
+    // Stores of different tables share connections, so a statement's name depends on its text.
+    // Statements without parameters run once, and are not prepared.
+    const hash = createHash("sha256").update(numbered).digest("base64url");
+    if (prepare && names.length > 0) query.name = `sojourn-${hash.slice(0, 16)}`;
+    return (values) => ({ ...query, values: names.map((name) => values[name] ?? null) });
+  }
+
+  return async (client: PostgresClient, text: string, values: Values = {}): Promise<Result> => {
+    const build = builders.get(text) ?? builderOf(text);
+    builders.set(text, build);
+    const { rows } = await client.query(build(values));
+    return { rows, affected: rows.length };
+  };
+}
+
+/** Keeps values in PostgreSQL's text format. */
+const textFormat: PostgresQuery["types"] = { getTypeParser: () => (value) => value };
+
+/** Completes an insert whose handle is in use. */
+const OVERWRITE = `ON CONFLICT (handle) DO UPDATE SET
+  version = excluded.version, created_at = excluded.created_at, touched_at = excluded.touched_at,
+  expires_at = excluded.expires_at, sweep_at = excluded.sweep_at, secret_hash = excluded.secret_hash,
+  user_id = excluded.user_id, payload = excluded.payload, write_id = excluded.write_id`;
+
+function statements(table: string): Statements {
+  const { found, ...shared } = sharedStatements(table, {
+    column: { name: "sweep_at", created: ":expiresAt", updated: "LEAST(sweep_at, :expiresAt)" },
+    // A page costs the periods that it covers, because within a period the last uses are sorted.
+    listAll: {
+      condition: "used_period <= LEAST(CAST(:usedAt AS bigint) >> 20, 2147483647)::integer",
+      order: "used_period DESC,",
+    },
+  });
+  // Makes a change report how many rows it changed, and the row that it left alone.
+  const report = (change: string, also = "") => `WITH changed AS (${change} RETURNING 1), ${also}
+      found AS (${found} AND NOT EXISTS (SELECT FROM changed))
+    SELECT (SELECT count(*) FROM changed), version, write_id FROM (SELECT) one LEFT JOIN found ON true`;
+  const insertTombstone = `noted AS (INSERT INTO ${table} (handle, ${RECORD}, sweep_at)
+      SELECT :noteHandle, :noteVersion::bigint, :noteCreatedAt::bigint, :noteTouchedAt::bigint, :noteExpiresAt::bigint,
+        :noteSecretHash, :noteUserId, :notePayload, :noteExpiresAt::bigint FROM changed ${OVERWRITE}),`;
   return {
+    ...shared,
+    insert: `${shared.insert} ${OVERWRITE} WHERE ${table}.expires_at <= :now OR ${table}.write_id = :writeId RETURNING 1`,
+    update: report(shared.update),
+    end: report(shared.end),
+    touch: report(shared.touch),
+    found: undefined,
+    replace: report(shared.replace),
+    replaceWithTombstone: report(shared.replace, insertTombstone),
     delete: `WITH removed AS (DELETE FROM ${table} WHERE handle = :handle RETURNING expires_at)
       SELECT FROM removed WHERE expires_at > :now`,
-
-    /** What is not due for a look is unexpired, as an index alone tells; the few others are looked at. */
+    // A row whose sweep is not due is unexpired, by the index alone. The few others are read.
     countAll: `SELECT (SELECT count(*) FROM ${table} WHERE sweep_at > :now) +
       (SELECT count(*) FROM ${table} WHERE sweep_at <= :now AND expires_at > :now) -
       (SELECT count(*) FROM ${table} WHERE ${IS_NOTE} AND expires_at > :now)`,
-
-    /**
-     * Looks at what is due to be looked at: removes it if it expired, else notes when to look again. Rows that someone else has locked, a
-     * touch or another sweep, are left to them; the others are locked first, and what is locked is their newest state.
-     */
+    // Examines rows whose sweep is due: deletes the expired ones, and postpones the others. It
+    // skips rows that a touch or another sweep has locked, and locks the rest to read their newest
+    // state.
     prune: `WITH due AS MATERIALIZED (
         SELECT handle, expires_at FROM ${table} WHERE sweep_at <= :now ORDER BY sweep_at LIMIT :limit FOR UPDATE SKIP LOCKED),
       moved AS (
@@ -221,7 +207,37 @@ function ownStatements(table: string) {
   };
 }
 
-/** `pg` decodes binary values as UTF-8, which numbers are not, and no query can ask for text again. */
+/**
+ * Deletes in the order of handles, so that two calls can't deadlock. If a session is replaced while
+ * a batch waits for its row, the batch returns its new handle, but doesn't delete it: that row is
+ * newer than the statement. The next batch finds it.
+ */
+const deleteAll: Dialect["deleteAll"] = async (run, table, values) => {
+  let after = "";
+  let looks = 0;
+  for (let ended = 0; ; ) {
+    const now = values();
+    const { rows } = await run(
+      `WITH doomed AS MATERIALIZED (
+        SELECT handle FROM ${table}
+        WHERE ${"userId" in now ? "user_id = :userId" : IS_SESSION} AND handle > :after AND handle IS DISTINCT FROM :except
+        ORDER BY handle LIMIT ${BATCH_SIZE} FOR UPDATE),
+      removed AS (DELETE FROM ${table} t USING doomed WHERE t.handle = doomed.handle RETURNING t.expires_at)
+      SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM removed WHERE expires_at > :now),
+        (SELECT handle FROM doomed ORDER BY handle DESC LIMIT 1), (SELECT count(*) FROM removed)`,
+      { ...now, after },
+    );
+    const [doomed, unexpired, last, removed] = rows[0] ?? [];
+    ended += Number(unexpired);
+    if (Number(removed) < Number(doomed) && ++looks < MAX_LOOKS) continue;
+    const isLast = Number(doomed) < BATCH_SIZE;
+    if (isLast && after === "") return ended;
+    // After the last batch, look from the start again: a replaced session may have moved there.
+    after = isLast ? "" : String(last);
+  }
+};
+
+/** @throws TypeError for `binary: true`: `pg` decodes binary numbers as UTF-8 */
 export function refuseBinary(settings: unknown): void {
   if (Object(settings).binary) {
     throw new TypeError("PostgresStore: needs a pool without binary: true, with which pg damages numbers");

@@ -1,6 +1,6 @@
 /**
- * The clients that a store can be given, told apart by their shapes, so that neither package has to be there. Each becomes
- * a {@link Connection}.
+ * The clients that the store accepts, recognized by their shapes, so that neither package must be
+ * installed. Each becomes a {@link Connection}.
  */
 
 /** `createClient()` of the package `redis`. */
@@ -36,7 +36,7 @@ export interface NodeRedisCluster {
   duplicate(different?: object): object;
 }
 
-/** `new Redis()` of the package `ioredis`, also one that finds its server through Sentinel. */
+/** `new Redis()` of the package `ioredis`, also for Sentinel. */
 export interface IoredisClient {
   readonly status: string;
   readonly isCluster: boolean;
@@ -53,91 +53,59 @@ export interface IoredisCluster extends IoredisClient {
 /** A client of `redis` or `ioredis`: for one server, Sentinel or Cluster. */
 export type RedisClient = NodeRedisClient | NodeRedisPool | NodeRedisSentinel | NodeRedisCluster | IoredisClient;
 
-/** What the store needs of a client. */
+export type Command = readonly string[];
+
+/** A connection to a server or a cluster. */
 export interface Connection {
-  /** Sends one command, at once. On a Cluster the key decides the node. Never answered by a replica. */
-  send(key: string, command: readonly string[]): Promise<unknown>;
-  /** Sends commands one after the other on one connection, and settles each. */
-  sendTogether(key: string, commands: readonly (readonly string[])[]): Promise<PromiseSettledResult<unknown>[]>;
   readonly isCluster: boolean;
+  /** Sends one command at once, never to a replica. On a Cluster the key selects the node. */
+  send(key: string, command: Command): Promise<unknown>;
+  /** Sends commands in order on one connection, and settles each. */
+  sendTogether(key: string, commands: readonly Command[]): Promise<PromiseSettledResult<unknown>[]>;
 }
 
-/** @throws TypeError for anything that is no such client */
+/** @throws TypeError for anything else than a client */
 export function connectionOf(client: object): Connection {
-  if (typeof client !== "object" || client === null) throw notAClient();
-  if (isIoredis(client)) return isIoredisCluster(client) ? ofIoredisCluster(client) : ofIoredis(client);
-  if (hasMethod(client, "sendCommand")) {
-    if (isNodeRedisPool(client)) return ofNodeRedisPool(client);
-    if (isNodeRedisSentinel(client)) return ofNodeRedisSentinel(client);
-    if (isNodeRedisCluster(client)) return ofNodeRedisCluster(client);
-    if (isNodeRedisClient(client)) return ofNodeRedis(client);
+  if (!isClient(client)) {
+    throw new TypeError(
+      'RedisStore: the first argument must be a URL such as "redis://localhost:6379", or a client of the package "redis" or "ioredis"',
+    );
   }
-  throw notAClient();
+  if ("call" in client) return isIoredisCluster(client) ? ofIoredisCluster(client) : ofIoredis(client);
+  if ("idleClients" in client) return ofPool(client);
+  if ("getMasterNode" in client) return ofSentinel(client);
+  if ("masters" in client) {
+    return connection((key, command) => client.sendCommand(key, false, [...command]), { isCluster: true });
+  }
+  return connection((_key, command) => client.sendCommand([...command]));
 }
 
-function notAClient(): TypeError {
-  return new TypeError(
-    'RedisStore: the first argument must be a URL such as "redis://localhost:6379", or a client of the package "redis" or "ioredis"',
-  );
-}
-
-function ofNodeRedis(client: NodeRedisClient): Connection {
+function connection(send: Connection["send"], others: Partial<Connection> = {}): Connection {
   return {
     isCluster: false,
-    send: (_key, command) => client.sendCommand([...command]),
-    sendTogether: (_key, commands) => Promise.allSettled(commands.map((command) => client.sendCommand([...command]))),
-  };
-}
-
-function ofNodeRedisPool(pool: NodeRedisPool): Connection {
-  return {
-    isCluster: false,
-    send: (_key, command) => pool.sendCommand([...command]),
-    sendTogether: (_key, commands) =>
-      leased((use) => pool.execute((client) => use((command) => client.sendCommand(command))), commands),
-  };
-}
-
-function ofNodeRedisSentinel(sentinel: NodeRedisSentinel): Connection {
-  return {
-    isCluster: false,
-    send: (_key, command) => sentinel.sendCommand(false, [...command]),
-    sendTogether: (_key, commands) =>
-      leased((use) => sentinel.use((client) => use((command) => client.sendCommand(false, command))), commands),
-  };
-}
-
-function ofNodeRedisCluster(cluster: NodeRedisCluster): Connection {
-  const send: Connection["send"] = (key, command) => cluster.sendCommand(key, false, [...command]);
-  return {
-    isCluster: true,
     send,
     sendTogether: (key, commands) => Promise.allSettled(commands.map((command) => send(key, command))),
+    ...others,
   };
 }
 
 function ofIoredis(client: IoredisClient): Connection {
-  const send: Connection["send"] = (_key, [name = "", ...args]) => client.call(name, ...args);
-  return {
-    isCluster: false,
-    send,
-    sendTogether: (key, commands) => Promise.allSettled(commands.map((command) => send(key, command))),
-  };
+  return connection((_key, [name = "", ...args]) => client.call(name, ...args));
 }
 
 function ofIoredisCluster(cluster: IoredisCluster): Connection {
   const { scaleReads } = cluster.options;
   if (scaleReads !== undefined && scaleReads !== "master") {
-    // A replica may not have heard of a logout yet.
+    // A replica may still have a session after its logout.
     throw new TypeError(
-      'RedisStore: the cluster client must read from masters: leave out scaleReads, or set it to "master"',
+      'RedisStore: the cluster client must read from masters: omit scaleReads, or set it to "master"',
     );
   }
   return {
+    ...ofIoredis(cluster),
     isCluster: true,
-    send: (_key, [name = "", ...args]) => cluster.call(name, ...args),
-    // The package routes a pipeline by its first key, and WAIT has none of its own.
-    sendTogether: async (_key, commands) => {
+    // The package routes a pipeline by its first key; WAIT has no key of its own.
+    async sendTogether(_key, commands) {
       const replies = (await cluster.pipeline(commands.map((command) => ["call", ...command])).exec()) ?? [];
       return replies.map(([error, value]) =>
         error === null ? { status: "fulfilled", value } : { status: "rejected", reason: error },
@@ -146,10 +114,24 @@ function ofIoredisCluster(cluster: IoredisCluster): Connection {
   };
 }
 
-/** Runs commands on a connection that is borrowed for them. */
-async function leased(
-  lease: (use: (send: (command: string[]) => Promise<unknown>) => Promise<unknown>) => Promise<unknown>,
-  commands: readonly (readonly string[])[],
+function ofPool(pool: NodeRedisPool): Connection {
+  return connection((_key, command) => pool.sendCommand([...command]), {
+    sendTogether: (_key, commands) =>
+      onLease((task) => pool.execute((client) => task((command) => client.sendCommand(command))), commands),
+  });
+}
+
+function ofSentinel(sentinel: NodeRedisSentinel): Connection {
+  return connection((_key, command) => sentinel.sendCommand(false, [...command]), {
+    sendTogether: (_key, commands) =>
+      onLease((task) => sentinel.use((client) => task((command) => client.sendCommand(false, command))), commands),
+  });
+}
+
+/** Sends commands on a connection that is leased for them. */
+async function onLease(
+  lease: (task: (send: (command: string[]) => Promise<unknown>) => Promise<unknown>) => Promise<unknown>,
+  commands: readonly Command[],
 ): Promise<PromiseSettledResult<unknown>[]> {
   let results: PromiseSettledResult<unknown>[] = [];
   await lease(async (send) => {
@@ -158,49 +140,24 @@ async function leased(
   return results;
 }
 
-/** Ends a client at once, however its package calls that: `destroy`, or `disconnect` (`ioredis`, and `redis` before 5). */
-export function endClient(client: object): void {
-  if (Reflect.get(client, "isOpen") === false) return;
-  const name = hasMethod(client, "destroy") ? "destroy" : "disconnect";
-  const end: unknown = Reflect.get(client, name);
-  // Of a cluster or Sentinel it is a promise.
-  if (typeof end === "function") Promise.resolve(end.call(client)).catch(() => undefined);
-}
-
-/** A client that tells what happens to it, and connects when told to. */
-export interface Connecting {
-  on(event: string, listener: (...details: unknown[]) => void): unknown;
-  connect(): Promise<unknown>;
-}
-
-export function isConnecting(client: object): client is Connecting {
-  return hasMethod(client, "on") && hasMethod(client, "connect");
-}
-
-function hasMethod<K extends string>(client: object, name: K): client is Record<K, (...args: never[]) => unknown> {
-  return typeof Reflect.get(client, name) === "function";
-}
-
-function isIoredis(client: object): client is IoredisClient {
-  return hasMethod(client, "call") && "status" in client && "isCluster" in client;
+function isClient(client: unknown): client is RedisClient {
+  if (typeof client !== "object" || client === null) return false;
+  const has = (...names: string[]) => names.every((name) => name in client);
+  if (has("call", "status", "isCluster")) return true;
+  return (
+    has("sendCommand") &&
+    (has("isReady") || has("execute", "idleClients") || has("getMasterNode", "use") || has("masters", "slots"))
+  );
 }
 
 function isIoredisCluster(client: IoredisClient): client is IoredisCluster {
   return client.isCluster;
 }
 
-function isNodeRedisClient(client: object): client is NodeRedisClient {
-  return "isReady" in client;
-}
-
-function isNodeRedisPool(client: object): client is NodeRedisPool {
-  return hasMethod(client, "execute") && "idleClients" in client;
-}
-
-function isNodeRedisSentinel(client: object): client is NodeRedisSentinel {
-  return hasMethod(client, "getMasterNode") && hasMethod(client, "use");
-}
-
-function isNodeRedisCluster(client: object): client is NodeRedisCluster {
-  return "masters" in client && "slots" in client;
+/** Ends a client at once by `destroy`, or by `disconnect` (`ioredis`, and `redis` before 5). */
+export function endClient(client: object): void {
+  if (Reflect.get(client, "isOpen") === false) return;
+  const end: unknown = Reflect.get(client, "destroy" in client ? "destroy" : "disconnect");
+  // Clients of a cluster or Sentinel return a promise.
+  if (typeof end === "function") Promise.resolve(end.call(client)).catch(() => undefined);
 }

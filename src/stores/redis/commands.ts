@@ -1,118 +1,103 @@
-import type { Clock } from "../../contract/clock.ts";
 import { SojournError } from "../../contract/errors.ts";
-import type { Connection } from "./client.ts";
-import { isLost, storeError, wantsScript } from "./failures.ts";
-import { textOf } from "./replies.ts";
+import type { Clock } from "../../contract/time.ts";
+import type { Command, Connection } from "./client.ts";
+import { isLost, isUnknownScript, storeError } from "./replies.ts";
 import type { Script } from "./scripts.ts";
 
-/** Where commands go that change something: a connection, or one that also waits for replicas. */
+/** A connection for writes; it may also wait for replicas. */
 export type Writer = Pick<Connection, "send">;
 
-/** How long after a command was sent it may be sent again because its connection was lost. */
-const AGAIN_WITHIN_MS = 1_000;
-/** A connection that has not answered anything for this long, with so many commands waiting, gets no more of them. */
-const STALLED_MS = 2_000;
+/** A command is only sent again this long after it was first sent. */
+const RETRY_WITHIN_MS = 1_000;
+/** A connection with this many pending commands that stays silent this long gets no more. */
 const STALLED_COMMANDS = 1_000;
-/** However fast it answers. */
+const STALLED_MS = 2_000;
+/** The limit of pending commands, however fast the server answers. */
 const MOST_COMMANDS = 50_000;
 
 /**
- * Sends the store's commands, and makes of every failure a {@link SojournError}.
+ * Sends commands and scripts. Every failure becomes a {@link SojournError}.
  *
- * A command whose connection is lost is sent once more, on the next one: reads change nothing, and the scripts are
- * written so that a second run of the same call does nothing more than the first did.
+ * If the connection is lost, a command is sent once more on the next connection. That is safe:
+ * reads change nothing, and a second run of the same script call does no more than the first did.
  */
 export class Commands {
   readonly #reads: Connection;
   readonly #writes: Writer;
   readonly #clock: Clock;
-  /** What the server calls each script; empty while it is being asked. */
-  readonly #names = new Map<Script, string>();
-  #waiting = 0;
+  readonly #onAnswer: () => void;
+  /** The scripts that the server has had as text, and caches by their hashes. */
+  readonly #sent = new Set<Script>();
+  #pending = 0;
   #lastAnswer = 0;
-  #onFirstAnswer: (() => void) | undefined;
 
-  /** @param onFirstAnswer called once, when the server has answered for the first time */
-  constructor(options: { reads: Connection; writes: Writer; clock: Clock; onFirstAnswer: () => void }) {
+  /** @param options `onAnswer` is called after each reply */
+  constructor(options: { reads: Connection; writes: Writer; clock: Clock; onAnswer: () => void }) {
     this.#reads = options.reads;
     this.#writes = options.writes;
     this.#clock = options.clock;
-    this.#onFirstAnswer = options.onFirstAnswer;
+    this.#onAnswer = options.onAnswer;
   }
 
-  read(key: string, command: readonly string[]): Promise<unknown> {
-    return this.#patiently(() => this.#reads.send(key, command));
+  read(key: string, command: Command): Promise<unknown> {
+    return this.#sendWithRetry(this.#reads, key, command);
   }
 
-  write(key: string, command: readonly string[], onRepeat?: () => void): Promise<unknown> {
-    return this.#patiently(() => this.#writes.send(key, command), onRepeat);
+  write(key: string, command: Command): Promise<unknown> {
+    return this.#sendWithRetry(this.#writes, key, command);
   }
 
   /** Runs a script that only reads. */
-  ask(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+  query(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     return this.#run(this.#reads, script, keys, args);
   }
 
-  /** @param onRepeat called when the script is sent again: it may have run before, and a reply "too late" may be its own doing */
+  /**
+   * @param onRepeat called if the script is sent again: it may have run before, so a conflict may
+   * be its own
+   */
   run(script: Script, keys: readonly string[], args: readonly string[], onRepeat?: () => void): Promise<unknown> {
     return this.#run(this.#writes, script, keys, args, onRepeat);
   }
 
-  async #run(
-    to: Writer,
-    script: Script,
-    keys: readonly string[],
-    args: readonly string[],
-    onRepeat?: () => void,
-  ): Promise<unknown> {
+  async #run(to: Writer, script: Script, keys: Command, args: Command, onRepeat?: () => void): Promise<unknown> {
     const [first = ""] = keys;
     const rest = [String(keys.length), ...keys, ...args];
-    const byText = () => this.#patiently(() => to.send(first, ["EVAL", script.text, ...rest]), onRepeat);
-    const name = this.#names.get(script);
-    if (!name) {
-      if (name === undefined) this.#learnName(first, script);
-      return byText();
+    if (this.#sent.has(script)) {
+      try {
+        return await this.#sendWithRetry(to, first, ["EVALSHA", script.sha1, ...rest], onRepeat);
+      } catch (error) {
+        if (!isUnknownScript(error)) throw error;
+      }
     }
-    try {
-      return await this.#patiently(() => to.send(first, ["EVALSHA", name, ...rest]), onRepeat);
-    } catch (error) {
-      if (error instanceof SojournError && wantsScript(error.cause)) return byText();
-      throw error;
-    }
+    const reply = await this.#sendWithRetry(to, first, ["EVAL", script.text, ...rest], onRepeat);
+    this.#sent.add(script);
+    return reply;
   }
 
-  /** The server says what it calls a script; until then, or where it may not be asked, the text is sent each time. */
-  #learnName(key: string, script: Script): void {
-    this.#names.set(script, "");
-    this.#reads
-      .send(key, ["SCRIPT", "LOAD", script.text])
-      .then((name) => this.#names.set(script, textOf(name)))
-      .catch(() => this.#names.delete(script));
-  }
-
-  async #patiently(send: () => Promise<unknown>, onRepeat?: () => void): Promise<unknown> {
+  async #sendWithRetry(to: Writer, key: string, command: Command, onRepeat?: () => void): Promise<unknown> {
     const began = this.#clock.now();
-    if (this.#waiting === 0) this.#lastAnswer = began;
-    const isStalled = this.#waiting >= STALLED_COMMANDS && began - this.#lastAnswer > STALLED_MS;
-    if (isStalled || this.#waiting >= MOST_COMMANDS) {
-      throw new SojournError("STORE_UNAVAILABLE", `Redis has not answered ${this.#waiting} commands yet.`);
+    if (this.#pending === 0) this.#lastAnswer = began;
+    const isStalled = this.#pending >= STALLED_COMMANDS && began - this.#lastAnswer > STALLED_MS;
+    if (isStalled || this.#pending >= MOST_COMMANDS) {
+      throw new SojournError("STORE_UNAVAILABLE", `Redis has not yet answered ${this.#pending} commands.`);
     }
-    this.#waiting++;
+    this.#pending++;
     try {
-      const reply = await send();
-      this.#onFirstAnswer?.();
-      this.#onFirstAnswer = undefined;
+      let reply: unknown;
+      try {
+        reply = await to.send(key, command);
+      } catch (error) {
+        if (!isLost(error) || this.#clock.now() - began > RETRY_WITHIN_MS) throw error;
+        onRepeat?.();
+        reply = await to.send(key, command);
+      }
+      this.#onAnswer();
       return reply;
     } catch (error) {
-      if (!isLost(error) || this.#clock.now() - began > AGAIN_WITHIN_MS) throw storeError(error);
-      onRepeat?.();
-      try {
-        return await send();
-      } catch (again) {
-        throw storeError(again);
-      }
+      throw storeError(error);
     } finally {
-      this.#waiting--;
+      this.#pending--;
       this.#lastAnswer = this.#clock.now();
     }
   }

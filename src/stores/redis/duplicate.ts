@@ -1,59 +1,55 @@
-import { type Connecting, type Connection, connectionOf, endClient, isConnecting, type RedisClient } from "./client.ts";
+import { type Connection, connectionOf, endClient, type RedisClient } from "./client.ts";
 
-/** A second client like the application's, which we end. Made with the first command. */
-export class Duplicate implements Connection {
-  readonly isCluster: boolean;
-  readonly #original: RedisClient;
-  #copy: Promise<{ client: object; connection: Connection }> | undefined;
+interface Copy {
+  client: object;
+  connection: Connection;
+}
 
-  constructor(original: RedisClient) {
-    this.isCluster = connectionOf(original).isCluster;
-    this.#original = original;
-  }
-
-  async send(key: string, command: readonly string[]): Promise<unknown> {
-    return (await this.#open()).connection.send(key, command);
-  }
-
-  async sendTogether(key: string, commands: readonly (readonly string[])[]): Promise<PromiseSettledResult<unknown>[]> {
-    return (await this.#open()).connection.sendTogether(key, commands);
-  }
-
-  async close(): Promise<void> {
-    const copy = await this.#copy?.catch(() => undefined);
-    if (copy === undefined) return;
-    endClient(copy.client);
-  }
-
-  #open(): Promise<{ client: object; connection: Connection }> {
-    this.#copy ??= this.#duplicate().catch((error: unknown) => {
-      this.#copy = undefined;
+/** Returns a second client with the same settings. The first command opens it. */
+export function duplicateOf(original: RedisClient): Connection & { close(): Promise<void> } {
+  let copy: Promise<Copy> | undefined;
+  const open = (): Promise<Copy> => {
+    copy ??= duplicate(original).catch((error: unknown) => {
+      copy = undefined;
       throw error;
     });
-    return this.#copy;
-  }
+    return copy;
+  };
+  return {
+    isCluster: connectionOf(original).isCluster,
+    send: async (key, command) => (await open()).connection.send(key, command),
+    sendTogether: async (key, commands) => (await open()).connection.sendTogether(key, commands),
+    async close() {
+      const opened = await copy?.catch(() => undefined);
+      if (opened !== undefined) endClient(opened.client);
+    },
+  };
+}
 
-  async #duplicate(): Promise<{ client: object; connection: Connection }> {
-    // A pool hands out a connection for each task.
-    if (!("duplicate" in this.#original)) return { client: {}, connection: connectionOf(this.#original) };
-    const client = this.#original.duplicate();
-    const connection = connectionOf(client);
-    if (isConnecting(client)) {
-      // Without a listener an error event ends the process; what fails is told by the commands.
-      client.on("error", () => undefined);
-      await this.#connected(client);
-    }
-    return { client, connection };
-  }
-
-  /** Clients of `ioredis` connect by themselves, unless told not to. */
-  async #connected(client: Connecting): Promise<void> {
+async function duplicate(original: RedisClient): Promise<Copy> {
+  // A pool already gives each task its own connection.
+  if (!("duplicate" in original)) return { client: {}, connection: connectionOf(original) };
+  const client = original.duplicate();
+  if (isConnecting(client)) {
+    // An error event without a listener would end the process. Commands report the failures.
+    client.on("error", () => undefined);
     const isIoredis = "status" in client;
     if (!isIoredis || client.status === "wait") await client.connect();
     else {
+      // Without `lazyConnect`, clients of `ioredis` connect by themselves.
       await new Promise<void>((resolve) => {
         for (const event of ["ready", "close", "end"]) client.on(event, () => resolve());
       });
     }
   }
+  return { client, connection: connectionOf(client) };
+}
+
+interface Connecting {
+  on(event: string, listener: () => void): unknown;
+  connect(): Promise<unknown>;
+}
+
+function isConnecting(client: object): client is Connecting {
+  return "on" in client && "connect" in client;
 }

@@ -1,28 +1,29 @@
-/** How many parts the sessions are spread over. Part of the layout: another number would not find what is stored. */
+/** The number of shards. Another number would not find stored sessions. */
 export const SHARDS = 256;
 
 const TAGS = Array.from({ length: SHARDS }, (_, shard) => shard.toString(16).padStart(2, "0"));
 
 /**
- * The names of all keys, `sojourn:` standing for the prefix:
+ * The names of all keys, here with the prefix `sojourn:`.
  *
  *     sojourn:{a7}:<handle>     a session
- *     sojourn:newest:{a7}       the sessions of its shard by last use
- *     sojourn:ends:{a7}         the same by the end that they had when they were created
- *     sojourn:user:<user ID>    a user's sessions; the ID escaped
+ *     sojourn:newest:{a7}       the sessions of a shard by last use
+ *     sojourn:ends:{a7}         the same by the expiry that they had when they were created
+ *     sojourn:user:<user ID>    a user's sessions; the ID is escaped
  *
- * The braces are the hash tag of Redis Cluster: a session shares its slot with the indexes of its shard, so a script may
- * change them together. No key is ever looked for by a pattern, so no character of a prefix means anything.
+ * The braces are the hash tag of Redis Cluster. A session has the slot of its shard's indexes, so
+ * that one script can change them together. The store never searches keys by pattern, so no
+ * character of a prefix is special.
  *
- * One prefix may begin with another, as `shop:` and `shop:user:` do: what follows the prefix is recognized from the key's
- * end, because neither the engine's handles nor an escaped user ID holds a colon or a brace.
+ * One prefix may begin with another, such as `shop:` and `shop:user:`. Their keys still differ,
+ * because neither the engine's handles nor escaped user IDs contain a colon or a brace.
  */
 export class Keys {
   readonly #prefix: string;
 
   constructor(prefix: string) {
     if (typeof prefix !== "string") throw new TypeError("RedisStore: prefix must be a string");
-    // The first brace begins the hash tag (Redis Cluster specification): it must hold something, and the same for all keys.
+    // The first brace begins the hash tag, which must have content, equal for all keys.
     if (/^[^{]*\{(?:\}|[^}]*$)/.test(prefix)) {
       throw new TypeError('RedisStore: a brace in prefix must enclose something, as in "{shop}:"');
     }
@@ -42,18 +43,15 @@ export class Keys {
   }
 
   user(userId: string): string {
+    // By UTF-16 unit, because UTF-8 would merge lone surrogates.
+    const escaped = (unit: string) => `%${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
     return `${this.#prefix}user:${userId.replace(/[^\w.@-]/g, escaped)}`;
   }
 }
 
-/** FNV-1a: handles are random, but a store's user may choose other ones. */
+/** Hashes with FNV-1a, because handles need not be random. */
 export function shardOf(handle: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < handle.length; i++) hash = Math.imul(hash ^ handle.charCodeAt(i), 0x01000193);
   return ((hash >>> 16) ^ hash) & (SHARDS - 1);
-}
-
-/** One UTF-16 unit each, so that lone surrogates, which UTF-8 lacks, stay different. */
-function escaped(unit: string): string {
-  return `%${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

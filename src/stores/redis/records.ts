@@ -1,33 +1,32 @@
 import { SojournError } from "../../contract/errors.ts";
 import type { ReplaceResult, SessionRecord, StoredSession, UpdateResult } from "../../contract/store.ts";
-import { marks } from "./chance.ts";
 import type { Commands } from "./commands.ts";
-import { crossesSlots } from "./failures.ts";
 import { type Keys, shardOf } from "./keys.ts";
-import { numberOf, textOf } from "./replies.ts";
+import { crossesSlots, numberOf, textOf } from "./replies.ts";
 import { CREATE, DELETE, REPLACE, TOUCH, UPDATE } from "./scripts.ts";
-import { decodeValue, encodeValue, owner, timeField } from "./value.ts";
+import { decodeValue, encodeValue, marks, owner, timeField } from "./value.ts";
 
 /**
- * How much longer than its session a key lives, in milliseconds: whether a session has expired is told by the
- * application's clock and the record, and Redis only sweeps up, so that clocks that differ end no session early.
+ * How much longer than its session a key lives, in milliseconds. The application's clock decides
+ * whether a session has expired, and Redis only cleans up: so differing clocks end no session
+ * early.
  */
-const SLACK_MS = 300_000;
+const EXTRA_TTL_MS = 300_000;
 
 /** What UPDATE returns. */
-const RESULTS: readonly UpdateResult[] = ["gone", "ok", "conflict"];
+const UPDATE_RESULTS: readonly UpdateResult[] = ["gone", "ok", "conflict"];
 /** What REPLACE returns. */
-const REPLACE_RESULTS: readonly ReplaceResult[] = [...RESULTS, "taken"];
+const REPLACE_RESULTS: readonly ReplaceResult[] = [...UPDATE_RESULTS, "taken"];
 
-/** One session at a time: one round trip each. `now` is the application's time, which alone decides what has expired. */
-export class Records {
+/** Reads and writes single sessions, in one round trip each. `now` is the application's time. */
+export class RedisRecords {
   readonly #commands: Commands;
   readonly #keys: Keys;
   readonly #nextMark = marks();
-  /** Whether one script may not change keys of several slots. */
+  /** Whether a script can't have keys in several slots. */
   #isCluster: boolean;
 
-  constructor(commands: Commands, keys: Keys, { isCluster }: { isCluster: boolean }) {
+  constructor(commands: Commands, keys: Keys, isCluster: boolean) {
     this.#commands = commands;
     this.#keys = keys;
     this.#isCluster = isCluster;
@@ -43,10 +42,9 @@ export class Records {
   }
 
   async create(handle: string, record: SessionRecord, now: number): Promise<boolean> {
-    const args = this.#values(handle, record, now, lifetime(record.expiresAt, now));
-    const created = this.#commands.run(CREATE, this.#keysOf(handle), args);
+    const created = this.#commands.run(CREATE, this.#keysOf(handle), this.#values(handle, record, now));
     if (record.userId === null) return numberOf(await created) === 1;
-    // In the same round trip, and second: a session that its user's index lacks is one whose creation was not acknowledged.
+    // In the same round trip, and second: the index lacks unacknowledged sessions only.
     const index = this.#keys.user(record.userId);
     const [reply] = await Promise.all([created, this.#commands.write(index, ["ZADD", index, String(now), handle])]);
     return numberOf(reply) === 1;
@@ -54,43 +52,33 @@ export class Records {
 
   async update(handle: string, record: SessionRecord, expectedVersion: number, now: number): Promise<UpdateResult> {
     const isEnd = record.expiresAt <= now;
-    const forMs = isEnd ? "0" : lifetime(record.expiresAt, now);
-    const args = [...this.#values(handle, record, now, forMs), timeField(expectedVersion)];
+    const args = [...this.#values(handle, record, now, isEnd ? "0" : undefined), timeField(expectedVersion)];
     let isRepeated = false;
     const reply = await this.#commands.run(UPDATE, this.#keysOf(handle), args, () => {
       isRepeated = true;
     });
-    const result = RESULTS[numberOf(reply)];
-    // The first try may have been done, and somebody else may have come after it: a caller who merged would do it twice. Or it may
-    // have ended the session itself, which is not the end that a caller takes for somebody's logout.
-    const isOwnPerhaps = isRepeated && (result === "conflict" || (result === "gone" && isEnd));
-    if (result === undefined || isOwnPerhaps) {
+    const result = UPDATE_RESULTS[numberOf(reply)];
+    // The first attempt may have succeeded, and another write may have followed it. A caller would
+    // then merge its changes twice, or take its own end of the session for a logout elsewhere.
+    const isUncertain = isRepeated && (result === "conflict" || (result === "gone" && isEnd));
+    if (result === undefined || isUncertain) {
       throw new SojournError("STORE_UNAVAILABLE", "The connection to Redis was lost: the session may have been saved.");
     }
     return result;
   }
 
   async touch(handle: string, touchedAt: number, expiresAt: number, now: number): Promise<boolean> {
-    const [session = "", newest = ""] = this.#keysOf(handle);
-    const args = [
-      String(now),
-      timeField(expiresAt),
-      timeField(touchedAt),
-      lifetime(expiresAt, now),
-      String(-whole(touchedAt)),
-      handle,
-    ];
-    return numberOf(await this.#commands.run(TOUCH, [session, newest], args)) === 1;
+    const times = [timeField(expiresAt), timeField(touchedAt), ttl(expiresAt, now), String(-whole(touchedAt))];
+    const args = [String(now), ...times, handle];
+    return numberOf(await this.#commands.run(TOUCH, this.#keysOf(handle).slice(0, 2), args)) === 1;
   }
 
-  /** @param of only if it is this owner's */
+  /** @param of deletes the session only if it has this owner */
   async delete(handle: string, now: number, of?: string): Promise<boolean> {
-    const [session = "", newest = ""] = this.#keysOf(handle);
     const args = [String(now), handle, ...(of === undefined ? [] : [of])];
-    return numberOf(await this.#commands.run(DELETE, [session, newest], args)) === 1;
+    return numberOf(await this.#commands.run(DELETE, this.#keysOf(handle).slice(0, 2), args)) === 1;
   }
 
-  /** Not on a Cluster, where one script may not have keys of several slots. */
   async replace(
     handle: string,
     expectedVersion: number,
@@ -100,36 +88,36 @@ export class Records {
     now: number,
   ): Promise<ReplaceResult> {
     if (this.#isCluster) return "unsupported";
-    const [session = "", newest = ""] = this.#keysOf(handle);
-    const index = record.userId === null ? [] : [this.#keys.user(record.userId)];
-    const note = tombstone === undefined ? session : this.#keys.session(tombstone.handle);
-    const keys = [...this.#keysOf(newHandle), session, newest, note, ...index];
-    const values = this.#values(newHandle, record, now, lifetime(record.expiresAt, now));
-    const noted =
-      tombstone === undefined
-        ? []
-        : [encodeValue(tombstone.handle, tombstone, this.#nextMark()), lifetime(tombstone.expiresAt, now)];
+    const keys = [
+      ...this.#keysOf(newHandle),
+      ...this.#keysOf(handle).slice(0, 2),
+      this.#keys.session(tombstone?.handle ?? handle),
+      ...(record.userId === null ? [] : [this.#keys.user(record.userId)]),
+    ];
+    const args = [...this.#values(newHandle, record, now), timeField(expectedVersion), handle];
+    if (tombstone !== undefined) {
+      args.push(encodeValue(tombstone.handle, tombstone, this.#nextMark()), ttl(tombstone.expiresAt, now));
+    }
     try {
-      const reply = await this.#commands.run(REPLACE, keys, [...values, timeField(expectedVersion), handle, ...noted]);
-      const result = REPLACE_RESULTS[numberOf(reply)];
+      const result = REPLACE_RESULTS[numberOf(await this.#commands.run(REPLACE, keys, args))];
       if (result !== undefined) return result;
-      throw new SojournError("STORE_UNAVAILABLE", "Redis gave an answer that the store does not know.");
+      throw new SojournError("STORE_UNAVAILABLE", "Redis sent an unexpected reply.");
     } catch (error) {
       if (!crossesSlots(error)) throw error;
-      // A proxy in front of a cluster.
+      // The server is a proxy for a cluster.
       this.#isCluster = true;
       return "unsupported";
     }
   }
 
-  /** The keys of a session, in one slot. */
+  /** Returns the session, newest and ends keys of a session, which share a slot. */
   #keysOf(handle: string): string[] {
     const shard = shardOf(handle);
     return [this.#keys.session(handle), this.#keys.newest(shard), this.#keys.ends(shard)];
   }
 
-  /** What CREATE and UPDATE take. */
-  #values(handle: string, record: SessionRecord, now: number, forMs: string): string[] {
+  /** Returns the arguments of the scripts that store a session. */
+  #values(handle: string, record: SessionRecord, now: number, forMs = ttl(record.expiresAt, now)): string[] {
     return [
       String(now),
       encodeValue(handle, record, this.#nextMark()),
@@ -142,10 +130,10 @@ export class Records {
   }
 }
 
-function lifetime(expiresAt: number, now: number): string {
-  return String(whole(expiresAt - now) + SLACK_MS);
+function ttl(expiresAt: number, now: number): string {
+  return String(whole(expiresAt - now) + EXTRA_TTL_MS);
 }
 
 function whole(time: number): number {
-  return Math.min(Math.max(0, Math.trunc(time)), Number.MAX_SAFE_INTEGER - SLACK_MS);
+  return Math.min(Math.max(0, Math.trunc(time)), Number.MAX_SAFE_INTEGER - EXTRA_TTL_MS);
 }

@@ -1,10 +1,11 @@
-import type { Clock } from "../../contract/clock.ts";
 import { SojournError } from "../../contract/errors.ts";
-import type { Connection } from "./client.ts";
+import type { Clock } from "../../contract/time.ts";
+import type { Command, Connection } from "./client.ts";
 import type { Writer } from "./commands.ts";
 
-/** How many replicas must have a write before it is acknowledged. */
+/** How many replicas must confirm a write before it is acknowledged. */
 export interface WaitOptions {
+  /** A whole number from 1. */
   replicas: number;
   /** How long to wait for them, in milliseconds. */
   timeoutMs: number;
@@ -12,38 +13,42 @@ export interface WaitOptions {
 
 interface Write {
   key: string;
-  command: readonly string[];
+  command: Command;
   resolve(reply: unknown): void;
   reject(error: unknown): void;
 }
 
-/** Writes that wait for the one that is under way, and since when that is. */
+/** The writes that wait for the current batch, and when that began. */
 interface Queue {
   writes: Write[];
   since: number;
 }
 
-/** How long something may be under way before the next write is sent all the same, and so finds out that the connection is dead. */
+/** After this long a new write ignores the current batch, and detects a dead connection. */
 const STUCK_MS = 2_000;
 
 /**
- * Writes that are acknowledged once replicas have them (the command WAIT). On a connection of their own, which WAIT blocks, so that
- * reads never stand behind it; and whatever is written while one WAIT is under way shares the next.
+ * Acknowledges writes once replicas have them (the command WAIT). WAIT blocks its connection, so
+ * reads use another one. Writes that arrive during one WAIT share the next.
  */
 export class ReplicatedWrites implements Writer {
   readonly #connection: Connection;
   readonly #wait: WaitOptions;
   readonly #clock: Clock;
-  /** By place: one for a server, one for each key of a Cluster. */
+  /** One queue for a server, or one for each key of a Cluster. */
   readonly #queues = new Map<string, Queue>();
 
-  constructor(connection: Connection, wait: WaitOptions, clock: Clock) {
+  constructor(connection: Connection, { replicas, timeoutMs }: WaitOptions, clock: Clock) {
+    for (const [name, value] of Object.entries({ replicas, timeoutMs })) {
+      if (Number.isSafeInteger(value) && value >= 1) continue;
+      throw new TypeError(`RedisStore: wait.${name} must be a whole number from 1`);
+    }
     this.#connection = connection;
-    this.#wait = checkedWait(wait);
+    this.#wait = { replicas, timeoutMs };
     this.#clock = clock;
   }
 
-  send(key: string, command: readonly string[]): Promise<unknown> {
+  send(key: string, command: Command): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const place = this.#connection.isCluster ? key : "";
       const write = { key, command, resolve, reject };
@@ -60,41 +65,34 @@ export class ReplicatedWrites implements Writer {
       const batch = queue.writes;
       queue = { writes: [], since: this.#clock.now() };
       this.#queues.set(place, queue);
-      await this.#together(batch);
+      await this.#sendBatch(batch);
     }
     if (this.#queues.get(place) === queue) this.#queues.delete(place);
   }
 
-  async #together(batch: readonly Write[]): Promise<void> {
+  async #sendBatch(batch: readonly Write[]): Promise<void> {
     const { replicas, timeoutMs } = this.#wait;
-    const commands = [...batch.map(({ command }) => command), ["WAIT", String(replicas), String(timeoutMs)]];
+    const wait = ["WAIT", String(replicas), String(timeoutMs)];
     try {
+      const commands = [...batch.map(({ command }) => command), wait];
       const results = await this.#connection.sendTogether(batch[0]?.key ?? "", commands);
-      const confirmed = results.at(-1);
+      const waited = results.at(-1);
+      const confirmed = waited?.status === "fulfilled" ? Number(waited.value) : 0;
+      const failure =
+        waited?.status === "rejected"
+          ? waited.reason
+          : new SojournError(
+              "STORE_UNAVAILABLE",
+              `Redis has the write, but only ${confirmed} of ${replicas} replicas confirmed it within ${timeoutMs} ms: a failover may undo it.`,
+            );
       for (const [index, write] of batch.entries()) {
         const result = results[index];
         if (result?.status !== "fulfilled") write.reject(result?.reason);
-        else if (confirmed?.status !== "fulfilled") write.reject(confirmed?.reason);
-        else if (Number(confirmed.value) < replicas) write.reject(notReplicated(Number(confirmed.value), this.#wait));
+        else if (confirmed < replicas) write.reject(failure);
         else write.resolve(result.value);
       }
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
   }
-}
-
-function notReplicated(confirmed: number, { replicas, timeoutMs }: WaitOptions): SojournError {
-  return new SojournError(
-    "STORE_UNAVAILABLE",
-    `Redis has the write, but ${confirmed} of ${replicas} replicas confirmed it within ${timeoutMs} ms: a failover may undo it.`,
-  );
-}
-
-function checkedWait({ replicas, timeoutMs }: WaitOptions): WaitOptions {
-  for (const [name, value] of Object.entries({ replicas, timeoutMs })) {
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw new TypeError(`RedisStore: wait.${name} must be a whole number from 1`);
-  }
-  return { replicas, timeoutMs };
 }

@@ -1,12 +1,19 @@
+import { createHash } from "node:crypto";
 import { NOTE } from "../../contract/store.ts";
 import { HEAD_BYTES } from "./value.ts";
 
-/** A piece of Lua that the server runs as one atomic step. Every key is declared, and all of them share a slot, but for REPLACE. */
+/** A Lua script, which the server runs as one atomic step. */
 export interface Script {
   readonly text: string;
+  /** The server's name for it, once it has had the text. */
+  readonly sha1: string;
 }
 
-// Offsets are Lua's, from 1. `head` returns nothing for a key that isn't there, and refuses what isn't a session.
+function script(text: string): Script {
+  return { text, sha1: createHash("sha1").update(text).digest("hex") };
+}
+
+// Offsets are Lua's, from 1. `head` returns nothing for a missing key, and fails for other data.
 const COMMON = `
 local function head(key)
   local text = redis.call('GETRANGE', key, 0, ${HEAD_BYTES - 1})
@@ -16,9 +23,10 @@ local function head(key)
   end
   return text
 end
+local function expiresAt(text) return tonumber(string.sub(text, 13, 23), 36) end
+local function isLive(text, now) return text and expiresAt(text) > tonumber(now) end
 -- Notes are in no index.
 local function isNote(handle) return string.sub(handle, 1, 1) == '${NOTE}' end
-local function expiresAt(text) return tonumber(string.sub(text, 13, 23), 36) end
 local function ownerOf(key, text)
   local length = tonumber(string.sub(text, 61, 64), 36)
   if length == 0 then return '0000' end
@@ -26,88 +34,76 @@ local function ownerOf(key, text)
 end
 `;
 
-/**
- * Stores a new session unless an unexpired one is there.
- * KEYS: session, newest, ends. ARGV: now, value, lifetime in ms, minus touchedAt, expiresAt, handle, owner.
- * Returns 1; 0 if the handle is taken. A value that is there already, to the last byte and the mark, is this call's
- * own, whose reply was lost.
- */
-export const CREATE: Script = {
-  text: `${COMMON}
-local old = head(KEYS[1])
-if old and expiresAt(old) > tonumber(ARGV[1]) then
-  if redis.call('GET', KEYS[1]) == ARGV[2] then return 1 end
-  return 0
+// For the scripts that store a session.
+// KEYS: session, newest, ends.
+// ARGV: now, value, TTL in ms, minus touchedAt, expiresAt, handle, owner.
+const STORE = `${COMMON}
+-- Stores the session. Returns whether it belongs in the indexes; "newest" has it then.
+local function store()
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  if isNote(ARGV[6]) then return false end
+  redis.call('ZADD', KEYS[2], ARGV[4], ARGV[6])
+  return true
 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-if isNote(ARGV[6]) then return 1 end
-redis.call('ZADD', KEYS[2], ARGV[4], ARGV[6])
-redis.call('ZADD', KEYS[3], ARGV[5], ARGV[7] .. ARGV[6])
-return 1`,
-};
+-- A retry finds its own value, which is equal to the last byte and the mark.
+local function isOwn() return redis.call('GET', KEYS[1]) == ARGV[2] end
+`;
+
+/** Stores a new session, as STORE. Returns 1, or 0 if a live session has the handle. */
+export const CREATE = script(`${STORE}
+if isLive(head(KEYS[1]), ARGV[1]) then return isOwn() and 1 or 0 end
+if store() then redis.call('ZADD', KEYS[3], ARGV[5], ARGV[7] .. ARGV[6]) end
+return 1`);
 
 /**
- * Replaces a session if its version is the expected one; one that ends now or ended before is removed.
- * KEYS and ARGV as for CREATE, lifetime 0 for one that ends; then the expected version.
- * Returns 1 if done, 0 if there is none, 2 for another version.
+ * Replaces a session's record if its version is the expected one. TTL 0 ends the session.
+ * KEYS and ARGV as for STORE; then the expected version.
+ * Returns 1 if done, 0 if there is no session, 2 if it has another version.
  */
-export const UPDATE: Script = {
-  text: `${COMMON}
+export const UPDATE = script(`${STORE}
 local old = head(KEYS[1])
-if not old or expiresAt(old) <= tonumber(ARGV[1]) then return 0 end
-if string.sub(old, 2, 12) ~= ARGV[8] then
-  if redis.call('GET', KEYS[1]) == ARGV[2] then return 1 end
-  return 2
-end
+if not isLive(old, ARGV[1]) then return 0 end
+if string.sub(old, 2, 12) ~= ARGV[8] then return isOwn() and 1 or 2 end
 if ARGV[3] == '0' then
   redis.call('DEL', KEYS[1])
   redis.call('ZREM', KEYS[2], ARGV[6])
-  return 1
+elseif store() and tonumber(ARGV[5]) < expiresAt(old) then
+  redis.call('ZADD', KEYS[3], 'LT', ARGV[5], ARGV[7] .. ARGV[6])
 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-if isNote(ARGV[6]) then return 1 end
-redis.call('ZADD', KEYS[2], ARGV[4], ARGV[6])
-if tonumber(ARGV[5]) < expiresAt(old) then redis.call('ZADD', KEYS[3], 'LT', ARGV[5], ARGV[7] .. ARGV[6]) end
-return 1`,
-};
+return 1`);
 
 /**
- * Ends a session if its version is the expected one, and stores a new one in its place. Keys of three slots: not for a Cluster.
- * KEYS: session, newest, and ends of the new one; session and newest of the old one; the tombstone, or the old one again; then the index of
- * the new one's user, if it has one. ARGV as for CREATE; the expected version, the old one's handle; the tombstone's value and lifetime in ms,
- * if there is one.
- * Returns 1 if done, 0 if there is no old one, 2 for another version, 3 if the new handle is taken.
+ * Ends a session if its version is the expected one, and stores another. The keys have three slots,
+ * so it does not run on a Cluster.
+ * KEYS: as for STORE, of the new session; session and newest of the old one; the tombstone (without
+ * one: the old session again); the user's index, if the new session has a user.
+ * ARGV: as for STORE; the expected version; the old handle; the tombstone's value and TTL, if any.
+ * Returns 1 if done, 0 if there is no old session, 2 if it has another version, 3 if the new handle
+ * is taken.
  */
-export const REPLACE: Script = {
-  text: `${COMMON}
-local now, old, new = tonumber(ARGV[1]), head(KEYS[4]), head(KEYS[1])
-local taken = new and expiresAt(new) > now
-if not old or expiresAt(old) <= now then
-  if taken and redis.call('GET', KEYS[1]) == ARGV[2] then return 1 end
-  return 0
-end
+export const REPLACE = script(`${STORE}
+local old = head(KEYS[4])
+local isTaken = isLive(head(KEYS[1]), ARGV[1])
+if not isLive(old, ARGV[1]) then return isTaken and isOwn() and 1 or 0 end
 if string.sub(old, 2, 12) ~= ARGV[8] then return 2 end
-if taken then return 3 end
+if isTaken then return 3 end
 redis.call('DEL', KEYS[4])
 redis.call('ZREM', KEYS[5], ARGV[9])
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 if ARGV[10] then redis.call('SET', KEYS[6], ARGV[10], 'PX', ARGV[11]) end
-if isNote(ARGV[6]) then return 1 end
-redis.call('ZADD', KEYS[2], ARGV[4], ARGV[6])
-redis.call('ZADD', KEYS[3], ARGV[5], ARGV[7] .. ARGV[6])
-if KEYS[7] then redis.call('ZADD', KEYS[7], ARGV[1], ARGV[6]) end
-return 1`,
-};
+if store() then
+  redis.call('ZADD', KEYS[3], ARGV[5], ARGV[7] .. ARGV[6])
+  if KEYS[7] then redis.call('ZADD', KEYS[7], ARGV[1], ARGV[6]) end
+end
+return 1`);
 
 /**
- * Moves the times of an unexpired session forward, each for itself.
- * KEYS: session, newest. ARGV: now, expiresAt and touchedAt as a value holds them, lifetime in ms, minus touchedAt, handle.
- * Returns 1; 0 if there is none.
+ * Moves each of a live session's times forward.
+ * KEYS: session, newest. ARGV: now, expiresAt and touchedAt as the value has them, TTL in ms, minus
+ * touchedAt, handle. Returns 1, or 0 if there is no session.
  */
-export const TOUCH: Script = {
-  text: `${COMMON}
+export const TOUCH = script(`${COMMON}
 local old = head(KEYS[1])
-if not old or expiresAt(old) <= tonumber(ARGV[1]) then return 0 end
+if not isLive(old, ARGV[1]) then return 0 end
 if tonumber(ARGV[2], 36) > expiresAt(old) then
   redis.call('SETRANGE', KEYS[1], 12, ARGV[2])
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
@@ -116,30 +112,25 @@ if tonumber(ARGV[3], 36) > tonumber(string.sub(old, 24, 34), 36) then
   redis.call('SETRANGE', KEYS[1], 23, ARGV[3])
   if not isNote(ARGV[6]) then redis.call('ZADD', KEYS[2], ARGV[5], ARGV[6]) end
 end
-return 1`,
-};
+return 1`);
 
 /**
- * Removes a session, of that owner only where one is given.
- * KEYS: session, newest. ARGV: now, handle, owner. Returns 1 if an unexpired one was there.
+ * Deletes a session, of this owner only if one is given.
+ * KEYS: session, newest. ARGV: now, handle, owner. Returns 1 if a live session was there.
  */
-export const DELETE: Script = {
-  text: `${COMMON}
+export const DELETE = script(`${COMMON}
 local old = head(KEYS[1])
 if old and ARGV[3] and ownerOf(KEYS[1], old) ~= ARGV[3] then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[2])
-if old and expiresAt(old) > tonumber(ARGV[1]) then return 1 end
-return 0`,
-};
+return isLive(old, ARGV[1]) and 1 or 0`);
 
 /**
- * The sessions of one shard that come after a place in a list.
- * KEYS: newest. ARGV: lowest score, the handle that it was left at, how many. Returns scores and handles in turn.
+ * Lists the sessions of one shard after a place in the list.
+ * KEYS: newest. ARGV: the place's score and handle; the limit. Returns scores and handles in turn.
  */
-export const PAGE: Script = {
-  text: `
--- Bytes, as the index is ordered: Lua's own comparison follows the server's locale.
+export const PAGE = script(`
+-- Compares bytes, as the index does: Lua's own comparison follows the server's locale.
 local function isAfter(a, b)
   for i = 1, math.min(#a, #b) do
     local x, y = string.byte(a, i), string.byte(b, i)
@@ -158,46 +149,39 @@ repeat
   end
   skip = skip + limit
 until #part < 2 * limit or #found >= 2 * limit
-return found`,
-};
+return found`);
 
-/**
- * Takes a session that isn't there any more out of the list of its shard: Redis removed it by itself.
- * KEYS: newest, session. ARGV: handle.
- */
-export const FORGET: Script = {
-  text: `
+/** Removes a missing session from its shard's list. KEYS: newest, session. ARGV: handle. */
+export const FORGET = script(`
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
-return redis.call('ZREM', KEYS[1], ARGV[1])`,
-};
+return redis.call('ZREM', KEYS[1], ARGV[1])`);
 
 /**
- * Sweeps sessions whose first end has come, as "ends" has it. KEYS: ends, newest, session... ARGV: now, then owner and handle in turn.
- * Removes what has expired; gives what has not its present end. Of a user's session that is gone the entry in "ends"
- * stays, until the caller has seen to the user's own index. Returns how many records it removed, then for each one
- * whether it is gone.
+ * Sweeps sessions that are due by the index "ends": removes expired ones, and updates the index for
+ * the others. The entry of a removed user's session stays until the caller has updated the user's
+ * index.
+ * KEYS: ends, newest, sessions. ARGV: now; then owner and handle of each session in turn.
+ * Returns the number of removed records; then for each session whether it is gone.
  */
-export const SWEEP: Script = {
-  text: `${COMMON}
-local now, removed, gone = tonumber(ARGV[1]), 0, {}
+export const SWEEP = script(`${COMMON}
+local now, removed, gone = ARGV[1], 0, {}
 for i = 3, #KEYS do
   local owner, handle = ARGV[2 * i - 4], ARGV[2 * i - 3]
-  -- Somebody else's data are not ours to judge, and must not stop the sweep.
+  -- Other applications' data must not stop the sweep.
   local isSession, text = pcall(head, KEYS[i])
   if not isSession then text = nil end
-  local mine = text and ownerOf(KEYS[i], text) == owner
-  if mine and expiresAt(text) > now then
+  local isMine = text and ownerOf(KEYS[i], text) == owner
+  if isMine and isLive(text, now) then
     redis.call('ZADD', KEYS[1], expiresAt(text), owner .. handle)
     gone[i - 2] = 0
   else
-    if mine then
+    if isMine then
       redis.call('DEL', KEYS[i])
       removed = removed + 1
     end
-    if mine or not text then redis.call('ZREM', KEYS[2], handle) end
+    if isMine or not text then redis.call('ZREM', KEYS[2], handle) end
     if owner == '0000' then redis.call('ZREM', KEYS[1], owner .. handle) end
     gone[i - 2] = 1
   end
 end
-return {removed, unpack(gone)}`,
-};
+return {removed, unpack(gone)}`);

@@ -2,19 +2,21 @@ import { crc32 } from "node:zlib";
 import type { SessionRecord } from "../../contract/store.ts";
 
 /**
- * A session as one string: half the memory of a hash, and one read of one key.
+ * Encodes a session as one string: half the memory of a hash, and one read of one key.
  *
- *     1 vvvvvvvvvvv eeeeeeeeeee ttttttttttt ccccccccccc mmmmmmmm sssssss uuuu hhhh "user" hash payload     (without the spaces)
+ *     1 vvvvvvvvvvv eeeeeeeeeee ttttttttttt ccccccccccc mmmmmmmm sssssss uuuu hhhh "user" hash payload
  *
- * format, version, expiresAt, touchedAt, createdAt, mark, checksum, length of the user ID, length of the secret's hash;
- * numbers in base 36. Scripts compare and move the times in place, without touching the payload. The user ID is ASCII
- * JSON (nothing for null), so that its length is the same in bytes and in characters; the hash's is in characters.
+ * Without the spaces: format, version, expiresAt, touchedAt, createdAt, mark, checksum, length of
+ * the user ID, length of the secret hash, all numbers in base 36; then the texts. Scripts compare
+ * and move the times in place. The user ID is ASCII JSON (nothing for null), so its length is the
+ * same in bytes and characters; that of the hash is in characters.
  *
- * The mark tells one attempt to write from another. The checksum covers all but the two times that move, and the handle: bytes that
- * were damaged on their way, or that answer another question than the one asked (CVE-2023-28858), are noticed.
+ * The mark distinguishes one attempt to write from another. The checksum covers the handle and
+ * everything except the two times that move. It detects bytes that were damaged in transit, and
+ * replies to another command (CVE-2023-28858).
  */
 const PLAIN = "1";
-/** The payload as JSON: for text with half a surrogate pair, which UTF-8 hasn't. */
+/** A payload as JSON, for half surrogate pairs, which UTF-8 can't represent. */
 const ESCAPED = "2";
 const EXPIRES_AT = 12;
 const TOUCHED_AT = 23;
@@ -24,12 +26,25 @@ const CHECKSUM = 53;
 const USER_LENGTH = 60;
 const HASH_LENGTH = 64;
 
-/** The bytes before the user ID. */
+/** The length before the user ID, in bytes. */
 export const HEAD_BYTES = 68;
-/** The characters of a mark. */
-export const MARK_LENGTH = 8;
+/** The prefix of an anonymous session's owner, see {@link owner}. */
+export const ANONYMOUS = "0000";
 
 const LONGEST_TEXT = 36 ** 4 - 1;
+const COUNTER_LENGTH = 3;
+
+/** Returns a source of marks, which differ across processes and are no secrets. */
+export function marks(): () => string {
+  const length = CHECKSUM - MARK;
+  const text = Math.random().toString(36).slice(2).padEnd(length, "0");
+  const base = text.slice(0, length - COUNTER_LENGTH);
+  let counter = 0;
+  return () => {
+    counter = (counter + 1) % 36 ** COUNTER_LENGTH;
+    return base + counter.toString(36).padStart(COUNTER_LENGTH, "0");
+  };
+}
 
 export function encodeValue(handle: string, record: SessionRecord, mark: string): string {
   const { secretHash } = record;
@@ -39,35 +54,33 @@ export function encodeValue(handle: string, record: SessionRecord, mark: string)
   const version = timeField(record.version);
   const createdAt = timeField(record.createdAt);
   const hashLength = lengthField(secretHash, "secret hash");
-  const checksum = checksumOf(handle, version, createdAt, user, secretHash, payload);
-  return (
-    (isPlain ? PLAIN : ESCAPED) +
-    version +
-    timeField(record.expiresAt) +
-    timeField(record.touchedAt) +
-    createdAt +
-    mark +
-    checksum +
-    user.slice(0, 4) +
-    hashLength +
-    user.slice(4) +
-    secretHash +
-    payload
-  );
+  return [
+    isPlain ? PLAIN : ESCAPED,
+    version,
+    timeField(record.expiresAt),
+    timeField(record.touchedAt),
+    createdAt,
+    mark,
+    checksumOf(handle, version, createdAt, user, secretHash, payload),
+    user.slice(0, 4),
+    hashLength,
+    user.slice(4),
+    secretHash,
+    payload,
+  ].join("");
 }
 
-/** `undefined` for what {@link encodeValue} did not make for this handle. */
+/** Decodes a value. Returns `undefined` if {@link encodeValue} did not make it for this handle. */
 export function decodeValue(handle: string, value: string): SessionRecord | undefined {
   if (value.length < HEAD_BYTES || !(value.startsWith(PLAIN) || value.startsWith(ESCAPED))) return undefined;
   const userEnd = HEAD_BYTES + numberAt(value, USER_LENGTH, HASH_LENGTH);
   const hashEnd = userEnd + numberAt(value, HASH_LENGTH, HEAD_BYTES);
   if (!(hashEnd <= value.length)) return undefined;
-  const user = value.slice(USER_LENGTH, HASH_LENGTH) + value.slice(HEAD_BYTES, userEnd);
   const secretHash = value.slice(userEnd, hashEnd);
   const payload = value.slice(hashEnd);
   const version = value.slice(1, EXPIRES_AT);
   const createdAt = value.slice(CREATED_AT, MARK);
-  const checksum = checksumOf(handle, version, createdAt, user, secretHash, payload);
+  const checksum = checksumOf(handle, version, createdAt, ownerOf(value), secretHash, payload);
   if (value.slice(CHECKSUM, USER_LENGTH) !== checksum) return undefined;
   const userId: unknown = userEnd === HEAD_BYTES ? null : JSON.parse(value.slice(HEAD_BYTES, userEnd));
   const { expiresAt, touchedAt } = timesOf(value);
@@ -83,7 +96,7 @@ export function decodeValue(handle: string, value: string): SessionRecord | unde
   };
 }
 
-/** The two times that move, from the beginning of a value. */
+/** Returns the two times that move, from the start of a value. */
 export function timesOf(value: string): { expiresAt: number; touchedAt: number } {
   return {
     expiresAt: numberAt(value, EXPIRES_AT, TOUCHED_AT),
@@ -91,20 +104,21 @@ export function timesOf(value: string): { expiresAt: number; touchedAt: number }
   };
 }
 
-/** Whose session a value is, from its beginning: the same text as {@link owner} makes. */
+/** Returns a session's owner, from the start of its value, in the form of {@link owner}. */
 export function ownerOf(value: string): string {
   const end = HEAD_BYTES + numberAt(value, USER_LENGTH, HASH_LENGTH);
   return value.slice(USER_LENGTH, HASH_LENGTH) + value.slice(HEAD_BYTES, end);
 }
 
-/** A user ID as a value holds it: its length, then ASCII JSON. Four zeros for nobody's. */
+/** Encodes a user ID as values do: its length, then ASCII JSON. */
 export function owner(userId: string | null): string {
-  if (userId === null) return "0000";
+  if (userId === null) return ANONYMOUS;
+  const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
   const text = JSON.stringify(userId).replace(/[^ -~]/g, escaped);
   return lengthField(text, "user ID") + text;
 }
 
-/** A version or a time, with as many digits as every other, so that text can be compared and replaced in place. */
+/** Encodes a version or time in a fixed width, which scripts can compare and replace. */
 export function timeField(value: number): string {
   return Math.min(Math.max(0, Math.trunc(value)), Number.MAX_SAFE_INTEGER)
     .toString(36)
@@ -112,27 +126,15 @@ export function timeField(value: number): string {
 }
 
 function lengthField({ length }: string, what: string): string {
-  if (length > LONGEST_TEXT)
-    throw new TypeError(`RedisStore: a ${what} must be shorter than ${LONGEST_TEXT} characters`);
+  if (length > LONGEST_TEXT) throw new TypeError(`RedisStore: a ${what} is limited to ${LONGEST_TEXT} characters`);
   return length.toString(36).padStart(4, "0");
 }
 
-function checksumOf(
-  handle: string,
-  version: string,
-  createdAt: string,
-  user: string,
-  hash: string,
-  payload: string,
-): string {
+function checksumOf(handle: string, version: string, createdAt: string, user: string, hash: string, payload: string) {
   const sum = crc32(payload, crc32(`${handle}\n${version}${createdAt}${user}${hash.length}\n${hash}`));
   return sum.toString(36).padStart(7, "0");
 }
 
 function numberAt(value: string, start: number, end: number): number {
   return Number.parseInt(value.slice(start, end), 36);
-}
-
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

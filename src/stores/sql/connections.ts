@@ -1,209 +1,200 @@
-import { withDeadline } from "../../contract/awaitable.ts";
-import type { Clock } from "../../contract/clock.ts";
 import { SojournError } from "../../contract/errors.ts";
+import type { StoreCapabilities } from "../../contract/store.ts";
+import { type Clock, withDeadline } from "../../contract/time.ts";
+import type { SqlConnection, SqlDialect, Table } from "./dialect.ts";
+import { type Failure, failureOf } from "./failures.ts";
+import type { PoolSource } from "./pools.ts";
+import { checkSchema, migrate } from "./schema.ts";
 
-/** What a driver's error means. */
-export interface Failure {
-  /** What the caller is told; holds nothing but what {@link publicCause} lets through. */
-  error: SojournError;
-  /**
-   * `refused`: the server answered, and did nothing. `collided`: likewise, for another transaction's sake, so that the same again may
-   * succeed. `unprepared`: the table is not there. `lost`: the connection ended, and whether anything was done is unknown.
-   */
-  kind: "refused" | "collided" | "unprepared" | "lost";
-  /** Whether the connection is of no more use, though it answered: it leads to a server that became a replica, say. */
-  discard?: boolean;
-}
+/** Calls that may wait for a connection. One more fails, so an outage can't fill the memory. */
+const MAX_WAITING = 2_000;
+/** A migration may take longer than a request. */
+const MIGRATION_MS = 60_000;
 
-/** A driver's pool, and what its errors mean. */
-export interface Driver<C> {
-  /** Makes the pool, if it is the store's own. @throws TypeError where its package is not installed */
-  open(): Promise<void>;
-  /** Waits for a free connection. Called after `open`. */
-  connect(): Promise<C>;
-  /** What stays the same whenever the pool gives the connection out. */
-  identity(connection: C): object;
-  /** Calls `onNew` with the identity of each connection that anybody's use of the pool opens. @returns how to stop, where it can tell */
-  watch(onNew: (identity: object) => void): (() => void) | undefined;
-  release(connection: C): void;
-  /** Closes a connection at once, whatever it is doing. */
-  discard(connection: C): void;
-  /** `undefined` for an error that is not the driver's. */
-  failure(error: unknown): Failure | undefined;
-  /** Whether the table is there, at the right version. */
-  isPrepared(connection: C): Promise<boolean>;
-  /** Makes it so; safe where others do the same at the same time. */
-  prepare(connection: C): Promise<void>;
-  /** Ends the pool, if it is the store's own. */
-  end(): Promise<void>;
-}
-
-/** How many calls may wait for a connection; one more is refused at once, so that an outage doesn't fill the memory. */
-const MOST_WAITING = 2_000;
-/** A migration may take longer than a request waits. */
-const PREPARE_MS = 60_000;
-
-/** A call under way, and what its deadline has to know of it. */
+/** A call in progress and the connection that it uses, as its deadline sees them. */
 interface Call<C> {
-  over: boolean;
+  isOver: boolean;
   held: C | undefined;
 }
 
+type Outcome<T> = { answer: T } | Failure;
+
+interface ConnectionOptions<P, C extends SqlConnection> {
+  dialect: SqlDialect<P, C>;
+  source: PoolSource<P>;
+  table: Table;
+  createTable: boolean;
+  clock: Clock;
+  timeoutMs: number;
+}
+
 /**
- * The one door to a pool. Every call ends by its deadline, and the connection that it was using is then closed: the answer that is
- * still to come must not meet the next caller. What a call may not do twice, it doesn't.
+ * Runs calls on the connections of a pool. Prepares the table first.
  *
- * A connection that stays silent beyond a deadline speaks for the others: where the network drops packets, all that were idle
- * are as dead, and each would cost another caller its whole deadline. Those that have not answered since are closed and not used.
+ * Every call ends by its deadline, which closes the connection that the call was using: a late
+ * reply must not reach the next caller. All connections that were idle at a timeout are closed too.
+ * If the network drops packets they are just as dead, and each would cost a caller its deadline.
  */
-export class Connections<C> {
-  readonly #driver: Driver<C>;
-  readonly #clock: Clock;
-  readonly #timeoutMs: number;
-  /** When each connection was opened or answered last, and when one was silent last: in steps, since clocks may be set back. */
-  readonly #heardAt = new WeakMap<object, number>();
+export class Connections<P, C extends SqlConnection> {
+  /** What a commit survives. The server's default until the first call has read its settings. */
+  durable: StoreCapabilities["durable"] = "power-loss";
+  readonly #options: ConnectionOptions<P, C>;
+  readonly #dialect: SqlDialect<P, C>;
+  /** Counts the calls whose connection did not reply in time. */
+  #timeouts = 0;
+  /** That count when each connection was opened or last replied. */
+  readonly #seenAt = new WeakMap<object, number>();
   readonly #unwatch: (() => void) | undefined;
-  #silentAt = 0;
-  #step = 0;
-  #prepared = false;
+  #isPrepared = false;
   #preparing: Promise<void> | undefined;
   #waiting = 0;
-  #running = 0;
+  readonly #running = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
-  #drained: (() => void) | undefined;
 
-  constructor(driver: Driver<C>, clock: Clock, timeoutMs: number) {
-    this.#driver = driver;
-    this.#clock = clock;
-    this.#timeoutMs = timeoutMs;
-    this.#unwatch = driver.watch((identity) => this.#heard(identity));
+  constructor(options: ConnectionOptions<P, C>) {
+    const { dialect, source } = options;
+    this.#options = options;
+    this.#dialect = dialect;
+    this.#unwatch = source.on(dialect.connectEvent, (connection) => this.#seen(connection));
   }
 
   /**
-   * Runs `work` on a connection, and once more where that is safe: after a collision, and after a connection was found dead, as pooled
-   * ones are when their server restarted.
+   * Runs `work` on a connection. Repeats it once where that is safe: after a collision, and after
+   * the connection turned out to be dead, as pooled ones are once their server has restarted.
    *
-   * @param provesItself whether an answer to the second try says what happened, though the first one may have been carried out
-   * unheard. Any answer does by default, as it does for a read.
+   * @param provesItself whether the second attempt's answer holds, although the first attempt may
+   * have taken effect unnoticed. By default it does, as for a read.
    */
-  async run<T>(work: (connection: C) => Promise<T>, provesItself: (answer: T) => boolean = () => true): Promise<T> {
+  async run<T>(work: (connection: C) => Promise<T>, provesItself?: (answer: T) => boolean): Promise<T> {
     if (this.#closing !== undefined) throw new SojournError("STORE_CLOSED", "The session store was closed.");
-    this.#running++;
+    const answer = this.#withDeadline(this.#options.timeoutMs, async (call) => {
+      await this.#ready();
+      return this.#tryTwice(call, work, provesItself, () => {
+        this.#isPrepared = false;
+        return this.#ready();
+      });
+    });
+    this.#running.add(answer);
     try {
-      return await this.#byDeadline(this.#timeoutMs, (call) => this.#twice(work, provesItself, call));
+      return await answer;
     } finally {
-      this.#running--;
-      if (this.#running === 0) this.#drained?.();
+      this.#running.delete(answer);
     }
   }
 
-  /** Lets what is under way come to its end, by its deadline, and ends the pool. */
+  /** Waits for the calls in progress, then ends the pool. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= Promise.allSettled(this.#running).then(async () => {
+      this.#unwatch?.();
+      const { source, timeoutMs, clock } = this.#options;
+      // A server that has stopped replying doesn't confirm the end of a connection either.
+      await withDeadline(source.end(), timeoutMs, clock, timeoutError).catch(() => {});
+    });
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
-    if (this.#running > 0) {
-      await new Promise<void>((resolve) => {
-        this.#drained = resolve;
-      });
-    }
-    this.#unwatch?.();
-    // A server that has stopped answering does not say good-bye either.
-    await withDeadline(this.#driver.end(), this.#timeoutMs, this.#clock, lateError).catch(() => {});
+  /** Closes the connection that `work` is using at the deadline. */
+  #withDeadline<T>(ms: number, work: (call: Call<C>) => Promise<T>): Promise<T> {
+    const call: Call<C> = { isOver: false, held: undefined };
+    return withDeadline(work(call), ms, this.#options.clock, () => {
+      call.isOver = true;
+      if (call.held !== undefined) this.#timeouts++;
+      this.#giveBack(call, true);
+      return timeoutError();
+    });
   }
 
-  async #twice<T>(
-    work: (connection: C) => Promise<T>,
-    provesItself: (answer: T) => boolean,
+  async #tryTwice<T>(
     call: Call<C>,
+    work: (connection: C) => Promise<T>,
+    provesItself: (answer: T) => boolean = () => true,
+    prepare: () => Promise<void> | undefined = () => undefined,
   ): Promise<T> {
-    await this.#ready();
-    const first = await this.#once(work, call);
+    const first = await this.#try(call, work);
     if ("answer" in first) return first.answer;
-    if (first.kind === "refused" || call.over) throw first.error;
-    if (first.kind === "unprepared") {
-      this.#prepared = false;
-      await this.#ready();
-    }
-    const second = await this.#once(work, call);
+    if (first.kind === "refused" || call.isOver) throw first.error;
+    if (first.kind === "unprepared") await prepare();
+    const second = await this.#try(call, work);
     if (!("answer" in second)) throw second.error;
     if (first.kind === "lost" && !provesItself(second.answer)) throw first.error;
     return second.answer;
   }
 
-  /** The answer, or what kept it from coming. @throws whatever is not the driver's, and where no connection is to be had */
-  async #once<T>(work: (connection: C) => Promise<T>, call: Call<C>): Promise<{ answer: T } | Failure> {
-    if (call.over) throw lateError();
+  /** @throws errors that are not the driver's, and the error when no connection is available */
+  async #try<T>(call: Call<C>, work: (connection: C) => Promise<T>): Promise<Outcome<T>> {
+    if (call.isOver) throw timeoutError();
     const connection = await this.#connect();
-    if (call.over) {
-      this.#driver.release(connection);
-      throw lateError();
-    }
     call.held = connection;
-    let outcome: { answer: T } | Failure;
+    let isBroken = false;
     try {
-      outcome = { answer: await work(connection) };
-      this.#heard(this.#driver.identity(connection));
+      if (call.isOver) throw timeoutError();
+      const answer = await work(connection);
+      this.#seen(connection);
+      return { answer };
     } catch (error) {
-      const failure = this.#failure(error);
-      if (failure === undefined) {
-        this.#giveBack(connection, call, true);
-        throw error;
-      }
-      outcome = failure;
+      const failure = this.#failureOf(error);
+      isBroken = failure === undefined || failure.kind === "lost" || failure.discard;
+      if (failure === undefined) throw error;
+      return failure;
+    } finally {
+      this.#giveBack(call, isBroken);
     }
-    this.#giveBack(connection, call, "kind" in outcome && (outcome.kind === "lost" || outcome.discard === true));
-    return outcome;
   }
 
-  #giveBack(connection: C, call: Call<C>, broken: boolean): void {
-    // The deadline has closed it already.
-    if (call.held === undefined) return;
+  /** Does nothing if the deadline has closed the connection already. */
+  #giveBack(call: Call<C>, isBroken: boolean): void {
+    const { held } = call;
+    if (held === undefined) return;
     call.held = undefined;
-    if (broken) this.#driver.discard(connection);
-    else this.#driver.release(connection);
+    if (isBroken) {
+      this.#dialect.discard(held);
+      return;
+    }
+    this.#dialect.release(held);
+    // Last, so that the pool's own listener is in place before this one is removed.
+    held.removeListener("error", ignore);
   }
 
   async #connect(): Promise<C> {
-    if (this.#waiting >= MOST_WAITING) {
-      throw new SojournError(
-        "STORE_UNAVAILABLE",
-        `${MOST_WAITING} calls are waiting for the session database already.`,
-      );
+    if (this.#waiting >= MAX_WAITING) {
+      throw new SojournError("STORE_UNAVAILABLE", `${MAX_WAITING} calls are waiting for the session database already.`);
     }
     this.#waiting++;
     try {
       for (;;) {
-        const connection = await this.#driver.connect();
+        const connection = await this.#dialect.connect(await this.#options.source.open());
+        // A connection that breaks in use emits this event and fails its statement.
+        connection.on("error", ignore);
         if (!this.#isSuspect(connection)) return connection;
-        this.#driver.discard(connection);
+        this.#dialect.discard(connection);
       }
     } catch (error) {
-      throw this.#failure(error)?.error ?? error;
+      throw this.#failureOf(error)?.error ?? error;
     } finally {
       this.#waiting--;
     }
   }
 
-  #heard(identity: object): void {
-    this.#heardAt.set(identity, ++this.#step);
+  #seen(connection: object): void {
+    this.#seenAt.set(this.#dialect.identity(connection), this.#timeouts);
   }
 
-  /** One never heard of is new, unless the pool tells of new ones: then somebody else has used it before. */
+  /**
+   * Whether a connection was idle at the last timeout, and so may be dead. An unknown connection is
+   * new, unless the pool announces new ones: then another part of the application has used it.
+   */
   #isSuspect(connection: C): boolean {
-    const heardAt = this.#heardAt.get(this.#driver.identity(connection));
-    return heardAt === undefined ? this.#unwatch !== undefined && this.#silentAt > 0 : heardAt < this.#silentAt;
+    const unknown = this.#unwatch === undefined ? this.#timeouts : 0;
+    return (this.#seenAt.get(this.#dialect.identity(connection)) ?? unknown) < this.#timeouts;
   }
 
-  #failure(error: unknown): Failure | undefined {
-    return error instanceof SojournError ? { error, kind: "refused" } : this.#driver.failure(error);
+  #failureOf(error: unknown): Failure | undefined {
+    return failureOf(error, this.#dialect.explain, this.#options.source.redact);
   }
 
-  /** All calls wait for one preparation. When it fails they fail, and the next one tries again. */
+  /** Shares one preparation between all calls. If it fails, the next call tries again. */
   #ready(): Promise<void> | undefined {
-    if (this.#prepared) return undefined;
+    if (this.#isPrepared) return undefined;
     this.#preparing ??= this.#prepare().finally(() => {
       this.#preparing = undefined;
     });
@@ -211,41 +202,21 @@ export class Connections<C> {
   }
 
   async #prepare(): Promise<void> {
-    const driver = this.#driver;
-    await driver.open();
-    const isPrepared = await this.#certainly(this.#timeoutMs, (connection) => driver.isPrepared(connection));
-    if (!isPrepared) await this.#certainly(PREPARE_MS, (connection) => driver.prepare(connection));
-    this.#prepared = true;
-  }
-
-  /** Preparing does nothing that may not be done twice. */
-  #certainly<T>(ms: number, work: (connection: C) => Promise<T>): Promise<T> {
-    return this.#byDeadline(ms, async (call) => {
-      const first = await this.#once(work, call);
-      const outcome = "kind" in first && first.kind !== "refused" && !call.over ? await this.#once(work, call) : first;
-      if ("answer" in outcome) return outcome.answer;
-      throw outcome.error;
-    });
-  }
-
-  #byDeadline<T>(ms: number, work: (call: Call<C>) => Promise<T>): Promise<T> {
-    const call: Call<C> = { over: false, held: undefined };
-    const answer = work(call).finally(() => {
-      call.over = true;
-    });
-    return withDeadline(answer, ms, this.#clock, () => {
-      call.over = true;
-      const { held } = call;
-      call.held = undefined;
-      if (held !== undefined) {
-        this.#silentAt = ++this.#step;
-        this.#driver.discard(held);
-      }
-      return lateError();
-    });
+    const { source, table, createTable, timeoutMs } = this.#options;
+    const run = <T>(ms: number, work: (connection: C) => Promise<T>) =>
+      this.#withDeadline(ms, (call) => this.#tryTwice(call, work));
+    await source.open();
+    const { isPrepared, durable } = await run(timeoutMs, (connection) =>
+      checkSchema(this.#dialect, connection, table, createTable),
+    );
+    this.durable = durable;
+    if (!isPrepared) await run(MIGRATION_MS, (connection) => migrate(this.#dialect, connection, table));
+    this.#isPrepared = true;
   }
 }
 
-function lateError(): SojournError {
-  return new SojournError("STORE_TIMEOUT", "The session database did not answer in time.");
+function ignore(): void {}
+
+function timeoutError(): SojournError {
+  return new SojournError("STORE_TIMEOUT", "The session database did not reply in time.");
 }

@@ -1,58 +1,68 @@
 import { SojournError, type SojournErrorCode } from "../../contract/errors.ts";
-import type { Failure } from "./connections.ts";
 
-/** What a server's error is to a caller. */
+/** A failure, as the caller sees it and as the retry logic sees it. */
+export interface Failure {
+  /** Holds no credential and no value of a row. */
+  error: SojournError;
+  /**
+   * - `refused`: the server replied, and changed nothing.
+   * - `collided`: likewise, because of another transaction. A retry may succeed.
+   * - `unprepared`: the table does not exist.
+   * - `lost`: the connection broke. Whether the statement took effect is unknown.
+   */
+  kind: "refused" | "collided" | "unprepared" | "lost";
+  /** Whether to close the connection although the server replied. */
+  discard: boolean;
+}
+
+/** What a server's error code means. By default `STORE_UNAVAILABLE`, `refused`, not discarded. */
 export interface Meaning {
   code?: SojournErrorCode;
   kind?: Failure["kind"];
   discard?: boolean;
-  /** After "The session database". */
+  /** The message, after "The session database". */
   what: string;
 }
 
-/** A server's error. */
-export interface Explanation {
+/** An error that a server reported. */
+export interface ServerError {
   /** SQLSTATE or error number. */
   code: string | number;
   meaning: Meaning | undefined;
-  /** What is told instead of the server's message, which may quote a value; `undefined` where it speaks of the server and its objects. */
-  instead: string | undefined;
-}
-
-/** @param redact takes credentials out of what a driver or the network says */
-export function failureOf(
-  error: unknown,
-  explain: (error: Error) => Explanation | undefined,
-  redact: (text: string) => string,
-): Failure | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const found = explain(error);
-  if (found === undefined) {
-    const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
-    const cause = publicCause(redact(error.message), code);
-    return {
-      kind: "lost",
-      error: new SojournError("STORE_UNAVAILABLE", "The session database can't be reached.", cause),
-    };
-  }
-  const meaning = found.meaning ?? { what: "refused a statement" };
-  const cause = publicCause(found.instead ?? redact(error.message), found.code);
-  return {
-    kind: meaning.kind ?? "refused",
-    discard: meaning.discard ?? false,
-    error: new SojournError(meaning.code ?? "STORE_UNAVAILABLE", `The session database ${meaning.what}.`, cause),
-  };
+  /** Replaces the server's message, which may quote a value. `undefined`: the message is safe. */
+  replacement: string | undefined;
 }
 
 /**
- * An error that can be logged, in the place of a driver's. Theirs carry the statement, the row that broke a constraint (`detail`),
- * the place in it (`where`), and, for a URL that doesn't parse, the password.
+ * Converts a driver's error. Returns `undefined` for anything else.
  *
- * @param message what the driver said where that can't quote a value, else a description
- * @param code SQLSTATE, error number or the system's error code
+ * The driver's own error never reaches the caller. It carries the statement, the row that broke a
+ * constraint, and, for a URL that doesn't parse, the password. Its replacement can be logged.
+ *
+ * @param redact removes credentials from a message of the driver or the network
  */
-function publicCause(message: string, code: string | number | undefined): Error {
-  // A name with several addresses, none of which answers, is an error without a message of its own.
-  const cause = new Error(message === "" ? String(code) : message);
-  return code === undefined ? cause : Object.assign(cause, { code });
+export function failureOf(
+  error: unknown,
+  explain: (error: Error) => ServerError | undefined,
+  redact: (text: string) => string,
+): Failure | undefined {
+  if (error instanceof SojournError) return { error, kind: "refused", discard: false };
+  if (!(error instanceof Error)) return undefined;
+  const reported = explain(error);
+  const code = reported?.code ?? ("code" in error && typeof error.code === "string" ? error.code : undefined);
+  const meaning: Meaning =
+    reported === undefined
+      ? { kind: "lost", what: "can't be reached" }
+      : (reported.meaning ?? { what: "rejected a statement" });
+  // A host name with several addresses, all of which fail, gives an error with an empty message.
+  const cause = new Error(reported?.replacement ?? (redact(error.message) || String(code)));
+  return {
+    kind: meaning.kind ?? "refused",
+    discard: meaning.discard ?? false,
+    error: new SojournError(
+      meaning.code ?? "STORE_UNAVAILABLE",
+      `The session database ${meaning.what}.`,
+      code === undefined ? cause : Object.assign(cause, { code }),
+    ),
+  };
 }

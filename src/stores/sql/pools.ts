@@ -1,16 +1,20 @@
-/** Where connections come from, and whose the pool is. */
+/** Provides a pool. */
 export interface PoolSource<P> {
-  /** The pool, @throws TypeError where its package is not installed */
+  /** @throws TypeError when the pool's package is not installed */
   open(): Promise<P>;
-  /** Ends a pool of the store's own. */
+  /** Ends the pool if the store owns it. */
   end(): Promise<void>;
-  /** Hears a pool's event, where it may be used by others and has events. @returns how to stop */
+  /**
+   * Listens to an event of a pool that others use too.
+   *
+   * @returns how to stop; `undefined` when the store is the only user, or the pool has no events
+   */
   on(event: string, listener: (connection: object) => void): (() => void) | undefined;
-  /** Takes the credentials out of what a driver or the network says. */
+  /** Removes the credentials from a message of the driver or the network. */
   redact(message: string): string;
 }
 
-/** A pool of the application's, which ends it too. */
+/** Wraps the application's own pool, which `close` leaves open. */
 export function givenPool<P extends object>(pool: P): PoolSource<P> {
   return {
     open: async () => pool,
@@ -33,32 +37,28 @@ function isEmitter(pool: object): pool is Emitter {
   return "on" in pool && typeof pool.on === "function" && "removeListener" in pool;
 }
 
-/**
- * A pool of the store's own. Its package begins to load at once, so that no request has to wait for that; it connects to nothing yet.
- */
-export function ownPool<P>(url: string, opening: Promise<{ pool: P; end(): Promise<void> }>): PoolSource<P> {
-  // Told to whoever needs the pool.
-  opening.catch(() => {});
-  return {
-    async open() {
-      return (await opening).pool;
-    },
-    async end() {
-      const opened = await opening.catch(() => undefined);
-      await opened?.end();
-    },
-    on: () => undefined,
-    redact: (message) => withoutCredentials(message, url),
-  };
+/** @throws TypeError for an invalid URL or another scheme; the message does not repeat the URL */
+export function checkedUrl(store: string, url: string, ...schemes: string[]): string {
+  const starts = schemes.map((scheme) => `${scheme}://`);
+  if (URL.canParse(url) && starts.some((start) => url.startsWith(start))) return url;
+  throw new TypeError(`${store}: the URL must begin with ${starts.join(" or ")} and be valid; escape its password`);
 }
 
-function withoutCredentials(message: string, url: string): string {
+/** Wraps a pool that the store makes for a URL. Its package is still loading. */
+export function ownPool<P>(url: string, opening: Promise<{ pool: P; end(): Promise<void> }>): PoolSource<P> {
+  // `open` reports the failure.
+  opening.catch(() => {});
   const { username, password } = new URL(url);
-  let text = message.replaceAll(url, "…");
-  for (const secret of [`${username}:${password}`, password, decoded(password)]) {
-    if (secret !== "" && secret !== ":") text = text.replaceAll(secret, "…");
-  }
-  return text;
+  const secrets = [url, `${username}:${password}`, password, decoded(password)];
+  return {
+    open: async () => (await opening).pool,
+    async end() {
+      await (await opening.catch(() => undefined))?.end();
+    },
+    on: () => undefined,
+    redact: (message) =>
+      secrets.reduce((text, secret) => (/^:?$/.test(secret) ? text : text.replaceAll(secret, "…")), message),
+  };
 }
 
 function decoded(text: string): string {

@@ -1,27 +1,54 @@
+import { randomBytes } from "node:crypto";
 import { SojournError } from "../../contract/errors.ts";
-import type { SessionRecord, StoredSession } from "../../contract/store.ts";
-import type { SqlDialect, Value } from "./dialect.ts";
+import { NOTE, type SessionRecord, type StoredSession } from "../../contract/store.ts";
 
-/** How a database keeps text. */
-export type Text = Pick<SqlDialect<never, never>, "encode" | "decode">;
+/** A value bound to a parameter. */
+export type Value = string | number | Buffer | null;
 
-/** The longest texts, in bytes: what fits an index of every database and page size. */
-const MOST_BYTES = { handle: 255, secretHash: 255, userId: 1_024 } as const;
+/** How a database stores text. */
+export interface Codec {
+  /** Text as the columns hold it, compared byte by byte. */
+  encode(text: string): string | Buffer;
+  decode(value: unknown): string;
+}
+
+/** A record's columns, in the order that {@link recordOf} reads. */
+export const RECORD = "version, created_at, touched_at, expires_at, secret_hash, user_id, payload";
+
+const AFTER_NOTES = String.fromCharCode(NOTE.charCodeAt(0) + 1);
+/** Conditions that an index on `handle` can answer, because it compares bytes. */
+export const IS_NOTE = `handle >= '${NOTE}' AND handle < '${AFTER_NOTES}'`;
+export const IS_SESSION = `(handle < '${NOTE}' OR handle >= '${AFTER_NOTES}')`;
+
+/** The longest texts, in bytes. They fit an index of every database and page size. */
+const MAX_BYTES = { handle: 255, secretHash: 255, userId: 1_024 } as const;
 
 /**
- * A record's columns as values for a statement.
+ * Checks a table or schema name. Statements can't bind names, so a name that needs escaping is
+ * refused (CWE-89). Statements still quote it: for its case, and for reserved words. PostgreSQL
+ * allows 63 bytes, MySQL 64 characters.
  *
- * @throws TypeError that names the field, not its value, for what a column would cut off or an index refuse.
+ * @throws TypeError for any other name; the message does not repeat the name
  */
-export function valuesOf(text: Text, handle: string, record: SessionRecord) {
+export function checkedName(name: string, option: string): string {
+  if (typeof name === "string" && /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(name)) return name;
+  throw new TypeError(`${option} must be a letter or _ followed by at most 62 letters, digits or _`);
+}
+
+/**
+ * Converts a record to the values of a statement.
+ *
+ * @throws TypeError for text that a column would truncate or an index reject; names the field only
+ */
+export function valuesOf({ encode }: Codec, handle: string, record: SessionRecord) {
   const texts = {
-    handle: text.encode(handle),
-    secretHash: text.encode(record.secretHash),
-    userId: record.userId === null ? null : text.encode(record.userId),
+    handle: encode(handle),
+    secretHash: encode(record.secretHash),
+    userId: record.userId === null ? null : encode(record.userId),
   };
   for (const field of ["handle", "secretHash", "userId"] as const) {
-    if (Buffer.byteLength(texts[field] ?? "") <= MOST_BYTES[field]) continue;
-    throw new TypeError(`${field} is longer than the ${MOST_BYTES[field]} bytes that there is room for`);
+    if (Buffer.byteLength(texts[field] ?? "") <= MAX_BYTES[field]) continue;
+    throw new TypeError(`${field} is longer than the ${MAX_BYTES[field]} bytes that its column holds`);
   }
   return {
     ...texts,
@@ -29,40 +56,61 @@ export function valuesOf(text: Text, handle: string, record: SessionRecord) {
     createdAt: wholeMs(record.createdAt),
     touchedAt: wholeMs(record.touchedAt),
     expiresAt: wholeMs(record.expiresAt),
-    payload: text.encode(record.payload),
+    payload: encode(record.payload),
   } satisfies Record<string, Value>;
 }
 
-/** @param row the columns of `RECORD` */
-export function recordOf(text: Text, row: readonly unknown[]): SessionRecord {
-  const [version, createdAt, touchedAt, expiresAt, secretHash, userId, payload] = row;
+/** Reads the columns of {@link RECORD}. */
+export function recordOf(
+  { decode, number = wholeNumber }: Pick<Codec, "decode"> & { number?: (value: unknown) => number },
+  row: readonly unknown[],
+): SessionRecord {
+  // By index: destructuring the array costs a list 5 % more.
   return {
-    payload: text.decode(payload),
-    version: wholeNumber(version),
-    secretHash: text.decode(secretHash),
-    userId: userId === null ? null : text.decode(userId),
-    createdAt: wholeNumber(createdAt),
-    touchedAt: wholeNumber(touchedAt),
-    expiresAt: wholeNumber(expiresAt),
+    payload: decode(row[6]),
+    version: number(row[0]),
+    secretHash: decode(row[4]),
+    userId: row[5] === null ? null : decode(row[5]),
+    createdAt: number(row[1]),
+    touchedAt: number(row[2]),
+    expiresAt: number(row[3]),
   };
 }
 
-/** @param row a handle, then the columns of `RECORD` */
-export function storedOf(text: Text, row: readonly unknown[]): StoredSession {
-  return { handle: text.decode(row[0]), ...recordOf(text, row.slice(1)) };
+/** Reads the columns of {@link RECORD}, then a handle. */
+export function storedOf(codec: Parameters<typeof recordOf>[0], row: readonly unknown[]): StoredSession {
+  return { handle: codec.decode(row[7]), ...recordOf(codec, row) };
 }
 
 /**
- * A number as a driver gave it. Databases hold no others in these columns, so another one was damaged on its way; and a session whose time is no number
- * would never end.
+ * Reads a number as a driver returned it. The columns hold integers only, so anything else was
+ * damaged on its way. A session whose expiry is not a number would never end.
  */
 function wholeNumber(value: unknown): number {
   const number = Number(value);
   if (Number.isSafeInteger(number)) return number;
-  throw new SojournError("STORE_CORRUPT", "A session was damaged on its way from the database: a number is none.");
+  throw new SojournError("STORE_CORRUPT", "The session database returned text where a number belongs.");
 }
 
-/** An idle timeout of half a millisecond is legal, and a column of integers is not the place to refuse it. */
+/** Rounds down for a column of integers: an idle timeout of half a millisecond is legal. */
 export function wholeMs(time: number): number {
   return Math.floor(time);
+}
+
+/** How many writes one process counts before the count starts over. */
+const WRAP = 2 ** 21;
+
+/**
+ * Returns a generator of write IDs. Each differs from all others, here and in other processes, for
+ * longer than any retry takes. A row keeps the ID of its last write, so a retry recognizes its own
+ * first attempt. Equal content would prove nothing: two requests may both count from 5 to 6.
+ */
+export function writeIds(): () => number {
+  // 32 random bits above a count of 21 bits: doubles and signed 64-bit columns hold 53 bits.
+  const base = randomBytes(4).readUInt32BE() * WRAP;
+  let count = 0;
+  return () => {
+    count = (count + 1) % WRAP;
+    return base + count;
+  };
 }

@@ -1,78 +1,70 @@
 import { SojournError } from "../../contract/errors.ts";
 import type { SqlConnection, SqlDialect, Table } from "./dialect.ts";
 
-/** What a dialect's schema is worked on with. */
-type Schema<C extends SqlConnection> = Pick<SqlDialect<never, C>, "ask" | "steps" | "look" | "exclusively">;
+/** The part of a dialect that works on the schema. */
+type Schema<C extends SqlConnection> = Pick<SqlDialect<never, C>, "query" | "steps" | "inspect" | "withMigrationLock">;
 
 /**
- * @returns whether the table is there, at the version that this code knows; and what a commit survives
- * @throws SojournError where the table can't be used, or is not there and may not be made.
+ * Checks the table's schema version.
+ *
+ * @returns whether the table is ready to use, and what a commit survives
+ * @throws SojournError `STORE_UNAVAILABLE` when the table can't be used, or may not be created
  */
-export async function inspect<C extends SqlConnection>(
-  { look, steps }: Schema<C>,
+export async function checkSchema<C extends SqlConnection>(
+  { inspect, steps }: Schema<C>,
   connection: C,
   table: Table,
   mayCreate: boolean,
 ) {
-  const { comment, durable } = await look(connection, table);
+  const { comment, durable } = await inspect(connection, table);
   const version = versionOf(comment, table.quoted, steps.length);
-  if (version < steps.length && !mayCreate) throw missingTable(table.quoted, version, steps.length);
-  return { isPrepared: version === steps.length, durable };
+  const isPrepared = version === steps.length;
+  if (isPrepared || mayCreate) return { isPrepared, durable };
+  const state = version === 0 ? "is missing" : `has schema ${version}`;
+  throw unusable(
+    table.quoted,
+    `${state} and createTable is false: bring it to schema ${steps.length} as docs/STORES.md shows`,
+  );
 }
 
-/** Brings the table up to date. Any number of processes may start at once: one of them does it, and the others find it done. */
+/** Brings the table up to date. One process migrates, and others that start now wait. */
 export async function migrate<C extends SqlConnection>(
-  { ask, look, exclusively, steps }: Schema<C>,
+  { query, inspect, withMigrationLock, steps }: Schema<C>,
   connection: C,
   table: Table,
 ): Promise<void> {
-  await exclusively(connection, table, async () => {
-    const { comment } = await look(connection, table);
+  await withMigrationLock(connection, table, async () => {
+    const { comment } = await inspect(connection, table);
     const from = versionOf(comment, table.quoted, steps.length);
     for (const [index, step] of steps.entries()) {
       if (index < from) continue;
-      for (const text of step(table.quoted, versionComment(index + 1))) await ask(connection, text);
+      for (const text of step(table.quoted, versionComment(index + 1))) await query(connection, text);
     }
   });
 }
 
 /**
- * The version of the schema is kept in the comment of the table. So it needs no name of its own, which could be too long or taken,
- * and comes and goes with the table in the same statement.
+ * The table's comment holds the schema version. So the version needs no name of its own, which
+ * could be too long or in use, and it appears and disappears with the table in one statement.
  */
 function versionComment(version: number): string {
   return `Sojourn sessions, schema ${version}`;
 }
 
-/**
- * @param comment the table's; `undefined` where there is no such table
- * @param known the newest version that this code knows
- * @returns the table's version, 0 before there is one
- * @throws SojournError `STORE_UNAVAILABLE` where the table is someone else's, or a newer version's
- */
+/** Reads a table's version: 0 if there is no table. `known` is the newest version of this code. */
 function versionOf(comment: string | undefined, table: string, known: number): number {
   if (comment === undefined) return 0;
   const version = Number(/^Sojourn sessions, schema ([1-9]\d{0,8})$/.exec(comment)?.[1]);
-  if (Number.isNaN(version)) {
-    throw new SojournError(
-      "STORE_UNAVAILABLE",
-      `The table ${table} is not a table of sojourn, or has lost its comment, "${versionComment(known)}".`,
-    );
-  }
-  if (version > known) {
-    throw new SojournError(
-      "STORE_UNAVAILABLE",
-      `The table ${table} has schema ${version}, and this version of sojourn knows ${known}: use a newer one.`,
-    );
-  }
-  return version;
+  if (version <= known) return version;
+  if (!Number.isNaN(version)) throw newerSchema(table, version, known);
+  throw unusable(table, `is not a table of sojourn, or has lost its comment, "${versionComment(known)}"`);
 }
 
-/** @throws SojournError where the application said that it makes the table itself. */
-function missingTable(table: string, found: number, needed: number): SojournError {
-  const state = found === 0 ? "is missing" : `has schema ${found}`;
-  return new SojournError(
-    "STORE_UNAVAILABLE",
-    `The table ${table} ${state} and createTable is false: bring it to schema ${needed} as docs/STORES.md shows.`,
-  );
+/** The error for a table that a newer version of the library has migrated. */
+export function newerSchema(table: string, found: number, known: number): SojournError {
+  return unusable(table, `has schema ${found}, and this version of sojourn knows ${known}: use a newer one`);
+}
+
+function unusable(table: string, why: string): SojournError {
+  return new SojournError("STORE_UNAVAILABLE", `The table ${table} ${why}.`);
 }

@@ -1,53 +1,69 @@
-import type { Fragments } from "./dialect.ts";
-import { IS_SESSION } from "./notes.ts";
+import { IS_SESSION, RECORD } from "./records.ts";
 
-/** The columns of a record, in the order in which `recordOf` reads them. */
-export const RECORD = "version, created_at, touched_at, expires_at, secret_hash, user_id, payload";
+/** Rows in one batch of a sweep or a mass sign-out: a few milliseconds. */
+export const BATCH_SIZE = 500;
 
-/** The statements that all databases have, on one table. Each is one round trip; what varies is bound. */
-export function statements(table: string, fragments: Fragments) {
-  const { extra, reached = "", order = "" } = fragments;
+/** What PostgreSQL adds to the shared statements. */
+interface Extras {
+  /** One more column, and what a change sets it to. */
+  column: { name: string; created: string; updated: string };
+  /** Condition and sort key that let an index answer `listAll`. */
+  listAll: { condition: string; order: string };
+}
+
+/** Statements that each dialect writes itself. */
+interface OwnStatements {
+  /** Finds the row that a change left alone. `undefined`: changes report it themselves. */
+  found: string | undefined;
+  /** Inserts a tombstone (`:noteHandle`, …) too. `undefined`: the store writes it before. */
+  replaceWithTombstone?: string;
+  /** Deletes the record. Only a record unexpired `:now` counts as affected. */
+  delete: string;
+  /** Runs after a `delete` that affected nothing, if that deletes unexpired records only. */
+  deleteExpired?: string;
+  /** Counts sessions unexpired `:now`, without notes. */
+  countAll: string;
+  /** Deletes `:limit` records expired `:now`. May return how many it deleted and examined. */
+  prune: string;
+}
+
+export type Statements = Omit<ReturnType<typeof sharedStatements>, "found"> & OwnStatements;
+
+/** Builds the statements that all dialects share. Each one is a single round trip. */
+export function sharedStatements(table: string, extras?: Extras) {
+  const { name = "", created = "", updated = "" } = extras?.column ?? {};
   const content = "version = :version, created_at = :createdAt, touched_at = :touchedAt, expires_at = :expiresAt";
   const set = `${content}, secret_hash = :secretHash, payload = :payload`;
-  const anew = `${set}, user_id = :userId${extra ? `, ${extra.column} = ${extra.created}` : ""}`;
-  const comparing = "WHERE handle = :handle AND version = :expectedVersion AND expires_at > :now";
+  const setAll = `${set}, user_id = :userId${name && `, ${name} = ${created}`}`;
+  const ifVersion = "WHERE handle = :handle AND version = :expectedVersion AND expires_at > :now";
   const unexpired = `FROM ${table} WHERE handle = :handle AND expires_at > :now`;
-  const changing = (text: string, also?: string) => fragments.explained?.(text, unexpired, also) ?? text;
-
-  /** The row gets another name and other contents: one row at every instant. */
-  const replace = `UPDATE ${table} SET handle = :newHandle, ${anew} ${comparing}`;
-
-  /** Newest use first. */
-  const listing = (whose: string) => `SELECT handle, ${RECORD} FROM ${table}
-    WHERE ${whose} AND expires_at > :now AND touched_at <= :usedAt AND (touched_at < :usedAt OR handle > :after)
+  const list = (condition: string, order = "") => `SELECT ${RECORD}, handle FROM ${table}
+    WHERE ${condition} AND expires_at > :now AND touched_at <= :usedAt AND (touched_at < :usedAt OR handle > :after)
     ORDER BY ${order} touched_at DESC, handle LIMIT :limit`;
 
   return {
     load: `SELECT ${RECORD} ${unexpired}`,
-
-    /** An expired record that nobody has pruned yet is no obstacle, nor is what an earlier try has stored; any other is left as it is. */
-    insert: `INSERT INTO ${table} (handle, ${RECORD}, write_id${extra ? `, ${extra.column}` : ""})
-      VALUES (:handle, :version, :createdAt, :touchedAt, :expiresAt, :secretHash, :userId, :payload, :writeId${extra ? `, ${extra.created}` : ""})
-      ${fragments.orReplaceExpired?.(table, `${anew}, write_id = :writeId`) ?? ""}`,
-    replaceExpired: `UPDATE ${table} SET ${anew}, write_id = :writeId
+    insert: `INSERT INTO ${table} (handle, ${RECORD}, write_id${name && `, ${name}`})
+      VALUES (:handle, :version, :createdAt, :touchedAt, :expiresAt, :secretHash, :userId, :payload, :writeId${name && `, ${created}`})`,
+    /** Overwrites an expired record, and what an earlier attempt of this write stored. */
+    replaceExpired: `UPDATE ${table} SET ${setAll}, write_id = :writeId
       WHERE handle = :handle AND (expires_at <= :now OR write_id = :writeId)`,
-
-    update: changing(
-      `UPDATE ${table} SET ${set}, write_id = :writeId${extra ? `, ${extra.column} = ${extra.updated}` : ""} ${comparing}`,
-    ),
-    end: changing(`DELETE FROM ${table} ${comparing}`),
-    touch: changing(`UPDATE ${table}
+    update: `UPDATE ${table} SET ${set}, write_id = :writeId${name && `, ${name} = ${updated}`} ${ifVersion}`,
+    end: `DELETE FROM ${table} ${ifVersion}`,
+    touch: `UPDATE ${table}
       SET touched_at = GREATEST(touched_at, :touchedAt), expires_at = GREATEST(expires_at, :expiresAt)
-      WHERE handle = :handle AND expires_at > :now`),
-    /** What kept a change from being made; by its last write, whether it is the one that an earlier try has made. */
+      WHERE handle = :handle AND expires_at > :now`,
     found: `SELECT version, write_id ${unexpired}`,
-
-    replace: changing(replace),
-    replaceAndNote: fragments.noted && changing(replace, fragments.noted(table)),
+    /** Renames the row and changes its contents: one row at every instant. */
+    replace: `UPDATE ${table} SET handle = :newHandle, ${setAll} ${ifVersion}`,
     isOwn: `SELECT 1 FROM ${table} WHERE handle = :newHandle AND secret_hash = :secretHash`,
-
-    listAll: listing(`${reached} ${IS_SESSION}`),
-    listUser: listing("user_id = :userId"),
+    listAll: list(extras ? `${extras.listAll.condition} AND ${IS_SESSION}` : IS_SESSION, extras?.listAll.order),
+    listUser: list("user_id = :userId"),
     countUser: `SELECT COUNT(*) FROM ${table} WHERE user_id = :userId AND expires_at > :now`,
   };
+}
+
+/** Replaces each `:name` in a statement by what `mark` returns. */
+export function withParameters(text: string, mark: (name: string) => string): string {
+  return text.replace(/(?<!:):([a-z]\w*)/gi, (_, name: string) => mark(name));
 }

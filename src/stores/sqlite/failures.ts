@@ -1,105 +1,93 @@
 import { SojournError, type SojournErrorCode } from "../../contract/errors.ts";
 
+interface Meaning {
+  /** SQLite's primary result code; none if the failure is not SQLite's. */
+  result?: number;
+  /** Default `STORE_UNAVAILABLE`. */
+  code?: SojournErrorCode;
+  /** The message, after the name of the database. */
+  what: string;
+  /**
+   * - `locked`: another connection holds a lock, and will release it.
+   * - `full`: the disk may be full. A full file system may also report an I/O error.
+   * - `statement`: only the statement failed, because of its values. Its transaction goes on.
+   */
+  kind?: "locked" | "full" | "statement";
+}
+
+const LOCKED = { what: "has been locked by another connection for too long", kind: "locked" } as const;
+const REJECTED = { what: "rejected a statement", kind: "statement" } as const;
+
+/** Meanings of SQLite's result codes (https://www.sqlite.org/rescode.html), by name. */
+const MEANINGS = {
+  PERM: { result: 3, what: "may not be used by this process" },
+  BUSY: { result: 5, ...LOCKED },
+  LOCKED: { result: 6, ...LOCKED },
+  READONLY: { result: 8, what: "is read-only" },
+  IOERR: { result: 10, what: "can't be read or written (I/O error)", kind: "full" },
+  CORRUPT: { result: 11, code: "STORE_CORRUPT", what: "is damaged: restore it, or move it away to start empty" },
+  FULL: { result: 13, code: "STORE_FULL", what: "has no room left on its disk", kind: "full" },
+  CANTOPEN: { result: 14, what: "can't be opened" },
+  PROTOCOL: { result: 15, ...LOCKED },
+  TOOBIG: { result: 18, code: "TOO_LARGE", what: "can't hold a session of this size", kind: "statement" },
+  CONSTRAINT: { result: 19, ...REJECTED },
+  MISMATCH: { result: 20, ...REJECTED },
+  RANGE: { result: 25, ...REJECTED },
+  NOTADB: { result: 26, code: "STORE_CORRUPT", what: "is not a SQLite database: move it away to start empty" },
+  CLOSED: { code: "STORE_CLOSED", what: "is closed" },
+  OTHER: { what: "rejected a statement" },
+} as const satisfies Record<string, Meaning>;
+
 /**
- * Primary result codes of SQLite (https://www.sqlite.org/rescode.html). `node:sqlite` reports the extended number as
- * `errcode`, `better-sqlite3` the extended name as `code`; the primary one is the number's low byte, the name's start.
+ * Returns an error's meaning; `undefined` for an error that is not the database's. `node:sqlite`
+ * reports the extended result number as `errcode`, whose low byte is the primary code.
+ * `better-sqlite3` reports the extended name as `code`, such as `SQLITE_IOERR_READ`.
  */
-const CODES = {
-  PERM: 3,
-  BUSY: 5,
-  LOCKED: 6,
-  READONLY: 8,
-  IOERR: 10,
-  CORRUPT: 11,
-  FULL: 13,
-  CANTOPEN: 14,
-  PROTOCOL: 15,
-  TOOBIG: 18,
-  CONSTRAINT: 19,
-  MISMATCH: 20,
-  RANGE: 25,
-  NOTADB: 26,
-} as const;
-
-type Failure = keyof typeof CODES | "CLOSED" | "OTHER";
-
-/** What went wrong, or `undefined` for an error that is not the database's. */
-function failureOf(error: unknown): Failure | undefined {
+function meaningOf(error: unknown): Meaning | undefined {
   if (!(error instanceof Error)) return undefined;
-  if ("errcode" in error && typeof error.errcode === "number") {
-    const primary = error.errcode & 0xff;
-    // An application's own transaction on a connection that it shares with the store: as good as locked.
-    if (primary === 1 && /within a transaction/.test(error.message)) return "BUSY";
-    return nameOf((_, code) => code === primary);
+  const { errcode, code }: { errcode?: unknown; code?: unknown } = Object(error);
+  const result = typeof errcode === "number" ? errcode & 0xff : undefined;
+  const name = typeof code === "string" && code.startsWith("SQLITE_") ? code.split("_")[1] : undefined;
+  // The application has opened a transaction on a connection that it shares with the store.
+  if ((result === 1 || name === "ERROR") && /within a transaction/.test(error.message)) return MEANINGS.BUSY;
+  if (result !== undefined || name !== undefined) {
+    const known = Object.entries<Meaning>(MEANINGS).find(([key, meaning]) =>
+      result === undefined ? key === name : meaning.result === result,
+    );
+    return known?.[1] ?? MEANINGS.OTHER;
   }
-  const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  if (code === "SQLITE_ERROR" && /within a transaction/.test(error.message)) return "BUSY";
-  if (code.startsWith("SQLITE_"))
-    return nameOf((name) => code === `SQLITE_${name}` || code.startsWith(`SQLITE_${name}_`));
-  if (code === "ERR_INVALID_STATE" || /database connection is not open/.test(error.message)) return "CLOSED";
-  return undefined;
+  const isClosed = code === "ERR_INVALID_STATE" || /database connection is not open/.test(error.message);
+  return isClosed ? MEANINGS.CLOSED : undefined;
 }
 
-function nameOf(matches: (name: string, code: number) => boolean): Failure {
-  for (const [name, code] of Object.entries(CODES)) if (isName(name) && matches(name, code)) return name;
-  return "OTHER";
+export function isLocked(error: unknown): boolean {
+  return meaningOf(error)?.kind === "locked";
 }
 
-function isName(name: string): name is keyof typeof CODES {
-  return name in CODES;
-}
-
-/** Another connection holds what we need; it will let go. */
-export function isBusy(error: unknown): boolean {
-  const failure = failureOf(error);
-  return failure === "BUSY" || failure === "LOCKED" || failure === "PROTOCOL";
-}
-
-/** No room on the disk. A file system that is full may also answer with an I/O error. */
 export function isFull(error: unknown): boolean {
-  if (error instanceof SojournError) return error.code === "STORE_FULL";
-  const failure = failureOf(error);
-  return failure === "FULL" || failure === "IOERR";
+  return error instanceof SojournError ? error.code === "STORE_FULL" : meaningOf(error)?.kind === "full";
 }
 
-/** Only this one statement failed, for what it was given; SQLite has undone it and its transaction goes on. */
-export function isOwnFault(error: unknown): boolean {
-  const failure = failureOf(error);
-  return (
-    failure === undefined ||
-    failure === "TOOBIG" ||
-    failure === "CONSTRAINT" ||
-    failure === "MISMATCH" ||
-    failure === "RANGE"
-  );
+/** Whether a transaction can go on after this error of one of its statements. */
+export function isStatementError(error: unknown): boolean {
+  const meaning = meaningOf(error);
+  return meaning === undefined || meaning.kind === "statement";
 }
 
-const MAPPED: Record<Failure, readonly [SojournErrorCode, string]> = {
-  PERM: ["STORE_UNAVAILABLE", "may not be used by this process"],
-  BUSY: ["STORE_UNAVAILABLE", "is locked by another connection"],
-  LOCKED: ["STORE_UNAVAILABLE", "is locked by another connection"],
-  READONLY: ["STORE_UNAVAILABLE", "is read-only"],
-  IOERR: ["STORE_UNAVAILABLE", "can't be read or written (I/O error)"],
-  CORRUPT: ["STORE_CORRUPT", "is damaged: restore it, or move it away to begin anew"],
-  FULL: ["STORE_FULL", "has no room left on its disk"],
-  CANTOPEN: ["STORE_UNAVAILABLE", "can't be opened"],
-  PROTOCOL: ["STORE_UNAVAILABLE", "is locked by another connection"],
-  TOOBIG: ["TOO_LARGE", "can't hold a session as large as this"],
-  CONSTRAINT: ["STORE_UNAVAILABLE", "refused a statement"],
-  MISMATCH: ["STORE_UNAVAILABLE", "refused a statement"],
-  RANGE: ["STORE_UNAVAILABLE", "refused a statement"],
-  NOTADB: ["STORE_CORRUPT", "is not a SQLite database: move it away to begin anew"],
-  CLOSED: ["STORE_CLOSED", "is closed"],
-  OTHER: ["STORE_UNAVAILABLE", "refused a statement"],
-};
+/** Makes the error for a failure that the store itself finds out. */
+export function failure(name: keyof typeof MEANINGS, database: string, cause?: unknown): SojournError {
+  return errorOf(MEANINGS[name], database, cause);
+}
 
 /**
- * The error that a caller sees: ours for whatever the database reports, the same for anything else. SQLite's messages
- * name columns and files, never values, so the cause may travel along.
+ * Converts a database's error; returns any other error unchanged. SQLite's messages name columns
+ * and files, never values, so its error is safe to keep as the cause.
  */
-export function storeError(error: unknown, place: string): unknown {
-  const failure = failureOf(error);
-  if (failure === undefined) return error;
-  const [code, what] = MAPPED[failure];
-  return new SojournError(code, `The session database ${place} ${what}.`, error);
+export function storeError(error: unknown, database: string): unknown {
+  const meaning = meaningOf(error);
+  return meaning === undefined ? error : errorOf(meaning, database, error);
+}
+
+function errorOf({ code = "STORE_UNAVAILABLE", what }: Meaning, database: string, cause: unknown): SojournError {
+  return new SojournError(code, `The session database ${database} ${what}.`, cause);
 }

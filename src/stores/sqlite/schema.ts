@@ -1,13 +1,14 @@
-import { SojournError } from "../../contract/errors.ts";
+import { checkedName } from "../sql/records.ts";
+import { newerSchema } from "../sql/schema.ts";
 import { type SqliteDatabase, valuesOf } from "./database.ts";
 
-/** A step from one version of the schema to the next; they are only ever added. */
+/** Returns the SQL that leads from one schema version to the next. New steps are appended. */
 export type SchemaStep = (table: string) => string;
 
 /**
- * `sweep_at` says when to look whether a record has expired. It is never later than `expires_at`, and stays behind
- * when that moves on: a touch then leaves the index alone, which is half of its cost. The sweep puts right what
- * it meets. The table has row numbers, since without them filling and sweeping are slower.
+ * `sweep_at` is when a sweep next examines a record. It is never later than `expires_at`, and stays
+ * behind when that moves on. So a touch leaves the index alone, which halves its cost. The table
+ * has row IDs, because without them filling and sweeping are slower.
  */
 export const steps: readonly SchemaStep[] = [
   (table) => `
@@ -27,33 +28,24 @@ export const steps: readonly SchemaStep[] = [
   `,
 ];
 
-/** @throws TypeError for a name that would have to be quoted, or that SQLite keeps for itself. */
+/** @throws TypeError for a name that would need escaping, or that SQLite reserves */
 export function checkedTable(table: string): string {
-  if (!/^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(table) || /^sqlite_/i.test(table)) {
-    throw new TypeError(
-      "SqliteStore: table must be a letter or _ followed by at most 62 letters, digits or _, and must not begin with sqlite_",
-    );
-  }
-  return table;
+  if (!/^sqlite_/i.test(checkedName(table, "SqliteStore: table"))) return table;
+  throw new TypeError("SqliteStore: table must not begin with sqlite_");
 }
 
 /**
- * Brings the schema up to date, in one transaction; another process may do the same at the same time. The version
- * is kept in a table of its own: `user_version` belongs to the application whose database this may be.
+ * Brings the schema up to date, in one transaction. Other processes may do so at the same time. A
+ * table of its own holds the version, because `user_version` belongs to the application.
  *
- * @throws SojournError `STORE_UNAVAILABLE` where a newer version of this library has been at work.
+ * @throws SojournError `STORE_UNAVAILABLE` if a newer version of the library has migrated the table
  */
 export function migrate(database: SqliteDatabase, table: string, to: readonly SchemaStep[] = steps): void {
   if (versionOf(database, table) === to.length) return;
   database.exec("BEGIN IMMEDIATE");
   try {
     const from = versionOf(database, table);
-    if (from > to.length) {
-      throw new SojournError(
-        "STORE_UNAVAILABLE",
-        `The table ${table} has schema ${from}, and this version of sojourn knows ${to.length}: use a newer one.`,
-      );
-    }
+    if (from > to.length) throw newerSchema(table, from, to.length);
     for (const step of to.slice(from)) database.exec(step(table));
     database.exec(`
       CREATE TABLE IF NOT EXISTS "${table}_schema" (version INTEGER NOT NULL);
@@ -67,14 +59,14 @@ export function migrate(database: SqliteDatabase, table: string, to: readonly Sc
   }
 }
 
-/** 0 before there is a table. */
+/** Returns 0 if there is no table. */
 function versionOf(database: SqliteDatabase, table: string): number {
   const known = database.prepare("SELECT 1 AS known FROM sqlite_master WHERE type = 'table' AND name = ?");
   if (known.get(`${table}_schema`) === undefined) return 0;
   return Number(valuesOf(database.prepare(`SELECT version FROM "${table}_schema"`).get())[0] ?? 0);
 }
 
-/** Some failures have rolled back already; then there is nothing to do, and SQLite says so by an error. */
+/** Ends a failed transaction. SQLite reports an error if the failure has ended it already. */
 export function rollBack(database: SqliteDatabase): void {
   try {
     database.exec("ROLLBACK");

@@ -1,8 +1,8 @@
 import { deepEqual, equal } from "node:assert/strict";
-import { isIndexed } from "../../contract/store.ts";
-import type { Check } from "./check.ts";
+import { isIndexed, type SessionStore } from "../../contract/store.ts";
+import { type Check, type CheckContext, checks } from "./check.ts";
 
-/** Text that has broken a store somewhere. */
+/** Texts that broke stores in the past. */
 const texts: Readonly<Record<string, string>> = {
   empty: "",
   "a space": " ",
@@ -18,7 +18,7 @@ const texts: Readonly<Record<string, string>> = {
   JSON: '{"__proto__":{"polluted":true},"a":[1,2.5e300,null]}',
 };
 
-const unstorable: Readonly<Record<string, string>> = {
+const malformed: Readonly<Record<string, string>> = {
   "a NUL character": "a\u0000b",
   "half a surrogate pair": "\ud800x",
   "the other half": "x\udfff",
@@ -26,23 +26,19 @@ const unstorable: Readonly<Record<string, string>> = {
 
 const oddNames = ["__proto__", "constructor", "hasOwnProperty", "toString", "prototype", "0", "null", "undefined"];
 
-/** Within the alphabet of handles, base64url. None may be folded or matched as a pattern. */
-const alikeHandles = ["abc", "Abc", "ABC", "ab_", "_bc", "ab-", "-bc", "abcd", "ab", "1", "01", "001"];
+/** A store must not fold case in handles, or match them as patterns. */
+const similarHandles = ["abc", "Abc", "ABC", "ab_", "_bc", "ab-", "-bc", "abcd", "ab", "1", "01", "001"];
 
 export const basics: readonly Check[] = [
-  {
-    name: "a fresh store has nothing under any handle",
-    async run(bench) {
-      await bench.holds("unknown", undefined);
-      equal(await bench.first.delete("unknown"), false);
-      await bench.holds("unknown", undefined);
+  ...checks({
+    "a new store is empty": async (context) => {
+      await context.holds("unknown", undefined);
+      equal(await context.first.delete("unknown"), false);
+      await context.holds("unknown", undefined);
     },
-  },
-  {
-    name: "what one connection created, the other one loads, every field of it",
-    async run(bench) {
-      const now = bench.clock.now();
-      const record = await bench.create("handle", {
+    "one connection loads every field that the other one created": async (context) => {
+      const now = context.clock.now();
+      const record = await context.create("handle", {
         payload: "p",
         version: 1,
         secretHash: "s",
@@ -51,98 +47,82 @@ export const basics: readonly Check[] = [
         touchedAt: now - 2,
         expiresAt: now + 1,
       });
-      await bench.holds("handle", record);
-      const anonymous = await bench.create("anonymous", { userId: null });
-      await bench.holds("anonymous", anonymous);
+      await context.holds("handle", record);
+      const anonymous = await context.create("anonymous", { userId: null });
+      await context.holds("anonymous", anonymous);
     },
-  },
-  {
-    name: "numbers keep their value: large versions, times up to the year 9999",
-    async run(bench) {
-      const record = await bench.create("handle", {
+    "numbers keep their value: large versions, times up to the year 9999": async (context) => {
+      const record = await context.create("handle", {
         version: 2 ** 40 + 1,
         createdAt: 1,
         expiresAt: Date.UTC(9999, 11, 31, 23, 59, 59, 999),
       });
-      await bench.holds("handle", record);
+      await context.holds("handle", record);
       const next = { ...record, version: record.version + 1 };
-      equal(await bench.second.update("handle", next, record.version), "ok");
-      await bench.holds("handle", next);
+      equal(await context.second.update("handle", next, record.version), "ok");
+      await context.holds("handle", next);
     },
-  },
-  ...Object.entries(texts).map(([name, text]): Check => textCheck(name, text)),
-  ...Object.entries(unstorable).map(([name, text]): Check => ({ ...textCheck(name, text), needs: "any text" })),
-  {
-    name: "a payload of 1 MiB, created and updated",
-    async run(bench) {
+  }),
+  ...textChecks(texts),
+  ...textChecks(malformed).map((check): Check => ({ ...check, needs: "any text" })),
+  ...checks({
+    "a store creates and updates a payload of 1 MiB": async (context) => {
       const large = "x".repeat(1024 * 1024 - 1);
-      const record = await bench.create("handle", { payload: `1${large}` });
-      await bench.holds("handle", record);
+      const record = await context.create("handle", { payload: `1${large}` });
+      await context.holds("handle", record);
       const next = { ...record, payload: `2${large}`, version: 2 };
-      equal(await bench.second.update("handle", next, 1), "ok");
-      await bench.holds("handle", next);
+      equal(await context.second.update("handle", next, 1), "ok");
+      await context.holds("handle", next);
       const small = { ...next, payload: "3", version: 3 };
-      equal(await bench.first.update("handle", small, 2), "ok");
-      await bench.holds("handle", small);
+      equal(await context.first.update("handle", small, 2), "ok");
+      await context.holds("handle", small);
     },
-  },
-  {
-    name: "handles and users may have the names of JavaScript's own things",
-    async run(bench) {
-      for (const name of oddNames) equal(await bench.second.load(name), undefined, name);
-      for (const name of oddNames) await bench.create(name, { payload: name, userId: name });
-      for (const name of oddNames) equal((await bench.second.load(name))?.payload, name);
-      for (const name of oddNames) equal(await bench.first.delete(name), true, name);
-      for (const name of oddNames) equal(await bench.second.load(name), undefined, name);
+    "handles and user IDs may have the names of JavaScript's built-in properties": async (context) => {
+      for (const name of oddNames) equal(await context.second.load(name), undefined, name);
+      for (const name of oddNames) await context.create(name, { payload: name, userId: name });
+      for (const name of oddNames) equal((await context.second.load(name))?.payload, name);
+      for (const name of oddNames) equal(await context.first.delete(name), true, name);
+      for (const name of oddNames) equal(await context.second.load(name), undefined, name);
     },
-  },
-  {
-    name: "handles that look alike are different",
-    async run(bench) {
-      for (const name of alikeHandles) await bench.create(name, { payload: name });
-      for (const name of alikeHandles) equal((await bench.second.load(name))?.payload, name);
-      equal(await bench.first.delete("abc"), true);
-      for (const name of alikeHandles.slice(1)) equal((await bench.second.load(name))?.payload, name);
+    "similar handles are different": async (context) => {
+      for (const name of similarHandles) await context.create(name, { payload: name });
+      for (const name of similarHandles) equal((await context.second.load(name))?.payload, name);
+      equal(await context.first.delete("abc"), true);
+      for (const name of similarHandles.slice(1)) equal((await context.second.load(name))?.payload, name);
     },
-  },
-  {
-    name: "nobody can change the store through an object that they gave it or got from it",
-    async run(bench) {
-      const record = bench.record();
+    "a store shares no object with its caller: later changes to it change nothing": async (context) => {
+      const record = context.record();
       const untouched = { ...record };
-      await bench.first.create("handle", record);
+      await context.first.create("handle", record);
       record.payload = "changed";
       record.version = 99;
-      const loaded = await bench.first.load("handle");
+      const loaded = await context.first.load("handle");
       deepEqual(loaded, untouched);
       if (loaded !== undefined) loaded.payload = "changed too";
-      await bench.holds("handle", untouched);
+      await context.holds("handle", untouched);
       const next = { ...untouched, version: 2, payload: "next" };
       const nextUntouched = { ...next };
-      await bench.first.update("handle", next, 1);
+      await context.first.update("handle", next, 1);
       next.expiresAt = 0;
-      await bench.holds("handle", nextUntouched);
+      await context.holds("handle", nextUntouched);
     },
-  },
-  {
-    name: "says of itself what is so",
-    async run({ first }) {
-      // Without `await`, which would hide a promise.
+    "the store's declarations are true": async ({ first }) => {
+      // No `await`: it would hide a promise.
       if (first.synchronousLoad === true) equal(first.load("unknown"), undefined);
       if (first.capabilities !== undefined) equal(first.capabilities.indexed, isIndexed(first));
     },
-  },
+  }),
 ];
 
-function textCheck(name: string, text: string): Check {
-  return {
-    name: `text comes back unchanged: ${name}`,
-    async run(bench) {
-      const record = await bench.create("handle", { payload: text });
-      await bench.holds("handle", record);
+function textChecks(texts: Readonly<Record<string, string>>) {
+  return Object.entries(texts).map(([name, text]) => ({
+    name: `text is stored unchanged: ${name}`,
+    async run(context: CheckContext<SessionStore>) {
+      const record = await context.create("handle", { payload: text });
+      await context.holds("handle", record);
       const next = { ...record, payload: `${text}${text}`, version: 2 };
-      equal(await bench.second.update("handle", next, 1), "ok");
-      await bench.holds("handle", next);
+      equal(await context.second.update("handle", next, 1), "ok");
+      await context.holds("handle", next);
     },
-  };
+  }));
 }

@@ -1,14 +1,29 @@
 import { deepEqual, equal } from "node:assert/strict";
 import type { IndexedStore, SessionRecord, SessionStore, StoredSession } from "../../contract/store.ts";
+import { systemClock } from "../../contract/time.ts";
+import { Events } from "../../session/events.ts";
+import { StoreAccess } from "../../session/store-access.ts";
 import type { ManualClock } from "../manual-clock.ts";
 
-/** One thing that a store must do. */
-export type Check =
-  | { readonly name: string; readonly needs?: "any text"; run(bench: Bench<SessionStore>): Promise<void> }
-  | { readonly name: string; readonly needs: "index"; run(bench: Bench<IndexedStore>): Promise<void> };
+type Run<Store extends SessionStore> = (context: CheckContext<Store>) => Promise<void>;
 
-/** Two connections to the same empty store, and a clock that stands still. */
-export class Bench<Store extends SessionStore> {
+/** One requirement of the store contract, and what it needs from the store. */
+export type Check =
+  | { readonly name: string; readonly needs?: "any text"; readonly run: Run<SessionStore> }
+  | { readonly name: string; readonly needs: "index"; readonly run: Run<IndexedStore> };
+
+/** Makes checks from their names and functions. */
+export function checks(table: Readonly<Record<string, Run<SessionStore>>>): Check[] {
+  return Object.entries(table).map(([name, run]) => ({ name, run }));
+}
+
+/** Makes checks that only indexed stores can pass. */
+export function indexChecks(table: Readonly<Record<string, Run<IndexedStore>>>): Check[] {
+  return Object.entries(table).map(([name, run]) => ({ name, needs: "index", run }));
+}
+
+/** Gives a check two connections to one empty store, and a manual clock. */
+export class CheckContext<Store extends SessionStore> {
   readonly first: Store;
   readonly second: Store;
   readonly clock: ManualClock;
@@ -19,7 +34,12 @@ export class Bench<Store extends SessionStore> {
     this.clock = clock;
   }
 
-  /** A record created and used now, which ends in a minute, with whatever should be different. */
+  /** Alternates between the connections. */
+  connection(n: number): Store {
+    return n % 2 === 0 ? this.first : this.second;
+  }
+
+  /** Returns a record that was created now and expires in a minute. */
   record(different: Partial<SessionRecord> = {}): SessionRecord {
     const now = this.clock.now();
     return {
@@ -40,13 +60,27 @@ export class Bench<Store extends SessionStore> {
     return record;
   }
 
-  /** Both connections must have exactly this under the handle. */
+  /** Asserts that both connections load exactly this record. */
   async holds(handle: string, expected: SessionRecord | undefined): Promise<void> {
     for (const store of [this.first, this.second]) deepEqual(await store.load(handle), expected);
   }
 }
 
-/** Every page, with as many sessions as asked for on each but the last. */
+/** Calls a store as the engine does, `replace` in steps if it is missing. No deadlines. */
+export function accessTo(store: SessionStore): StoreAccess {
+  const ms = Number.POSITIVE_INFINITY;
+  return new StoreAccess(store, systemClock, { readMs: ms, commitMs: ms }, new Events());
+}
+
+/** Returns the handles of one page. */
+export async function handlesOf(
+  store: IndexedStore,
+  query: { userId?: string; limit?: number; cursor?: string } = {},
+): Promise<string[]> {
+  return (await store.list(query)).sessions.map(({ handle }) => handle);
+}
+
+/** Returns all pages of a list. */
 export async function pages(
   store: IndexedStore,
   query: { userId?: string; limit: number },
@@ -61,7 +95,7 @@ export async function pages(
   return all;
 }
 
-/** Prunes until nothing expired is left. A store may keep expired records for a few minutes. */
+/** Prunes until no expired record is left. */
 export async function pruneAll(store: IndexedStore): Promise<number> {
   let removed = 0;
   for (let round = 0; round < 1_000; round++) {
@@ -69,8 +103,8 @@ export async function pruneAll(store: IndexedStore): Promise<number> {
     if (batch === 0) return removed;
     removed += batch;
   }
-  throw new Error("a thousand prunes, and still something to prune");
+  throw new Error("a thousand prunes did not remove all expired records");
 }
 
-/** After this long a store must be able to prune what has expired: it may look at expiries coarsely. */
+/** A store may round expiry times, and keep expired records this long. */
 export const LONG_EXPIRED_MS = 5 * 60_000;

@@ -1,6 +1,6 @@
 // With `exactOptionalPropertyTypes`, an option that is not set may be undefined: `name: process.env.NAME`.
 import type {
-  CookieOptions,
+  CookieAttributes,
   LoginOptions,
   LogoutOptions,
   MemoryStoreOptions,
@@ -21,7 +21,7 @@ import type { SqliteStoreOptions } from "sojourn/sqlite";
 type MayBeUndefined<T> = { [Name in keyof T]-?: undefined extends T[Name] ? never : Name }[keyof T];
 type Mistakes =
   | MayBeUndefined<SessionOptions>
-  | MayBeUndefined<CookieOptions>
+  | MayBeUndefined<CookieAttributes>
   | MayBeUndefined<LoginOptions>
   | MayBeUndefined<LogoutOptions>
   | MayBeUndefined<RegenerateOptions>

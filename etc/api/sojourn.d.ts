@@ -1,0 +1,609 @@
+// What sojourn declares. npm run api writes this file.
+
+// Awaitable
+export type Awaitable<T> = T | Promise<T>;
+
+// Callback
+export type Callback<T> = (error?: unknown, value?: T) => void;
+
+// Capabilities
+export interface Capabilities extends Readonly<Partial<StoreCapabilities>> {
+    readonly revocable: boolean;
+    readonly clientSide: boolean;
+    readonly mergesRequests: boolean;
+    readonly overflows: boolean;
+}
+
+// CircuitCounts
+export interface CircuitCounts {
+    pending: number;
+    calls: number;
+    failures: number;
+    retries: number;
+    refused: number;
+}
+
+// CircuitEvents
+export interface CircuitEvents {
+    open: {
+        pauseMs: number;
+        previous: CircuitState;
+        error: unknown;
+    };
+    "half-open": Record<never, never>;
+    closed: {
+        outageMs: number;
+    };
+}
+
+// CircuitState
+export type CircuitState = "closed" | "open" | "half-open";
+
+// ClientPackage
+export type ClientPackage = "redis" | "ioredis";
+
+// Clock
+export interface Clock {
+    now(): number;
+    after(ms: number, action: () => void): () => void;
+}
+
+// CookieAttributes
+export interface CookieAttributes {
+    httpOnly?: boolean | undefined;
+    sameSite?: "lax" | "strict" | "none" | undefined;
+    secure?: boolean | "auto" | "always" | undefined;
+    path?: string | undefined;
+    domain?: string | undefined;
+    partitioned?: boolean | undefined;
+    priority?: "low" | "medium" | "high" | undefined;
+}
+
+// CookieOptions
+export type CookieOptions<Name extends string = string> = CookieAttributes & ({
+    secure?: true | "auto" | "always" | undefined;
+} | {
+    secure: false;
+    sameSite?: "lax" | "strict" | undefined;
+    partitioned?: false | undefined;
+}) & (Lowercase<Name> extends `__${"host" | "http" | "secure"}-${string}` ? {
+    secure?: true | "auto" | "always" | undefined;
+} : unknown) & (Lowercase<Name> extends `__${"host-http" | "http"}-${string}` ? {
+    httpOnly?: true | undefined;
+} : unknown) & (Lowercase<Name> extends `__host-${string}` ? {
+    path?: "/" | undefined;
+    domain?: undefined;
+} : unknown);
+
+// DataOf
+export type DataOf<Data extends object> = {
+    [Name in keyof Data as Name extends keyof SessionMembers ? never : Name]?: Data[Name];
+};
+
+// Device
+export interface Device {
+    handle: string;
+    label: string;
+    ip: string | undefined;
+    createdAt: Date;
+    lastUsedAt: Date;
+    expiresAt: Date;
+    current: boolean;
+}
+
+// DeviceInfo
+export interface DeviceInfo {
+    label?: string;
+    ip?: string;
+}
+
+// Duration
+export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d" | "w"}`;
+
+// ExpressSessionStore
+export interface ExpressSessionStore {
+    get(id: string, callback: Callback<unknown>): unknown;
+    set(id: string, session: never, callback?: Callback<unknown>): unknown;
+    destroy(id: string, callback?: Callback<unknown>): unknown;
+    close?(): unknown;
+}
+
+// FileStoreOptions
+export interface FileStoreOptions {
+    clock?: Clock | undefined;
+}
+
+// IndexedStore
+export interface IndexedStore extends SessionStore {
+    list(query: {
+        userId?: string;
+        cursor?: string;
+        limit?: number;
+    }): Awaitable<SessionPage>;
+    deleteAll(query: {
+        userId?: string;
+        except?: string;
+    }): Awaitable<number>;
+    count(query?: {
+        userId?: string;
+    }): Awaitable<number>;
+    prune(limit?: number): Awaitable<number>;
+}
+
+// LegacyReader
+export interface LegacyReader {
+    readonly name: string;
+    readonly clearing: readonly string[];
+    read(req: IncomingMessage): Awaitable<LegacySession | undefined>;
+}
+
+// LegacySession
+export interface LegacySession {
+    readonly data: Readonly<Record<string, unknown>>;
+    readonly userId?: string | undefined;
+    end(): Awaitable<void>;
+}
+
+// LoginOptions
+export interface LoginOptions {
+    remember?: Duration | false | undefined;
+    device?: string | DeviceInfo | undefined;
+    keep?: boolean | readonly string[] | undefined;
+}
+
+// LogoutOptions
+export interface LogoutOptions {
+    everywhere?: boolean | undefined;
+    clearSiteData?: boolean | undefined;
+}
+
+// MemoryStore
+export declare class MemoryStore implements IndexedStore {
+    readonly synchronousLoad = true;
+    readonly capabilities: Readonly<StoreCapabilities>;
+    constructor(options?: MemoryStoreOptions);
+    load(handle: string): SessionRecord | undefined;
+    create(handle: string, record: SessionRecord): boolean;
+    update(handle: string, record: SessionRecord, expectedVersion: number): UpdateResult;
+    touch(handle: string, touchedAt: number, expiresAt: number): boolean;
+    delete(handle: string): boolean;
+    replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): ReplaceResult;
+    list(query: {
+        userId?: string;
+        cursor?: string;
+        limit?: number;
+    }): SessionPage;
+    deleteAll(query: {
+        userId?: string;
+        except?: string;
+    }): number;
+    count(query?: {
+        userId?: string;
+    }): number;
+    prune(limit?: number): number;
+    close(): void;
+}
+
+// MemoryStoreOptions
+export interface MemoryStoreOptions {
+    maxEntries?: number | undefined;
+    maxBytes?: number | undefined;
+    onEvict?: ((evicted: {
+        handle: string;
+        userId: string | null;
+    }) => void) | undefined;
+    acceptLossOnRestart?: boolean | undefined;
+    clock?: Clock | undefined;
+}
+
+// MysqlStoreOptions
+export interface MysqlStoreOptions extends SqlStoreOptions {
+    schema?: string | undefined;
+}
+
+// NotForData
+export type NotForData = "req.session has a member of this name; choose another name for your data";
+
+// OpenStoreOptions
+export interface OpenStoreOptions {
+    memory?: MemoryStoreOptions | undefined;
+    sqlite?: SqliteStoreOptions | undefined;
+    file?: FileStoreOptions | undefined;
+    redis?: RedisStoreOptions | undefined;
+    postgres?: PostgresStoreOptions | undefined;
+    mysql?: MysqlStoreOptions | undefined;
+    clock?: Clock | undefined;
+}
+
+// PostgresStoreOptions
+export interface PostgresStoreOptions extends SqlStoreOptions {
+    schema?: string | undefined;
+    prepare?: boolean | undefined;
+}
+
+// QueryOptions
+export interface QueryOptions {
+    iUnderstandThatAddressesLeak: boolean;
+    name?: string | undefined;
+    bind?: ((req: IncomingMessage) => string) | undefined;
+}
+
+// RedisStoreOptions
+export interface RedisStoreOptions {
+    prefix?: string | undefined;
+    client?: ClientPackage | undefined;
+    wait?: WaitOptions | undefined;
+    clock?: Clock | undefined;
+}
+
+// RegenerateOptions
+export interface RegenerateOptions {
+    keep?: boolean | readonly string[] | undefined;
+}
+
+// ReplaceResult
+export type ReplaceResult = UpdateResult | "taken" | "unsupported";
+
+// ResilientOptions
+export interface ResilientOptions {
+    timeout?: {
+        read?: Duration | undefined;
+        commit?: Duration | undefined;
+    } | undefined;
+    maxPending?: number | undefined;
+    retryReads?: boolean | undefined;
+    clock?: Clock | undefined;
+    random?: (() => number) | undefined;
+}
+
+// ResilientStore
+export interface ResilientStore extends SessionStore {
+    readonly state: CircuitState;
+    readonly counts: Readonly<CircuitCounts>;
+    on<E extends keyof CircuitEvents>(event: E, listener: (detail: CircuitEvents[E]) => void): () => void;
+}
+
+// SealedStore
+export declare class SealedStore {
+    constructor(options?: SealedStoreOptions);
+}
+
+// SealedStoreOptions
+export interface SealedStoreOptions {
+    secret?: string | Buffer | readonly (string | Buffer)[] | undefined;
+    revocations?: SessionStore | undefined;
+    chunks?: 1 | 2 | 3 | undefined;
+    overflow?: SessionStore | undefined;
+}
+
+// Secret
+export type Secret = string | Buffer | readonly (string | Buffer)[];
+
+// Session
+export type Session<Data extends object = SessionData> = SessionMembers<Data> & DataOf<Data>;
+
+// SessionData
+export interface SessionData {
+    createdAt?: NotForData;
+    destroy?: NotForData;
+    expiresAt?: NotForData;
+    flash?: NotForData;
+    id?: NotForData;
+    isNew?: NotForData;
+    login?: NotForData;
+    logout?: NotForData;
+    persist?: NotForData;
+    regenerate?: NotForData;
+    reload?: NotForData;
+    save?: NotForData;
+    touch?: NotForData;
+    transport?: NotForData;
+    update?: NotForData;
+    userId?: NotForData;
+}
+
+// SessionEvent
+export type SessionEvent = keyof SessionEvents;
+
+// SessionEvents
+export interface SessionEvents {
+    create: {
+        handle: string;
+        userId: string | null;
+    };
+    login: {
+        handle: string;
+        userId: string;
+        previous: string | undefined;
+    };
+    regenerate: {
+        handle: string | undefined;
+        previous: string;
+    };
+    destroy: {
+        handle: string;
+        userId: string | null;
+    };
+    revoke: {
+        handle?: string;
+        userId?: string;
+        except?: string;
+        count: number;
+    };
+    conflict: {
+        handle: string;
+        attempt: number;
+    };
+    overwritten: {
+        handle: string;
+        property: string;
+    };
+    gone: {
+        handle: string;
+    };
+    "damaged-record": {
+        handle: string;
+    };
+    "duplicate-cookie": {
+        count: number;
+    };
+    "transport-refused": {
+        handle: string;
+    };
+    "cookie-not-sent": {
+        reason: "insecure" | "headers-sent";
+    };
+    "store-error": {
+        operation: string;
+        error: SojournError;
+    };
+}
+
+// SessionMembers
+export interface SessionMembers<Data extends object = SessionData> {
+    readonly id: string;
+    readonly isNew: boolean;
+    readonly userId: string | null;
+    readonly createdAt: Date;
+    readonly expiresAt: Date;
+    readonly transport: string;
+    save(callback?: Callback<void>): Promise<void>;
+    reload(callback?: Callback<void>): Promise<void>;
+    regenerate(options?: RegenerateOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+    login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+    logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+    destroy(callback?: Callback<void>): Promise<void>;
+    touch(callback?: Callback<void>): Promise<void>;
+    update<T>(change: (session: Session<Data>) => Awaitable<T>, callback?: Callback<T>): Promise<T>;
+    persist(duration: Duration | false, callback?: Callback<void>): Promise<void>;
+    flash(type: string, message: unknown): void;
+    flash(type: string): unknown[];
+}
+
+// SessionOptions
+export interface SessionOptions<Name extends string = string> {
+    store?: SessionStore | SealedStore | ExpressSessionStore | undefined;
+    secret?: Secret | undefined;
+    encrypt?: boolean | undefined;
+    transport?: TransportChoice | readonly TransportChoice[] | undefined;
+    name?: Name | undefined;
+    cookie?: CookieOptions<Name> | ((req: IncomingMessage) => CookieOptions<Name>) | undefined;
+    idleTimeout?: Duration | false | undefined;
+    absoluteTimeout?: Duration | false | undefined;
+    touchAfter?: Duration | undefined;
+    trustProxy?: TrustProxy | undefined;
+    storeTimeout?: {
+        read?: Duration | undefined;
+        commit?: Duration | undefined;
+    } | undefined;
+    onStoreError?: "error" | "anonymous" | undefined;
+    onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
+    maxBytes?: number | undefined;
+    accept?: readonly LegacyReader[] | undefined;
+    clock?: Clock | undefined;
+}
+
+// SessionPage
+export interface SessionPage {
+    sessions: StoredSession[];
+    cursor?: string;
+}
+
+// SessionRecord
+export interface SessionRecord {
+    payload: string;
+    version: number;
+    secretHash: string;
+    userId: string | null;
+    createdAt: number;
+    touchedAt: number;
+    expiresAt: number;
+}
+
+// SessionSnapshot
+export interface SessionSnapshot<Data extends object = SessionData> {
+    handle: string;
+    userId: string | null;
+    transport: string;
+    createdAt: Date;
+    lastUsedAt: Date;
+    expiresAt: Date;
+    data: DataOf<Data> & Record<string, unknown>;
+}
+
+// SessionStore
+export interface SessionStore {
+    readonly synchronousLoad?: boolean;
+    readonly capabilities?: Readonly<StoreCapabilities> | undefined;
+    load(handle: string): Awaitable<SessionRecord | undefined>;
+    create(handle: string, record: SessionRecord): Awaitable<boolean>;
+    update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult>;
+    touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean>;
+    delete(handle: string): Awaitable<boolean>;
+    replace?(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): Awaitable<ReplaceResult>;
+    close(): Awaitable<void>;
+}
+
+// Sessions
+export interface Sessions<Data extends object = SessionData> {
+    (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void;
+    of(req: IncomingMessage): Session<Data>;
+    list(userId: string, options?: {
+        current?: object;
+    }): Promise<Device[]>;
+    revoke(handle: string, options?: {
+        userId?: string;
+    }): Promise<boolean>;
+    revokeAll(userId: string, options?: {
+        except?: object | string;
+    }): Promise<number>;
+    get(handle: string): Promise<SessionSnapshot<Data> | undefined>;
+    count(userId?: string): Promise<number>;
+    prune(limit?: number): Promise<number>;
+    close(): Promise<void>;
+    readonly capabilities: Capabilities;
+    on<Event extends SessionEvent>(event: Event, listener: (detail: SessionEvents[Event]) => void): () => void;
+    authenticateUpgrade(req: IncomingMessage, options?: UpgradeOptions): Promise<UpgradeSession<Data> | undefined>;
+    openToken(token: string, options?: TouchOptions): Promise<UpgradeSession<Data> | undefined>;
+    urlToken(userId: string, options?: {
+        expiresIn?: Duration;
+        for?: IncomingMessage;
+    }): string;
+}
+
+// SojournError
+export declare class SojournError extends Error {
+    readonly name = "SojournError";
+    readonly code: SojournErrorCode;
+    readonly status: number;
+    readonly headers?: Record<string, string>;
+    constructor(code: SojournErrorCode, message: string, cause?: unknown);
+}
+
+// SojournErrorCode
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS";
+
+// SqlStoreOptions
+export interface SqlStoreOptions {
+    table?: string | undefined;
+    schema?: string | undefined;
+    createTable?: boolean | undefined;
+    maxConnections?: number | undefined;
+    timeoutMs?: number | undefined;
+    clock?: Clock | undefined;
+}
+
+// SqliteDurability
+export type SqliteDurability = "process-crash" | "full";
+
+// SqliteStoreOptions
+export interface SqliteStoreOptions {
+    table?: string | undefined;
+    durability?: SqliteDurability | undefined;
+    busyTimeout?: number | undefined;
+    clock?: Clock | undefined;
+}
+
+// StoreCapabilities
+export interface StoreCapabilities {
+    durable: "no" | "process-crash" | "power-loss";
+    shared: boolean;
+    atomicUpdate: boolean;
+    indexed: boolean;
+}
+
+// StoredSession
+export interface StoredSession extends SessionRecord {
+    handle: string;
+}
+
+// TouchOptions
+export interface TouchOptions {
+    touch?: boolean | undefined;
+}
+
+// TransportChoice
+export interface TransportChoice {
+    readonly transport: string;
+    readonly header?: string;
+}
+
+// TrustProxy
+export type TrustProxy = boolean | number | ((address: string, hop: number) => boolean);
+
+// UpdateResult
+export type UpdateResult = "ok" | "conflict" | "gone";
+
+// UpgradeOptions
+export interface UpgradeOptions extends TouchOptions {
+    origins?: readonly string[] | undefined;
+}
+
+// UpgradeSession
+export interface UpgradeSession<Data extends object = SessionData> extends SessionSnapshot<Data> {
+    onEnd(listener: () => void): () => void;
+    touch(): Promise<void>;
+}
+
+// ValidData
+export type ValidData = object & {
+    [Name in keyof SessionMembers]?: NotForData;
+};
+
+// WaitOptions
+export interface WaitOptions {
+    replicas: number;
+    timeoutMs: number;
+}
+
+// bearer
+export declare function bearer(): TransportChoice;
+
+// cookie
+export declare function cookie(): TransportChoice;
+
+// duration
+export declare function duration(text: string): number;
+
+// header
+export declare function header(name: string): TransportChoice;
+
+// openStore
+export declare function openStore(url: string, options?: OpenStoreOptions): Promise<IndexedStore>;
+
+// query
+export declare function query({ iUnderstandThatAddressesLeak, name, bind }: QueryOptions): TransportChoice;
+
+// resilient
+export declare function resilient(store: IndexedStore, options?: ResilientOptions): ResilientStore & IndexedStore;
+export declare function resilient(store: SessionStore | ExpressSessionStore, options?: ResilientOptions): ResilientStore;
+
+// session
+export declare function session<Data extends ValidData = SessionData, Name extends string = string>(options?: SessionOptions<Name>): Sessions<Data>;
+
+// systemClock
+export declare const systemClock: Clock;
+
+declare global {
+    namespace Express {
+        interface SojournRequests {
+            sojourn: {
+                session: Session;
+            };
+        }
+        interface Request {
+            sessionID: string;
+        }
+    }
+}
+
+declare global {
+    namespace Express {
+        interface SojournRequests {
+        }
+        type SojournSession = PartOf<SojournRequests[keyof SojournRequests], "session">;
+        interface Request {
+            session: SojournSession;
+        }
+    }
+}

@@ -1,0 +1,107 @@
+// What sojourn/file declares. npm run api writes this file.
+
+// Awaitable
+export type Awaitable<T> = T | Promise<T>;
+
+// Clock
+export interface Clock {
+    now(): number;
+    after(ms: number, action: () => void): () => void;
+}
+
+// FileStore
+export declare class FileStore implements IndexedStore {
+    readonly capabilities: Readonly<StoreCapabilities>;
+    constructor(folder: string, options?: FileStoreOptions);
+    load(handle: string): Promise<SessionRecord | undefined>;
+    create(handle: string, record: SessionRecord): Promise<boolean>;
+    update(handle: string, record: SessionRecord, expectedVersion: number): Promise<UpdateResult>;
+    touch(handle: string, touchedAt: number, expiresAt: number): Promise<boolean>;
+    delete(handle: string): Promise<boolean>;
+    replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): Promise<ReplaceResult>;
+    list(query: {
+        userId?: string;
+        cursor?: string;
+        limit?: number;
+    }): Promise<SessionPage>;
+    deleteAll({ userId, except }: {
+        userId?: string;
+        except?: string;
+    }): Promise<number>;
+    count({ userId }?: {
+        userId?: string;
+    }): Promise<number>;
+    prune(limit?: number): Promise<number>;
+    close(): Promise<void>;
+}
+
+// FileStoreOptions
+export interface FileStoreOptions {
+    clock?: Clock | undefined;
+}
+
+// IndexedStore
+export interface IndexedStore extends SessionStore {
+    list(query: {
+        userId?: string;
+        cursor?: string;
+        limit?: number;
+    }): Awaitable<SessionPage>;
+    deleteAll(query: {
+        userId?: string;
+        except?: string;
+    }): Awaitable<number>;
+    count(query?: {
+        userId?: string;
+    }): Awaitable<number>;
+    prune(limit?: number): Awaitable<number>;
+}
+
+// ReplaceResult
+export type ReplaceResult = UpdateResult | "taken" | "unsupported";
+
+// SessionPage
+export interface SessionPage {
+    sessions: StoredSession[];
+    cursor?: string;
+}
+
+// SessionRecord
+export interface SessionRecord {
+    payload: string;
+    version: number;
+    secretHash: string;
+    userId: string | null;
+    createdAt: number;
+    touchedAt: number;
+    expiresAt: number;
+}
+
+// SessionStore
+export interface SessionStore {
+    readonly synchronousLoad?: boolean;
+    readonly capabilities?: Readonly<StoreCapabilities> | undefined;
+    load(handle: string): Awaitable<SessionRecord | undefined>;
+    create(handle: string, record: SessionRecord): Awaitable<boolean>;
+    update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult>;
+    touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean>;
+    delete(handle: string): Awaitable<boolean>;
+    replace?(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): Awaitable<ReplaceResult>;
+    close(): Awaitable<void>;
+}
+
+// StoreCapabilities
+export interface StoreCapabilities {
+    durable: "no" | "process-crash" | "power-loss";
+    shared: boolean;
+    atomicUpdate: boolean;
+    indexed: boolean;
+}
+
+// StoredSession
+export interface StoredSession extends SessionRecord {
+    handle: string;
+}
+
+// UpdateResult
+export type UpdateResult = "ok" | "conflict" | "gone";

@@ -1,0 +1,130 @@
+// What sojourn/mysql declares. npm run api writes this file.
+
+// Awaitable
+export type Awaitable<T> = T | Promise<T>;
+
+// Clock
+export interface Clock {
+    now(): number;
+    after(ms: number, action: () => void): () => void;
+}
+
+// IndexedStore
+export interface IndexedStore extends SessionStore {
+    list(query: {
+        userId?: string;
+        cursor?: string;
+        limit?: number;
+    }): Awaitable<SessionPage>;
+    deleteAll(query: {
+        userId?: string;
+        except?: string;
+    }): Awaitable<number>;
+    count(query?: {
+        userId?: string;
+    }): Awaitable<number>;
+    prune(limit?: number): Awaitable<number>;
+}
+
+// MysqlCallbackPool
+export interface MysqlCallbackPool {
+    promise(): MysqlPool;
+}
+
+// MysqlConnection
+export interface MysqlConnection {
+    execute(query: MysqlQuery): Promise<[
+        unknown,
+        unknown
+    ]>;
+    release(): void;
+    destroy(): void;
+    on(event: "error", listener: (error: Error) => void): unknown;
+    removeListener(event: "error", listener: (error: Error) => void): unknown;
+}
+
+// MysqlPool
+export interface MysqlPool {
+    getConnection(): Promise<MysqlConnection>;
+}
+
+// MysqlQuery
+export interface MysqlQuery {
+    sql: string;
+    values: (string | number | Buffer | null)[];
+    rowsAsArray: boolean;
+    nestTables: boolean;
+    namedPlaceholders: boolean;
+    typeCast: (field: unknown, next: () => unknown) => unknown;
+    supportBigNumbers: boolean;
+    bigNumberStrings: boolean;
+}
+
+// MysqlStore
+export declare class MysqlStore extends SqlStore<MysqlPool, MysqlConnection> {
+    constructor(poolOrUrl: string | MysqlPool | MysqlCallbackPool, options?: MysqlStoreOptions);
+}
+
+// MysqlStoreOptions
+export interface MysqlStoreOptions extends SqlStoreOptions {
+    schema?: string | undefined;
+}
+
+// ReplaceResult
+export type ReplaceResult = UpdateResult | "taken" | "unsupported";
+
+// SessionPage
+export interface SessionPage {
+    sessions: StoredSession[];
+    cursor?: string;
+}
+
+// SessionRecord
+export interface SessionRecord {
+    payload: string;
+    version: number;
+    secretHash: string;
+    userId: string | null;
+    createdAt: number;
+    touchedAt: number;
+    expiresAt: number;
+}
+
+// SessionStore
+export interface SessionStore {
+    readonly synchronousLoad?: boolean;
+    readonly capabilities?: Readonly<StoreCapabilities> | undefined;
+    load(handle: string): Awaitable<SessionRecord | undefined>;
+    create(handle: string, record: SessionRecord): Awaitable<boolean>;
+    update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult>;
+    touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean>;
+    delete(handle: string): Awaitable<boolean>;
+    replace?(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): Awaitable<ReplaceResult>;
+    close(): Awaitable<void>;
+}
+
+// SqlStoreOptions
+export interface SqlStoreOptions {
+    table?: string | undefined;
+    schema?: string | undefined;
+    createTable?: boolean | undefined;
+    maxConnections?: number | undefined;
+    timeoutMs?: number | undefined;
+    clock?: Clock | undefined;
+}
+
+// StoreCapabilities
+export interface StoreCapabilities {
+    durable: "no" | "process-crash" | "power-loss";
+    shared: boolean;
+    atomicUpdate: boolean;
+    indexed: boolean;
+}
+
+// StoredSession
+export interface StoredSession extends SessionRecord {
+    handle: string;
+}
+
+// UpdateResult
+export type UpdateResult = "ok" | "conflict" | "gone";

@@ -1,0 +1,89 @@
+// What sojourn/sealed declares. npm run api writes this file.
+
+// Awaitable
+export type Awaitable<T> = T | Promise<T>;
+
+// Clock
+export interface Clock {
+    now(): number;
+    after(ms: number, action: () => void): () => void;
+}
+
+// IndexedStore
+export interface IndexedStore extends SessionStore {
+    list(query: {
+        userId?: string;
+        cursor?: string;
+        limit?: number;
+    }): Awaitable<SessionPage>;
+    deleteAll(query: {
+        userId?: string;
+        except?: string;
+    }): Awaitable<number>;
+    count(query?: {
+        userId?: string;
+    }): Awaitable<number>;
+    prune(limit?: number): Awaitable<number>;
+}
+
+// ReplaceResult
+export type ReplaceResult = UpdateResult | "taken" | "unsupported";
+
+// SealedStore
+export declare class SealedStore {
+    constructor(options?: SealedStoreOptions);
+}
+
+// SealedStoreOptions
+export interface SealedStoreOptions {
+    secret?: string | Buffer | readonly (string | Buffer)[] | undefined;
+    revocations?: SessionStore | undefined;
+    chunks?: 1 | 2 | 3 | undefined;
+    overflow?: SessionStore | undefined;
+}
+
+// SessionPage
+export interface SessionPage {
+    sessions: StoredSession[];
+    cursor?: string;
+}
+
+// SessionRecord
+export interface SessionRecord {
+    payload: string;
+    version: number;
+    secretHash: string;
+    userId: string | null;
+    createdAt: number;
+    touchedAt: number;
+    expiresAt: number;
+}
+
+// SessionStore
+export interface SessionStore {
+    readonly synchronousLoad?: boolean;
+    readonly capabilities?: Readonly<StoreCapabilities> | undefined;
+    load(handle: string): Awaitable<SessionRecord | undefined>;
+    create(handle: string, record: SessionRecord): Awaitable<boolean>;
+    update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult>;
+    touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean>;
+    delete(handle: string): Awaitable<boolean>;
+    replace?(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): Awaitable<ReplaceResult>;
+    close(): Awaitable<void>;
+}
+
+// StoreCapabilities
+export interface StoreCapabilities {
+    durable: "no" | "process-crash" | "power-loss";
+    shared: boolean;
+    atomicUpdate: boolean;
+    indexed: boolean;
+}
+
+// StoredSession
+export interface StoredSession extends SessionRecord {
+    handle: string;
+}
+
+// UpdateResult
+export type UpdateResult = "ok" | "conflict" | "gone";

@@ -1,0 +1,175 @@
+import type { IncomingMessage } from "node:http";
+import { SojournError } from "../contract/errors.ts";
+import type { Awaitable } from "../contract/store.ts";
+import { after, isPromise } from "../contract/time.ts";
+import type { CheckedToken, Opening, SessionBackend } from "../session/backend.ts";
+import { transportOf } from "../session/content.ts";
+import type { Events } from "../session/events.ts";
+import type { RotatedToken } from "../session/rotated-handles.ts";
+import { openFirst } from "../session/stored.ts";
+import type { TokenCarrier } from "./carrier.ts";
+import { pathMatches } from "./cookies.ts";
+import { pathOf } from "./request-path.ts";
+import type { Transports } from "./transports.ts";
+
+const NO_TOKENS: readonly CheckedToken[] = [];
+
+/** The token that a request brought, and the session that it opens. */
+export class IncomingToken {
+  /** The carrier that the session's token travels in. */
+  carrier: TokenCarrier;
+  /** What the token opens, once {@link open} is done; `undefined` for nothing. */
+  opening: Opening | undefined = undefined;
+  /** Why nothing could be opened. */
+  error: SojournError | undefined = undefined;
+  /** Whether the client sent anything. */
+  isPresent: boolean;
+  readonly #backend: SessionBackend;
+  readonly #events: Events;
+  readonly #req: IncomingMessage;
+  /** The carriers in which the client sent something. */
+  readonly #bringing: readonly TokenCarrier[];
+  /** The one that takes a new token to a client without one. */
+  readonly #answering: TokenCarrier;
+  #tokens: readonly CheckedToken[];
+  #isOpened = false;
+
+  constructor(
+    { backend, events }: { backend: SessionBackend; events: Events },
+    req: IncomingMessage,
+    carriers: readonly TokenCarrier[],
+    answering: TokenCarrier,
+  ) {
+    this.#backend = backend;
+    this.#events = events;
+    this.#req = req;
+    this.#answering = answering;
+    this.#bringing = carriers.length === 1 ? carriers : carriers.filter((carrier) => carrier.read(req).length > 0);
+    this.carrier = this.#bringing[0] ?? answering;
+    const texts = this.carrier.read(req);
+    this.isPresent = texts.length > 0;
+    this.#tokens = this.#verify(texts, this.carrier);
+  }
+
+  /** Whether {@link open} has found what there is. */
+  get isOpened(): boolean {
+    return this.#isOpened || !this.isPresent;
+  }
+
+  /** Whether a synchronous store has to be asked even if nothing reads the session. */
+  get mustOpen(): boolean {
+    const [token, ...others] = this.#tokens;
+    if (this.#bringing.length > 1 || others.length > 0) return true;
+    return token !== undefined && this.#backend.isTouchDue(token);
+  }
+
+  /** Whether the request brought the tokens of two sessions. Nothing could tell which one was meant (ASVS 3.5.1). */
+  get isAmbiguous(): boolean {
+    return this.error?.code === "MIXED_TOKENS";
+  }
+
+  /** Whether another session replaced the token's a moment ago. */
+  get rotated(): RotatedToken | undefined {
+    if (this.opening !== undefined) return undefined;
+    for (const token of this.#tokens) {
+      const rotated = this.#backend.rotated(token);
+      if (rotated !== undefined) return rotated;
+    }
+    return undefined;
+  }
+
+  /** Opens the session. A failure is in {@link error}. */
+  open(): Awaitable<void> {
+    try {
+      const opening = this.#bringing.length > 1 ? this.#openOnly(0, undefined) : this.find();
+      if (!isPromise(opening)) return this.#opened(opening);
+      if (this.#backend.isSynchronous) {
+        opening.catch(() => undefined);
+        throw notSynchronous();
+      }
+      return opening.then(
+        (found) => this.#opened(found),
+        (error: unknown) => this.fail(error),
+      );
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Looks the session up, without an effect on this object. */
+  find(): Awaitable<Opening | undefined> {
+    return openFirst(this.#backend, this.#tokens, this.carrier);
+  }
+
+  fail(error: unknown): void {
+    this.error = asError(error);
+  }
+
+  #opened(opening: Opening | undefined): void {
+    this.#isOpened = true;
+    this.error = undefined;
+    this.opening = opening;
+  }
+
+  #verify(texts: readonly string[], carrier: TokenCarrier): readonly CheckedToken[] {
+    if (texts.length === 0) return NO_TOKENS;
+    const tokens: CheckedToken[] = [];
+    for (const text of texts.length === 1 ? texts : new Set(texts)) {
+      const token = this.#backend.verify(text, carrier);
+      if (token !== undefined) tokens.push(token);
+    }
+    if (tokens.length > 1) this.#events.emit("duplicate-cookie", { count: tokens.length });
+    return tokens;
+  }
+
+  /** Tries each carrier. */
+  #openOnly(position: number, found: Opening | undefined): Awaitable<Opening | undefined> {
+    const carrier = this.#bringing[position];
+    if (carrier === undefined) {
+      if (found === undefined) this.carrier = this.#answering;
+      return found;
+    }
+    const tokens = this.#verify(carrier.read(this.#req), carrier);
+    return after(openFirst(this.#backend, tokens, carrier), (opening) => {
+      if (opening === undefined) return this.#openOnly(position + 1, found);
+      if (found !== undefined) {
+        throw new SojournError("MIXED_TOKENS", "the request brought the tokens of two sessions: send one of them");
+      }
+      this.carrier = carrier;
+      this.#tokens = tokens;
+      return this.#openOnly(position + 1, opening);
+    });
+  }
+}
+
+/**
+ * Returns the carriers whose path covers a request's.
+ *
+ * @param isPage whether a response could bring a token, which it can't for an upgrade
+ */
+export function carriersFor({ all, trust }: Transports, req: IncomingMessage, isPage: boolean): TokenCarrier[] {
+  const carriers: TokenCarrier[] = [];
+  if (isPage) trust.learn(req);
+  for (const transport of all) {
+    const carrier = transport.carrierFor(req, isPage);
+    if (carrier.path === "/" || pathMatches(pathOf(req), carrier.path)) carriers.push(carrier);
+  }
+  return carriers;
+}
+
+/** Returns the carrier for a client without a token: the one that it asks for, or the first. */
+export function answering(req: IncomingMessage, carriers: readonly TokenCarrier[]): TokenCarrier | undefined {
+  if (carriers.length < 2) return carriers[0];
+  const asked = req.headers["x-session-transport"];
+  return carriers.find((carrier) => transportOf(carrier) === asked) ?? carriers[0];
+}
+
+function notSynchronous(): SojournError {
+  return new SojournError("STORE_UNAVAILABLE", "the store says synchronousLoad, but its load returned a promise");
+}
+
+function asError(error: unknown): SojournError {
+  return error instanceof SojournError
+    ? error
+    : new SojournError("STORE_UNAVAILABLE", "the session could not be opened", error);
+}

@@ -1,0 +1,86 @@
+import { SojournError } from "../contract/errors.ts";
+import { isHandle } from "../crypto/token.ts";
+import { type Capabilities, exceptQuery, type SessionAdmin, StoredAdmin } from "../session/admin.ts";
+import type { Events } from "../session/events.ts";
+import type { SealedSessions } from "./backend.ts";
+import { noRevocations, type RevocationList } from "./revocation-list.ts";
+
+/** Manages sealed sessions from outside their requests, as far as there is a revocation list. Nothing lists or counts them. */
+export class SealedAdmin implements SessionAdmin {
+  readonly #backend: SealedSessions;
+  readonly #events: Events;
+
+  constructor(backend: SealedSessions, events: Events) {
+    this.#backend = backend;
+    this.#events = events;
+  }
+
+  get capabilities(): Capabilities {
+    return {
+      atomicUpdate: false,
+      indexed: false,
+      revocable: this.#backend.revocations !== undefined,
+      clientSide: true,
+      mergesRequests: false,
+      overflows: this.#backend.overflow !== undefined,
+    };
+  }
+
+  async list(): Promise<never> {
+    throw unlisted("list");
+  }
+
+  async get(): Promise<never> {
+    throw unlisted("get");
+  }
+
+  async count(): Promise<never> {
+    throw unlisted("count");
+  }
+
+  /** Ends one session and all copies of its seal. @returns `false` if it was ended before; whether it ever existed is unknown */
+  async revoke(handle: string, { userId }: { userId?: string } = {}): Promise<boolean> {
+    const revocations = this.#requireRevocations("revoke");
+    if (userId !== undefined) {
+      throw new SojournError(
+        "NO_USER_INDEX",
+        "revoke(handle, { userId }): only a sealed session's cookie says whose it is. Use revokeAll(userId), or revoke(handle) for a handle that you know from the event login",
+      );
+    }
+    if (typeof handle !== "string" || !isHandle(handle)) return false;
+    const ended = await revocations.end(handle);
+    if (ended) this.#events.emit("revoke", { handle, count: 1 });
+    return ended;
+  }
+
+  /** @returns 1, the number of notes: how many sessions there were is unknown. The event says the same. */
+  async revokeAll(userId: string, { except }: { except?: object | string } = {}): Promise<number> {
+    const revocations = this.#requireRevocations("revokeAll");
+    const query = exceptQuery(userId, except);
+    const [store] = this.#backend.stores;
+    await store?.parts.links?.endAll(query.userId);
+    await revocations.endUser(query.userId, query.except);
+    this.#events.emit("revoke", { ...query, count: 1 });
+    return 1;
+  }
+
+  /** Removes revocations whose seals have expired, and overflow that no seal names any more. */
+  async prune(limit?: number): Promise<number> {
+    let pruned = 0;
+    for (const store of this.#backend.stores) pruned += await new StoredAdmin(store).prune(limit);
+    return pruned;
+  }
+
+  #requireRevocations(method: string): RevocationList {
+    const { revocations } = this.#backend;
+    if (revocations === undefined) throw noRevocations(method);
+    return revocations;
+  }
+}
+
+function unlisted(method: string): SojournError {
+  return new SojournError(
+    "NO_USER_INDEX",
+    `${method}: sealed sessions live in their cookies, and no server has a list of them; to have one, keep sessions in a store`,
+  );
+}

@@ -1,0 +1,200 @@
+import { undeliverableError } from "../contract/errors.ts";
+import type { Awaitable, SessionStore } from "../contract/store.ts";
+import { after, type Clock } from "../contract/time.ts";
+import type { KeyRing } from "../crypto/key-ring.ts";
+import { Sealer, sealRoom } from "../crypto/seal.ts";
+import type { Opening, SessionBackend, TokenScope } from "../session/backend.ts";
+import { type CarriedLimits, Committer } from "../session/commit.ts";
+import { type OpenedSession, type RequestFacts, SessionContext, type SessionParts } from "../session/context.ts";
+import { Events } from "../session/events.ts";
+import type { Links } from "../session/links.ts";
+import { SKEW_MS } from "../session/notes.ts";
+import { Retries } from "../session/retry.ts";
+import { type Deadlines, StoreAccess } from "../session/store-access.ts";
+import { type BackendOptions, openContent, StoredSessions } from "../session/stored.ts";
+import { hasExpired, touchIsDue } from "../session/timeouts.ts";
+import { encrypted } from "../wrap/encrypted.ts";
+import { CookieRecordStore } from "./cookie-record-store.ts";
+import { Overflow } from "./overflow.ts";
+import { overflowBytes, SEALED_RECORD_BYTES, sealedBytes } from "./record.ts";
+import { RevocationList } from "./revocation-list.ts";
+import { SealedTokens, type Unsealed } from "./tokens.ts";
+
+export interface SealedOptions extends BackendOptions {
+  ring: KeyRing;
+  /** Where ended sessions are noted. Without it, a copy of a seal lives until its own deadline. */
+  revocations?: SessionStore | undefined;
+  /** Where data is kept that a token has no room for. Without it, such a session is an error. */
+  overflow?: SessionStore | undefined;
+}
+
+/** The stores beside the tokens have their own `StoreAccess`, which keeps the deadlines and reports failures. */
+const NO_DEADLINES: Deadlines = { readMs: Number.POSITIVE_INFINITY, commitMs: Number.POSITIVE_INFINITY };
+const NO_LISTENERS = new Events();
+
+/** Sessions that travel in their tokens: opens and seals them. */
+export class SealedSessions implements SessionBackend {
+  readonly clock: Clock;
+  readonly isSynchronous: boolean;
+  readonly running = undefined;
+  readonly revocations: RevocationList | undefined;
+  readonly overflow: Overflow | undefined;
+  /** The stores beside the tokens, which are swept and closed as any other. */
+  readonly stores: readonly StoredSessions[];
+  readonly #options: SealedOptions;
+  /** By the cookie's or the header's name. */
+  readonly #tokens = new Map<string, SealedTokens>();
+  /** By the room that tokens have. */
+  readonly #parts = new Map<number, SessionParts>();
+
+  constructor(options: SealedOptions) {
+    const { clock, events, revocations, overflow, deadlines, limits, ring, tokens } = options;
+    this.#options = options;
+    this.clock = clock;
+    const stores = [...new Set([revocations, overflow])].filter((store) => store !== undefined);
+    this.isSynchronous = stores.every((store) => store.synchronousLoad === true);
+    this.stores = stores.map((store) => new StoredSessions({ ...options, store, ring: undefined }));
+    if (revocations !== undefined) {
+      this.revocations = new RevocationList(new StoreAccess(revocations, clock, deadlines, events), clock, limits);
+    }
+    if (overflow !== undefined) {
+      const store = encrypted(overflow, ring, "overflow");
+      this.overflow = new Overflow(new StoreAccess(store, clock, deadlines, events), tokens);
+    }
+  }
+
+  verify(text: string, scope: TokenScope): Unsealed | undefined {
+    const unsealed = this.#tokensOf((scope.former ?? scope).name).open(text);
+    if (unsealed === undefined) return undefined;
+    const { createdAt, touchedAt, expiresAt } = unsealed.sealed.record;
+    const now = this.clock.now();
+    // Clocks don't differ by more than this. A session may begin after its seal was made, see `RevocationList`.
+    if (createdAt > now + 3 * SKEW_MS || touchedAt > now + SKEW_MS || expiresAt <= now) return undefined;
+    return scope.former === undefined ? unsealed : { ...unsealed, outdated: true };
+  }
+
+  /** Only the seal says when its session was last used. */
+  isTouchDue(): boolean {
+    return true;
+  }
+
+  open({ sealed, outdated }: Unsealed, scope: TokenScope): Awaitable<Opening | undefined> {
+    const { handle, record, overflowKey } = sealed;
+    return after(this.revocations?.includes(handle, record) ?? false, (isRevoked) => {
+      if (isRevoked) return undefined;
+      const payload =
+        overflowKey === undefined ? record.payload : this.overflow?.payload(overflowKey, handle, record.version);
+      return after(payload, (text) => {
+        if (text === undefined) return undefined;
+        const { events, limits } = this.#options;
+        const now = this.clock.now();
+        const complete = { ...record, payload: text };
+        const content = openContent(handle, complete, scope.transport, { events, limits, now });
+        if (content === undefined) return undefined;
+        const renew = outdated || touchIsDue(record.touchedAt, now, limits);
+        return { opened: { ...sealed, record: complete, secret: "", content }, outdated, renew };
+      });
+    });
+  }
+
+  /** Tokens of sealed sessions don't tell which session replaced theirs: the last response wins. */
+  rotated(): undefined {
+    return undefined;
+  }
+
+  context(request: RequestFacts, opened: OpenedSession | undefined, scope: TokenScope): SessionContext {
+    const room = sealRoom(scope.room);
+    const records = this.overflow;
+    const store = new CookieRecordStore({
+      clock: this.clock,
+      revocations: this.revocations,
+      overflow: records && { records, fits: (record) => sealedBytes(record) <= room },
+      incoming: opened,
+    });
+    const access = new StoreAccess(store, this.clock, NO_DEADLINES, NO_LISTENERS);
+    return new SessionContext(this.#partsFor(room), access, request, opened);
+  }
+
+  /** By the seal's own deadlines, because the client holds any later one; and by what the stores know. */
+  isOpen({ handle, record, content, overflowKey }: OpenedSession): Awaitable<boolean> {
+    const { createdAt, touchedAt, expiresAt } = record;
+    const lifetime = { ...content.meta, createdAt, touchedAt, expiresAt };
+    if (hasExpired(lifetime, this.clock.now(), this.#options.limits)) return false;
+    return after(this.revocations?.includes(handle, record) ?? false, (isRevoked) => {
+      if (isRevoked || overflowKey === undefined) return !isRevoked;
+      return after(this.overflow?.payload(overflowKey, handle, record.version), (payload) => payload !== undefined);
+    });
+  }
+
+  /** Only a response could bring a seal with a later deadline. */
+  touch(): never {
+    throw undeliverableError();
+  }
+
+  use(): void {}
+
+  links(): Links {
+    const [revocations] = this.stores;
+    if (this.revocations === undefined || revocations === undefined) {
+      throw new TypeError(
+        "query() needs a store that remembers which links were used: new SealedStore({ revocations: store })",
+      );
+    }
+    return revocations.links();
+  }
+
+  tokenOf({ state, access }: SessionContext, { name }: TokenScope): string {
+    const { store } = access;
+    const { handle, record } = state;
+    return this.#tokensOf(name).seal(
+      store instanceof CookieRecordStore ? store.outgoing(handle, record) : { handle, record },
+    );
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.stores.map((store) => store.close()));
+  }
+
+  #partsFor(room: number): SessionParts {
+    let parts = this.#parts.get(room);
+    if (parts === undefined) {
+      const { clock, limits, tokens, events, maxBytes, deviceOf } = this.#options;
+      const retries = new Retries(clock, events, Number.POSITIVE_INFINITY);
+      const committer = new Committer({ clock, limits, events, retries, ...this.#limitsFor(room, maxBytes) });
+      parts = {
+        committer,
+        retries,
+        clock,
+        limits,
+        tokens,
+        events,
+        pending: [],
+        links: this.stores[0]?.parts.links,
+        deviceOf,
+      };
+      this.#parts.set(room, parts);
+    }
+    return parts;
+  }
+
+  /** How large a session may be. */
+  #limitsFor(room: number, maxBytes: number): { maxBytes: number; carried: CarriedLimits } {
+    const revocable = this.revocations !== undefined;
+    if (this.overflow === undefined) {
+      const remedy = "raise the store's chunks, or give it overflow";
+      return { maxBytes: Math.min(maxBytes, room - SEALED_RECORD_BYTES), carried: { revocable, remedy } };
+    }
+    const tooLarge: CarriedLimits["tooLarge"] = (record) =>
+      overflowBytes(record) <= room ? undefined : "its cookie, because of its user's ID";
+    return { maxBytes, carried: { revocable, tooLarge, remedy: "raise maxBytes" } };
+  }
+
+  #tokensOf(name: string): SealedTokens {
+    let tokens = this.#tokens.get(name);
+    if (tokens === undefined) {
+      tokens = new SealedTokens(new Sealer(this.#options.ring, { purpose: "cookie", name }));
+      this.#tokens.set(name, tokens);
+    }
+    return tokens;
+  }
+}

@@ -1,0 +1,291 @@
+import { notSerializable, requireSerializable, step } from "./serializable.ts";
+
+/**
+ * A session's content: how it becomes the payload of a record, and how a request's changes are merged into it, one top-level
+ * property at a time.
+ *
+ *     [0,"cart",15,"views",1]⏎["book","lamp"]3
+ *
+ * The first line is JSON: the length of the metadata in UTF-16 units (0 if there is none), then the name of each property and the
+ * length of its JSON text. The metadata and the texts follow. A request decodes only the properties that it reads, however large
+ * the session is. Sojourn decodes JSON and nothing else: no class is revived, nothing is evaluated.
+ */
+export interface Content {
+  readonly meta: SessionMeta;
+  /** The JSON text of each property. */
+  readonly encoded: ReadonlyMap<string, string>;
+}
+
+/** What Sojourn itself keeps about a session and no store needs to understand. */
+export interface SessionMeta {
+  /** See `Lifetime` in timeouts.ts. */
+  endsAt?: number;
+  absoluteFrom?: number;
+  /** What a user sees of this session in the list of devices. */
+  device?: DeviceInfo;
+  /** Messages for the next page, by type. */
+  flash?: Record<string, unknown[]>;
+  /** The transport that the session began with; its token works by no other. Absent for the default. A cookie's name follows if no MAC covers it. */
+  transport?: string;
+}
+
+/** Describes the device that a session began on. */
+export interface DeviceInfo {
+  /** Such as "Firefox on Linux". */
+  label?: string;
+  /** Its IP address. */
+  ip?: string;
+}
+
+/** What one request changed since it loaded the session, in a form that merges into any newer content. */
+export interface Changes {
+  /** The new JSON text of each property that was set, `undefined` for one that was deleted. */
+  readonly encoded: ReadonlyMap<string, string | undefined>;
+  /** `null` removes the fixed end. */
+  endsAt?: number | null;
+  absoluteFrom?: number;
+  flash?: readonly FlashStep[];
+  /** The number of the collection that found these changes. */
+  collection?: number;
+  /** Properties that the application changed without having seen their stored value. */
+  blind?: readonly string[];
+}
+
+/** Messages are added and taken, never overwritten, so that the messages of two requests both survive. */
+export type FlashStep =
+  | { readonly type: string; readonly add: unknown }
+  /** The JSON texts of the messages that were taken. */
+  | { readonly type: string; readonly take: readonly string[] };
+
+const NO_META: SessionMeta = Object.freeze({});
+export const NO_CHANGES: Changes = { encoded: new Map() };
+export const EMPTY: Content = Object.freeze({ meta: NO_META, encoded: new Map<string, string>() });
+
+export function encodePayload({ meta, encoded }: Content): string {
+  let body = hasMeta(meta) ? JSON.stringify(meta) : "";
+  const index: (string | number)[] = [body.length];
+  for (const [name, text] of encoded) {
+    index.push(name, text.length);
+    body += text;
+  }
+  return `${JSON.stringify(index)}\n${body}`;
+}
+
+/** Returns `undefined` for a damaged payload: its record then counts as absent. Never throws. */
+export function decodePayload(payload: string): Content | undefined {
+  // JSON escapes line feeds, so the first one ends the index.
+  const end = payload.indexOf("\n");
+  if (payload.charCodeAt(0) !== OPENING || payload.charCodeAt(end - 1) !== CLOSING) return undefined;
+  const index = new IndexReader(payload);
+  const length = index.number();
+  let at = end + 1 + length;
+  const meta = length === 0 ? NO_META : metaOf(parsed(payload.slice(end + 1, at)));
+  if (meta === undefined) return undefined;
+  const encoded = new Map<string, string>();
+  while (index.at < end - 1) {
+    const name = index.name();
+    const size = index.number();
+    if (name === undefined || !(size >= 1)) return undefined;
+    encoded.set(name, payload.slice(at, at + size));
+    at += size;
+  }
+  return index.at === end - 1 && at === payload.length ? { meta, encoded } : undefined;
+}
+
+const OPENING = 0x5b;
+const CLOSING = 0x5d;
+const COMMA = 0x2c;
+const QUOTE = 0x22;
+
+/**
+ * Reads `[number,"name",number,…]` from its second character on. JSON.parse would take twice as long, on every request that reads
+ * its session, and many seconds for a payload of nested brackets.
+ */
+class IndexReader {
+  readonly #text: string;
+  /** The position of the next character. */
+  at = 1;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** `NaN` if there is none. */
+  number(): number {
+    let value = Number.NaN;
+    for (;;) {
+      const digit = this.#text.charCodeAt(this.at) - 0x30;
+      if (!(digit >= 0 && digit <= 9)) break;
+      value = Number.isNaN(value) ? digit : value * 10 + digit;
+      this.at += 1;
+    }
+    return value;
+  }
+
+  /** Between two commas. */
+  name(): string | undefined {
+    const text = this.#text;
+    const start = this.at + 1;
+    if (text.charCodeAt(this.at) !== COMMA || text.charCodeAt(start) !== QUOTE) return undefined;
+    let close = text.indexOf('"', start + 1);
+    let name: string | undefined = text.slice(start + 1, close);
+    if (name.includes("\\")) {
+      while (close > 0 && isEscaped(text, close)) close = text.indexOf('"', close + 1);
+      name = parsedName(text.slice(start, close + 1));
+    }
+    this.at = close + 2;
+    return close > 0 && text.charCodeAt(close + 1) === COMMA ? name : undefined;
+  }
+}
+
+function isEscaped(text: string, quote: number): boolean {
+  let first = quote;
+  while (text.charCodeAt(first - 1) === 0x5c) first -= 1;
+  return (quote - first) % 2 === 1;
+}
+
+function parsedName(text: string): string | undefined {
+  const name = parsed(text);
+  return typeof name === "string" ? name : undefined;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Returns the JSON text of a property; `undefined` for the value `undefined`, which deletes it.
+ * @throws SojournError NOT_SERIALIZABLE if JSON has no text for it; `requireSerializable` finds what JSON would change
+ */
+export function textOf(holder: Readonly<Record<string, unknown>>, name: string): string | undefined {
+  let text: string | undefined;
+  let value: unknown;
+  let cause: unknown;
+  try {
+    value = holder[name];
+    if (value === undefined) return undefined;
+    text = JSON.stringify(value);
+  } catch (error) {
+    cause = error;
+  }
+  if (text !== undefined) return text;
+  const path = `req.session${step(name)}`;
+  requireSerializable(value, path);
+  throw notSerializable(path, "a getter or a toJSON() of it throws, or it has no text in JSON", cause);
+}
+
+/** Returns `newest` with `changes` in it, and modifies neither. */
+export function merge(newest: Content, changes: Changes): Content {
+  let encoded = newest.encoded;
+  if (changes.encoded.size > 0) {
+    const merged = new Map(newest.encoded);
+    for (const [name, text] of changes.encoded) {
+      if (text === undefined) merged.delete(name);
+      else merged.set(name, text);
+    }
+    encoded = merged;
+  }
+  return { meta: mergeMeta(newest.meta, changes), encoded };
+}
+
+/** Returns the properties for which `changes` replace a value that another request has stored since `loaded`. */
+export function overwritten({ encoded, blind = [] }: Changes, loaded: Content, newest: Content): Set<string> {
+  const names = new Set(blind);
+  if (loaded === newest) return names;
+  for (const [name, text] of encoded) {
+    const theirs = newest.encoded.get(name);
+    if (theirs !== loaded.encoded.get(name) && theirs !== text) names.add(name);
+  }
+  return names;
+}
+
+function mergeMeta(newest: SessionMeta, { endsAt, absoluteFrom, flash }: Changes): SessionMeta {
+  if (endsAt === undefined && absoluteFrom === undefined && flash === undefined) return newest;
+  const meta: SessionMeta = { ...newest };
+  if (endsAt === null) delete meta.endsAt;
+  else if (endsAt !== undefined) meta.endsAt = endsAt;
+  if (absoluteFrom !== undefined) meta.absoluteFrom = absoluteFrom;
+  if (flash !== undefined) {
+    const messages = mergeFlash(newest.flash ?? {}, flash);
+    if (messages === undefined) delete meta.flash;
+    else meta.flash = messages;
+  }
+  return meta;
+}
+
+/** Returns the messages after `steps`, by type; `undefined` for none. A message that is gone was taken by another request. */
+export function mergeFlash(
+  newest: Record<string, unknown[]>,
+  steps: readonly FlashStep[],
+): Record<string, unknown[]> | undefined {
+  // A Map, because a message type may have any name, "__proto__" included.
+  const lists = new Map<string, unknown[]>(Object.entries(newest));
+  for (const step of steps) {
+    const list = lists.get(step.type) ?? [];
+    lists.set(step.type, "add" in step ? [...list, step.add] : without(list, step.take));
+  }
+  for (const [type, messages] of lists) if (messages.length === 0) lists.delete(type);
+  return lists.size === 0 ? undefined : Object.fromEntries(lists);
+}
+
+function without(list: readonly unknown[], taken: readonly string[]): unknown[] {
+  const texts = [...taken];
+  return list.filter((message) => {
+    const at = texts.indexOf(JSON.stringify(message));
+    if (at >= 0) texts.splice(at, 1);
+    return at < 0;
+  });
+}
+
+/** How a session's token travels: `"cookie"`, `"bearer"`, or the header's name. */
+export function transportOf({ transport = "cookie" }: { readonly transport?: string | undefined }): string {
+  return transport.split(" ", 1)[0] ?? transport;
+}
+
+/** How a session remembers a cookie of this name. No transport has a space in its name. */
+export function cookieTransport(name: string): string {
+  return `cookie ${name}`;
+}
+
+function hasMeta(meta: SessionMeta): boolean {
+  for (const name in meta) if (meta[name as keyof SessionMeta] !== undefined) return true;
+  return false;
+}
+
+/** Metadata of the right shape, or `undefined`. */
+function metaOf(value: unknown): SessionMeta | undefined {
+  if (!isPlainRecord(value)) return undefined;
+  const { endsAt, absoluteFrom, device, flash, transport } = value;
+  const meta: SessionMeta = {};
+  if (typeof endsAt === "number") meta.endsAt = endsAt;
+  else if (endsAt !== undefined) return undefined;
+  if (typeof absoluteFrom === "number") meta.absoluteFrom = absoluteFrom;
+  else if (absoluteFrom !== undefined) return undefined;
+  if (isDevice(device)) meta.device = device;
+  else if (device !== undefined) return undefined;
+  if (isFlash(flash)) meta.flash = flash;
+  else if (flash !== undefined) return undefined;
+  if (typeof transport === "string") meta.transport = transport;
+  else if (transport !== undefined) return undefined;
+  return meta;
+}
+
+function isPlainRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isDevice(value: unknown): value is DeviceInfo {
+  return isPlainRecord(value) && isTextOrAbsent(value["label"]) && isTextOrAbsent(value["ip"]);
+}
+
+function isTextOrAbsent(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
+}
+
+function isFlash(value: unknown): value is Record<string, unknown[]> {
+  return isPlainRecord(value) && Object.values(value).every(Array.isArray);
+}

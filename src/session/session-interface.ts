@@ -1,0 +1,194 @@
+import type { Awaitable } from "../contract/store.ts";
+import type { Callback } from "../contract/time.ts";
+import type { DeviceInfo } from "./content.ts";
+import type { NotForData, SessionData } from "./session-data.ts";
+import type { Duration } from "./timeouts.ts";
+
+/** Options for `req.session.regenerate`. */
+export interface RegenerateOptions {
+  /** What the new session keeps: `false` nothing (default), `true` all data and the user, a list only these properties. */
+  keep?: boolean | readonly string[] | undefined;
+}
+
+/** Options for `req.session.login`. */
+export interface LoginOptions {
+  /**
+   * Keeps the user logged in for this long after the login, however idle, and across restarts of the browser ("remember me").
+   * Default `false`: the cookie ends with the browser, and the timeouts apply.
+   */
+  remember?: Duration | false | undefined;
+  /** How `sessions.list` shows this session: a label, or a label and an IP address. Default: taken from the request. */
+  device?: string | DeviceInfo | undefined;
+  /** What the new session keeps of the data. Default: all of it, or nothing if another user was logged in. */
+  keep?: boolean | readonly string[] | undefined;
+}
+
+/** Options for `req.session.logout`. */
+export interface LogoutOptions {
+  /** Ends all of this user's sessions, not only this one. Default `false`. */
+  everywhere?: boolean | undefined;
+  /** Sends `Clear-Site-Data`, so that the browser drops its cache, cookies and storage of this site. Default `false`. */
+  clearSiteData?: boolean | undefined;
+}
+
+/** Selects the application's own properties of a session's data: all optional, and none with the name of a session's member. */
+export type DataOf<Data extends object> = {
+  [Name in keyof Data as Name extends keyof SessionMembers ? never : Name]?: Data[Name];
+};
+
+/** Rejects data whose properties have the name of a session's member, such as `userId`. */
+export type ValidData = object & { [Name in keyof SessionMembers]?: NotForData };
+
+/**
+ * Describes `req.session`: the members of a session, and the application's data as plain, optional properties. `Data` is what you declare in
+ * {@link SessionData}, or the type that you give to `session<Data>()`.
+ *
+ * @example
+ * import type { Session } from "sojourn";
+ *
+ * interface Shop {
+ *   cart: string[];
+ * }
+ *
+ * export function addToCart(session: Session<Shop>, article: string): void {
+ *   session.cart = [...(session.cart ?? []), article];
+ * }
+ */
+export type Session<Data extends object = SessionData> = SessionMembers<Data> & DataOf<Data>;
+
+/**
+ * Describes what every session has beside the application's data.
+ *
+ * Each method returns a promise and also accepts a Node-style callback. A promise that you do not await never crashes the process. Await
+ * `login` and `regenerate` all the same: nothing else reports their failure. A failed save or logout is tried again before the response leaves.
+ */
+export interface SessionMembers<Data extends object = SessionData> {
+  /** The session's public name. It opens nothing, so it is safe in logs, URLs and device lists. */
+  readonly id: string;
+
+  /** Whether this request began the session, so that nothing of it was stored before. */
+  readonly isNew: boolean;
+
+  /** The user who is logged in; `null` before a login. */
+  readonly userId: string | null;
+
+  /** When the session began. */
+  readonly createdAt: Date;
+
+  /** When the session ends if nobody uses it again. */
+  readonly expiresAt: Date;
+
+  /**
+   * How the session's token travels: `"cookie"`, `"bearer"`, or the header's name. It never changes. Browsers add only cookies to requests
+   * from other sites, so a session with another transport needs no CSRF check.
+   *
+   * @example
+   * if (req.session.transport === "cookie") checkCsrfToken(req);
+   */
+  readonly transport: string;
+
+  /**
+   * Saves now. You don't need it before a response, which waits for the save anyway. It also begins an empty session, whose `id` is then the
+   * same in the next request.
+   *
+   * @throws SojournError `SESSION_GONE` if the session was ended meanwhile; `NOT_SERIALIZABLE` and `TOO_LARGE` for data that can't be stored;
+   * `CONFLICT` if other requests kept changing the session; `HEADERS_SENT` if its cookie can't be sent any more; `STORE_…` if the store fails
+   * @example
+   * await req.session.save();
+   * await jobs.start(req.session.id);
+   */
+  save(callback?: Callback<void>): Promise<void>;
+
+  /**
+   * Reads the session from the store again and drops unsaved changes.
+   *
+   * @throws SojournError `SESSION_GONE` if the session was ended meanwhile; `STORE_…` if the store fails
+   */
+  reload(callback?: Callback<void>): Promise<void>;
+
+  /**
+   * Rotates the session ID and the secret; the old session ends when this is stored. With `keep` this object becomes the new session. Without it
+   * `req.session` is a new, empty object: the old one can still be read, and writing to it throws `SESSION_ENDED`. It is stored with the
+   * response, as a login is.
+   *
+   * @throws SojournError `HEADERS_SENT` if the new cookie can't be sent any more; `SESSION_GONE` if the session is known to have ended
+   * @example
+   * await req.session.regenerate({ keep: ["language"] });
+   */
+  regenerate(options?: RegenerateOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+
+  /**
+   * Logs a user in. Rotates the session ID, which prevents session fixation, keeps the data, and lists the session under the user's devices.
+   * This object becomes the new session.
+   *
+   * The login is stored with the response, in one write with the data; the response waits for it. Call {@link save} to store it at once.
+   *
+   * @throws SojournError `HEADERS_SENT` if the new cookie can't be sent any more
+   * @throws TypeError if `userId` is not a non-empty string
+   * @example
+   * await req.session.login(user.id, { remember: "30d" });
+   */
+  login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+
+  /**
+   * Logs the user out. Ends this session, or with `everywhere` all of the user's; `req.session` is then a new, empty session.
+   *
+   * @throws SojournError `STORE_…` if the store fails; `NO_USER_INDEX` for `everywhere` if the store can't list a user's sessions
+   * @example
+   * await req.session.logout({ everywhere: true });
+   */
+  logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+
+  /**
+   * Ends the session. Deletes its record, clears its cookie, and nothing that is written later brings it back. `req.session` is then a new,
+   * empty session; data that you put there starts one.
+   *
+   * @throws SojournError `STORE_…` if the store fails
+   */
+  destroy(callback?: Callback<void>): Promise<void>;
+
+  /**
+   * Moves the idle deadline now. Sojourn does it for every session in use, at most every `touchAfter`.
+   *
+   * @throws SojournError `SESSION_GONE` if the session was ended meanwhile; `STORE_…` if the store fails
+   */
+  touch(callback?: Callback<void>): Promise<void>;
+
+  /**
+   * Changes the session atomically: saves what `change` did, and runs it again on the newest data if another request saved first. It may only
+   * read and change data, because it may run several times.
+   *
+   * @returns what `change` returned
+   * @throws SojournError as {@link save}
+   * @example
+   * await req.session.update((session) => {
+   *   session.points = (session.points ?? 0) + 10;
+   * });
+   */
+  update<T>(change: (session: Session<Data>) => Awaitable<T>, callback?: Callback<T>): Promise<T>;
+
+  /**
+   * Sets how long the session lives. With a duration the cookie outlives the browser, and the session ends exactly that long from now. With
+   * `false` it ends with the browser and by the timeouts; the absolute one counts from now.
+   *
+   * @throws TypeError if the duration is not positive
+   * @example
+   * await req.session.persist("30d");
+   */
+  persist(duration: Duration | false, callback?: Callback<void>): Promise<void>;
+
+  /**
+   * Leaves a message for the next page: any JSON value, under a type of your choice.
+   *
+   * @example
+   * req.session.flash("success", "Saved.");
+   */
+  flash(type: string, message: unknown): void;
+  /**
+   * Takes the messages of a type: each is returned once.
+   *
+   * @example
+   * const messages = req.session.flash("success");
+   */
+  flash(type: string): unknown[];
+}

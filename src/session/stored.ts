@@ -1,0 +1,253 @@
+import { goneError } from "../contract/errors.ts";
+import { type Awaitable, isIndexed, type SessionRecord, type SessionStore } from "../contract/store.ts";
+import { after, type Clock, isPromise } from "../contract/time.ts";
+import type { KeyRing } from "../crypto/key-ring.ts";
+import { OwnerHashes } from "../crypto/owner.ts";
+import { sameHash, type TokenSource, type VerifiedToken } from "../crypto/token.ts";
+import type { CheckedToken, Opening, SessionBackend, TokenScope } from "./backend.ts";
+import { Committer } from "./commit.ts";
+import { type Content, type DeviceInfo, decodePayload } from "./content.ts";
+import { type OpenedSession, type RequestFacts, SessionContext, type SessionParts } from "./context.ts";
+import type { Events } from "./events.ts";
+import { Links } from "./links.ts";
+import { Retries } from "./retry.ts";
+import { findRotated, type RotatedToken } from "./rotated-handles.ts";
+import { RunningRequests } from "./running.ts";
+import { type Deadlines, StoreAccess, type Stored } from "./store-access.ts";
+import { Sweeper } from "./sweeper.ts";
+import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
+
+export interface BackendOptions {
+  clock: Clock;
+  limits: Timeouts;
+  deadlines: Deadlines;
+  tokens: TokenSource;
+  events: Events;
+  maxBytes: number;
+  deviceOf(request: object): DeviceInfo;
+}
+
+/** Sessions that live in a store: opens them, and gives requests their contexts. */
+export class StoredSessions implements SessionBackend {
+  readonly clock: Clock;
+  readonly isSynchronous: boolean;
+  readonly running: RunningRequests | undefined;
+  readonly access: StoreAccess;
+  readonly parts: SessionParts;
+  readonly #owners: OwnerHashes | undefined;
+  readonly #sweeper: Sweeper | undefined;
+  readonly #background = new Set<Promise<unknown>>();
+  #closing: Promise<void> | undefined = undefined;
+
+  constructor(options: BackendOptions & { store: SessionStore; ring?: KeyRing | undefined }) {
+    const { store, clock, limits, deadlines, tokens, events, maxBytes, ring, deviceOf } = options;
+    this.clock = clock;
+    this.isSynchronous = store.synchronousLoad === true;
+    this.access = new StoreAccess(store, clock, deadlines, events);
+    this.#owners = ring === undefined ? undefined : new OwnerHashes(ring);
+    const retries = new Retries(clock, events, deadlines.commitMs);
+    const committer = new Committer({ clock, limits, events, retries, maxBytes, owners: this.#owners });
+    this.parts = { committer, retries, clock, limits, tokens, events, pending: [], links: undefined, deviceOf };
+    this.running = limits.idleMs === Number.POSITIVE_INFINITY ? undefined : new RunningRequests(clock, limits);
+    this.#sweeper = isIndexed(store) ? new Sweeper(clock, this.access, store) : undefined;
+  }
+
+  context(request: RequestFacts, opened: OpenedSession | undefined): SessionContext {
+    return new SessionContext(this.parts, this.access, request, opened);
+  }
+
+  verify(text: string, { codec, former }: TokenScope): VerifiedToken | undefined {
+    return (former?.codec ?? codec).verify(text);
+  }
+
+  isTouchDue({ touchDueAt }: VerifiedToken): boolean {
+    return this.clock.now() >= touchDueAt;
+  }
+
+  /** The promise-free way for a synchronous store. `undefined` for the wrong secret, too, and for an expired or damaged record. */
+  open(token: VerifiedToken, scope: TokenScope, counts: boolean): Awaitable<Opening | undefined> {
+    return after(this.access.load(token.handle), (stored) => {
+      if (stored === undefined) return this.#noteRotation(token);
+      const record = this.#proven(token, stored);
+      if (record === undefined) return undefined;
+      const { handle, secret, outdated } = token;
+      const { events, limits } = this.parts;
+      const now = this.clock.now();
+      const content = openContent(handle, record, scope.transport, { events, limits, now });
+      if (content === undefined) return undefined;
+      const lifetime = { ...content.meta, createdAt: record.createdAt };
+      const used = counts ? this.#used(token, record, lifetime, now) : record;
+      return {
+        opened: { handle, secret, record: used, content },
+        outdated: outdated || scope.former !== undefined,
+        renew: false,
+      };
+    });
+  }
+
+  rotated({ rotated }: VerifiedToken): RotatedToken | undefined {
+    return rotated && this.clock.now() < rotated.until ? rotated : undefined;
+  }
+
+  isOpen(opened: OpenedSession): Awaitable<boolean> {
+    return after(this.#living(opened), (living) => living !== undefined);
+  }
+
+  touch(opened: OpenedSession): Awaitable<SessionRecord> {
+    return after(this.#living(opened), (living) => {
+      if (living === undefined) throw goneError();
+      const { record, lifetime } = living;
+      const now = Math.max(this.clock.now(), record.touchedAt);
+      const expiresAt = expiryOf(lifetime, now, this.parts.limits);
+      return after(this.access.touch(opened.handle, now, expiresAt), (isThere) => {
+        if (!isThere) throw goneError();
+        return { ...record, touchedAt: now, expiresAt };
+      });
+    });
+  }
+
+  /** Does not move the absolute timeout, or the fixed end of a remembered session. */
+  use({ handle, record: { createdAt }, content: { meta } }: Stored & { readonly handle: string }): void {
+    if (meta.endsAt !== undefined) return;
+    const now = this.clock.now();
+    this.#touch(handle, now, expiryOf({ ...meta, createdAt }, now, this.parts.limits));
+  }
+
+  tokenOf({ state }: SessionContext, { codec }: TokenScope): string {
+    return codec.format(state.handle, state.secret);
+  }
+
+  links(): Links {
+    if (this.access.store.capabilities?.atomicUpdate === false) {
+      throw new TypeError(
+        "query() needs a store that can refuse to create what is there already, or a link would work twice: a store written for express-session can't. Use one of sojourn's, such as SqliteStore or RedisStore",
+      );
+    }
+    this.parts.links ??= new Links(this.access, this.clock);
+    return this.parts.links;
+  }
+
+  /** Waits for the writes in progress, stops sweeping, and closes the store. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      this.running?.close();
+      await this.#sweeper?.close();
+      await Promise.allSettled(this.#background);
+      await this.access.idle();
+      await this.access.store.close();
+    })();
+    return this.#closing;
+  }
+
+  /**
+   * Returns the record, if the token's secret is its session's, made for the user whom the record names. The token remembers the
+   * result, so a visitor's next request needs no MAC. The returned hash is the newest key's; the next change writes it.
+   */
+  #proven(token: VerifiedToken, record: SessionRecord): SessionRecord | undefined {
+    const { userId, createdAt, secretHash } = record;
+    if (userId === null || this.#owners === undefined) {
+      return sameHash(secretHash, token.secretHash) ? record : undefined;
+    }
+    if (token.owner?.userId !== userId || token.owner.createdAt !== createdAt) {
+      token.owner = { userId, createdAt, hashes: this.#owners.all(token.secretHash, { userId, createdAt }) };
+    }
+    const { hashes } = token.owner;
+    let isProven = false;
+    for (const one of hashes) if (sameHash(secretHash, one)) isProven = true;
+    const [newest] = hashes;
+    if (isProven && newest !== undefined) return { ...record, secretHash: newest };
+    // The token is of a session with this handle, so someone else has changed the record.
+    this.parts.events.emit("damaged-record", { handle: token.handle });
+    return undefined;
+  }
+
+  /** Finds out, once for each token, whether its session is gone because a rotation replaced it. */
+  #noteRotation(token: VerifiedToken): Awaitable<undefined> {
+    if (token.rotated !== undefined) return undefined;
+    return after(findRotated(this.access, token), (rotated) => {
+      token.rotated = rotated ?? false;
+      return undefined;
+    });
+  }
+
+  /** Stores the last use in the background if that is due. */
+  #used(token: VerifiedToken, record: SessionRecord, lifetime: Lifetime, now: number): SessionRecord {
+    const { limits } = this.parts;
+    const isDue = touchIsDue(record.touchedAt, now, limits);
+    token.touchDueAt = (isDue ? now : record.touchedAt) + limits.touchAfterMs;
+    if (!isDue) return record;
+    const expiresAt = expiryOf(lifetime, now, limits);
+    this.#touch(token.handle, now, expiresAt);
+    return { ...record, touchedAt: now, expiresAt };
+  }
+
+  /** A failure is an event already. It costs the session some idle time, and the request nothing. */
+  #touch(handle: string, touchedAt: number, expiresAt: number): void {
+    try {
+      const work = this.access.touch(handle, touchedAt, expiresAt);
+      if (isPromise(work)) this.#inBackground(work);
+    } catch {}
+  }
+
+  #inBackground(work: Promise<unknown>): void {
+    const settled: Promise<unknown> = work
+      .catch(() => undefined)
+      .then(() => {
+        this.#background.delete(settled);
+      });
+    this.#background.add(settled);
+  }
+
+  /** A session as it is stored now, unless it has ended. */
+  #living({
+    handle,
+    record: { userId },
+  }: OpenedSession): Awaitable<{ record: SessionRecord; lifetime: Lifetime } | undefined> {
+    return after(this.access.load(handle), (record) => {
+      const meta = record?.userId === userId ? decodePayload(record.payload)?.meta : undefined;
+      if (record === undefined || meta === undefined) return undefined;
+      const { createdAt, touchedAt, expiresAt } = record;
+      if (hasExpired({ ...meta, createdAt, touchedAt, expiresAt }, this.clock.now(), this.parts.limits))
+        return undefined;
+      return { record, lifetime: { ...meta, createdAt } };
+    });
+  }
+}
+
+/** Opens the first token that has a session. */
+export function openFirst(
+  backend: SessionBackend,
+  tokens: readonly CheckedToken[],
+  scope: TokenScope,
+  counts = true,
+  position = 0,
+): Awaitable<Opening | undefined> {
+  const token = tokens[position];
+  if (token === undefined) return undefined;
+  return after(
+    backend.open(token, scope, counts),
+    (opening) => opening ?? openFirst(backend, tokens, scope, counts, position + 1),
+  );
+}
+
+/**
+ * Returns the content of a session, unless its record is damaged, its time is over, or its token came by another transport than the
+ * session began with.
+ */
+export function openContent(
+  handle: string,
+  { payload, createdAt, touchedAt, expiresAt }: SessionRecord,
+  transport: string | undefined,
+  { events, limits, now }: { events: Events; limits: Timeouts; now: number },
+): Content | undefined {
+  const content = decodePayload(payload);
+  if (content === undefined) {
+    events.emit("damaged-record", { handle });
+    return undefined;
+  }
+  const { endsAt, absoluteFrom } = content.meta;
+  if (hasExpired({ endsAt, absoluteFrom, createdAt, touchedAt, expiresAt }, now, limits)) return undefined;
+  if (content.meta.transport === transport) return content;
+  events.emit("transport-refused", { handle });
+  return undefined;
+}

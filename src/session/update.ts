@@ -1,0 +1,97 @@
+import { goneError } from "../contract/errors.ts";
+import type { Awaitable } from "../contract/store.ts";
+import { after, isPromise } from "../contract/time.ts";
+import type { Delivery } from "./commit.ts";
+import { type Changes, overwritten } from "./content.ts";
+import { requireDone, type SessionContext } from "./context.ts";
+import type { TimeLimit } from "./retry.ts";
+import type { SessionState } from "./state.ts";
+import type { Stored } from "./store-access.ts";
+import { runUpdate } from "./within-update.ts";
+
+/**
+ * Runs a function on a session's data and stores what it changed. If another request was faster, rolls back what the function did
+ * and runs it again on the newest data.
+ */
+export function update<T>(context: SessionContext, state: SessionState, change: () => Awaitable<T>): Awaitable<T> {
+  context.refuseIfUnusable(state);
+  const { delivery } = context.request;
+  return context.queue.run(() => {
+    // The new session is stored first: what the function may have to run again on is then one record.
+    const rotated = state.rotation === undefined ? undefined : context.store(state, delivery);
+    return after(rotated, () => new Update(context, state, delivery, change).run());
+  });
+}
+
+class Update<T> {
+  readonly #context: SessionContext;
+  readonly #state: SessionState;
+  readonly #delivery: Delivery;
+  readonly #change: () => Awaitable<T>;
+  /** What the request had changed before. It is merged into the newest data, and not done again. */
+  readonly #before: Changes | undefined;
+  readonly #lost = new Set<string>();
+  #limit: TimeLimit | undefined = undefined;
+  /** What the function did that is neither stored nor rolled back. */
+  #undecided: Changes | undefined = undefined;
+
+  constructor(context: SessionContext, state: SessionState, delivery: Delivery, change: () => Awaitable<T>) {
+    this.#context = context;
+    this.#state = state;
+    this.#delivery = delivery;
+    this.#change = change;
+    this.#before = state.collect();
+  }
+
+  run(): Awaitable<T> {
+    const failed = (error: unknown): never => {
+      // Or the end of the request would store it after all, over what others have stored.
+      const { record, content } = this.#state;
+      if (this.#undecided !== undefined) this.#state.rebase(record, content, this.#before, this.#undecided);
+      throw error;
+    };
+    try {
+      const updated = this.#attempt(1);
+      return isPromise(updated) ? updated.catch(failed) : updated;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  #attempt(tries: number): Awaitable<T> {
+    const context = this.#context;
+    const { clock, committer, retries } = context.parts;
+    const run = () => runUpdate(context, this.#change);
+    return after(this.#limit === undefined ? run() : this.#limit.exclude(run), (result) => {
+      const began = clock.now();
+      const tried = this.#state.collect();
+      const stored = context.store(this.#state, this.#delivery, { once: true, limit: this.#limit });
+      return after(stored, (commit) => {
+        if (commit.outcome !== "conflict" || tried === undefined) {
+          requireDone(commit, this.#delivery);
+          committer.reportOverwritten(this.#state, this.#lost);
+          return result;
+        }
+        this.#undecided = tried;
+        this.#limit ??= retries.limit(context.access, began);
+        return retries.retry(context.access, this.#state, tries, this.#limit, (newest) =>
+          this.#again(newest, tried, tries + 1),
+        );
+      });
+    });
+  }
+
+  #again(newest: Stored | undefined, tried: Changes, tries: number): Awaitable<T> {
+    const state = this.#state;
+    const before = this.#before;
+    if (newest === undefined) {
+      this.#context.apply(state, this.#context.parts.committer.gone(state));
+      throw goneError();
+    }
+    if (before !== undefined)
+      for (const name of overwritten(before, state.content, newest.content)) this.#lost.add(name);
+    this.#undecided = undefined;
+    state.rebase(newest.record, newest.content, before, tried);
+    return this.#attempt(tries);
+  }
+}
