@@ -50,3 +50,6 @@ export function promised<S>(
   outcome.catch(() => {});
   return outcome;
 }
+
+/** Tells the compiler that any property of an object may be looked up and set. */
+export function assertIndexable(_object: object): asserts _object is Record<string, unknown> {}

@@ -1,4 +1,5 @@
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from "node:crypto";
+import { TwoGenerationCache } from "./token.ts";
 
 /**
  * The signatures that other libraries put on their cookies, so that what they signed is read here and what is signed here is
@@ -18,11 +19,31 @@ export function signValue(value: string, key: SignatureKey): string {
   return `${value}.${createHmac("sha256", key).update(value).digest("base64").replace(/=+$/, "")}`;
 }
 
+/** A value, and the key that it was signed with. */
+interface Verified {
+  readonly value: string;
+  readonly key: string | KeyObject;
+}
+
+/** Signed texts that were verified, so that a visitor's next request needs no HMAC. The limit of a generation is in characters. */
+const verified = new TwoGenerationCache<Verified>(1_000_000);
+
 /** The value of a text that `signValue` made with one of the keys, whichever; the value may hold dots itself. */
 export function unsignValue(text: string, keys: readonly SignatureKey[]): string | undefined {
+  const known = verified.get(text);
+  if (known !== undefined && keys.includes(known.key)) return known.value;
   const value = text.slice(0, Math.max(0, text.lastIndexOf(".")));
-  const signed = keys.find((key) => sameText(signValue(value, key), text));
-  return signed === undefined ? undefined : value;
+  const key = keys.find((key) => sameText(signValue(value, key), text));
+  if (key === undefined) return undefined;
+  // The bytes of a view can change under it.
+  if (!ArrayBuffer.isView(key)) remember(text, value.length, key);
+  return value;
+}
+
+function remember(text: string, length: number, key: string | KeyObject): void {
+  // A copy, as the text may be a slice of a long header. One with a lone surrogate has no copy.
+  const own = Buffer.from(text).toString();
+  if (own === text) verified.set(own, { value: own.slice(0, length), key }, own.length);
 }
 
 /** The handle under which a store of ours knows a session of another library: a hash of its ID, so that what is stored opens nothing. */

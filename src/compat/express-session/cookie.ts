@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import { systemClock } from "../../contract/time.ts";
+import { assertIndexable } from "../callbacks.ts";
 import { deprecated } from "../deprecated.ts";
 import { serializeCookie } from "./serialize.ts";
 
@@ -54,12 +55,12 @@ export class Cookie {
   /** @throws TypeError for options that are no object, or a `maxAge` that is no number */
   constructor(options?: CookieOptions | null) {
     this.path = "/";
-    this.maxAge = null;
+    this._expires = null;
+    this.originalMaxAge = null;
     this.httpOnly = true;
     if (options) {
       if (typeof options !== "object") throw new TypeError("argument options must be a object");
-      // Inherited options too. `expires` and `maxAge` are setters: of the two, the last one given wins.
-      for (const name in options) if (name !== "data") Reflect.set(this, name, Reflect.get(options, name));
+      copyOptions(this, options);
     }
     if (this.originalMaxAge == null) keepMaxAge(this);
   }
@@ -106,6 +107,13 @@ export class Cookie {
   toJSON(): Cookie["data"] {
     return this.data;
   }
+}
+
+/** Inherited options too. `expires` and `maxAge` are setters: of the two, the last one given wins. */
+function copyOptions(cookie: Cookie, options: object): void {
+  assertIndexable(cookie);
+  assertIndexable(options);
+  for (const name in options) if (name !== "data") cookie[name] = options[name];
 }
 
 /** `undefined` too, where the application said so: its record has no `originalMaxAge` then. */

@@ -6,18 +6,31 @@ import { failAfterNext, routerOf } from "../../http/failed-answer.ts";
 import { onHandshake } from "../../http/held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
 import { isResponse } from "../../http/is-response.ts";
-import { type Done, once, promised } from "../callbacks.ts";
+import { type Done, once } from "../callbacks.ts";
+import { dataText } from "./data-text.ts";
 import { type Environment, enter } from "./environment.ts";
 import type { Life } from "./lives.ts";
+import { withImmediateAnswers } from "./memory.ts";
 import { isSecureRequest, presentedIds, type SessionRequest } from "./request.ts";
 import { serializeCookie } from "./serialize.ts";
-import type { Session } from "./session.ts";
+import { linkSession, type Method, type MethodListener, type Session, type Work } from "./session.ts";
 import type { SessionData } from "./session-data.ts";
 
 export type Next = (error?: unknown) => void;
 
-/** One request and its response: which session it has, what of it is written, and which cookie it gets. */
-export class Exchange implements HoldHooks {
+/** Gives a request its session, and calls `next`. */
+export function startSession(
+  env: Environment,
+  req: SessionRequest,
+  res: ServerResponse,
+  next: Next,
+  secrets: readonly SignatureKey[],
+): void {
+  new RequestSession(env, req, res, next, secrets).start();
+}
+
+/** The session of one request: which it is, what of it is written, and which cookie the response gets. */
+class RequestSession implements HoldHooks, MethodListener {
   readonly #env: Environment;
   readonly #req: SessionRequest;
   readonly #res: ServerResponse;
@@ -32,6 +45,8 @@ export class Exchange implements HoldHooks {
   /** The data as it was loaded, and as it was last saved, but for the session's cookie. */
   #originalText: string | undefined = undefined;
   #savedText: string | undefined = undefined;
+  /** What the current commit writes. */
+  #textToSave: string | undefined = undefined;
   /** What the commit before the headers wrote down. */
   #settled: { id: unknown; text: string | undefined } | undefined = undefined;
   #life: Life | undefined = undefined;
@@ -56,7 +71,7 @@ export class Exchange implements HoldHooks {
     this.#secrets = secrets;
   }
 
-  begin(): void {
+  start(): void {
     const req = this.#req;
     enter(req, this.#env);
     const ids = presentedIds(req, this.#env.name, this.#secrets);
@@ -68,7 +83,10 @@ export class Exchange implements HoldHooks {
       res.on?.("error", ignoreSecondEnd);
     } else {
       onHandshake(this.#res, () => {
-        if (this.#isOpen) this.#chooseCookie();
+        if (this.#isOpen) {
+          const session = this.#touchedSession();
+          this.#setCookie = this.#cookieFor(session, dataText(session));
+        }
         this.writeHeaders();
       });
     }
@@ -82,21 +100,26 @@ export class Exchange implements HoldHooks {
   beforeHeaders(): void | Promise<void> {
     if (this.#isBroken || !this.#isOpen) return undefined;
     this.#errors = [];
-    return this.#commit(this.#chooseCookie());
+    const session = this.#touchedSession();
+    const text = dataText(session);
+    this.#setCookie = this.#cookieFor(session, text);
+    return this.#commit(session, text);
   }
 
   writeHeaders(): void {
-    const errors = this.#errors ?? [];
+    const errors = this.#errors;
     this.#errors = undefined;
-    for (const error of errors) this.#report(error);
+    if (errors !== undefined) for (const error of errors) this.#report(error);
     if (this.#setCookie === undefined) return;
-    const others = [this.#res.getHeader("Set-Cookie") ?? []].flat().map(String);
-    this.#res.setHeader("Set-Cookie", [...others, this.#setCookie]);
+    const others = this.#res.getHeader("Set-Cookie");
+    const lines = others === undefined ? [] : [others].flat().map(String);
+    this.#res.setHeader("Set-Cookie", [...lines, this.#setCookie]);
   }
 
   beforeEnd(): void | Promise<void> {
     if (this.#isBroken || !this.#isOpen) return undefined;
-    return this.#commit(this.#req.session || undefined);
+    const session = this.#req.session || undefined;
+    return this.#commit(session, dataText(session));
   }
 
   failed(error: unknown): void {
@@ -165,40 +188,30 @@ export class Exchange implements HoldHooks {
   #begun(data: unknown): void {
     this.#originalId = this.#req.sessionID;
     this.#originalText = dataText(data);
-    if (this.#req.session) this.#bind(this.#req.session);
+    if (this.#req.session) linkSession(this.#req.session, this);
     this.#isOpen = true;
   }
 
-  /**
-   * Puts methods on a session that tell this exchange of what they do, whosever class it is: a store may have been written for
-   * another copy of express-session.
-   */
-  #bind(session: Session): void {
-    const { save, reload, destroy, regenerate } = session;
-    const methods = {
-      save: (callback?: Done) => promised(session, callback, (done) => this.#save(session, save, done)),
-      reload: (callback?: Done) =>
-        promised(session, callback, (done) =>
-          reload.call(session, (error) => {
-            const reloaded = this.#req.session;
-            if (reloaded !== session && reloaded) {
-              this.#bind(reloaded);
-              if (this.#savedText !== undefined) this.#savedText = dataText(reloaded);
-            }
-            done(error);
-          }),
-        ),
-      destroy: (callback?: Done) => promised(session, callback, (done) => this.#end(destroy, session, done)),
-      regenerate: (callback?: Done) => promised(session, callback, (done) => this.#end(regenerate, session, done)),
-    };
-    for (const [name, value] of Object.entries(methods)) {
-      Object.defineProperty(session, name, { value, configurable: true, writable: true });
-    }
+  run(method: Method, session: Session, work: Work, done: Done): void {
+    if (method === "save") this.#save(session, work, done);
+    else if (method === "reload") this.#reload(session, work, done);
+    else this.#end(session, work, done);
   }
 
-  #end(method: Session["destroy"], session: Session, done: Done): void {
+  #reload(session: Session, reload: Work, done: Done): void {
+    reload.call(session, (error) => {
+      const reloaded = this.#req.session;
+      if (reloaded !== session && reloaded) {
+        linkSession(reloaded, this);
+        if (this.#savedText !== undefined) this.#savedText = dataText(reloaded);
+      }
+      done(error);
+    });
+  }
+
+  #end(session: Session, end: Work, done: Done): void {
     const undo = this.#env.lives.end(session.id);
-    method.call(session, (error) => {
+    end.call(session, (error) => {
       if (error) undo();
       done(error);
     });
@@ -208,7 +221,7 @@ export class Exchange implements HoldHooks {
    * Writes a session down, unless it was destroyed since this request loaded it; and if it is destroyed while it is being written,
    * destroys it once more, since nobody knows which of the two the store did first.
    */
-  #save(session: Session, save: Session["save"], done: Done): void {
+  #save(session: Session, save: Work, done: Done): void {
     const { store, lives, recheck } = this.#env;
     const isOwn = session.id === this.#originalId;
     const isLoaded = isOwn && this.#life !== undefined;
@@ -219,7 +232,7 @@ export class Exchange implements HoldHooks {
         done(goneError());
         return;
       }
-      this.#savedText = dataText(session);
+      this.#savedText = this.#textToSave ?? dataText(session);
       save.call(session, (error) => {
         if (error || !life?.ended) done(error);
         else store.destroy(session.id, (failed) => done(failed ?? goneError()));
@@ -239,23 +252,24 @@ export class Exchange implements HoldHooks {
     );
   }
 
-  /** What is to be written down. A second time, at the end of a stream: what changed since. */
-  #commit(session: Session | undefined): void | Promise<void> {
+  /** Writes the session down. A second time, at the end of a stream: what changed since. */
+  #commit(session: Session | undefined, text: string): void | Promise<void> {
     const { store, unsetDestroys, lives } = this.#env;
     const id = this.#req.sessionID;
+    const before = this.#settled;
     if (session === undefined) {
-      const isKnown = this.#settled !== undefined && this.#settled.text === undefined;
+      const isKnown = before !== undefined && before.text === undefined;
       if (!unsetDestroys || !id || isKnown) return undefined;
       this.#settled = { id, text: undefined };
       lives.end(id);
       return this.#ask((done) => store.destroy(id, done));
     }
-    const text = dataText(session);
-    const before = this.#settled;
     this.#settled = { id, text };
     if (typeof id !== "string") return undefined;
     if (before !== undefined && before.id === id && before.text === text) return undefined;
-    if (before !== undefined || this.#shouldSave(id, session, text)) return this.#ask((done) => session.save(done));
+    if (before !== undefined || this.#shouldSave(id, session, text)) {
+      return this.#ask((done) => this.#saveCommitted(session, text, done));
+    }
     const life = this.#life;
     if (!this.#env.touches || this.#presented !== id || life?.ended) return undefined;
     return this.#ask((done) =>
@@ -265,6 +279,15 @@ export class Exchange implements HoldHooks {
         else done(error);
       }),
     );
+  }
+
+  #saveCommitted(session: Session, text: string, done: Done): void {
+    this.#textToSave = text;
+    try {
+      session.save(done);
+    } finally {
+      this.#textToSave = undefined;
+    }
   }
 
   /** Passes an error on as express-session does: the response leaves first, so that nobody answers a second time. */
@@ -277,24 +300,22 @@ export class Exchange implements HoldHooks {
   #ask(call: (done: Done) => unknown): void | Promise<void> {
     let isDone = false;
     let resolve: (() => void) | undefined;
-    call(
-      once((error) => {
-        if (error && !isGone(error)) this.#report(error);
-        isDone = true;
-        resolve?.();
-      }),
-    );
+    const done = once((error) => {
+      if (error && !isGone(error)) this.#report(error);
+      isDone = true;
+      resolve?.();
+    });
+    withImmediateAnswers(() => call(done));
     if (isDone) return undefined;
     return new Promise<void>((done) => {
       resolve = done;
     });
   }
 
-  #chooseCookie(): Session | undefined {
+  #touchedSession(): Session | undefined {
     const session = this.#req.session || undefined;
     if (session !== undefined && typeof session.touch !== "function") throw notASession();
     session?.touch();
-    this.#setCookie = this.#cookieFor(session);
     return session;
   }
 
@@ -308,15 +329,14 @@ export class Exchange implements HoldHooks {
     return this.#originalId !== session.id || this.#originalText !== text;
   }
 
-  #cookieFor(session: Session | undefined): string | undefined {
+  #cookieFor(session: Session | undefined, text: string): string | undefined {
     const { name, proxy, rolling, saveUninitialized } = this.#env;
     const id = this.#req.sessionID;
     if (session === undefined || typeof id !== "string") return undefined;
-    const isModified = () => this.#isModified(session, dataText(session));
     const isDue =
       this.#presented === id
-        ? rolling || (session.cookie.expires != null && isModified())
-        : saveUninitialized || isModified();
+        ? rolling || (session.cookie.expires != null && this.#isModified(session, text))
+        : saveUninitialized || this.#isModified(session, text);
     if (!isDue || (session.cookie.secure && !isSecureRequest(this.#req, proxy))) return undefined;
     const [secret] = this.#secrets;
     try {
@@ -326,12 +346,6 @@ export class Exchange implements HoldHooks {
       return undefined;
     }
   }
-}
-
-/** The data as text; the session's own cookie is no part of it, so that its expiry alone is no change. */
-function dataText(session: unknown): string {
-  const { cookie: _, ...data } = Object(session);
-  return JSON.stringify(data);
 }
 
 /**
