@@ -111,11 +111,17 @@ function session(options?: SessionOptions): SessionMiddleware {
     } catch (error) {
       return next(error);
     }
-    if (!pathOf(req).startsWith(path || "/")) return next();
+    if (!isWithin(req, path || "/")) return next();
     const secrets = env.secrets ?? (req.secret ? [req.secret] : undefined);
     if (secrets === undefined) return next(new Error("secret option required for sessions"));
     startSession(env, req, res, next, secrets);
   };
+}
+
+/** A plain prefix counts, as in the original. */
+function isWithin(req: SessionRequest, path: string): boolean {
+  const url = req.originalUrl ?? req.url;
+  return (path === "/" && url?.startsWith("/")) || pathOf(req).startsWith(path);
 }
 
 function environmentOf(options: SessionOptions): Environment {

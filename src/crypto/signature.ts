@@ -16,7 +16,8 @@ export type SignatureKey = string | NodeJS.ArrayBufferView | KeyObject;
 export function signValue(value: string, key: SignatureKey): string {
   if (typeof value !== "string") throw new TypeError("Cookie value must be provided as a string.");
   if (key === undefined || key === null) throw new TypeError("Secret key must be provided.");
-  return `${value}.${createHmac("sha256", key).update(value).digest("base64").replace(/=+$/, "")}`;
+  // The last of 44 characters is the padding.
+  return `${value}.${createHmac("sha256", key).update(value).digest("base64").slice(0, -1)}`;
 }
 
 /** A value, and the key that it was signed with. */

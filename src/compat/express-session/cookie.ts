@@ -116,9 +116,11 @@ function copyOptions(cookie: Cookie, options: object): void {
   for (const name in options) if (name !== "data") cookie[name] = options[name];
 }
 
-/** `undefined` too, where the application said so: its record has no `originalMaxAge` then. */
+/** `undefined` too, if the application set that: the record has no `originalMaxAge` then. */
 function keepMaxAge(cookie: Cookie): void {
-  Reflect.set(cookie, "originalMaxAge", cookie.maxAge);
+  const fields: object = cookie;
+  assertIndexable(fields);
+  fields["originalMaxAge"] = cookie.maxAge;
 }
 
 // `express-session/session/cookie` is the class itself.

@@ -11,10 +11,10 @@ let answersImmediately = false;
  * Runs `work`, in which a MemoryStore calls back at once when it has written. A response that waits for its session then needs no other
  * turn of the event loop; applications are always answered on another one.
  */
-export function withImmediateAnswers(work: () => unknown): void {
+export function withImmediateAnswers<T>(work: () => T): T {
   answersImmediately = true;
   try {
-    work();
+    return work();
   } finally {
     answersImmediately = false;
   }

@@ -1,17 +1,20 @@
 import type { ServerResponse } from "node:http";
-import { goneError, SojournError } from "../../contract/errors.ts";
 import { setImmediate } from "../../contract/time.ts";
 import { type SignatureKey, signValue } from "../../crypto/signature.ts";
 import { failAfterNext, routerOf } from "../../http/failed-answer.ts";
 import { onHandshake } from "../../http/held-response/handshake.ts";
 import { type HoldHooks, holdResponse } from "../../http/held-response.ts";
 import { isResponse } from "../../http/is-response.ts";
-import { type Done, once } from "../callbacks.ts";
+import { completion, type Done } from "../callbacks.ts";
+import { Changes } from "./changes.ts";
 import { dataText } from "./data-text.ts";
 import { type Environment, enter } from "./environment.ts";
+import { isGone, saveUnlessDestroyed } from "./guarded-save.ts";
 import type { Life } from "./lives.ts";
+import { loadFirst } from "./load-first.ts";
 import { withImmediateAnswers } from "./memory.ts";
 import { isSecureRequest, presentedIds, type SessionRequest } from "./request.ts";
+import { ignoreSecondEnd } from "./second-end.ts";
 import { serializeCookie } from "./serialize.ts";
 import { linkSession, type Method, type MethodListener, type Session, type Work } from "./session.ts";
 import type { SessionData } from "./session-data.ts";
@@ -41,10 +44,7 @@ class RequestSession implements HoldHooks, MethodListener {
   #presented: string | undefined = undefined;
   /** The session has been found or made: from now on its absence means that the application took it away. */
   #isOpen = false;
-  #originalId: unknown = undefined;
-  /** The data as it was loaded, and as it was last saved, but for the session's cookie. */
-  #originalText: string | undefined = undefined;
-  #savedText: string | undefined = undefined;
+  readonly #changes = new Changes();
   /** What the current commit writes. */
   #textToSave: string | undefined = undefined;
   /** What the commit before the headers wrote down. */
@@ -90,11 +90,21 @@ class RequestSession implements HoldHooks, MethodListener {
         this.writeHeaders();
       });
     }
-    if (ids.length > 0) {
-      this.#load(ids);
+    if (ids.length === 0) {
+      this.#open(undefined);
       return;
     }
-    this.#open(undefined);
+    loadFirst({
+      store: this.#env.store,
+      ids,
+      present: (id) => this.#present(id),
+      loaded: (data) => this.#open(data),
+      missing: () => {
+        this.#present(ids[0]);
+        this.#open(undefined);
+      },
+      failed: this.#next,
+    });
   }
 
   beforeHeaders(): void | Promise<void> {
@@ -129,36 +139,12 @@ class RequestSession implements HoldHooks, MethodListener {
     failAfterNext(error, { req: this.#req, res: this.#res, next: this.#next, router: this.#router });
   }
 
-  /** Of several cookies with good signatures the first counts whose session is there. */
-  #load(ids: readonly string[], position = 0): void {
-    const id = ids[position];
-    if (id === undefined) {
-      this.#present(ids[0]);
-      this.#open(undefined);
-      return;
-    }
-    this.#present(id);
-    let answered = false;
-    try {
-      this.#env.store.get(
-        id,
-        once((error, data) => {
-          answered = true;
-          if (error && !isNotFound(error)) this.#next(error);
-          else if (error || !data) this.#load(ids, position + 1);
-          else this.#open(data);
-        }),
-      );
-    } catch (error) {
-      if (answered) throw error;
-      this.#next(error);
-    }
-  }
-
   #open(data: SessionData | undefined): void {
     try {
-      if (data === undefined) this.#generate();
-      else this.#inflate(data);
+      if (data === undefined) {
+        this.#env.store.generate(this.#req);
+        this.#begin(this.#req.session);
+      } else this.#inflate(data);
     } catch (error) {
       this.#next(error);
       return;
@@ -171,23 +157,17 @@ class RequestSession implements HoldHooks, MethodListener {
     this.#req.sessionID = id;
   }
 
-  #generate(): void {
-    this.#env.store.generate(this.#req);
-    this.#begun(this.#req.session);
-  }
-
   #inflate(data: SessionData): void {
-    const { store, lives } = this.#env;
+    const { store, lives, resave } = this.#env;
     store.createSession(this.#req, data);
-    // Not the session: where names of its methods are stored, it has dropped them, and the record is written anew without.
-    this.#begun(data);
-    if (!this.#env.resave) this.#savedText = this.#originalText;
+    // The text of the data, not of the session: createSession drops names of methods, and the record is then written again without them.
+    this.#begin(data);
+    if (!resave) this.#changes.keepAsSaved();
     this.#life = lives.of(this.#presented ?? "");
   }
 
-  #begun(data: unknown): void {
-    this.#originalId = this.#req.sessionID;
-    this.#originalText = dataText(data);
+  #begin(data: unknown): void {
+    this.#changes.begin(this.#req.sessionID, dataText(data));
     if (this.#req.session) linkSession(this.#req.session, this);
     this.#isOpen = true;
   }
@@ -203,7 +183,7 @@ class RequestSession implements HoldHooks, MethodListener {
       const reloaded = this.#req.session;
       if (reloaded !== session && reloaded) {
         linkSession(reloaded, this);
-        if (this.#savedText !== undefined) this.#savedText = dataText(reloaded);
+        if (this.#changes.savedText !== undefined) this.#changes.savedText = dataText(reloaded);
       }
       done(error);
     });
@@ -217,39 +197,17 @@ class RequestSession implements HoldHooks, MethodListener {
     });
   }
 
-  /**
-   * Writes a session down, unless it was destroyed since this request loaded it; and if it is destroyed while it is being written,
-   * destroys it once more, since nobody knows which of the two the store did first.
-   */
   #save(session: Session, save: Work, done: Done): void {
     const { store, lives, recheck } = this.#env;
-    const isOwn = session.id === this.#originalId;
+    const isOwn = session.id === this.#changes.originalId;
     const isLoaded = isOwn && this.#life !== undefined;
     if (isOwn) this.#life ??= lives.of(session.id);
     const life = isOwn ? this.#life : undefined;
-    const write = (): void => {
-      if (life?.ended) {
-        done(goneError());
-        return;
-      }
-      this.#savedText = this.#textToSave ?? dataText(session);
-      save.call(session, (error) => {
-        if (error || !life?.ended) done(error);
-        else store.destroy(session.id, (failed) => done(failed ?? goneError()));
-      });
+    const write = (written: Done) => {
+      this.#changes.savedText = this.#textToSave ?? dataText(session);
+      save.call(session, written);
     };
-    if (!recheck || !isLoaded) {
-      write();
-      return;
-    }
-    store.get(
-      session.id,
-      once((error, data) => {
-        if (error && !isNotFound(error)) done(error);
-        else if (error || !data) done(goneError());
-        else write();
-      }),
-    );
+    saveUnlessDestroyed({ session, store, life, recheck: recheck && isLoaded, write }, done);
   }
 
   /** Writes the session down. A second time, at the end of a stream: what changed since. */
@@ -262,17 +220,17 @@ class RequestSession implements HoldHooks, MethodListener {
       if (!unsetDestroys || !id || isKnown) return undefined;
       this.#settled = { id, text: undefined };
       lives.end(id);
-      return this.#ask((done) => store.destroy(id, done));
+      return this.#await((done) => store.destroy(id, done));
     }
     this.#settled = { id, text };
     if (typeof id !== "string") return undefined;
     if (before !== undefined && before.id === id && before.text === text) return undefined;
     if (before !== undefined || this.#shouldSave(id, session, text)) {
-      return this.#ask((done) => this.#saveCommitted(session, text, done));
+      return this.#await((done) => this.#saveCommitted(session, text, done));
     }
     const life = this.#life;
     if (!this.#env.touches || this.#presented !== id || life?.ended) return undefined;
-    return this.#ask((done) =>
+    return this.#await((done) =>
       store.touch?.(id, session, (error) => {
         // A store may touch by writing the whole session again.
         if (life?.ended) store.destroy(id, done);
@@ -296,20 +254,9 @@ class RequestSession implements HoldHooks, MethodListener {
     else this.#errors.push(error);
   }
 
-  /** As express-session does it: what the store refuses the error handler is told, and the response goes its way. */
-  #ask(call: (done: Done) => unknown): void | Promise<void> {
-    let isDone = false;
-    let resolve: (() => void) | undefined;
-    const done = once((error) => {
-      if (error && !isGone(error)) this.#report(error);
-      isDone = true;
-      resolve?.();
-    });
-    withImmediateAnswers(() => call(done));
-    if (isDone) return undefined;
-    return new Promise<void>((done) => {
-      resolve = done;
-    });
+  /** A store's error goes to the error handler, and the response is sent all the same, as with express-session. */
+  #await(call: (done: Done) => unknown): void | Promise<void> {
+    return withImmediateAnswers(() => completion(call, (error) => isGone(error) || this.#report(error)));
   }
 
   #touchedSession(): Session | undefined {
@@ -320,13 +267,9 @@ class RequestSession implements HoldHooks, MethodListener {
   }
 
   #shouldSave(id: string, session: Session, text: string): boolean {
-    const isUninitialized = this.#savedText === undefined && this.#presented !== id;
-    if (isUninitialized && !this.#env.saveUninitialized) return this.#isModified(session, text);
-    return this.#originalId !== session.id || this.#savedText !== text;
-  }
-
-  #isModified(session: Session, text: string): boolean {
-    return this.#originalId !== session.id || this.#originalText !== text;
+    const isUninitialized = this.#changes.savedText === undefined && this.#presented !== id;
+    if (isUninitialized && !this.#env.saveUninitialized) return this.#changes.isModified(session, text);
+    return !this.#changes.isSaved(session, text);
   }
 
   #cookieFor(session: Session | undefined, text: string): string | undefined {
@@ -335,8 +278,8 @@ class RequestSession implements HoldHooks, MethodListener {
     if (session === undefined || typeof id !== "string") return undefined;
     const isDue =
       this.#presented === id
-        ? rolling || (session.cookie.expires != null && this.#isModified(session, text))
-        : saveUninitialized || this.#isModified(session, text);
+        ? rolling || (session.cookie.expires != null && this.#changes.isModified(session, text))
+        : saveUninitialized || this.#changes.isModified(session, text);
     if (!isDue || (session.cookie.secure && !isSecureRequest(this.#req, proxy))) return undefined;
     const [secret] = this.#secrets;
     try {
@@ -348,25 +291,8 @@ class RequestSession implements HoldHooks, MethodListener {
   }
 }
 
-/**
- * With express-session a second `end` has always been without effect. Any other error is the application's: where it does not listen, the
- * error is thrown, as it is when nobody listens.
- */
-function ignoreSecondEnd(this: ServerResponse, error: Error & { code?: string }): void {
-  if (error.code === "ERR_STREAM_WRITE_AFTER_END") return;
-  if (this.listeners("error").every((listener) => listener === ignoreSecondEnd)) throw error;
-}
-
 function notASession(): TypeError {
   return new TypeError(
     "req.session was replaced by an object that is no session: set properties of req.session, or end it with req.session.regenerate() or destroy()",
   );
-}
-
-function isNotFound(error: unknown): boolean {
-  return Object(error).code === "ENOENT";
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof SojournError && error.code === "SESSION_GONE";
 }
