@@ -6,9 +6,9 @@ import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { createEmptyApp, type EmptyApp } from "../../scripts/empty-app.ts";
 import { root } from "../../scripts/package.ts";
-import { sharedMysql } from "../servers/mariadb.ts";
-import { sharedPostgres } from "../servers/postgres.ts";
-import { sharedRedis } from "../servers/redis.ts";
+import { sharedMysql } from "../support/servers/mariadb.ts";
+import { sharedPostgres } from "../support/servers/postgres.ts";
+import { sharedRedis } from "../support/servers/redis.ts";
 import { type Example, examplesIn, publicExamples, publicFunctions } from "./examples.ts";
 
 /** Whose examples wait for the stores to be rewritten. What works must leave the list. */
