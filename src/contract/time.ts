@@ -82,6 +82,16 @@ export function withDeadline<T>(work: Promise<T>, ms: number, clock: Clock, late
   });
 }
 
+/** Runs work, and `failed` if it throws or rejects. Returns what either gives. */
+export function recover<T>(work: () => Awaitable<T>, failed: (error: unknown) => T): Awaitable<T> {
+  try {
+    const pending = work();
+    return isPromise(pending) ? pending.catch(failed) : pending;
+  } catch (error) {
+    return failed(error);
+  }
+}
+
 /** Runs operations one after the other, or at once without a promise if the queue is empty. */
 export class SerialQueue {
   #busy: Promise<unknown> | undefined = undefined;

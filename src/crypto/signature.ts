@@ -1,4 +1,5 @@
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from "node:crypto";
+import { TwoGenerationCache } from "./token.ts";
 
 /**
  * Reads and writes the cookie signatures of other libraries, compatibly with them. `token.ts` makes
@@ -16,14 +17,35 @@ export type SignatureKey = string | NodeJS.ArrayBufferView | KeyObject;
 export function signValue(value: string, key: SignatureKey): string {
   if (typeof value !== "string") throw new TypeError("Cookie value must be provided as a string.");
   if (key === undefined || key === null) throw new TypeError("Secret key must be provided.");
-  return `${value}.${createHmac("sha256", key).update(value).digest("base64").replace(/=+$/, "")}`;
+  // The last of 44 characters is the padding.
+  return `${value}.${createHmac("sha256", key).update(value).digest("base64").slice(0, -1)}`;
 }
+
+/** A value, and the key that it was signed with. */
+interface Verified {
+  readonly value: string;
+  readonly key: string | KeyObject;
+}
+
+/** Signed texts that were verified, so that a visitor's next request needs no HMAC. The limit of a generation is in characters. */
+const verified = new TwoGenerationCache<Verified>(1_000_000);
 
 /** Returns the value of a text that `signValue` made with any key. The value may contain dots. */
 export function unsignValue(text: string, keys: readonly SignatureKey[]): string | undefined {
+  const known = verified.get(text);
+  if (known !== undefined && keys.includes(known.key)) return known.value;
   const value = text.slice(0, Math.max(0, text.lastIndexOf(".")));
-  const signed = keys.find((key) => sameText(signValue(value, key), text));
-  return signed === undefined ? undefined : value;
+  const key = keys.find((key) => sameText(signValue(value, key), text));
+  if (key === undefined) return undefined;
+  // The bytes of a view can change under it.
+  if (!ArrayBuffer.isView(key)) remember(text, value.length, key);
+  return value;
+}
+
+function remember(text: string, length: number, key: string | KeyObject): void {
+  // A copy, as the text may be a slice of a long header. One with a lone surrogate has no copy.
+  const own = Buffer.from(text).toString();
+  if (own === text) verified.set(own, { value: own.slice(0, length), key }, own.length);
 }
 
 /**

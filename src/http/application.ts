@@ -15,7 +15,7 @@ import { fromExpressStore, isExpressStore } from "../wrap/from-express-store.ts"
 import { deviceOf } from "./device.ts";
 import { acceptOf } from "./legacy.ts";
 import { refuseUnknown, type SessionOptions } from "./options.ts";
-import type { RequestParts } from "./request-session.ts";
+import type { RequestParts } from "./request-parts.ts";
 import { ProxyTrust } from "./secure.ts";
 import { cookie, Transports } from "./transports.ts";
 import { UrlTokens } from "./url-tokens.ts";

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SojournError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
+import { after } from "../contract/time.ts";
 import type { LiveSession } from "../session/session.ts";
 import { readCookies } from "./cookies.ts";
 import { warnOnce } from "./warn.ts";
@@ -55,10 +56,19 @@ export class LegacyMove {
     this.#reader = reader;
   }
 
-  moveTo(own: LiveSession, session: LegacySession): Awaitable<void> {
-    this.session = session;
-    takeOver(own, session);
-    return session.userId === undefined ? undefined : own.login(session.userId);
+  /**
+   * Reads the other session, and copies it into ours.
+   *
+   * @param own returns our session, or `undefined` if its token can't reach the client
+   */
+  begin(req: IncomingMessage, own: () => LiveSession | undefined): Awaitable<void> {
+    return after(this.#reader.read(req), (session) => {
+      const ours = session === undefined ? undefined : own();
+      if (session === undefined || ours === undefined) return undefined;
+      this.session = session;
+      takeOver(ours, session);
+      return session.userId === undefined ? undefined : ours.login(session.userId);
+    });
   }
 
   /**

@@ -3,14 +3,15 @@ import type { SessionData } from "../session/session-data.ts";
 import type { Session, ValidData } from "../session/session-interface.ts";
 import { type Duration, parseDuration } from "../session/timeouts.ts";
 import { openApplication } from "./application.ts";
+import { isPlain } from "./assign-session.ts";
 import type { TokenCarrier } from "./carrier.ts";
 
 import "./express-request.ts";
 import "./express-request-first.ts";
+import { isResponse } from "./held-response.ts";
 import { carriersFor, newTokenCarrier } from "./incoming-token.ts";
-import { isResponse } from "./is-response.ts";
 import type { SessionOptions } from "./options.ts";
-import { isPlain, type Next, RequestSession } from "./request-session.ts";
+import { type Next, RequestSession } from "./request-session.ts";
 import type { Sessions } from "./sessions.ts";
 
 import { DetachedSessions, type TouchOptions, type UpgradeOptions, Watch } from "./upgrade.ts";

@@ -2,18 +2,11 @@ import { conflictError, goneError, SojournError, undeliverableError } from "../c
 import type { Awaitable, SessionRecord } from "../contract/store.ts";
 import { after, type Clock, SerialQueue } from "../contract/time.ts";
 import type { TokenSource } from "../crypto/token.ts";
-import {
-  type Commit,
-  type CommitOptions,
-  type Committer,
-  type CookieAction,
-  type Delivery,
-  DONE,
-  GONE,
-} from "./commit.ts";
+import type { CommitOptions, Committer } from "./commit.ts";
 import { type Content, type DeviceInfo, EMPTY } from "./content.ts";
 import type { Events } from "./events.ts";
 import type { Links } from "./links.ts";
+import { type Commit, type CookieAction, type Delivery, DONE, GONE } from "./outcome.ts";
 import type { Retries } from "./retry.ts";
 import type { RotatedToken } from "./rotated-handles.ts";
 import { SessionState } from "./state.ts";

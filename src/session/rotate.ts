@@ -3,8 +3,9 @@ import type { Awaitable } from "../contract/store.ts";
 import { after } from "../contract/time.ts";
 import { type Content, EMPTY, merge, NO_CHANGES } from "./content.ts";
 import { refuseIfReplaced, requireDone, type SessionContext, type SessionParts } from "./context.ts";
+import type { Rotation } from "./rotation.ts";
 import type { LoginOptions, RegenerateOptions } from "./session-interface.ts";
-import type { Rotation, SessionState } from "./state.ts";
+import type { SessionState } from "./state.ts";
 import { parseDuration } from "./timeouts.ts";
 import { checkedUserId } from "./user-id.ts";
 

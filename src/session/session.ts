@@ -121,8 +121,8 @@ export class SessionObject implements SessionMembers {
     const state = this[STATE];
     refuseIfReplaced(state);
     if (typeof type !== "string") throw new TypeError("flash(type, message): type must be a string");
-    if (message.length === 0) return state.takeFlash(type);
-    state.addFlash(type, message[0]);
+    if (message.length === 0) return state.flash.take(type, state.content.meta.flash);
+    state.flash.add(type, message[0]);
   }
 
   /** Shows the data as `console.log` shows a plain object, without any token or secret. */

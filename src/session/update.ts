@@ -1,9 +1,9 @@
 import { goneError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
-import { after, isPromise } from "../contract/time.ts";
-import type { Delivery } from "./commit.ts";
+import { after, recover } from "../contract/time.ts";
 import { type Changes, overwritten } from "./content.ts";
 import { requireDone, type SessionContext } from "./context.ts";
+import type { Delivery } from "./outcome.ts";
 import type { TimeLimit } from "./retry.ts";
 import type { SessionState } from "./state.ts";
 import type { Stored } from "./store-access.ts";
@@ -50,12 +50,7 @@ class Update<T> {
       if (this.#undecided !== undefined) this.#state.rebase(record, content, this.#before, this.#undecided);
       throw error;
     };
-    try {
-      const updated = this.#attempt(1);
-      return isPromise(updated) ? updated.catch(failed) : updated;
-    } catch (error) {
-      return failed(error);
-    }
+    return recover(() => this.#attempt(1), failed);
   }
 
   #attempt(tries: number): Awaitable<T> {
