@@ -1,14 +1,8 @@
-import { randomBytes } from "node:crypto";
-import type { RequestHandler } from "express";
 import type { Contender } from "../lib/contender.ts";
-import { expressSite, propertyUses } from "../lib/express-site.ts";
+import { type CookieSession, cookieSessionSite } from "../lib/cookie-session-site.ts";
 import { load } from "../lib/peer.ts";
 
-const cookieSession: (options: { name: string; keys: string[] }) => RequestHandler = load("cookie-session");
-
-interface WithSession {
-  session: Record<string, unknown> | null;
-}
+const cookieSession: CookieSession = load("cookie-session");
 
 export const contender: Contender = {
   name: "cookie-session",
@@ -16,16 +10,5 @@ export const contender: Contender = {
   over: "bare-express",
   stateless: true,
   note: "signed, not encrypted",
-  open(data) {
-    const keys = [randomBytes(32).toString("base64url")];
-    return expressSite([cookieSession({ name: "session", keys })], {
-      ...propertyUses(data),
-      login(req: object) {
-        (req as WithSession).session = { userId: "alice" };
-      },
-      logout(req: object) {
-        (req as WithSession).session = null;
-      },
-    });
-  },
+  open: (data) => cookieSessionSite(data, cookieSession),
 };

@@ -17,13 +17,17 @@ interface Settings {
   /** A store of its own kind. */
   store?: object;
 }
-const expressSession: (settings: Settings) => RequestHandler = load("express-session");
+/** express-session, or what takes its place. */
+export type ExpressSession = (settings: Settings) => RequestHandler;
+
+const original: ExpressSession = load("express-session");
 
 /** express-session over one of its stores (its own MemoryStore by default), as its README advises. */
 export function expressSessionSite(
   data: SessionData,
   store?: object,
   close: () => Awaitable<unknown> = () => undefined,
+  expressSession = original,
 ): Site {
   const secret = randomBytes(32).toString("base64url");
   const settings = { secret, resave: false, saveUninitialized: false };

@@ -50,3 +50,23 @@ export function promised<S>(
   outcome.catch(() => {});
   return outcome;
 }
+
+/** Returns `undefined` if `call` calls back before it returns, and else a promise for that. Errors go to `report`. */
+export function completion(call: (done: Done) => unknown, report: (error: unknown) => void): void | Promise<void> {
+  let isDone = false;
+  let resolve: (() => void) | undefined;
+  call(
+    once((error) => {
+      if (error) report(error);
+      isDone = true;
+      resolve?.();
+    }),
+  );
+  if (isDone) return undefined;
+  return new Promise<void>((done) => {
+    resolve = done;
+  });
+}
+
+/** Tells the compiler that any property of an object may be looked up and set. */
+export function assertIndexable(_object: object): asserts _object is Record<string, unknown> {}

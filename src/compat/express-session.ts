@@ -17,11 +17,11 @@ import type { Duration } from "../session/timeouts.ts";
 import type { Done } from "./callbacks.ts";
 import { deprecated } from "./deprecated.ts";
 import { Cookie, type CookieOptions } from "./express-session/cookie.ts";
-import { type Environment, putGenerate } from "./express-session/environment.ts";
-import { Exchange, type Next } from "./express-session/exchange.ts";
+import { type Environment, newSession, putGenerate } from "./express-session/environment.ts";
 import { isReady, livesOf } from "./express-session/known-stores.ts";
 import { MemoryStore, type SessionsInMemory } from "./express-session/memory.ts";
 import type { SessionRequest } from "./express-session/request.ts";
+import { type Next, startSession } from "./express-session/request-session.ts";
 import { Session, type SessionOwner, type SessionStoreLike } from "./express-session/session.ts";
 import type { SessionData as TheData } from "./express-session/session-data.ts";
 import { type BaseStore, Store } from "./express-session/store.ts";
@@ -111,11 +111,17 @@ function session(options?: SessionOptions): SessionMiddleware {
     } catch (error) {
       return next(error);
     }
-    if (!pathOf(req).startsWith(path || "/")) return next();
+    if (!isWithin(req, path || "/")) return next();
     const secrets = env.secrets ?? (req.secret ? [req.secret] : undefined);
     if (secrets === undefined) return next(new Error("secret option required for sessions"));
-    new Exchange(env, req, res, next, secrets).begin();
+    startSession(env, req, res, next, secrets);
   };
+}
+
+/** A plain prefix counts, as in the original. */
+function isWithin(req: SessionRequest, path: string): boolean {
+  const url = req.originalUrl ?? req.url;
+  return (path === "/" && url?.startsWith("/")) || pathOf(req).startsWith(path);
 }
 
 function environmentOf(options: SessionOptions): Environment {
@@ -128,7 +134,7 @@ function environmentOf(options: SessionOptions): Environment {
   if (unset && unset !== "destroy" && unset !== "keep") {
     throw new TypeError('unset option must be "destroy" or "keep"');
   }
-  return {
+  const env: Omit<Environment, "generate"> = {
     store,
     name: options.name || options.key || "connect.sid",
     secrets: secretsOf(options),
@@ -143,6 +149,7 @@ function environmentOf(options: SessionOptions): Environment {
     generateId,
     cookieOptions: typeof cookie === "function" ? cookie : () => cookie,
   };
+  return { ...env, generate: (req) => newSession(env, req) };
 }
 
 function legacyDefault(option: string): boolean {

@@ -41,7 +41,9 @@ let hasWarned = false;
  * @throws TypeError for an impossible option. Its methods throw a {@link SojournError}: `TOO_LARGE` for a session that
  * alone is over `maxBytes`, `STORE_FULL` if notes leave no room, `STORE_CLOSED` after `close`.
  * @example
- * app.use(session({ store: new MemoryStore({ maxEntries: 10_000 }) }));
+ * import { MemoryStore, session } from "sojourn";
+ *
+ * const sessions = session({ store: new MemoryStore({ maxEntries: 10_000 }) });
  */
 export class MemoryStore implements IndexedStore {
   readonly synchronousLoad = true;

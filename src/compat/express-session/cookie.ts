@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import { systemClock } from "../../contract/time.ts";
+import { assertIndexable } from "../callbacks.ts";
 import { deprecated } from "../deprecated.ts";
 import { serializeCookie } from "./serialize.ts";
 
@@ -54,12 +55,12 @@ export class Cookie {
   /** @throws TypeError for options that are no object, or a `maxAge` that is no number */
   constructor(options?: CookieOptions | null) {
     this.path = "/";
-    this.maxAge = null;
+    this._expires = null;
+    this.originalMaxAge = null;
     this.httpOnly = true;
     if (options) {
       if (typeof options !== "object") throw new TypeError("argument options must be a object");
-      // Inherited options too. `expires` and `maxAge` are setters: of the two, the last one given wins.
-      for (const name in options) if (name !== "data") Reflect.set(this, name, Reflect.get(options, name));
+      copyOptions(this, options);
     }
     if (this.originalMaxAge == null) keepMaxAge(this);
   }
@@ -108,9 +109,18 @@ export class Cookie {
   }
 }
 
-/** `undefined` too, where the application said so: its record has no `originalMaxAge` then. */
+/** Inherited options too. `expires` and `maxAge` are setters: of the two, the last one given wins. */
+function copyOptions(cookie: Cookie, options: object): void {
+  assertIndexable(cookie);
+  assertIndexable(options);
+  for (const name in options) if (name !== "data") cookie[name] = options[name];
+}
+
+/** `undefined` too, if the application set that: the record has no `originalMaxAge` then. */
 function keepMaxAge(cookie: Cookie): void {
-  Reflect.set(cookie, "originalMaxAge", cookie.maxAge);
+  const fields: object = cookie;
+  assertIndexable(fields);
+  fields["originalMaxAge"] = cookie.maxAge;
 }
 
 // `express-session/session/cookie` is the class itself.

@@ -20,15 +20,22 @@ export interface Environment {
   /** Whether the store can move a session's end without writing its data. */
   readonly touches: boolean;
   readonly lives: Lives;
+  /** Gives a request an empty session. */
+  readonly generate: (req: SessionRequest) => void;
   generateId(req: SessionRequest): string;
   cookieOptions(req: SessionRequest): CookieOptions;
 }
 
-/** Which middleware a request went through. */
-const environments = new WeakMap<object, Environment>();
+/** On a request: how the middleware that it went through makes a session. A function shows no secrets to those who inspect a request. */
+const GENERATE = Symbol("sojourn.generate");
+
+interface Entered extends SessionRequest {
+  [GENERATE]?: Environment["generate"];
+}
 
 export function enter(req: SessionRequest, env: Environment): void {
-  environments.set(req, env);
+  const entered: Entered = req;
+  entered[GENERATE] = env.generate;
   req.sessionStore = env.store;
 }
 
@@ -37,17 +44,16 @@ export function enter(req: SessionRequest, env: Environment): void {
  * what its own middleware would give it, and only a request that went through neither gets the last one's.
  */
 export function putGenerate(env: Environment): void {
-  env.store.generate = (req: SessionRequest) => newSession(environments.get(req) ?? env, req);
+  env.store.generate = (req: Entered) => (req[GENERATE] ?? env.generate)(req);
 }
 
 /** Gives a request an empty session under a new ID. */
-function newSession(env: Environment, req: SessionRequest): void {
+export function newSession(env: Omit<Environment, "generate">, req: SessionRequest): void {
   const options = env.cookieOptions(req);
   req.sessionID = env.generateId(req);
   const session = new Session(req);
   session.cookie = new Cookie(options);
   req.session = session;
-  const isSecure = isSecureRequest(req, env.proxy);
-  if (options.secure === "auto") session.cookie.secure = isSecure;
-  if (options.sameSite === "auto") session.cookie.sameSite = isSecure ? "none" : "lax";
+  if (options.secure === "auto") session.cookie.secure = isSecureRequest(req, env.proxy);
+  if (options.sameSite === "auto") session.cookie.sameSite = isSecureRequest(req, env.proxy) ? "none" : "lax";
 }

@@ -1,8 +1,31 @@
 import { EventEmitter } from "node:events";
 import { setImmediate, systemClock } from "../../contract/time.ts";
 import { callable } from "./callable.ts";
+import type { Cookie } from "./cookie.ts";
 import type { SessionData } from "./session-data.ts";
 import { Store } from "./store.ts";
+
+let answersImmediately = false;
+
+/**
+ * Runs `work`, in which a MemoryStore calls back at once when it has written. A response that waits for its session then needs no other
+ * turn of the event loop; applications are always answered on another one.
+ */
+export function withImmediateAnswers<T>(work: () => T): T {
+  answersImmediately = true;
+  try {
+    return work();
+  } finally {
+    answersImmediately = false;
+  }
+}
+
+/** Tells that something was written. */
+function answer(callback: ((error?: unknown) => void) | undefined): void {
+  if (!callback) return;
+  if (answersImmediately) callback();
+  else setImmediate(callback);
+}
 
 /** Is the class that {@link MemoryStore} makes callable without `new`. */
 export class SessionsInMemory extends Store {
@@ -15,12 +38,12 @@ export class SessionsInMemory extends Store {
 
   set(id: string, session: SessionData, callback?: (error?: unknown) => void): void {
     this.sessions[id] = JSON.stringify(session);
-    if (callback) setImmediate(callback);
+    answer(callback);
   }
 
   destroy(id: string, callback?: (error?: unknown) => void): void {
     delete this.sessions[id];
-    if (callback) setImmediate(callback);
+    answer(callback);
   }
 
   override all(callback?: (error: unknown, sessions?: { [id: string]: SessionData } | null) => void): void {
@@ -43,12 +66,11 @@ export class SessionsInMemory extends Store {
 
   /** Moves the session's end. Its data stays as it is, and an unknown session stays unknown. */
   override touch(id: string, session: SessionData, callback?: (error?: unknown) => void): void {
-    const current = readFrom(this.sessions, id);
-    if (current) {
-      current.cookie = session.cookie;
-      this.sessions[id] = JSON.stringify(current);
-    }
-    if (callback) setImmediate(callback);
+    const text = this.sessions[id];
+    const touched = text === undefined ? undefined : withCookie(text, session.cookie);
+    if (touched === undefined) delete this.sessions[id];
+    else this.sessions[id] = touched;
+    answer(callback);
   }
 }
 
@@ -56,15 +78,52 @@ export class SessionsInMemory extends Store {
 function readFrom(sessions: { [id: string]: string }, id: string): SessionData | undefined {
   const text = sessions[id];
   if (text === undefined) return undefined;
-  const session = parse(text);
-  const { expires } = session?.cookie ?? {};
-  const end = typeof expires === "string" ? new Date(expires) : expires;
-  if (session && !(end && end.valueOf() <= systemClock.now())) return session;
+  const session = parse<SessionData>(text);
+  if (session && !hasExpired(session.cookie)) return session;
   delete sessions[id];
   return undefined;
 }
 
-function parse(text: string): SessionData | undefined {
+/** Returns a record with another cookie; `undefined` for one that has expired or is damaged. */
+function withCookie(text: string, cookie: Cookie): string | undefined {
+  const end = cookieEnd(text);
+  const cookieText = JSON.stringify(cookie);
+  if (end === undefined || cookieText === undefined) {
+    const session = parse<SessionData>(text);
+    return session && !hasExpired(session.cookie) ? JSON.stringify({ ...session, cookie }) : undefined;
+  }
+  const before = text.slice(PREFIX.length, end);
+  if (before === cookieText && !hasExpired(cookie)) return text;
+  const current = parse<Cookie>(before);
+  return current && !hasExpired(current) ? PREFIX + cookieText + text.slice(end) : undefined;
+}
+
+const PREFIX = '{"cookie":';
+
+/** Returns where the cookie ends in a record that begins with it, as those of all requests do. So a touch need not parse the data. */
+function cookieEnd(text: string): number | undefined {
+  if (!text.startsWith(`${PREFIX}{`)) return undefined;
+  let depth = 0;
+  let isInString = false;
+  for (let at = PREFIX.length; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) isInString = !isInString;
+    else if (isInString) at += code === BACKSLASH ? 1 : 0;
+    else if (code === OPENING) depth += 1;
+    else if (code === CLOSING && --depth === 0) return at + 1;
+  }
+  return undefined;
+}
+
+const [QUOTE, BACKSLASH, OPENING, CLOSING] = [0x22, 0x5c, 0x7b, 0x7d];
+
+function hasExpired(cookie: SessionData["cookie"] | undefined): boolean {
+  const expires: unknown = cookie?.expires;
+  const end = typeof expires === "string" ? Date.parse(expires) : expires;
+  return Boolean(end) && Number(end) <= systemClock.now();
+}
+
+function parse<T>(text: string): T | undefined {
   try {
     return JSON.parse(text) ?? undefined;
   } catch {

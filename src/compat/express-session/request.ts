@@ -25,19 +25,16 @@ const SIGNED = "s:";
  * cookies of one name when they were set for different paths or domains.
  */
 export function presentedIds(req: SessionRequest, name: string, secrets: readonly SignatureKey[]): string[] {
-  const ids = new Set<string>();
+  const ids: string[] = [];
   for (const raw of readCookies(req.headers.cookie, name)) {
     const id = idOf(decoded(raw), secrets);
-    if (id) ids.add(id);
+    if (id && !ids.includes(id)) ids.push(id);
   }
-  if (ids.size === 0) {
-    const id = idFromCookieParser(req, name, secrets);
-    if (id) {
-      deprecated("express-session", "cookie should be available in req.headers.cookie");
-      ids.add(id);
-    }
-  }
-  return [...ids];
+  if (ids.length > 0) return ids;
+  const id = idFromCookieParser(req, name, secrets);
+  if (!id) return ids;
+  deprecated("express-session", "cookie should be available in req.headers.cookie");
+  return [id];
 }
 
 /** The ID in a cookie's decoded value; `undefined` for one that nobody with a key has signed. */

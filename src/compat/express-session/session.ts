@@ -1,4 +1,4 @@
-import { type Done, promised } from "../callbacks.ts";
+import { assertIndexable, type Done, promised } from "../callbacks.ts";
 import type { Cookie } from "./cookie.ts";
 import type { SessionData } from "./session-data.ts";
 
@@ -22,6 +22,25 @@ export interface SessionOwner {
   session?: Session | null;
 }
 
+/** What a method does to a session; it calls back when that is done. */
+export type Work = (this: Session, done: Done) => unknown;
+const METHODS = ["save", "reload", "destroy", "regenerate"] as const;
+export type Method = (typeof METHODS)[number];
+
+/** A request that its session's methods go through, so that it knows what they did. */
+export interface MethodListener {
+  /** @param work what the method does without this request */
+  run(method: Method, session: Session, work: Work, done: Done): void;
+}
+
+/** What leads from a session to its request, and what its methods do without that. */
+interface Link {
+  readonly listener: MethodListener;
+  readonly works: Readonly<Record<Method, Work>>;
+}
+
+const LINK: unique symbol = Symbol("sojourn.link");
+
 /**
  * Is `req.session`: the application's data as plain properties. With a callback, a method behaves as that of express-session and returns the session.
  * Without one it returns a promise.
@@ -41,13 +60,13 @@ export class Session {
   declare readonly id: string;
   declare readonly req: SessionOwner;
   declare cookie: Cookie;
+  /** @internal */
+  declare readonly [LINK]?: Link;
 
   constructor(req: object, data?: object | null) {
     Object.defineProperty(this, "req", { value: req });
     Object.defineProperty(this, "id", { value: "sessionID" in req ? req.sessionID : undefined });
-    if (typeof data !== "object" || data === null) return;
-    // What is called like a method, or `__proto__`, is no data.
-    for (const name in data) if (!(name in this)) Reflect.set(this, name, Reflect.get(data, name));
+    if (typeof data === "object" && data !== null) copyData(this, data);
   }
 
   /** Restarts the session's `maxAge`, from now. */
@@ -65,46 +84,92 @@ export class Session {
   save(): Promise<void>;
   save(callback: Done): this;
   save(callback?: Done): this | Promise<void> {
-    return promised(this, callback, (done) => this.req.sessionStore.set(this.id, this, done));
+    return promised(this, callback, (done) => run(this, "save", done));
   }
 
   /** Reads the session from its store again, dropping unsaved changes. `req.session` is then a new object. */
   reload(): Promise<void>;
   reload(callback: Done): this;
   reload(callback?: Done): this | Promise<void> {
-    const { req, id } = this;
-    const store = req.sessionStore;
-    return promised(this, callback, (done) =>
-      store.get(id, (error, data) => {
-        if (error) return done(error);
-        if (!data) return done(new Error("failed to load session"));
-        try {
-          store.createSession(req, data);
-        } catch (damaged) {
-          return done(damaged);
-        }
-        return done();
-      }),
-    );
+    return promised(this, callback, (done) => run(this, "reload", done));
   }
 
   /** Ends the session: deletes `req.session`, and its record in the store. */
   destroy(): Promise<void>;
   destroy(callback: Done): this;
   destroy(callback?: Done): this | Promise<void> {
-    const { req, id } = this;
-    return promised(this, callback, (done) => {
-      delete req.session;
-      req.sessionStore.destroy(id, done);
-    });
+    return promised(this, callback, (done) => run(this, "destroy", done));
   }
 
   /** Ends the session and begins an empty one with a new ID. `req.session` is then a new object. */
   regenerate(): Promise<void>;
   regenerate(callback: Done): this;
   regenerate(callback?: Done): this | Promise<void> {
-    return promised(this, callback, (done) => this.req.sessionStore.regenerate(this.req, done));
+    return promised(this, callback, (done) => run(this, "regenerate", done));
   }
+}
+
+/** Copies what is no method's name, and not `__proto__`. Inherited properties count, as in the original. */
+function copyData(session: Session, data: object): void {
+  assertIndexable(session);
+  assertIndexable(data);
+  for (const name in data) if (!(name in session)) session[name] = data[name];
+}
+
+const WORKS: Readonly<Record<Method, Work>> = {
+  save(done) {
+    this.req.sessionStore.set(this.id, this, done);
+  },
+  reload(done) {
+    const { req, id } = this;
+    const store = req.sessionStore;
+    store.get(id, (error, data) => {
+      if (error) return done(error);
+      if (!data) return done(new Error("failed to load session"));
+      try {
+        store.createSession(req, data);
+      } catch (damaged) {
+        return done(damaged);
+      }
+      return done();
+    });
+  },
+  destroy(done) {
+    const { req, id } = this;
+    delete req.session;
+    req.sessionStore.destroy(id, done);
+  },
+  regenerate(done) {
+    this.req.sessionStore.regenerate(this.req, done);
+  },
+};
+
+function run(session: Session, method: Method, done: Done): void {
+  const link = session[LINK];
+  if (link === undefined) WORKS[method].call(session, done);
+  else link.listener.run(method, session, link.works[method], done);
+}
+
+/**
+ * Links a session to a request. A session of another class gets the methods of this one: its store may have been written for another copy
+ * of express-session.
+ */
+export function linkSession(session: Session, listener: MethodListener): void {
+  const works = isOfThisClass(session) ? WORKS : (session[LINK]?.works ?? worksOf(session));
+  // Hidden, as the application's copies of a session must not take it along.
+  Object.defineProperty(session, LINK, { value: { listener, works }, configurable: true, writable: true });
+  if (works === WORKS) return;
+  for (const name of METHODS) {
+    Object.defineProperty(session, name, { value: Session.prototype[name], configurable: true, writable: true });
+  }
+}
+
+function isOfThisClass(session: object): boolean {
+  return session instanceof Session;
+}
+
+function worksOf({ save, reload, destroy, regenerate }: Session): Link["works"] {
+  return { save, reload, destroy, regenerate };
 }
 
 // `express-session/session/session` is the class itself.
