@@ -1,6 +1,6 @@
 import { SojournError } from "../contract/errors.ts";
 import type { IndexedStore, ReplaceResult, SessionPage, SessionRecord } from "../contract/store.ts";
-import { isNote, type StoreCapabilities, type StoredSession, type UpdateResult } from "../contract/store.ts";
+import { isNote, NOTE, type StoreCapabilities, type StoredSession, type UpdateResult } from "../contract/store.ts";
 import { type Clock, queueMicrotask, systemClock } from "../contract/time.ts";
 import { bytesOf, Entry, Table } from "./memory/table.ts";
 import { checkedLimit, decodeCursor, encodeCursor, Newest, nextPage } from "./paging.ts";
@@ -221,7 +221,7 @@ export class MemoryStore implements IndexedStore {
 
   #table(handle = ""): Table {
     if (this.#isClosed) throw new SojournError("STORE_CLOSED", "The memory store was closed.");
-    return isNote(handle) ? this.#notes : this.#sessions;
+    return handle.startsWith(NOTE) ? this.#notes : this.#sessions;
   }
 
   #live(table: Table, handle: string, now = this.#clock.now()): Entry | undefined {
