@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { toCommonJs } from "./commonjs.ts";
 import { entryPoints, root } from "./package.ts";
 
@@ -56,6 +56,20 @@ function writeFace(path: string): void {
   ];
   writeFileSync(`${path}.cjs`, `${lines.join("\n")}\n`);
   writeFileSync(`${path}.d.cts`, `import { default as face } from "${inner}";\nexport = face;\n`);
+}
+
+// Declarations that no entry point leads to are of no use to anyone.
+const reached = new Set<string>();
+for (const { targets } of entryPoints()) for (const target of targets) reach(join(root, target));
+for (const name of globSync("**/*.d.ts", { cwd: dist })) if (!reached.has(join(dist, name))) rmSync(join(dist, name));
+
+function reach(file: string): void {
+  if (!/\.d\.[cm]?ts$/.test(file) || reached.has(file) || !existsSync(file)) return;
+  reached.add(file);
+  const text = readFileSync(file, "utf8");
+  for (const [, path = ""] of text.matchAll(/(?:from |import |import\(|path=)"(\.[^"]+)"/g)) {
+    reach(join(dirname(file), path.replace(/\.(?:js|cjs|mjs)$/, ".d.ts")));
+  }
 }
 
 const missing = entryPoints().flatMap(({ name, targets }) =>

@@ -8,8 +8,9 @@ import express from "express";
 import { session } from "../src/index.ts";
 
 /**
- * Prints the source files and functions that run for one request: `npm run way`. The request is a `GET` with a cookie whose handler
- * reads and writes one property, over `MemoryStore`, on Express. The counts come from V8's precise coverage.
+ * Prints the source files and functions that run for one request: `npm run way`. The request is a
+ * `GET` with a cookie whose handler reads and writes one property, over `MemoryStore`, on Express.
+ * The counts come from V8's precise coverage. `--json` prints a list of {@link VisitedFile}.
  */
 
 /** The functions of one source file that ran, with how often. */
@@ -18,7 +19,7 @@ export interface VisitedFile {
   readonly functions: readonly (readonly [name: string, calls: number])[];
 }
 
-export async function wayOfARequest(): Promise<VisitedFile[]> {
+async function wayOfARequest(): Promise<VisitedFile[]> {
   const app = express();
   const sessions = session({ secret: "0123456789abcdefghijklmnopqrstuvwxyzABCDEF" });
   app.use(sessions);
@@ -66,12 +67,17 @@ function request(port: number, cookie: string | undefined): Promise<string> {
   });
 }
 
-if (process.argv[1] === import.meta.filename) {
-  const way = await wayOfARequest();
+function print(way: readonly VisitedFile[]): void {
   for (const { file, functions } of way) {
     console.log(file);
     for (const [name, calls] of functions) console.log(`  ${name}${calls > 1 ? `, ${calls} times` : ""}`);
   }
   const calls = way.flatMap(({ functions }) => functions).reduce((sum, [, count]) => sum + count, 0);
   console.log(`${way.length} files, ${calls} calls`);
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const way = await wayOfARequest();
+  if (process.argv[2] === "--json") console.log(JSON.stringify(way));
+  else print(way);
 }

@@ -4,14 +4,15 @@
  *
  *     node --conditions=sojourn-source bench/questions/memory-store.ts
  *
- * Contenders: our store, express-session's, and a sketch: a `Map` of buffers, which is what can be had without any order or index.
- * Each runs in a process of its own, in turn. All hold the same application data. A pause is what one call took, with whatever the
- * garbage collector did meanwhile; "machine" is what the same loop sees around an empty call, and one that
- * touches a page of new memory: nothing can be told apart below it.
+ * Contenders: our store, express-session's, and a sketch: a `Map` of buffers, without any order or index. `BEFORE=<folder>`
+ * adds our store as it is in another checkout. Each runs in a process of its own, in turn. All hold the same application data.
+ * A pause is what one call took, with whatever the garbage collector did meanwhile. "machine" is what the same loop sees around
+ * an empty call, and around one that touches a page of new memory: nothing can be told apart below it.
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
 import { monitorEventLoopDelay, PerformanceObserver, performance } from "node:perf_hooks";
 import { argv, execPath, memoryUsage } from "node:process";
 import { setTimeout } from "node:timers/promises";
@@ -21,9 +22,10 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { SessionRecord } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import type { Verdict } from "../lib/budget.ts";
+import { budgetTable, type Verdict } from "../lib/budget.ts";
 import type { Question } from "../lib/question.ts";
-import { digits, type Table } from "../lib/table.ts";
+import { inTurn, pairwise, spread } from "../lib/statistics.ts";
+import { digits, formatTable, type Table } from "../lib/table.ts";
 
 /** One line of the answer. */
 export interface Row {
@@ -45,18 +47,22 @@ interface Contender {
   read(n: number): Call;
   touch?(n: number): Call;
   write(n: number): Call;
+  remove(n: number): Call;
   /** Operations on the whole, by name. */
   whole: Record<string, Call>;
   /** Then everything expires; each call does one step of removing it, and says whether there may be more. */
   expire?(): Record<string, () => () => boolean>;
   /** Then a store is filled to its bound, and creating more gives up others. */
   fill?(): (n: number) => Call;
+  /** At last, all of them end at once. */
+  empty?: Call;
 }
 
 interface ExpressStore {
   get(id: string, callback: () => void): void;
   set(id: string, session: object, callback: () => void): void;
   touch(id: string, session: object, callback: () => void): void;
+  destroy(id: string, callback: () => void): void;
   length(callback: () => void): void;
 }
 /** Without its types, which would also be those of every `req.session` in here. */
@@ -65,6 +71,8 @@ const { MemoryStore: TheirStore } = createRequire(import.meta.url)("express-sess
 };
 
 const HOUR = 3_600_000;
+/** How many more sessions than are stored have names. */
+const BEYOND = 200_000;
 const PAGE = 4_096;
 const NEW_MEMORY = "machine, new memory";
 /** The application's data of one session: with express-session's cookie it is a text of 513 bytes. */
@@ -102,10 +110,10 @@ class Handles {
 const hashes = new Handles(4_096 * 2);
 const secretHash = (n: number) => hashes.at(n & 4_095) + hashes.at((n * 7) & 4_095).slice(0, 21);
 
-function ours(sessions: number, withUsers: boolean): Contender {
+function ours(sessions: number, withUsers: boolean, Store = MemoryStore): Contender {
   let offset = 0;
   const clock = { now: () => Date.now() + offset, after: () => () => {} };
-  const handles = new Handles(sessions + 200_000);
+  const handles = new Handles(sessions + BEYOND);
   const users = Math.ceil(sessions / 2);
   const versions = new Int32Array(sessions).fill(1);
   const recordOf = (n: number, version = 1): SessionRecord => {
@@ -122,18 +130,26 @@ function ours(sessions: number, withUsers: boolean): Contender {
     };
   };
   const options = { clock, maxBytes: 2 ** 40 };
-  let store = new MemoryStore({ ...options, maxEntries: 2 * sessions });
+  let store = new Store({ ...options, maxEntries: 2 * sessions });
   const create = (n: number) => {
     const handle = handles.at(n);
     const record = recordOf(n);
     return () => store.create(handle, record);
   };
+  let cursor: string | undefined;
   const whole: Contender["whole"] = {
     count: () => store.count(),
     "list of everyone": () => store.list({}),
+    "list of everyone, page by page": () => {
+      cursor = store.list(cursor === undefined ? {} : { cursor }).cursor;
+    },
     "prune, nothing to do": () => store.prune(),
   };
-  if (withUsers) whole["list of a user"] = () => store.list({ userId: "user-7" });
+  if (withUsers) {
+    whole["list of a user"] = () => store.list({ userId: "user-7" });
+    let user = 0;
+    whole["deleteAll of a user"] = () => store.deleteAll({ userId: `user-${user++}` });
+  }
   return {
     create,
     read(n) {
@@ -155,6 +171,10 @@ function ours(sessions: number, withUsers: boolean): Contender {
         if (store.update(handle, record, version) !== "ok") throw new Error("not written");
       };
     },
+    remove(n) {
+      const handle = handles.at(n);
+      return () => store.delete(handle);
+    },
     whole,
     expire() {
       offset += 2 * HOUR;
@@ -168,20 +188,21 @@ function ours(sessions: number, withUsers: boolean): Contender {
       };
     },
     fill() {
-      store = new MemoryStore({ ...options, maxEntries: sessions });
+      store = new Store({ ...options, maxEntries: sessions });
       return create;
     },
+    empty: () => store.deleteAll({}),
   };
 }
 
 function expressSessions(sessions: number): Contender {
   const store = new TheirStore();
-  const handles = new Handles(sessions);
+  const handles = new Handles(sessions + BEYOND);
   // What `cookie: { maxAge: HOUR }` makes of it; without one its sessions would never end.
   const cookie = { originalMaxAge: HOUR, expires: new Date(Date.now() + HOUR), httpOnly: true, path: "/" };
   const sessionOf = (n: number, views: number) => ({ cookie, ...dataOf(n, views) });
   // Its own names are 32 characters.
-  const name = (n: number) => handles.at(n) + handles.at(sessions - 1 - n).slice(0, 10);
+  const name = (n: number) => handles.at(n) + handles.at(sessions + BEYOND - 1 - n).slice(0, 10);
   const done = () => {};
   const set = (n: number, views: number): Call => {
     const id = name(n);
@@ -200,13 +221,17 @@ function expressSessions(sessions: number): Contender {
       return () => store.touch(id, session, done);
     },
     write: (n) => set(n, 2),
+    remove(n) {
+      const id = name(n);
+      return () => store.destroy(id, done);
+    },
     whole: { count: () => store.length(done) },
   };
 }
 
 function sketch(sessions: number): Contender {
   const map = new Map<string, Buffer>();
-  const handles = new Handles(sessions);
+  const handles = new Handles(sessions + BEYOND);
   const set = (n: number, views: number): Call => {
     const handle = handles.at(n);
     const payload = payloadOf(n, views);
@@ -219,6 +244,10 @@ function sketch(sessions: number): Contender {
       return () => map.get(handle)?.toString("latin1");
     },
     write: (n) => set(n, 2),
+    remove(n) {
+      const handle = handles.at(n);
+      return () => map.delete(handle);
+    },
     whole: { count: () => map.size },
   };
 }
@@ -229,7 +258,7 @@ function nothing(): Contender {
     const payload = payloadOf(n, 1);
     return () => payload.length;
   };
-  return { create: length, read: length, write: length, whole: {} };
+  return { create: length, read: length, write: length, remove: length, whole: {} };
 }
 
 const contenders: Record<string, (sessions: number) => Contender> = {
@@ -239,6 +268,15 @@ const contenders: Record<string, (sessions: number) => Contender> = {
   "Map of buffers": sketch,
   "nothing stored": nothing,
 };
+
+const { BEFORE: before } = process.env;
+const THE_VERSION_BEFORE = "the version before";
+if (before !== undefined) {
+  const { MemoryStore: Store }: { MemoryStore: typeof MemoryStore } = await import(
+    join(resolve(before), "src/stores/memory.ts")
+  );
+  contenders[THE_VERSION_BEFORE] = (sessions) => ours(sessions, false, Store);
+}
 
 interface Pause {
   at: number;
@@ -354,6 +392,9 @@ class Pauses {
   }
 }
 
+/** How often calls are timed, a thousand at a time. */
+const ROUNDS = 31;
+const medianOf = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 const longestOf = (values: number[]) => values.sort((a, b) => b - a).slice(0, 4);
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -432,16 +473,32 @@ async function run(contender: string, sessions: number): Promise<Row[]> {
       ["of the same thousand", (n: number) => (n * 7) % 1_000],
     ] as const) {
       const rounds: number[] = [];
-      for (let round = 0; round < 9; round++) {
+      for (let round = 0; round < ROUNDS; round++) {
         const prepared = Array.from({ length: 1_000 }, (_, n) => call(pick(n)));
         const began = performance.now();
         for (const one of prepared) if (kind !== "write" || which !== "any") one();
         rounds.push(((performance.now() - began) * 1e6) / 1_000);
         await nextTurn();
       }
-      if (kind !== "write" || which !== "any") keep(`${kind}, ${which}: ns`, [rounds.sort((a, b) => a - b)[4] ?? 0]);
+      if (kind !== "write" || which !== "any") keep(`${kind}, ${which}: ns`, [medianOf(rounds)]);
     }
   }
+  const created: number[] = [];
+  const removed: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [rounds, make] of [
+      [created, subject.create],
+      [removed, subject.remove],
+    ] as const) {
+      const prepared = Array.from({ length: 1_000 }, (_, n) => make(sessions + n));
+      const began = performance.now();
+      for (const one of prepared) one();
+      rounds.push(((performance.now() - began) * 1e6) / 1_000);
+      await nextTurn();
+    }
+  }
+  keep("create: ns", [medianOf(created)]);
+  keep("delete: ns", [medianOf(removed)]);
   for (const [kind, call] of Object.entries(subject.whole)) {
     const often = contender === "express-session" ? 1 : 2_000;
     await pauses.run(kind, (n) => (n < often ? { kind, call } : undefined));
@@ -466,6 +523,11 @@ async function run(contender: string, sessions: number): Promise<Row[]> {
     const beyond = Math.min(100_000, sessions);
     await pauses.run(kind, (n) => (n < beyond ? { kind, call: create(sessions + n) } : undefined));
   }
+  const { empty } = subject;
+  if (empty !== undefined) {
+    const kind = "deleteAll of everyone";
+    await pauses.run(kind, (n) => (n < 1 ? { kind, call: empty } : undefined));
+  }
   pauses.report();
   return rows;
 }
@@ -479,11 +541,11 @@ async function collected(gc: () => void): Promise<void> {
 }
 
 /** All contenders, each in processes of its own. */
-export async function measure({ sizes = [1_000, 1_000_000], only = "" } = {}): Promise<Row[]> {
+export async function measure({ sizes = SIZES, only = "" } = {}): Promise<Row[]> {
   const rows: Row[] = [];
   for (const sessions of sizes) {
-    for (const contender of Object.keys(contenders)) {
-      if (!contender.includes(only)) continue;
+    const both = before !== undefined && sessions === 1_000 ? [BESIDE] : [];
+    for (const contender of [...Object.keys(contenders).filter((name) => name.includes(only)), ...both]) {
       const { stdout } = await promisify(execFile)(
         execPath,
         [
@@ -508,20 +570,23 @@ export const question: Question = {
   async ask({ quick, progress }) {
     progress("stores in memory");
     const rows = await measure({ sizes: quick ? [1_000] : SIZES });
-    return {
-      tables: [bytesTable(rows), callsTable(rows), pausesTable(rows)],
-      verdicts: quick ? [] : [bytesVerdict(rows), ...pauseVerdicts(rows)],
-      plots: {},
-      data: rows,
-    };
+    const { tables, verdicts } = findings(rows);
+    return { tables, verdicts: quick ? [] : verdicts, plots: {}, data: rows };
   },
 };
 
-const SIZES = [1_000, 1_000_000];
-const LARGE = 1_000_000;
+function findings(rows: readonly Row[]): { tables: Table[]; verdicts: Verdict[] } {
+  return {
+    tables: [bytesTable(rows), callsTable(rows), ...besideTable(rows), pausesTable(rows), loopTable(rows)],
+    verdicts: [...bytesVerdicts(rows), ...writeVerdict(rows), ...pauseVerdicts(rows)],
+  };
+}
+
+/** No call may take longer among so many sessions. */
+const PAUSE_MS: Record<number, number> = { 100000: 5, 1000000: 25 };
+const LARGE = Object.keys(PAUSE_MS).map(Number);
+const SIZES = [1_000, ...LARGE];
 const OURS = ["sojourn", "sojourn, two sessions a user"];
-/** No call may take longer. */
-const PAUSE_MS = 2;
 
 function valuesOf(rows: readonly Row[], contender: string, sessions: number, asked: string): number[] | undefined {
   return rows.find((row) => row.contender === contender && row.sessions === sessions && row.question.startsWith(asked))
@@ -587,16 +652,83 @@ function pausesTable(rows: readonly Row[]): Table {
   );
 }
 
-function bytesVerdict(rows: readonly Row[]): Verdict {
-  const bytes = (contender: string) => valuesOf(rows, contender, LARGE, "bytes")?.[0] ?? Number.NaN;
-  const ratio = bytes("sojourn") / bytes("express-session");
-  return {
-    what: "bytes a session, of a million",
-    against: "express-session's MemoryStore",
-    ratio: { low: ratio, median: ratio, high: ratio },
-    budget: "at most 0.85",
-    isMet: ratio <= 0.85,
-  };
+function loopTable(rows: readonly Row[]): Table {
+  return comparison(
+    rows,
+    "The event loop, late by at most, milliseconds",
+    ": event loop late by, ms (longest, p99.9)",
+    ([longest = Number.NaN]) => digits(longest),
+    ["With the garbage that the question itself makes, and what V8 collects between two calls."],
+  );
+}
+
+function bytesVerdicts(rows: readonly Row[]): Verdict[] {
+  return LARGE.flatMap((sessions) => {
+    const bytes = (contender: string) => valuesOf(rows, contender, sessions, "bytes")?.[0] ?? Number.NaN;
+    const ratio = bytes("sojourn") / bytes("express-session");
+    if (Number.isNaN(ratio)) return [];
+    const what = `bytes a session, of ${sessions.toLocaleString("en")}`;
+    return [atMost(what, "express-session's MemoryStore", ratio, 1.15, "at most 1.15")];
+  });
+}
+
+/** Both in one process and in turns, because from one process to the next the same code differs by more than they do. */
+async function compareWithBefore(): Promise<Row[]> {
+  const sessions = 1_000;
+  const stores = ["sojourn", THE_VERSION_BEFORE].flatMap((name) => contenders[name]?.(sessions) ?? []);
+  for (const { create } of stores) for (let n = 0; n < sessions; n++) create(n)();
+  const kinds = ["read", "touch", "write", "create", "remove"] as const;
+  const costs = kinds.map(() => stores.map((): number[] => []));
+  for (let round = 0; round < 400; round++) {
+    for (const [at, kind] of kinds.entries()) {
+      for (const [index, store] of inTurn([...stores.entries()], round)) {
+        const first = kind === "create" || kind === "remove" ? sessions : 0;
+        const calls = Array.from({ length: sessions }, (_, n) => store[kind]?.(first + ((n * 7) % sessions)));
+        const began = performance.now();
+        for (const call of calls) call?.();
+        // Half of the rounds are for the compiler.
+        if (round >= 200) costs[at]?.[index]?.push(((performance.now() - began) * 1e6) / sessions);
+      }
+      await nextTurn();
+    }
+  }
+  return kinds.map((kind, at) => {
+    const [now = [], then = []] = costs[at] ?? [];
+    const { low, median, high } = spread(pairwise(now, then, (one, other) => one / other));
+    const values = [spread(now).median, spread(then).median, median, low, high];
+    return { contender: "sojourn", question: kind + BESIDE, sessions, values };
+  });
+}
+
+const BESIDE = ", beside the version before";
+
+function besideTable(rows: readonly Row[]): Table[] {
+  const measured = rows.filter(({ question: asked }) => asked.endsWith(BESIDE));
+  if (measured.length === 0) return [];
+  return [
+    {
+      title: "Nanoseconds of a call among a thousand sessions, in turns with the version before",
+      head: ["", "now", "before", "ratio", "quartiles"],
+      rows: measured.map(({ question: asked, values: [now = 0, then = 0, ratio = 0, low = 0, high = 0] }) => [
+        asked.slice(0, -BESIDE.length),
+        ...[now, then, ratio].map(digits),
+        `${digits(low)}…${digits(high)}`,
+      ]),
+    },
+  ];
+}
+
+function writeVerdict(rows: readonly Row[]): Verdict[] {
+  const [, , median, low = Number.NaN, high = Number.NaN] = valuesOf(rows, "sojourn", 1_000, `write${BESIDE}`) ?? [];
+  if (median === undefined) return [];
+  const ratio = { low, median, high };
+  const budget = "at most 1/2";
+  return [{ what: "a write among a thousand", against: THE_VERSION_BEFORE, ratio, budget, isMet: median <= 0.5 }];
+}
+
+function atMost(what: string, against: string, measured: number, most: number, budget: string): Verdict {
+  const ratio = { low: measured, median: measured, high: measured };
+  return { what, against, ratio, budget, isMet: measured <= most };
 }
 
 /** A virtual machine may have to fetch a page from its host when that is first touched, which whoever grows waits for. */
@@ -614,35 +746,28 @@ function pauseVerdicts(rows: readonly Row[]): Verdict[] {
   return rows
     .filter(
       ({ contender, sessions, question: asked }) =>
-        OURS.includes(contender) && sessions === LARGE && asked.endsWith(suffix),
+        OURS.includes(contender) && LARGE.includes(sessions) && asked.endsWith(suffix) && !asked.startsWith("machine"),
     )
-    .filter(({ question: asked }) => !asked.startsWith("machine"))
-    .map(({ contender, question: asked, values }) => {
+    .map(({ contender, sessions, question: asked, values }) => {
       const [longest = Number.NaN] = values;
-      const [empty = 0] = valuesOf(rows, contender, LARGE, `machine${suffix}`) ?? [];
-      const [page = 0] = valuesOf(rows, contender, LARGE, `${NEW_MEMORY}${suffix}`) ?? [];
+      const [empty = 0] = valuesOf(rows, contender, sessions, `machine${suffix}`) ?? [];
+      const [page = 0] = valuesOf(rows, contender, sessions, `${NEW_MEMORY}${suffix}`) ?? [];
       const machine = Math.max(empty, page);
-      return {
-        what: `${contender}, a million: ${asked.slice(0, -suffix.length)}, longest in ms`,
-        against: `the machine's ${digits(machine)} ms`,
-        ratio: { low: longest, median: longest, high: longest },
-        budget: `at most ${PAUSE_MS}, or as the machine`,
-        isMet: longest <= Math.max(PAUSE_MS, machine),
-      };
+      const most = PAUSE_MS[sessions] ?? 0;
+      const what = `${contender}, ${sessions.toLocaleString("en")}: ${asked.slice(0, -suffix.length)}, longest in ms`;
+      const budget = `at most ${most}, or as the machine`;
+      return atMost(what, `the machine's ${digits(machine)} ms`, longest, Math.max(most, machine), budget);
     });
 }
 
 if (import.meta.main) {
   const [mode, contender, sessions] = argv.slice(2);
   if (mode === "run") {
-    console.log(JSON.stringify(await run(contender ?? "", Number(sessions))));
+    const isBoth = contender === BESIDE;
+    console.log(JSON.stringify(await (isBoth ? compareWithBefore() : run(contender ?? "", Number(sessions)))));
   } else {
-    const sizes = mode === undefined ? [1_000, 1_000_000] : mode.split(",").map(Number);
-    for (const row of await measure({ sizes, only: contender ?? "" })) {
-      const values = row.values.map((value) => (value >= 100 ? value.toFixed(0) : value.toFixed(2))).join("  ");
-      console.log(
-        `${String(row.sessions).padStart(8)}  ${row.contender.padEnd(29)} ${row.question.padEnd(56)} ${values}`,
-      );
-    }
+    const sizes = mode === undefined ? SIZES : mode.split(",").map(Number);
+    const { tables, verdicts } = findings(await measure({ sizes, only: contender ?? "" }));
+    for (const table of [...tables, budgetTable(verdicts)]) console.log(formatTable(table));
   }
 }

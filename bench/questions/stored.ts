@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type Clock, systemClock } from "../../src/contract/time.ts";
 import type { IndexedStore } from "../../src/contract/store.ts";
+import { type Clock, systemClock } from "../../src/contract/time.ts";
 import { FileStore } from "../../src/stores/file.ts";
 import { MysqlStore } from "../../src/stores/mysql.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";

@@ -31,8 +31,9 @@ const STATUS: Record<SojournErrorCode, number> = {
 };
 
 /**
- * Reports a failure that is no mistake in the calling code. Those are `TypeError`s, which name the option and the remedy. Express's error handling
- * reads `status` and `headers`. No message, cause or property holds a token, a secret or session data.
+ * Reports a failure that is no mistake in the calling code. Those are `TypeError`s, which name the
+ * option and the remedy. Express's error handling reads `status` and `headers`. No message, cause
+ * or property holds a token, a secret or session data.
  *
  * @example
  * import { type ErrorRequestHandler } from "express";
@@ -63,7 +64,7 @@ export class SojournError extends Error {
 export function goneError(): SojournError {
   return new SojournError(
     "SESSION_GONE",
-    "the session was ended meanwhile, by a logout, a revocation or its time; nothing was saved",
+    "the session has ended, by a logout, a revocation or a timeout; nothing was saved",
   );
 }
 
@@ -74,6 +75,6 @@ export function conflictError(): SojournError {
 export function undeliverableError(): SojournError {
   return new SojournError(
     "HEADERS_SENT",
-    "the session needs a cookie that can't be sent: change it before the response starts, and over HTTPS if the cookie is Secure",
+    "the session's cookie can't be sent: change the session before the response starts, and over HTTPS if the cookie is Secure",
   );
 }

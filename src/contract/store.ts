@@ -1,9 +1,10 @@
 /**
- * The store contract. A store keeps records under handles. It knows nothing of HTTP, JSON or keys: the payload is opaque text, the secret hash
- * an opaque string, and every time is epoch milliseconds.
+ * The store contract. A store keeps records under handles. It knows nothing of HTTP, JSON or keys:
+ * the payload is opaque text, the secret hash an opaque string, and every time is epoch
+ * milliseconds.
  *
- * This file imports nothing, so that every floor may import it and a store's author needs no other.
- * `sojourn/testing` exports the conformance suite that a store must pass.
+ * This file imports nothing, so that every folder may import it and a store's author needs no
+ * other. `sojourn/testing` exports the conformance suite that a store must pass.
  */
 
 /** Is a plain value from a synchronous store, and a promise from any other. */
@@ -16,8 +17,9 @@ export interface SessionRecord {
   /** 1 for a new record, one more after each update. */
   version: number;
   /**
-   * A hash of the secret that only the browser keeps, so that nothing in a record opens its session: SHA-256, or, for a user's session of an
-   * application with a key, an HMAC that also covers the user.
+   * A hash of the secret that only the browser keeps, so that nothing in a record opens its
+   * session: SHA-256, or, for a user's session of an application with a key, an HMAC that also
+   * covers the user.
    */
   secretHash: string;
   /** The user who is logged in; `null` before a login. Constant for the life of a handle. */
@@ -37,63 +39,73 @@ export interface StoredSession extends SessionRecord {
 }
 
 /**
- * Handles that begin with this are of notes: records by which something is remembered until its time, such as that a session was revoked, that
- * a link was used, or which session took the place of another. A store loads, writes, deletes, expires and prunes a note as any record. But a note
- * is no session: it is never listed or counted, `deleteAll` leaves it alone, and a store with a limit never drops it to make
- * room. If nothing else is left to drop, the write fails (`STORE_FULL`).
+ * Begins the handle of a note: a record that remembers something for a limited time, such as a
+ * revocation, a used link, or a session's successor. A store loads, writes, deletes, expires and
+ * prunes a note like any record. But a note is no session: a store never lists or counts it,
+ * `deleteAll` keeps it, and a store with a limit never evicts it. If nothing else can be evicted,
+ * the write fails (`STORE_FULL`).
  */
 export const NOTE = "!";
 
-/** Whether a handle is a note's. */
+/** Returns whether a handle is a note's. */
 export function isNote(handle: string): boolean {
   return handle.startsWith(NOTE);
 }
 
-/** Tells the outcome of an `update`: done; another update came first; or the session was ended meanwhile. */
+/** Is the outcome of an `update`: done; another update came first; or the session has ended. */
 export type UpdateResult = "ok" | "conflict" | "gone";
 
-/** Tells the outcome of a `replace`: as of an `update`; or the new handle is in use; or the store, as set up, can't replace in one step. */
+/**
+ * Is the outcome of a `replace`: that of an `update`; or the new handle is in use; or the store's
+ * configuration can't replace in one step.
+ */
 export type ReplaceResult = UpdateResult | "taken" | "unsupported";
 
 /**
- * Is the contract of a store: six methods, and `replace` where the store can do that atomically. Each may return a plain value or a promise. A
- * store reports a failure by throwing or rejecting, never by a value: "I don't know" must not look like "there is none".
+ * Is the contract of a store: six methods, and `replace` where the store can do that atomically.
+ * Each may return a plain value or a promise. A store reports a failure by throwing or rejecting,
+ * never by a value: "I don't know" must not look like "there is none".
  */
 export interface SessionStore {
   /**
-   * `true` if `load` always returns a plain value. Sojourn reads such a store when the application first reads `req.session`, and not at all for
-   * a request that doesn't.
+   * `true` if `load` always returns a plain value. Sojourn reads such a store when the application
+   * first reads `req.session`, and not at all for a request that doesn't.
    */
   readonly synchronousLoad?: boolean;
   /** What this store guarantees beyond the contract; `sessions.capabilities` shows it. */
   readonly capabilities?: Readonly<StoreCapabilities> | undefined;
   /** Returns the record under this handle, or `undefined`; never an expired one. One round trip. */
   load(handle: string): Awaitable<SessionRecord | undefined>;
-  /** Stores a new record. Returns `false` and writes nothing if an unexpired record has the handle: it never overwrites. */
+  /** Stores a new record. Returns `false` and writes nothing if an unexpired one has the handle. */
   create(handle: string, record: SessionRecord): Awaitable<boolean>;
   /**
-   * Replaces the record if its version is `expectedVersion`. Atomic, one round trip. Returns `"gone"` if there is no unexpired record under the
-   * handle: an update never creates one. A record that has expired already (`expiresAt` 0) ends the session: it is gone from this instant on, and
-   * the store may delete it.
+   * Replaces the record if its version is `expectedVersion`. Atomic, one round trip. Returns
+   * `"gone"` if there is no unexpired record under the handle: an update never creates one. A
+   * record that has expired already (`expiresAt` 0) ends the session: it is gone from this instant
+   * on, and the store may delete it.
    */
   update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult>;
   /**
-   * Moves `touchedAt` and `expiresAt` of an unexpired record forward, never backwards: a touch may arrive after a later one, or after an update
-   * that gave the session a longer life. Payload and version stay. Returns `false` if there is no such record: a touch never creates one.
+   * Moves `touchedAt` and `expiresAt` of an unexpired record forward, never backwards: a touch may
+   * arrive after a later one, or after an update that gave the session a longer life. Payload and
+   * version stay. Returns `false` if there is no such record: a touch never creates one.
    */
   touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean>;
   /** Deletes the record. Returns `true` if an unexpired one was there. */
   delete(handle: string): Awaitable<boolean>;
   /**
-   * Ends the record under `handle` if its version is `expectedVersion`, and stores `record`, which may be another user's, under `newHandle`.
-   * Atomic, one round trip: at every instant exactly one of the two exists. Any result but `"ok"` means that nothing changed. An expired record
-   * under the new handle may count as `"taken"`. Without this method a login is a `create`, and then an `update` that ends the old session.
+   * Ends the record under `handle` if its version is `expectedVersion`, and stores `record`, which
+   * may be another user's, under `newHandle`. Atomic, one round trip: at every instant exactly one
+   * of the two exists. Any result but `"ok"` means that nothing changed. An expired record under
+   * the new handle may count as `"taken"`. Without this method a login is a `create`, and then an
+   * `update` that ends the old session.
    *
-   * No two records have one secret hash. So a store that repeats a call whose reply was lost recognizes its own work by the hash, and returns
-   * `"ok"`.
+   * No two records have one secret hash. So a store that repeats a call whose reply was lost
+   * recognizes its own work by the hash, and returns `"ok"`.
    *
-   * A `tombstone` is a note that names the new handle in its payload. A request that finds the old record gone must find the tombstone, so a store
-   * writes it in the same step, or before. If it writes it before and one exists already, the new one names the handles of both, separated by
+   * A `tombstone` is a note that names the new handle in its payload. A request that finds the old
+   * record gone must find the tombstone, so a store writes it in the same step, or before. If it
+   * writes it before and one exists already, the new one names the handles of both, separated by
    * spaces. It may stay behind if the result is not `"ok"`.
    */
   replace?(
@@ -103,7 +115,7 @@ export interface SessionStore {
     record: SessionRecord,
     tombstone?: StoredSession,
   ): Awaitable<ReplaceResult>;
-  /** Closes the store's own connections, files and timers. Safe to call twice; the process can exit afterwards. */
+  /** Closes the store's connections, files and timers. Idempotent; the process can then exit. */
   close(): Awaitable<void>;
 }
 
@@ -117,15 +129,21 @@ export interface SessionPage {
 
 /** Is a store that can also list, count and prune sessions. All stores of Sojourn are. */
 export interface IndexedStore extends SessionStore {
-  /** Returns unexpired sessions, the latest use (`touchedAt`) first, of one user or of all; `limit` defaults to 100. */
+  /**
+   * Returns unexpired sessions, the latest use (`touchedAt`) first, of one user or of all; `limit`
+   * defaults to 100.
+   */
   list(query: { userId?: string; cursor?: string; limit?: number }): Awaitable<SessionPage>;
-  /** Deletes all sessions, or one user's, except the one under `except`. Returns how many there were. */
+  /** Deletes all sessions, or one user's, except the one under `except`. Returns how many. */
   deleteAll(query: { userId?: string; except?: string }): Awaitable<number>;
-  /** Counts unexpired sessions, or one user's. Without a user it may count expired ones that were not pruned yet. */
+  /**
+   * Counts unexpired sessions, or one user's. Without a user it may count expired ones that were
+   * not pruned yet.
+   */
   count(query?: { userId?: string }): Awaitable<number>;
   /**
-   * Deletes at most `limit` (default 1,000) expired records and returns how many. Its cost depends on what expired, not on what lives. It never
-   * deletes a record that a touch has just moved.
+   * Deletes at most `limit` (default 1,000) expired records and returns how many. Its cost depends
+   * on what expired, not on what lives. It never deletes a record that a touch has just moved.
    */
   prune(limit?: number): Awaitable<number>;
 }
@@ -142,7 +160,7 @@ export interface StoreCapabilities {
   indexed: boolean;
 }
 
-/** Whether a store can list, count and prune. */
+/** Returns whether a store can list, count and prune. */
 export function isIndexed(store: SessionStore): store is IndexedStore {
   const candidate = store as Partial<IndexedStore>;
   return (
@@ -153,13 +171,16 @@ export function isIndexed(store: SessionStore): store is IndexedStore {
   );
 }
 
-/** What tombstones' handles begin with. Only they are written by more than one caller, see {@link leaveTombstone}. */
+/**
+ * Begins the handles of tombstones. Several callers may write the same one, see {@link
+ * leaveTombstone}.
+ */
 const TOMBSTONE = `${NOTE}replaced:`;
 
-/** How often a tombstone is put beside another one: each failed try means that another caller succeeded. */
+/** The most attempts to write a tombstone. Each failure means that another caller succeeded. */
 const TRIES = 50;
 
-/** Under which handle a session's tombstone is. */
+/** Returns the handle of a session's tombstone. */
 export function tombstoneHandle(handle: string): string {
   return TOMBSTONE + handle;
 }
@@ -168,7 +189,7 @@ export function isTombstone(handle: string): boolean {
   return handle.startsWith(TOMBSTONE);
 }
 
-/** What a tombstone says: the hash of the secret that opened the session, and the handles that the session has now. */
+/** The content of a tombstone: the old session's secret hash, and the new handles. */
 export interface Tombstone {
   secretHash: string;
   successors: readonly string[];
@@ -184,9 +205,10 @@ export function decodeTombstone({ payload }: { payload: string }): Tombstone {
 }
 
 /**
- * Writes a tombstone before its session is replaced, for a store that can't do both in one step. A tombstone only matters once its session is
- * gone, so one that is early does no harm. If several callers try to replace one session, the tombstone names the new handles of all of them,
- * because one of them will succeed.
+ * Writes a tombstone before its session is replaced, for a store that can't do both in one step. An
+ * early tombstone does no harm, because it matters only once its session is gone. If several
+ * callers try to replace one session, the tombstone names all their new handles, because one of
+ * them succeeds.
  */
 export async function leaveTombstone(
   store: Pick<SessionStore, "create" | "load" | "update">,
@@ -202,5 +224,5 @@ export async function leaveTombstone(
     const both = { ...record, payload, expiresAt, createdAt: there.createdAt, version: there.version + 1 };
     if ((await store.update(handle, both, there.version)) === "ok") return;
   }
-  throw new Error("other callers kept replacing one session");
+  throw new Error("other callers kept replacing the same session");
 }

@@ -5,17 +5,24 @@ import type { Awaitable } from "./store.ts";
 export interface Clock {
   /** Returns the time in epoch milliseconds. */
   now(): number;
-  /** Calls `action` once, `ms` milliseconds from now, without keeping the process alive. Returns a function that cancels it. */
+  /**
+   * Calls `action` once, `ms` milliseconds from now, without keeping the process alive. Returns a
+   * function that cancels it.
+   */
   after(ms: number, action: () => void): () => void;
 }
 
-// Test suites replace the global `Date` and timers, before or after this file is loaded. The time of day follows the replacement, because
-// that is what such a suite moves. Waiting does not: it would never end. `node:timers` has the real timers in any case.
+// Test suites replace the global `Date` and timers, before or after this file loads. The time of
+// day follows them, because suites move it on purpose. Waiting does not, because it would never
+// end: `node:timers` always has the real timers.
 export { setImmediate };
 
 const { nextTick } = process;
 
-/** Calls `action` in a microtask. The global function of this name may be a fake that never does. What `action` throws is uncaught. */
+/**
+ * Calls `action` in a microtask; its error is uncaught. A test suite may replace the global
+ * function by one that never calls.
+ */
 export function queueMicrotask(action: () => void): void {
   Promise.resolve()
     .then(action)
@@ -38,29 +45,29 @@ export function queueMicrotask(action: () => void): void {
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(ms, action) {
-    // Node fires at once for anything longer than this, which is 24.8 days.
+    // Node fires at once for a longer time than this, which is 24.8 days.
     const timer = setTimeout(action, Math.min(ms, 2 ** 31 - 1));
     timer.unref();
     return () => clearTimeout(timer);
   },
 };
 
-/** Whether there is anything to wait for. */
+/** Returns whether a value is a promise. */
 export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
-/** Goes on at once with a plain value, later with a promise's: a synchronous store costs no promise and no tick. */
+/** Continues at once with a plain value: a synchronous store costs no promise and no tick. */
 export function after<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awaitable<U> {
   return isPromise(value) ? value.then(next) : next(value);
 }
 
-/** Waits at most `ms` for a promise; the work itself is not undone, and what it comes to later is ignored. */
+/** Waits at most `ms` for a promise. Late work continues, and its outcome is ignored. */
 export function withDeadline<T>(work: Promise<T>, ms: number, clock: Clock, late: () => Error): Promise<T> {
   if (ms === Number.POSITIVE_INFINITY) return work;
   return new Promise<T>((resolve, reject) => {
-    // After a stall of the event loop the timer fires before answers that are already in the socket are read: one more turn
-    // lets them win.
+    // After a stall of the event loop this timer fires before the socket delivers replies that have
+    // arrived. One more turn lets them win.
     const cancel = clock.after(ms, () => setImmediate(() => reject(late())));
     work.then(
       (value) => {
@@ -75,34 +82,44 @@ export function withDeadline<T>(work: Promise<T>, ms: number, clock: Clock, late
   });
 }
 
-/** Runs operations one after the other: at once, and without a promise, while none is in progress. */
+/** Runs work, and `failed` if it throws or rejects. Returns what either gives. */
+export function recover<T>(work: () => Awaitable<T>, failed: (error: unknown) => T): Awaitable<T> {
+  try {
+    const pending = work();
+    return isPromise(pending) ? pending.catch(failed) : pending;
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+/** Runs operations one after the other, or at once without a promise if the queue is empty. */
 export class SerialQueue {
   #busy: Promise<unknown> | undefined = undefined;
   /** Whether the last operation failed. */
   hasFailed = false;
 
   run<T>(work: () => Awaitable<T>): Awaitable<T> {
-    let answer: Awaitable<T>;
+    let result: Awaitable<T>;
     try {
-      answer = this.#busy === undefined ? work() : this.#busy.then(work);
+      result = this.#busy === undefined ? work() : this.#busy.then(work);
     } catch (error) {
       this.hasFailed = true;
       throw error;
     }
-    if (!isPromise(answer)) {
+    if (!isPromise(result)) {
       this.hasFailed = false;
-      return answer;
+      return result;
     }
     const settle = (hasFailed: boolean): void => {
       this.hasFailed = hasFailed;
       if (this.#busy === settled) this.#busy = undefined;
     };
-    const settled: Promise<unknown> = answer.then(
+    const settled: Promise<unknown> = result.then(
       () => settle(false),
       () => settle(true),
     );
     this.#busy = settled;
-    return answer;
+    return result;
   }
 }
 
@@ -110,18 +127,19 @@ export class SerialQueue {
 export type Callback<T> = (error?: unknown, value?: T) => void;
 
 /**
- * Gives the outcome to the callback, if there is one, and as a promise. Nobody has to look at the promise: one that is not awaited
- * can't bring the process down; what failed then is tried, or told, again before the response leaves.
+ * Passes the outcome to the callback, if there is one, and returns it as a promise. A promise that
+ * is not awaited can't crash the process: the commit retries or reports the failure before the
+ * response leaves.
  */
 export function deliver<T>(work: () => Awaitable<T>, callback?: Callback<T> | null): Promise<T> {
   let outcome: Promise<T>;
   const isCallback = typeof callback === "function";
   try {
     if (!isCallback && callback !== undefined && callback !== null) throw new TypeError("callback must be a function");
-    const answer = work();
-    // What is done at once can't fail any more.
-    if (!isCallback && !isPromise(answer)) return Promise.resolve(answer);
-    outcome = Promise.resolve(answer);
+    const result = work();
+    // A plain value can't fail later.
+    if (!isCallback && !isPromise(result)) return Promise.resolve(result);
+    outcome = Promise.resolve(result);
   } catch (error) {
     outcome = Promise.reject(error);
   }
@@ -129,7 +147,8 @@ export function deliver<T>(work: () => Awaitable<T>, callback?: Callback<T> | nu
     outcome.catch(() => {});
     return outcome;
   }
-  // queueMicrotask: what the callback throws is the application's, and must reach its handler of uncaught exceptions.
+  // queueMicrotask: an error of the callback must reach the application's uncaughtException
+  // handler.
   outcome.then(
     (value) => queueMicrotask(() => callback(null, value)),
     (error: unknown) => queueMicrotask(() => callback(error)),

@@ -1,4 +1,4 @@
-/** The types of the contract. Every entry point that takes or returns a store exports them. */
+/** The types of the contract, which every entry point for stores exports. */
 
 export type {
   Awaitable,

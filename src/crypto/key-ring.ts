@@ -1,6 +1,6 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
 
-/** Is one secret or several: at least 32 random bytes each. The first writes, all of them read. */
+/** Is one secret or several, each at least 32 random bytes. The first writes, all of them read. */
 export type Secret = string | Buffer | readonly (string | Buffer)[];
 
 const SALT = "sojourn v1";
@@ -9,16 +9,17 @@ const EXAMPLES = new Set(["keyboard cat", "secret", "changeme", "your-secret-key
 const HOW_TO_MAKE_ONE = `node -e 'console.log(crypto.randomBytes(32).toString("base64url"))'`;
 
 /**
- * The application's keys. Each purpose has its own key, derived by HKDF-SHA-256 (RFC 5869), so that what one purpose
- * made never opens as another. Holds prebuilt `KeyObject`s: they keep the bytes out of `util.inspect`, and Node encrypts
- * and signs with one several times faster than with a Buffer.
+ * Holds the application's keys. Derives a separate key for each purpose by HKDF-SHA-256 (RFC 5869),
+ * so that what one purpose made never opens as another. Keeps `KeyObject`s: `util.inspect` shows
+ * none of their bytes, and Node uses them several times faster than a Buffer.
  */
 export class KeyRing {
   readonly #masters: readonly KeyObject[];
   readonly #derived = new Map<string, readonly KeyObject[]>();
 
   /**
-   * @throws TypeError for an empty or malformed secret, and for a weak one in production; elsewhere a weak one warns.
+   * @throws TypeError for an empty or malformed secret, and for a weak one in production; elsewhere
+   * a weak one warns
    */
   constructor(secret: Secret, { production, warn }: { production: boolean; warn: (message: string) => void }) {
     const secrets = typeof secret === "string" || Buffer.isBuffer(secret) ? [secret] : secret;
@@ -30,7 +31,7 @@ export class KeyRing {
         throw new TypeError("secret must be a string, a Buffer, or a non-empty array of them");
       }
       if (isWeak(one)) {
-        const message = `secret is weak: give at least 32 random bytes, for instance from ${HOW_TO_MAKE_ONE}`;
+        const message = `secret is weak: use at least 32 random bytes, for example from ${HOW_TO_MAKE_ONE}`;
         if (production) throw new TypeError(message);
         warn(message);
       }
@@ -38,7 +39,7 @@ export class KeyRing {
     });
   }
 
-  /** The keys of one purpose, the one that writes first. */
+  /** Returns the keys of one purpose, the writing key first. */
   keysFor(purpose: string): readonly KeyObject[] {
     let keys = this.#derived.get(purpose);
     if (keys === undefined) {
@@ -49,22 +50,26 @@ export class KeyRing {
   }
 
   /**
-   * Four bytes that name the key at this position to the other processes of the application, derived from it and therefore agreed on
-   * without being configured. They stand in every seal, and tell nothing of the key.
+   * Returns four bytes that identify a key to all processes of the application, without
+   * configuration, because they derive from it. Every seal carries them; they reveal nothing about
+   * the key.
    */
   keyId(position: number): Buffer {
     const master = this.#masters[position];
-    if (master === undefined) throw new RangeError("there is no such key");
+    if (master === undefined) throw new RangeError("no key has this position");
     return Buffer.from(hkdfSync("sha256", master, SALT, "key ID", KEY_ID_BYTES));
   }
 }
 
-/** HMAC-SHA-256 (RFC 2104) of a text's UTF-8, as base64url. */
+/** Returns the HMAC-SHA-256 (RFC 2104) of a text's UTF-8, as base64url. */
 export function macOf(key: KeyObject, text: string): string {
   return createHmac("sha256", key).update(text).digest("base64url");
 }
 
-/** Under 32 bytes, a published example, or so few different characters that it was typed rather than drawn. */
+/**
+ * Recognises secrets under 32 bytes, published examples, and secrets of so few different characters
+ * that a person typed them.
+ */
 function isWeak(secret: string | Buffer): boolean {
   if (typeof secret === "string" && EXAMPLES.has(secret.trim().toLowerCase())) return true;
   return secret.length < 32 || new Set<string | number>(secret).size < 10;

@@ -1,11 +1,14 @@
 import { randomFillSync } from "node:crypto";
 
-/** Fills a buffer with bytes that nobody can predict. */
+/** Fills a buffer with unpredictable bytes. */
 export type RandomFill = (buffer: Buffer) => unknown;
 
 const POOL_BYTES = 4096;
 
-/** The system's generator, drawn from in blocks, because each call of it costs microseconds. What was taken is wiped, and never given again. */
+/**
+ * Draws from the system's generator in blocks, because each call costs microseconds. Wipes the
+ * bytes that it returns, and never returns them again.
+ */
 export class RandomPool {
   readonly #fill: RandomFill;
   readonly #pool = Buffer.alloc(POOL_BYTES);
@@ -15,7 +18,7 @@ export class RandomPool {
     this.#fill = fill;
   }
 
-  /** Fresh bytes as base64url. */
+  /** Returns random bytes as base64url. */
   text(bytes: number): string {
     const start = this.#reserve(bytes);
     const text = this.#pool.toString("base64url", start, this.#used);
@@ -23,7 +26,7 @@ export class RandomPool {
     return text;
   }
 
-  /** Fills a small buffer. */
+  /** Fills a small buffer with random bytes. */
   fill(target: Buffer): void {
     const start = this.#reserve(target.length);
     this.#pool.copy(target, 0, start, this.#used);
@@ -32,7 +35,8 @@ export class RandomPool {
 
   #reserve(bytes: number): number {
     if (this.#used + bytes > POOL_BYTES) {
-      // If the generator fails, this throws and nothing of the old pool is used again (CVE-2025-66565).
+      // If the generator fails, this throws before any byte of the old pool is reused
+      // (CVE-2025-66565).
       this.#fill(this.#pool);
       this.#used = 0;
     }

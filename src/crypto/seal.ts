@@ -9,8 +9,9 @@ import { NONCE_BYTES, TAG_BYTES, Xaes } from "./xaes.ts";
  *     plaintext:  length u32 | body | zeros up to a multiple of 32
  *     additional: "sojourn" 0 | version | key ID | for each of purpose, name, namespace, bindings: length u32, UTF-8
  *
- * The purpose, the name and whatever else a seal is bound to are authenticated, not stored: a seal made for one thing
- * is none for any other. The key ID and the version are all that is readable, and the length tells of the body to 32 bytes only.
+ * The purpose, the name and the other bindings are authenticated but not stored, so a seal made for
+ * one use opens for no other. Only the version and the key ID are readable. The length reveals the
+ * body's length to 32 bytes.
  */
 const VERSION = 1;
 const KEY_ID_BYTES = 4;
@@ -18,12 +19,12 @@ const NONCE_AT = 1 + KEY_ID_BYTES;
 const HEAD_BYTES = NONCE_AT + NONCE_BYTES;
 const LENGTH_BYTES = 4;
 const BUCKET = 32;
-/** The first character that is of the nonce alone, and the first that is not. */
+/** The first character that depends on the nonce alone, and the first after those. */
 const NAME_FROM = Math.ceil((NONCE_AT * 8) / 6);
 const NAME_TO = Math.floor((HEAD_BYTES * 8) / 6);
 const MAGIC = Buffer.from("sojourn\0", "latin1");
 
-/** What a seal is for. The seal of one purpose, name or namespace never opens as another's. */
+/** What a seal is for. A seal of one purpose, name or namespace never opens as another's. */
 export interface SealUse {
   purpose: "cookie" | "store" | "url";
   name: string;
@@ -32,18 +33,18 @@ export interface SealUse {
 
 export interface Unsealed {
   body: Buffer;
-  /** Whether another key than the first sealed it, so that it should be sealed anew. */
+  /** Whether an older key sealed it, so that it should be sealed again. */
   outdated: boolean;
 }
 
 interface SealKey {
   id: number;
   cipher: Xaes;
-  /** What every seal of this key and use has beside its text. */
+  /** The additional data that all seals of this key and use share. */
   additional: Buffer;
 }
 
-/** Seals and opens, for one use, with all keys of a ring: the first seals, any of them opens. */
+/** Seals and opens for one use. The first key of the ring seals, and all keys open. */
 export class Sealer {
   readonly #keys: readonly SealKey[];
   readonly #random: RandomPool;
@@ -58,7 +59,7 @@ export class Sealer {
     this.#random = new RandomPool(random);
   }
 
-  /** @param bindings what the seal belongs to; `open` must be given the same */
+  /** Seals a body. @param bindings what the seal belongs to; `open` needs the same */
   seal(body: Buffer, bindings: readonly string[] = []): string {
     const key = this.#keys[0];
     if (key === undefined) throw new TypeError("a key ring has at least one key");
@@ -69,19 +70,19 @@ export class Sealer {
     head[0] = VERSION;
     head.writeUInt32BE(key.id, 1);
     const nonce = head.subarray(NONCE_AT);
-    // A generator that fails throws, and nothing is sealed (CVE-2025-66565).
+    // If the generator fails, this throws and nothing is sealed (CVE-2025-66565).
     this.#random.fill(nonce);
     return key.cipher.encrypt(nonce, plaintext, bound(key, bindings), head).toString("base64url");
   }
 
   /**
-   * `undefined` for whatever is not a seal of this use and these bindings; nothing tells why. Never throws, and what it costs follows
-   * the text's length alone.
+   * Opens a seal. Returns `undefined` for any text that is no seal of this use and these bindings,
+   * without a reason. Never throws. Its cost depends on the text's length alone.
    */
   open(text: string, bindings: readonly string[] = []): Unsealed | undefined {
     const bytes = Buffer.from(text, "base64url");
-    // Node's decoder skips what is not of the alphabet, and takes texts that differ in unused bits for the same: only the one that
-    // it would write is a seal.
+    // Node's decoder skips foreign characters and ignores unused bits. Only the text that it would
+    // write is a seal.
     if (
       bytes.length < HEAD_BYTES + BUCKET + TAG_BYTES ||
       bytes[0] !== VERSION ||
@@ -94,7 +95,7 @@ export class Sealer {
     const sealed = bytes.subarray(HEAD_BYTES);
     const named = this.#keys.filter((key) => key.id === id);
     const isKnown = named.length > 0;
-    // An unknown key costs as much as a wrong tag; whatever comes of it, it opens nothing.
+    // An unknown key costs as much as a wrong tag, and opens nothing.
     for (const key of isKnown ? named : this.#keys.slice(0, 1)) {
       const body = unpadded(key.cipher.decrypt(nonce, sealed, bound(key, bindings)));
       if (body !== undefined && isKnown) return { body, outdated: key !== this.#keys[0] };
@@ -107,17 +108,17 @@ function bound({ additional }: SealKey, bindings: readonly string[]): Buffer {
   return bindings.length === 0 ? additional : Buffer.concat([additional, ...bindings.map(counted)]);
 }
 
-/** The part of a seal's text that names it: 31 characters of its nonce, which no two seals share. */
+/** Returns 31 characters of a seal's nonce, which identify it: no two seals share them. */
 export function sealName(text: string): string {
   return text.slice(NAME_FROM, NAME_TO);
 }
 
-/** How long a seal's text is for a body of so many bytes. */
+/** Returns the length of a seal for a body of this size. */
 export function sealLength(bodyBytes: number): number {
   return Math.ceil(((HEAD_BYTES + padded(LENGTH_BYTES + bodyBytes) + TAG_BYTES) * 4) / 3);
 }
 
-/** The largest body whose seal is at most so many characters long. */
+/** Returns the largest body whose seal has at most this many characters. */
 export function sealRoom(characters: number): number {
   const plaintext = Math.floor((characters * 3) / 4) - HEAD_BYTES - TAG_BYTES;
   return Math.max(0, Math.floor(plaintext / BUCKET) * BUCKET - LENGTH_BYTES);
@@ -127,7 +128,7 @@ function padded(bytes: number): number {
   return Math.ceil(bytes / BUCKET) * BUCKET;
 }
 
-/** Only what `seal` would have written: exactly the padding that is needed, and all of it zero. */
+/** Accepts only what `seal` writes: the shortest padding, all zeros. */
 function unpadded(plaintext: Buffer | undefined): Buffer | undefined {
   if (plaintext === undefined) return undefined;
   const end = LENGTH_BYTES + plaintext.readUInt32BE();
@@ -137,7 +138,7 @@ function unpadded(plaintext: Buffer | undefined): Buffer | undefined {
   return plaintext.subarray(LENGTH_BYTES, end);
 }
 
-/** Its length in front, so that no two lists of texts look the same. */
+/** Prefixes a text with its length, so that two different lists of texts never encode alike. */
 function counted(text: string): Buffer {
   const bytes = Buffer.from(text, "utf8");
   const length = Buffer.alloc(4);

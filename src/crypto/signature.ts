@@ -2,16 +2,17 @@ import { createHash, createHmac, type KeyObject, timingSafeEqual } from "node:cr
 import { TwoGenerationCache } from "./token.ts";
 
 /**
- * The signatures that other libraries put on their cookies, so that what they signed is read here and what is signed here is
- * read by them. Tokens of our own are made in token.ts.
+ * Reads and writes the cookie signatures of other libraries, compatibly with them. `token.ts` makes
+ * Sojourn's tokens.
  */
 
 /** Is a key that signs cookies: text, bytes or a `KeyObject`. */
 export type SignatureKey = string | NodeJS.ArrayBufferView | KeyObject;
 
 /**
- * The format of `cookie-signature`: the value, a dot, and HMAC-SHA-256 in standard base64 without padding.
- * @throws TypeError if there is no key
+ * Signs a value in the format of `cookie-signature`: the value, a dot, and HMAC-SHA-256 in standard
+ * base64 without padding.
+ * @throws TypeError without a key
  */
 export function signValue(value: string, key: SignatureKey): string {
   if (typeof value !== "string") throw new TypeError("Cookie value must be provided as a string.");
@@ -29,7 +30,7 @@ interface Verified {
 /** Signed texts that were verified, so that a visitor's next request needs no HMAC. The limit of a generation is in characters. */
 const verified = new TwoGenerationCache<Verified>(1_000_000);
 
-/** The value of a text that `signValue` made with one of the keys, whichever; the value may hold dots itself. */
+/** Returns the value of a text that `signValue` made with any key. The value may contain dots. */
 export function unsignValue(text: string, keys: readonly SignatureKey[]): string | undefined {
   const known = verified.get(text);
   if (known !== undefined && keys.includes(known.key)) return known.value;
@@ -47,7 +48,10 @@ function remember(text: string, length: number, key: string | KeyObject): void {
   if (own === text) verified.set(own, { value: own.slice(0, length), key }, own.length);
 }
 
-/** The handle under which a store of ours knows a session of another library: a hash of its ID, so that what is stored opens nothing. */
+/**
+ * Returns the handle under which Sojourn stores another library's session: a hash of its ID, so
+ * that the store reveals no ID.
+ */
 export function handleOf(id: string): string {
   return createHash("sha256").update(id).digest().toString("base64url", 0, 16);
 }
@@ -55,22 +59,22 @@ export function handleOf(id: string): string {
 /** Signs and checks cookies: a `Keygrip`, or an object with its methods. */
 export interface Signer {
   sign(text: string): string;
-  /** The position of the key that made this signature, or -1. */
+  /** Returns the position of the key that made this signature, or -1. */
   index(text: string, signature: string): number;
 }
 
-/** The format of `keygrip` by default: HMAC-SHA-1 as base64url. The first key signs, all of them verify. */
+/** Signs like `keygrip`, by HMAC-SHA-1 as base64url. The first key signs, all of them verify. */
 export function keygripSigner(keys: readonly SignatureKey[]): Signer {
   if (keys.length === 0) throw new Error("Keys must be provided.");
   const sign = (text: string, key: SignatureKey) => createHmac("sha1", key).update(text).digest("base64url");
   return {
-    // Looked up each time: applications rotate keys by changing the array that they gave.
+    // Reads the array each time, because applications rotate keys by changing it.
     sign: (text) => sign(text, keys[0] ?? ""),
     index: (text, signature) => keys.findIndex((key) => sameText(sign(text, key), signature)),
   };
 }
 
-/** Compares in a time that tells nothing about where two texts differ. */
+/** Compares two texts in a time that does not depend on where they differ. */
 function sameText(a: string, b: string): boolean {
   const left = Buffer.from(a);
   const right = Buffer.from(b);

@@ -3,22 +3,23 @@ import { type KeyRing, macOf } from "./key-ring.ts";
 import { type RandomFill, RandomPool } from "./random.ts";
 
 /**
- * Tokens: `handle.secret`, plus `.mac` where the application configured a key.
+ * Tokens: `handle.secret`, plus `.mac` if the application has a key.
  *
- * The handle (128 bits) names the session and opens nothing; the secret (192 bits) is known to the browser alone, a store
- * keeps its SHA-256. The MAC is a gate in front of the store: without the key nobody can make a token that reaches it, not even
- * with write access to the store. OWASP ASVS 7.2.3 asks for 128 bits of entropy.
+ * The handle (128 bits) names the session and opens nothing. Only the browser knows the secret (192
+ * bits); a store keeps its SHA-256. The MAC protects the store: without the key, no attacker can
+ * make a token that reaches it, not even with write access to it. OWASP ASVS 7.2.3 requires 128
+ * bits of entropy.
  */
 const HANDLE_BYTES = 16;
 const SECRET_BYTES = 24;
 const HANDLE_LENGTH = 22;
 const SECRET_LENGTH = 32;
-/** 132 bits, the first 22 characters of the MAC. */
+/** 132 bits: the first 22 characters of the MAC. */
 const MAC_LENGTH = 22;
 const BARE_LENGTH = HANDLE_LENGTH + 1 + SECRET_LENGTH;
 const MAC_TOKEN_LENGTH = BARE_LENGTH + 1 + MAC_LENGTH;
 
-/** The 16 bytes of a handle leave four unused bits in its last character; the canonical form has them zero. */
+/** A handle's last character has four unused bits, which are zero in the canonical form. */
 const HANDLE = /^[A-Za-z0-9_-]{21}[AQgw]$/;
 const TOKEN = /^[A-Za-z0-9_-]{21}[AQgw]\.[A-Za-z0-9_-]{32}(?:\.[A-Za-z0-9_-]{22})?$/;
 
@@ -26,7 +27,7 @@ export function isHandle(text: string): boolean {
   return HANDLE.test(text);
 }
 
-/** A source of handles and secrets. */
+/** Makes handles and secrets. */
 export class TokenSource {
   readonly #random: RandomPool;
 
@@ -43,41 +44,47 @@ export class TokenSource {
   }
 }
 
-/** A token whose form and MAC are right. Whether it opens a session is for the store's record to say. */
+/** A token whose form and MAC are valid. The store's record decides whether it opens a session. */
 export interface VerifiedToken {
   handle: string;
   secret: string;
   secretHash: string;
-  /** Whether another key than the first made its MAC, so that it should be sent anew. */
+  /** Whether an older key made its MAC, so that it should be sent again. */
   outdated: boolean;
-  /** What the record may hold of the secret, by each key, if it is this user's. The backend sets it. */
+  /** The hashes, by each key, that this user's record may hold. The backend sets it. */
   owner?: { userId: string; createdAt: number; hashes: readonly string[] };
-  /** Which session replaced this token's, `false` for none; absent while nobody has looked. The backend sets it. */
+  /** The token's successor, `false` for none; absent until it was looked up. Set by the backend. */
   rotated?: { readonly handle: string | undefined; readonly until: number } | false;
-  /** Epoch milliseconds: until then, a request that doesn't read its session has no use to store. The backend sets it. */
+  /**
+   * Epoch milliseconds. Before that, a request that doesn't read its session has no use to store.
+   * The backend sets it.
+   */
   touchDueAt: number;
 }
 
-/** What a store keeps of a secret. */
+/** Returns the hash of a secret, which the store keeps. */
 export function hashSecret(secret: string): string {
   return hash("sha256", secret, "base64url");
 }
 
-/** A handle that no session has, made of what it is for: nobody can tell that from it without guessing. */
+/** Derives a handle, which no session has. Only a guess of the purpose reveals the purpose. */
 export function derivedHandle(purpose: string): string {
   return Buffer.from(hashSecret(purpose), "base64url").toString("base64url", 0, HANDLE_BYTES);
 }
 
 const HASH_LENGTH = 43;
 
-/** Whether a record's hash is that of a secret, as only sessions and what belongs to one have it. */
+/** Whether a text has the form of a secret's hash, as only sessions and their parts have. */
 export function isSecretHash(text: string): boolean {
   return text.length === HASH_LENGTH;
 }
 
 const [LEFT, RIGHT] = [Buffer.alloc(HASH_LENGTH), Buffer.alloc(HASH_LENGTH)];
 
-/** Compares two of `hashSecret` in a time that tells nothing about where they differ; `false` for any other texts. */
+/**
+ * Compares two hashes of `hashSecret` in a time that does not depend on where they differ. Returns
+ * `false` for other texts.
+ */
 export function sameHash(a: string, b: string): boolean {
   if (a.length !== HASH_LENGTH || b.length !== HASH_LENGTH) return false;
   LEFT.write(a, "latin1");
@@ -85,16 +92,16 @@ export function sameHash(a: string, b: string): boolean {
   return timingSafeEqual(LEFT, RIGHT);
 }
 
-/** How many checked tokens are remembered, so that a visitor's next request needs no MAC and no hash. */
+/** How many verified tokens are cached: a visitor's next request needs no MAC and no hash. */
 const REMEMBERED = 10_000;
 
 /**
- * Writes and checks the tokens of one name: a cookie's name is part of what its MAC covers, so that a token never works
- * under another name.
+ * Writes and verifies the tokens of one name. The MAC covers the cookie's name, so that a token
+ * never works under another name.
  */
 export class TokenCodec {
   readonly #keys: readonly KeyObject[] | undefined;
-  /** Only texts that passed every check are in here. */
+  /** Holds only texts that passed every check. */
   readonly #checked = new TwoGenerationCache<VerifiedToken>(REMEMBERED / 2);
 
   constructor(ring: KeyRing | undefined, name: string) {
@@ -107,7 +114,10 @@ export class TokenCodec {
     return key === undefined ? bare : `${bare}.${macOf(key, bare).slice(0, MAC_LENGTH)}`;
   }
 
-  /** `undefined` for whatever is not exactly a token of this name. Never throws, and never costs more than the text is long. */
+  /**
+   * Verifies a token. Returns `undefined` for any text that is not exactly a token of this name.
+   * Never throws. Its cost is linear in the text's length.
+   */
   verify(text: string): VerifiedToken | undefined {
     const length = this.#keys === undefined ? BARE_LENGTH : MAC_TOKEN_LENGTH;
     if (text.length !== length) return undefined;
@@ -129,7 +139,7 @@ export class TokenCodec {
     return verified;
   }
 
-  /** Whether the MAC is of an older key; `undefined` if it is of none. */
+  /** Returns whether an older key made the MAC; `undefined` if no key did. */
   #checkMac(text: string): boolean | undefined {
     if (this.#keys === undefined) return false;
     const bare = text.slice(0, BARE_LENGTH);
@@ -144,8 +154,8 @@ export class TokenCodec {
 }
 
 /**
- * A cache of results that are a pure function of a text, so that nothing in it is ever stale. It has two generations: when the young one
- * is full it becomes the old one, and the old one is dropped. So a lookup moves nothing, and nothing is kept for ever.
+ * Caches results that are a pure function of a text, so that no entry is ever stale. When the young
+ * generation is full, it replaces the old one. So lookups move nothing, and no entry stays forever.
  */
 export class TwoGenerationCache<Result> {
   readonly #limit: number;
@@ -153,7 +163,7 @@ export class TwoGenerationCache<Result> {
   #old = new Map<string, Result>();
   #weight = 0;
 
-  /** @param limit the weight of a generation */
+  /** @param limit the weight of one generation */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -162,7 +172,7 @@ export class TwoGenerationCache<Result> {
     return this.#young.get(text) ?? this.#old.get(text);
   }
 
-  /** @param text not a slice of a longer one, which would stay in memory as a whole: see {@link copied} */
+  /** @param text no slice of a longer text, which it would keep in memory: see {@link copied} */
   set(text: string, result: Result, weight = 1): void {
     if (this.#weight + weight > this.#limit) {
       this.#old = this.#young;
@@ -174,7 +184,7 @@ export class TwoGenerationCache<Result> {
   }
 }
 
-/** Returns the same ASCII text in memory of its own. */
+/** Returns a copy of an ASCII text that shares no memory with a longer one. */
 export function copied(text: string): string {
   return Buffer.from(text, "latin1").toString("latin1");
 }

@@ -1,9 +1,10 @@
 import { type Cipheriv, createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from "node:crypto";
 
 /**
- * XAES-256-GCM (C2SP), over AES-256-GCM as Node has it: a message key is derived from the key and the first half of a nonce
- * of 192 bits, so that random nonces are safe for 2^80 messages of one key without any counting (NIST SP 800-38D allows plain
- * GCM 2^32). The derivation is NIST SP 800-108 in counter mode with CMAC.
+ * Implements XAES-256-GCM (C2SP) over Node's AES-256-GCM. Derives a message key from the key and
+ * the first half of a 192-bit nonce, by NIST SP 800-108 in counter mode with CMAC. So random nonces
+ * are safe for 2^80 messages of one key without counting them; NIST SP 800-38D allows plain GCM
+ * 2^32.
  */
 export const NONCE_BYTES = 24;
 export const TAG_BYTES = 16;
@@ -12,15 +13,21 @@ const BLOCK = 16;
 const DERIVED_HALF = 12;
 const LABEL = 0x58;
 
-/** One key of XAES-256-GCM. */
+/** Encrypts and decrypts with one key of XAES-256-GCM. */
 export class Xaes {
-  /** ECB of whole blocks keeps no state, so that one cipher serves every message: making one costs more than using it. */
+  /**
+   * Shared by all messages, because ECB of whole blocks keeps no state, and making a cipher costs
+   * more than using it.
+   */
   readonly #blocks: Cipheriv;
-  /** What each derivation begins with: counter, label and zeros, and CMAC's first subkey (RFC 4493 2.3), which depends on the key alone. */
+  /**
+   * The start of each derivation: counter, label, zeros, and CMAC's first subkey (RFC 4493 2.3),
+   * which depends on the key alone.
+   */
   readonly #template: Buffer;
   readonly #input = Buffer.alloc(2 * BLOCK);
 
-  /** @param key of exactly 32 bytes */
+  /** @param key exactly 32 bytes */
   constructor(key: KeyObject) {
     this.#blocks = createCipheriv("aes-256-ecb", key, null).setAutoPadding(false);
     const subkey = doubled(this.#blocks.update(Buffer.alloc(BLOCK)));
@@ -33,20 +40,20 @@ export class Xaes {
   }
 
   /**
-   * Ciphertext and tag, behind `head`, which stays as it is. The nonce must come from a generator that nobody can predict, and be used
-   * once.
+   * Returns `head`, unencrypted, then the ciphertext and the tag. The nonce must be unpredictable,
+   * and used once.
    */
   encrypt(nonce: Buffer, plaintext: Buffer, additional: Buffer, head?: Buffer): Buffer {
     return gcmEncrypt(this.#messageKey(nonce), nonce.subarray(DERIVED_HALF), plaintext, additional, head);
   }
 
-  /** The plaintext; `undefined` for whatever this key did not seal under this nonce and additional data. */
+  /** Returns the plaintext; `undefined` unless this key, nonce and additional data encrypted it. */
   decrypt(nonce: Buffer, sealed: Buffer, additional: Buffer): Buffer | undefined {
     if (sealed.length < TAG_BYTES || nonce.length !== NONCE_BYTES) return undefined;
     return gcmDecrypt(this.#messageKey(nonce), nonce.subarray(DERIVED_HALF), sealed, additional);
   }
 
-  /** A `KeyObject`, because Node takes a Buffer several times slower. */
+  /** Returns a `KeyObject`, because Node uses a Buffer several times slower. */
   #messageKey(nonce: Buffer): KeyObject {
     const input = this.#input;
     const template = this.#template;
@@ -66,7 +73,10 @@ export class Xaes {
 
 const NO_HEAD = Buffer.alloc(0);
 
-/** AES-256-GCM, its tag of 16 bytes behind the ciphertext, both behind `head`. @param iv of 12 bytes, never used twice with one key */
+/**
+ * Encrypts by AES-256-GCM. Returns `head`, the ciphertext and the 16-byte tag.
+ * @param iv 12 bytes, never used twice with one key
+ */
 export function gcmEncrypt(
   key: KeyObject,
   iv: Buffer,
@@ -79,10 +89,10 @@ export function gcmEncrypt(
   return Buffer.concat([head, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
 
-/** `undefined` for what this key did not encrypt. @param sealed of 16 bytes at least */
+/** Returns `undefined` for text that this key did not encrypt. @param sealed at least 16 bytes */
 export function gcmDecrypt(key: KeyObject, iv: Buffer, sealed: Buffer, additional: Buffer): Buffer | undefined {
   const end = sealed.length - TAG_BYTES;
-  // Without authTagLength Node takes tags of 4 bytes, which can be guessed.
+  // Without authTagLength Node accepts tags of 4 bytes, which can be guessed.
   const decipher = createDecipheriv("aes-256-gcm", key, iv, { authTagLength: TAG_BYTES });
   decipher.setAAD(additional);
   decipher.setAuthTag(sealed.subarray(end));
@@ -95,7 +105,7 @@ export function gcmDecrypt(key: KeyObject, iv: Buffer, sealed: Buffer, additiona
   return plaintext;
 }
 
-/** Twice a block in the field of 2^128 elements (RFC 4493). Without a branch on the key's bits. */
+/** Doubles a block in the field of 2^128 elements (RFC 4493), without branches on the key. */
 function doubled(block: Buffer): Buffer {
   const twice = Buffer.alloc(BLOCK);
   for (let i = 0; i < BLOCK; i += 1) twice[i] = ((block[i] ?? 0) << 1) | ((block[i + 1] ?? 0) >> 7);

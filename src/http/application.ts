@@ -15,10 +15,11 @@ import { fromExpressStore, isExpressStore } from "../wrap/from-express-store.ts"
 import { deviceOf } from "./device.ts";
 import { acceptOf } from "./legacy.ts";
 import { refuseUnknown, type SessionOptions } from "./options.ts";
-import type { RequestParts } from "./request-session.ts";
+import type { RequestParts } from "./request-parts.ts";
 import { ProxyTrust } from "./secure.ts";
 import { cookie, Transports } from "./transports.ts";
 import { UrlTokens } from "./url-tokens.ts";
+import { warn } from "./warn.ts";
 
 /** The parts that all requests of one application share. */
 export interface Application {
@@ -27,15 +28,15 @@ export interface Application {
   readonly transports: Transports;
   readonly events: Events;
   readonly parts: RequestParts;
-  /** Sign-in links, if the application has any. */
+  /** Sign-in links; `undefined` unless `query()` is a transport. */
   readonly urlTokens: UrlTokens | undefined;
   close(): Promise<void>;
 }
 
-/** 64 KiB of data, and room for names and lengths. */
+/** 64 KiB of data, plus names and lengths. */
 const MAX_BYTES = 65_536 + 512;
 
-/** Checks the options and puts the parts together. @throws TypeError naming the option and the remedy */
+/** Checks the options and builds the parts. @throws TypeError naming the option and the remedy */
 export function openApplication(options: SessionOptions): Application {
   refuseUnknown(options);
   const {
@@ -47,7 +48,7 @@ export function openApplication(options: SessionOptions): Application {
   const store = isExpressStore(given) ? fromExpressStore(given, clock) : given;
   const sealing = store instanceof SealedStore ? store.sealing() : undefined;
   if (store instanceof SealedStore) {
-    if (options.encrypt === true) throw new TypeError("encrypt: a SealedStore encrypts all by itself; remove encrypt");
+    if (options.encrypt === true) throw new TypeError("encrypt: a SealedStore always encrypts; remove encrypt");
   } else if (
     typeof store?.load !== "function" ||
     typeof store.create !== "function" ||
@@ -61,7 +62,7 @@ export function openApplication(options: SessionOptions): Application {
   if (!Number.isInteger(maxBytes) || maxBytes < 1) throw new TypeError("maxBytes must be a positive number of bytes");
   if ("secret" in options && options.secret === undefined) {
     throw new TypeError(
-      "secret is undefined: set the environment variable that it is read from, or leave secret out for tokens without a MAC",
+      "secret is undefined: set the environment variable that holds it, or omit secret for tokens without a MAC",
     );
   }
   const secret = sealing?.secret ?? options.secret;
@@ -104,7 +105,7 @@ export function openApplication(options: SessionOptions): Application {
         });
   const { onError } = options;
   if (onError !== undefined && typeof onError !== "function") {
-    throw new TypeError("onError must be a function of the error, the request and the response");
+    throw new TypeError("onError must be a function (error, req, res)");
   }
   const parts = { backend, events, store: given, onStoreError, onError, accept: acceptOf(options.accept ?? []) };
   const { link } = transports;
@@ -124,20 +125,16 @@ function openSealed(options: SealedOptions) {
 
 function keysToSeal(ring: KeyRing | undefined, what: string): KeyRing {
   if (ring !== undefined) return ring;
-  throw new TypeError(`${what} needs a key: set secret to at least 32 random bytes, or to several such`);
+  throw new TypeError(`${what} needs a key: set secret to at least 32 random bytes, or to a list of such secrets`);
 }
 
-function warn(message: string): void {
-  process.emitWarning(message, { code: "SOJOURN" });
-}
-
-/** Loud, but once: a cookie that can't arrive is the commonest reason why "the session doesn't work". */
+/** Warns once for each reason: an undeliverable cookie is a common cause of lost sessions. */
 function warnOfUnsentCookies(events: Events, trust: ProxyTrust): void {
   const messages = {
     insecure: () =>
-      `the session cookie is Secure, but this request did not come over HTTPS as far as the application can tell, so the cookie can't be sent and the session was not stored. ${trust.remedy}`,
+      `the session cookie is Secure, but this request does not look like HTTPS, so the cookie can't be sent and the session was not stored. ${trust.remedy}`,
     "headers-sent": () =>
-      "a session was begun where no response could bring its cookie any more, or none ever, so it was not stored. Change the session before the response starts; for a WebSocket, before its handshake",
+      "a session began when no response could carry its cookie, so it was not stored. Change the session before the response starts; for a WebSocket, before its handshake",
   };
   const warned = new Set<string>();
   events.on("cookie-not-sent", ({ reason }) => {

@@ -1,29 +1,32 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TokenScope } from "../session/backend.ts";
 
-/** How tokens travel between an application and its clients. */
+/** Carries tokens between an application and its clients. */
 export interface Transport {
   /**
-   * The way to and from the client of this request.
-   * @param isPage whether there is a response that could bring a token, as there is none for an upgrade. Default `true`
+   * Returns the carrier of one request's token.
+   * @param isPage whether a response could bring a token; an upgrade's can't. Default `true`
    */
   carrierFor(req: IncomingMessage, isPage?: boolean): TokenCarrier;
 }
 
-/** One request's way for its token, there and back. */
+/** Carries one request's token, in both directions. */
 export interface TokenCarrier extends TokenScope {
-  /** Whether a token sent back would arrive. */
+  /** Whether a token that a response sends would arrive. */
   readonly deliverable: boolean;
-  /** Whether its request came over HTTPS; absent where that makes no difference. */
+  /** Whether the request came over HTTPS; absent where that makes no difference. */
   readonly isSecure?: boolean;
   /** Requests outside of this path have no session. */
   readonly path: string;
-  /** The texts that may be the token, not yet checked. */
+  /** Returns the texts that may be the token, unverified. */
   read(req: IncomingMessage): string[];
-  /** Sends a token; without `expires` (epoch milliseconds) the client should forget it when it ends. */
+  /**
+   * Sends a token. Without `expires` (epoch milliseconds) the client should forget the token when
+   * the browser ends.
+   */
   send(res: ServerResponse, token: string, lifetime: { now: number; expires: number | undefined }): void;
-  /** Has the client forget its token. */
+  /** Deletes the client's token. */
   clear(res: ServerResponse): void;
-  /** Says that the response depends on this carrier. */
+  /** Marks the response as dependent on this carrier, for caches. */
   vary(res: ServerResponse): void;
 }

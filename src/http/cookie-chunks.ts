@@ -1,28 +1,29 @@
 import { readCookies } from "./cookies.ts";
 
 /**
- * A token that is longer than one cookie, in several: `name.0` holds `total.` and the first part, `name.1` the next. What joins them is
- * the token's own seal, which covers the whole: a part that is missing, exchanged or of an older answer makes it none.
+ * Splits a token that is too long for one cookie. `name.0` holds `total.` and the first part,
+ * `name.1` the next. The token's seal covers the whole, so a part that is missing, exchanged or
+ * from an older response invalidates it.
  */
 const MOST = 3;
-/** A browser keeps a cookie whose name and value are 4096 bytes together (RFC 6265bis 5.6). */
+/** Browsers keep a cookie if name and value together have at most 4096 bytes (RFC 6265bis 5.6). */
 const COOKIE_BYTES = 4_096;
 const FIRST = /^([23])\.([A-Za-z0-9_.-]+)$/;
 const OVERHEAD = ".0".length;
 const TOTAL = "3.".length;
 
-/** How many characters of a token fit. */
+/** Returns how many characters of a token fit. */
 export function cookieRoom(name: string, chunks: number): number {
   if (chunks === 1) return COOKIE_BYTES - name.length;
   return chunks * (COOKIE_BYTES - name.length - OVERHEAD) - TOTAL;
 }
 
-/** The names that parts of a token may have. */
+/** Returns the names that parts of a token may have. */
 export function chunkNames(name: string): string[] {
   return Array.from({ length: MOST }, (_, number) => `${name}.${number}`);
 }
 
-/** A token as the cookies that it travels in. */
+/** Returns the cookies that carry a token. */
 export function toCookies(name: string, token: string): { name: string; value: string }[] {
   if (token.length <= cookieRoom(name, 1)) return [{ name, value: token }];
   const size = COOKIE_BYTES - name.length - OVERHEAD;
@@ -34,12 +35,13 @@ export function toCookies(name: string, token: string): { name: string; value: s
   }));
 }
 
-/** More than honest applications beside each other give: three parts, each of up to four of them. */
+/** More than honest applications need: three parts, each from up to four applications. */
 const MOST_JOINED = 64;
 
 /**
- * The tokens that the parts in a Cookie header may make. Applications of other paths or domains may have cookies of the same names, so every
- * combination is one; only the seal tells which was made by whom. All parts but the last are full, so that little but parts is combined.
+ * Returns every token that the parts in a Cookie header may form. Applications on other paths or
+ * domains may use the same names, so it tries every combination; the seal decides. Every part but
+ * the last must be full, which limits the combinations.
  */
 export function joinChunks(header: string | undefined, name: string): string[] {
   const size = COOKIE_BYTES - name.length - OVERHEAD;

@@ -15,18 +15,19 @@ import {
 } from "./cookies.ts";
 import { addVary } from "./response-headers.ts";
 import { isLocalhost, ProxyTrust } from "./secure.ts";
+import { warnOnce } from "./warn.ts";
 
 export interface CookieTransportOptions {
   cookie?: CookieOptions | ((req: IncomingMessage) => CookieOptions) | undefined;
   name?: string | undefined;
-  /** Default: whom Express trusts. */
+  /** Default: Express's setting. */
   trust?: ProxyTrust | undefined;
   ring: KeyRing | undefined;
   /** How many cookies a token may take. Default 1. */
   chunks?: number | undefined;
 }
 
-/** The token in a cookie. */
+/** Carries the token in a cookie. */
 export class CookieTransport implements Transport {
   readonly #options: CookieTransportOptions;
   readonly #trust: ProxyTrust;
@@ -34,7 +35,7 @@ export class CookieTransport implements Transport {
   readonly #fixed: Readonly<Record<"secure" | "plain" | "moving", CookieCarrier>> | undefined;
   readonly #settings: CookieSettings | undefined;
 
-  /** @throws TypeError for attributes or a name that no browser would accept */
+  /** @throws TypeError for attributes or a name that no browser accepts */
   constructor(options: CookieTransportOptions) {
     const { cookie = {}, name, trust = new ProxyTrust(undefined) } = options;
     this.#options = options;
@@ -67,11 +68,12 @@ export class CookieTransport implements Transport {
     if (settings.secure === "always") return true;
     const judgement = this.#trust.judge(req);
     if (judgement !== "claimed") return judgement || (needsSecure(settings) && isLocalhost(req));
-    // Only a browser that sees HTTPS has a cookie of such a name, and only there it sends it.
+    // A browser stores a cookie of such a name only over HTTPS, and sends it only there.
     const { secureName, plainName } = settings;
     const { cookie } = req.headers;
     if (SECURE_PREFIX.test(secureName) && readCookies(cookie, secureName).length > 0) return true;
-    // Before the first page nobody knows by which name these have their sessions: never by the one that anybody could have planted.
+    // Before the first page the name of the page's cookie is unknown. The insecure name is never
+    // read then, because an attacker could have planted it.
     if (isPage || !this.#trust.isUndecided) return false;
     if (secureName !== plainName && readCookies(cookie, plainName).length > 0) warnOfUndecided(plainName);
     return true;
@@ -89,7 +91,8 @@ export class CookieTransport implements Transport {
       secure,
       secureRequest,
       chunks: this.#options.chunks ?? 1,
-      // A MAC covers the name. Without one the session itself remembers it, unless it is the default's.
+      // A MAC covers the name. Without a MAC the session remembers the name, unless it is the
+      // default.
       transport: this.#options.ring === undefined && !DEFAULT_NAMES.has(name) ? cookieTransport(name) : undefined,
       former: former === undefined ? undefined : { ...former, codec: this.#codecOf(former.name) },
     });
@@ -105,50 +108,40 @@ export class CookieTransport implements Transport {
   }
 }
 
-/** Whether a visitor has only the cookie of before the application gave it a domain or another path. */
+/** Returns whether a client has only the cookie from before a change of the domain or path. */
 function hasMoved({ headers: { cookie } }: IncomingMessage, { former, secureName }: CookieSettings): boolean {
   return former !== undefined && isPresent(cookie, former.name) && !isPresent(cookie, secureName);
 }
 
-/** Whether a token is in a Cookie header under this name, in one cookie or in parts. */
+/** Returns whether a Cookie header has a token under this name, in one cookie or in parts. */
 function isPresent(header: string | undefined, name: string): boolean {
   return readCookies(header, name).length > 0 || readCookies(header, `${name}.0`).length > 0;
 }
 
-/** Whether a browser drops the cookie unless it is Secure. */
+/** Returns whether a browser drops the cookie unless it is Secure. */
 function needsSecure({ secure, sameSiteNone, partitioned, plainName }: CookieSettings): boolean {
   return secure === true || sameSiteNone || partitioned || SECURE_PREFIX.test(plainName);
 }
 
-/** What `res.clearCookie` sends, often beside a logout: it says nothing else than the session's own. */
+/** Matches what `res.clearCookie` sends, which is harmless: it is common beside a logout. */
 const DELETES = /;\s*(?:max-age=(?:0|-\d+)(?:;|$)|expires=[^;]*\b1970\b)/i;
-/** Of which cookies a warning has told. */
-const foreign = new Set<string>();
 
 function warnOfForeign(name: string): void {
-  if (foreign.has(name)) return;
-  foreign.add(name);
-  process.emitWarning(
-    `the application set a cookie named ${name}, which is the session's own name: give yours another one, or the session's, by session({ name })`,
-    { code: "SOJOURN" },
+  warnOnce(
+    `the application set a cookie named ${name}, which is the session's cookie: rename yours, or the session's by session({ name })`,
   );
 }
 
-let hasWarned = false;
-
 function warnOfUndecided(name: string): void {
-  if (hasWarned) return;
-  hasWarned = true;
-  process.emitWarning(
-    `an upgrade with X-Forwarded-Proto: https came before the first page, so nothing has told yet whether to trust that header; the cookie ${name} was not read, because over HTTPS the session's has another name. Tell it by session({ trustProxy: 1 }), or trustProxy: app.get("trust proxy fn")`,
-    { code: "SOJOURN" },
+  warnOnce(
+    `an upgrade with X-Forwarded-Proto: https came before the first page, so it is unknown whether to trust that header; the cookie ${name} was not read, because the session's cookie has another name over HTTPS. Set session({ trustProxy: 1 }), or trustProxy: app.get("trust proxy fn")`,
   );
 }
 
 /** Names that promise `Secure`: a browser drops such a cookie without it. */
 const SECURE_PREFIX = /^__(?:host|secure|http|host-http)-/i;
 
-/** The names that a cookie has where the application gives it none. */
+/** The default cookie names. */
 const DEFAULT_NAMES = new Set(["sid", "__Host-sid"]);
 
 interface CookieCarrierOptions {
@@ -160,7 +153,7 @@ interface CookieCarrierOptions {
   secure: boolean;
   secureRequest: boolean;
   chunks: number;
-  /** Where the request's token is under the name of before. */
+  /** The default cookie of before, if the request's token is in it. */
   former: ({ codec: TokenCodec } & NonNullable<CookieSettings["former"]>) | undefined;
 }
 
@@ -217,14 +210,14 @@ class CookieCarrier implements TokenCarrier {
     addVary(res, "Cookie");
     const there = res.getHeader("Set-Cookie");
     if (there === undefined) return;
-    // It travels unless the session has one to send, and takes the session's place in the browser.
+    // It leaves unless the session has a cookie to send, and replaces the session in the browser.
     const lines = [there].flat().map(String);
     if (lines.some((line) => cookieName(line) === this.name && !DELETES.test(line))) warnOfForeign(this.name);
   }
 
-  /** What the client still has of an earlier token that took more cookies, or fewer. */
+  /** Deletes the client's cookies of an earlier token that used more cookies, or fewer. */
   #removeStale(res: ServerResponse, kept: ReadonlySet<string>): void {
-    // Without the request's header, as of a response that stands alone, whatever could be there.
+    // A response without a request can't tell what the client has: delete every name.
     const sent: string | undefined = res.req?.headers.cookie;
     for (const name of [this.name, ...chunkNames(this.name)]) {
       if (kept.has(name)) continue;
@@ -247,7 +240,7 @@ class CookieCarrier implements TokenCarrier {
     this.#append(res, name, deleteCookie(name, this.#settings, { secure: this.#secure }));
   }
 
-  /** Other modules' cookies stay as they are; of this name there is never more than one (RFC 6265 4.1.1). */
+  /** Replaces the cookie of this name and keeps others: each name is sent once (RFC 6265 4.1.1). */
   #append(res: ServerResponse, name: string, line: string): void {
     const there = [res.getHeader("Set-Cookie") ?? []].flat().map(String);
     const others = there.filter((cookie) => cookieName(cookie) !== name);

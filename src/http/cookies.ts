@@ -1,14 +1,23 @@
-/** Reading one cookie, writing one Set-Cookie, and refusing attributes that no browser would accept (RFC 6265bis). */
+import { LONGEST_COOKIE_MS } from "../session/timeouts.ts";
 
-/** Attributes of the session's cookie. `idleTimeout`, `absoluteTimeout`, `remember` and `persist` set its lifetime. */
+/** Reads and writes cookies, and rejects attributes that no browser accepts (RFC 6265bis). */
+
+/**
+ * Attributes of the session's cookie. `idleTimeout`, `absoluteTimeout`, `remember` and `persist`
+ * set its lifetime.
+ */
 export interface CookieAttributes {
   /** Hides the cookie from the page's scripts. Default `true`. */
   httpOnly?: boolean | undefined;
-  /** Which requests from other sites carry the cookie: `"lax"` (default) only navigation, `"strict"` none, `"none"` all. */
+  /**
+   * Which requests from other sites carry the cookie: `"lax"` (default) only navigation, `"strict"`
+   * none, `"none"` all.
+   */
   sameSite?: "lax" | "strict" | "none" | undefined;
   /**
-   * Sends the cookie over HTTPS only. `"auto"` (default) does so on secure requests. `"always"` is `true`, and also counts every request as
-   * secure: for an application behind a proxy that ends TLS and adds no header.
+   * Sends the cookie over HTTPS only. `"auto"` (default) does so on secure requests. `"always"` is
+   * `true`, and also counts every request as secure: for an application behind a proxy that ends
+   * TLS and adds no header.
    */
   secure?: boolean | "auto" | "always" | undefined;
   /** Default `"/"`. Requests outside this path have no session. */
@@ -22,10 +31,12 @@ export interface CookieAttributes {
 }
 
 /**
- * Options for the session's cookie: its attributes, without the combinations that browsers drop. `sameSite: "none"` and `partitioned` need a
- * secure cookie. A name that begins with `__Host-` forbids a domain and another path than `"/"`; `__Secure-` needs a secure cookie.
+ * Options for the session's cookie: its attributes, without the combinations that browsers drop.
+ * `sameSite: "none"` and `partitioned` need a secure cookie. A name that begins with `__Host-`
+ * forbids a domain and another path than `"/"`; `__Secure-` needs a secure cookie.
  *
- * If `secure` is a variable, the compiler can't see that it fits `sameSite: "none"`. Choose between two whole objects then.
+ * If `secure` is a variable, the compiler can't see that it fits `sameSite: "none"`. Choose between
+ * two whole objects then.
  *
  * @typeParam Name - the cookie's name, where the compiler knows it
  * @example
@@ -45,16 +56,16 @@ export type CookieOptions<Name extends string = string> = CookieAttributes &
   (Lowercase<Name> extends `__${"host-http" | "http"}-${string}` ? { httpOnly?: true | undefined } : unknown) &
   (Lowercase<Name> extends `__host-${string}` ? { path?: "/" | undefined; domain?: undefined } : unknown);
 
-/** Options that were checked and completed. */
+/** The cookie's options after checks, with defaults. */
 export interface CookieSettings {
   secure: boolean | "auto" | "always";
   path: string;
-  /** Names for a request that is secure and for one that isn't. */
+  /** The cookie's names on secure and on insecure requests. */
   secureName: string;
   plainName: string;
-  /** The secure cookie as it was before the application gave it a domain or another path, which its name did not allow. */
+  /** The default secure cookie, which clients may still have after a change of domain or path. */
   former: { readonly name: string; readonly attributes: string } | undefined;
-  /** The attributes but for lifetime and Secure, as they travel. */
+  /** All attributes but the lifetime and Secure, in the form of a header. */
   attributes: string;
   sameSiteNone: boolean;
   partitioned: boolean;
@@ -66,13 +77,13 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Printable ASCII without ";" (RFC 6265 av-octet); browsers ignore attributes over 1024 bytes. */
 const PATH = /^\/[ -:<-~]{0,1023}$/;
 const DOMAIN = /^(?=.{1,253}$)\.?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i;
-/** The names of a cookie that the application gave none. */
+/** The default names. */
 const [HOST_NAME, PLAIN_NAME] = ["__Host-sid", "sid"];
 const SAME_SITE = { lax: "Lax", strict: "Strict", none: "None" };
 const PRIORITY = { low: "Low", medium: "Medium", high: "High" };
 
 /**
- * Checks everything at construction, so that nothing is left to fail in a response.
+ * Checks everything at construction, so that no response fails later.
  * @throws TypeError naming the option and the remedy
  */
 export function cookieSettings(options: CookieAttributes, name?: string): CookieSettings {
@@ -92,10 +103,10 @@ export function cookieSettings(options: CookieAttributes, name?: string): Cookie
   if (secure !== "auto" && secure !== "always" && typeof secure !== "boolean")
     throw new TypeError('cookie.secure must be true, false, "auto" or "always"');
   if (typeof path !== "string" || !PATH.test(path)) {
-    throw new TypeError('cookie.path must begin with "/" and hold printable ASCII without ";"');
+    throw new TypeError('cookie.path must begin with "/" and hold only printable ASCII without ";"');
   }
   if (domain !== undefined && (typeof domain !== "string" || !DOMAIN.test(domain))) {
-    throw new TypeError("cookie.domain must be a host name such as example.com");
+    throw new TypeError("cookie.domain must be a host name, such as example.com");
   }
   if (typeof partitioned !== "boolean") throw new TypeError("cookie.partitioned must be true or false");
   if (priority !== undefined && !Object.hasOwn(PRIORITY, priority)) {
@@ -126,7 +137,7 @@ export function cookieSettings(options: CookieAttributes, name?: string): Cookie
   };
 }
 
-/** The prefixes of RFC 6265bis: a browser drops a cookie whose name promises what its attributes don't keep. */
+/** Enforces RFC 6265bis's prefixes: browsers drop a cookie whose attributes break its promise. */
 function checkName(
   name: string,
   cookie: { httpOnly: boolean; secure: boolean | "auto" | "always"; path: string; domain: string | undefined },
@@ -148,18 +159,19 @@ function checkName(
 function unknownOption(key: string): TypeError {
   if (key === "maxAge" || key === "expires") {
     return new TypeError(
-      `cookie.${key} is no option: the server ends sessions, by idleTimeout and absoluteTimeout; for a cookie that outlives the browser use login(userId, { remember: "30d" }) or req.session.persist("30d")`,
+      `cookie.${key} is not an option: idleTimeout and absoluteTimeout end sessions on the server; for a cookie that outlives the browser, use login(userId, { remember: "30d" }) or req.session.persist("30d")`,
     );
   }
-  return new TypeError(`cookie.${key} is no option; there are ${[...KNOWN].join(", ")}`);
+  return new TypeError(`cookie.${key} is not an option; the options are ${[...KNOWN].join(", ")}`);
 }
 
-/** More than any browser sends of one name by honest means. */
+/** More cookies of one name than an honest browser sends. */
 const CANDIDATES = 8;
 
 /**
- * The values under exactly this name in a Cookie header, in the order sent, at most eight. Tolerates anything in time linear in the
- * header's length. A nameless cookie (`=name=value`) or a padded name (`name =value`) never matches (CVE-2022-31629).
+ * Returns the values under exactly this name in a Cookie header, in the order sent, at most eight.
+ * Tolerates any text, in time linear in its length. Ignores a nameless cookie (`=name=value`) and a
+ * padded name (`name =value`) (CVE-2022-31629).
  */
 export function readCookies(header: string | undefined, name: string): string[] {
   const values: string[] = [];
@@ -178,15 +190,15 @@ export function readCookies(header: string | undefined, name: string): string[] 
   return values;
 }
 
-/** Space or tab, and nothing else that a language calls white space. `NaN`, beyond the text's ends, is neither. */
+/** Recognises space and tab, and no other white space. `NaN`, beyond the ends, is neither. */
 function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 
-/** Browsers keep no cookie longer than 400 days (RFC 6265bis 5.5). */
-const LONGEST_SECONDS = 400 * 24 * 60 * 60;
-
-/** A Set-Cookie value. Without `expires` the cookie ends with the browser; both lifetime attributes come from one reading of the clock. */
+/**
+ * Returns a Set-Cookie value. Without `expires` the cookie ends with the browser. Both lifetime
+ * attributes use one reading of the clock.
+ */
 export function setCookie(
   name: string,
   value: string,
@@ -195,28 +207,31 @@ export function setCookie(
 ): string {
   let text = `${name}=${value}${settings.attributes}`;
   if (expires !== undefined) {
-    const seconds = Math.min(Math.max(0, Math.ceil((expires - now) / 1000)), LONGEST_SECONDS);
+    const seconds = Math.ceil(Math.min(Math.max(0, expires - now), LONGEST_COOKIE_MS) / 1000);
     text += `; Max-Age=${seconds}; Expires=${new Date(now + seconds * 1000).toUTCString()}`;
   }
-  if (secure) text += "; Secure";
-  if (settings.partitioned && secure) text += "; Partitioned";
-  return text;
+  return secured(text, settings, secure);
 }
 
-/** A Set-Cookie value that deletes the cookie: the same attributes, no value, a lifetime that is over. */
+/** Returns a Set-Cookie value that deletes the cookie of the same name and attributes. */
 export function deleteCookie(name: string, settings: CookieSettings, { secure }: { secure: boolean }): string {
-  let text = `${name}=${settings.attributes}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT`;
-  if (secure) text += "; Secure";
-  if (settings.partitioned && secure) text += "; Partitioned";
-  return text;
+  return secured(`${name}=${settings.attributes}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT`, settings, secure);
 }
 
-/** The name in a Set-Cookie line, as browsers read it. */
+function secured(text: string, { partitioned }: CookieSettings, secure: boolean): string {
+  if (!secure) return text;
+  return `${text}; Secure${partitioned ? "; Partitioned" : ""}`;
+}
+
+/** Returns the name in a Set-Cookie line, as browsers read it. */
 export function cookieName(line: string): string {
   return /^[^=;]*/.exec(line)?.[0].trim() ?? "";
 }
 
-/** RFC 6265 5.1.4: whether a cookie with this path goes with a request for that one. `/app` covers `/app/x`, not `/application`. */
+/**
+ * Returns whether a request's path receives a cookie of this path (RFC 6265 5.1.4). `/app` covers
+ * `/app/x`, not `/application`.
+ */
 export function pathMatches(requestPath: string, cookiePath: string): boolean {
   if (cookiePath === "/" || requestPath === cookiePath) return true;
   if (!requestPath.startsWith(cookiePath)) return false;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { isIPv4, isIPv6 } from "node:net";
 import type { DeviceInfo } from "../session/content.ts";
 
-/** Looked for in this order: the later ones' names stand in the earlier ones' headers too. */
+/** In order of precedence: the headers of earlier ones also contain the names of later ones. */
 const BROWSERS: readonly [string, string][] = [
   ["Edg/", "Edge"],
   ["OPR/", "Opera"],
@@ -24,7 +24,7 @@ const SYSTEMS: readonly [string, string][] = [
   ["Linux", "Linux"],
 ];
 
-/** What a user may recognise their device by. Nothing of the header's own text gets into it, so it holds no markup. */
+/** Returns a label by which users recognise a device. It copies no text, so it holds no markup. */
 export function deviceLabel(userAgent: string | undefined): string {
   const header = (userAgent ?? "").slice(0, 512);
   const browser = BROWSERS.find(([mark]) => header.includes(mark))?.[1];
@@ -34,25 +34,26 @@ export function deviceLabel(userAgent: string | undefined): string {
 }
 
 /**
- * Label and address of the device that sends a request. Express's `req.ip` honours its trusted proxies; where it is no address (with
- * `trust proxy: true` it is any text that the client chose), the connection's own counts.
+ * Returns the label and the address of the device that sent a request. Express's `req.ip` honours
+ * its trusted proxies. With `trust proxy: true` it may be any text; unless it is an address, the
+ * connection's address counts.
  */
 export function deviceOf(req: IncomingMessage & { ip?: unknown }): DeviceInfo {
   const ip = addressOf(req.ip) ?? addressOf(req.socket?.remoteAddress);
   return { label: deviceLabel(req.headers?.["user-agent"]), ...(ip !== undefined && { ip }) };
 }
 
-/** The longest text of an address, with a port: `[0000:…:0000:255.255.255.255]:65535`. */
+/** The longest address with a port: `[0000:…:0000:255.255.255.255]:65535`. */
 const LONGEST_ADDRESS = 53;
-/** Some proxies add the port that the client came from. */
+/** Some proxies append the client's port. */
 const WITH_PORT = /^(?:\[([^\]]*)\]|([\d.]+))(?::\d{1,5})?$/;
 const MAPPED = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/;
 
-/** An address in its usual form, IPv4 as IPv4; `undefined` for anything else. */
+/** Returns an address in its usual form, mapped IPv4 as IPv4; `undefined` for other text. */
 export function addressOf(text: unknown): string | undefined {
   if (typeof text !== "string" || text.length > LONGEST_ADDRESS) return undefined;
   const [, bracketed, dotted] = WITH_PORT.exec(text) ?? [];
-  // The zone names an interface of this machine.
+  // A zone names a network interface of this machine.
   const address = (bracketed ?? dotted ?? text).replace(/%.*$/s, "");
   if (isIPv4(address)) return address;
   if (!isIPv6(address)) return undefined;

@@ -1,10 +1,11 @@
 /**
- * What an Express request has of a session. `sojourn`, `sojourn/express-session` and `sojourn/cookie-session` each add what they give, under a
- * name of their own: an application that imports one of them sees that one's types, and importing another is no conflict.
+ * Declares what Sojourn adds to an Express request. `sojourn`, `sojourn/express-session` and
+ * `sojourn/cookie-session` each add their types under a separate name. An application sees the
+ * types of the one that it imports, and importing another is no conflict.
  */
 declare global {
   namespace Express {
-    /** Each entry point adds to it. */
+    /** Receives a member from each entry point. */
     interface SojournRequests {}
 
     type SojournSession = PartOf<SojournRequests[keyof SojournRequests], "session">;
@@ -16,7 +17,7 @@ declare global {
   }
 }
 
-/** All of a union at once. */
+/** The intersection of a union's members. */
 type Combined<U> = (U extends unknown ? (one: U) => void : never) extends (all: infer I) => void ? I : never;
 type PartOf<U, Name extends string> = Combined<U> extends Record<Name, infer Part> ? Part : never;
 

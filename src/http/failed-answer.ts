@@ -1,10 +1,10 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
-import { statusOf } from "./held-headers.ts";
+import { statusOf } from "./held-response/failure.ts";
 
-/** Answers a request whose session could not be saved. The response is as if nobody had answered yet. */
+/** Responds to a request whose session could not be saved. The response is empty again. */
 export type ErrorHandler = (error: unknown, req: IncomingMessage, res: ServerResponse) => void;
 
-/** What Express puts on a request, and Connect. */
+/** What Express and Connect put on a request. */
 interface Routed {
   next?: unknown;
   originalUrl?: string;
@@ -25,8 +25,9 @@ interface Passed {
 }
 
 /**
- * Tells of an error after `next` was called for the request: Express's routers, and Connect, go on to their error handlers. Others take a second
- * call for the end of another request, or not at all: there it is answered, or only told where the answer has left.
+ * Reports an error after `next` was called for the request. Express's routers, and Connect, go on to
+ * their error handlers. Other frameworks take a second call of `next` for the end of another
+ * request, or ignore it: there the response is a bare status, if it has not left.
  */
 export function failAfterNext(error: unknown, { req, res, next, router }: Passed): void {
   if (typeof router === "function") router(error);
@@ -34,14 +35,14 @@ export function failAfterNext(error: unknown, { req, res, next, router }: Passed
   else answerFailure(error, res);
 }
 
-const told = new Set<string>();
+const warned = new Set<string>();
 
-/** The answer where no error handler can be told: the status, and nothing of what happened. */
+/** Responds where there is no error handler: with the status, and no word of what happened. */
 function answerFailure(error: unknown, res: ServerResponse): void {
   const { code, name, message, headers } = Object(error);
   const kind = String(code ?? name);
-  if (!told.has(kind)) {
-    told.add(kind);
+  if (!warned.has(kind)) {
+    warned.add(kind);
     process.emitWarning(
       `a session could not be saved, and the request was answered with ${statusOf(error)}: ${message}. Give session({ onError }) to answer it yourself`,
       { code: "SOJOURN" },

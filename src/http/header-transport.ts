@@ -4,13 +4,13 @@ import { TokenCodec } from "../crypto/token.ts";
 import type { TokenCarrier, Transport } from "./carrier.ts";
 import { addVary, exposeHeader } from "./response-headers.ts";
 
-/** Most servers and proxies take lines of 8 KiB; half of one is enough for any token. */
+/** Most servers and proxies accept lines of 8 KiB. Half of that is enough for any token. */
 const LONGEST = 4_096;
 /** RFC 6750 2.1: the scheme, spaces, and a b64token. */
 const BEARER = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
-/** Where a client finds a token that was issued to it. */
-const ANSWER = "X-Session-Token";
+/** The response header that brings a new token. */
+const RESPONSE_HEADER = "X-Session-Token";
 
 export interface HeaderTransportOptions {
   /** The request header in lower case; `authorization` holds a Bearer token. */
@@ -18,7 +18,10 @@ export interface HeaderTransportOptions {
   ring: KeyRing | undefined;
 }
 
-/** The token in a request header, for clients that keep no cookies. No browser adds it by itself, so other sites can't use it. */
+/**
+ * Carries the token in a request header, for clients without cookies. Browsers never add it
+ * themselves, so other sites can't use it.
+ */
 export class HeaderTransport implements Transport {
   readonly carrier: TokenCarrier;
 
@@ -41,7 +44,7 @@ class HeaderCarrier implements TokenCarrier {
   readonly #header: string;
 
   constructor(header: string, ring: KeyRing | undefined) {
-    // No cookie can have a name with a colon: what tokens are bound to differs from every cookie's.
+    // A cookie's name has no colon, so tokens bound to this name fit no cookie.
     this.name = `${header}:`;
     this.codec = new TokenCodec(ring, this.name);
     this.transport = header === "authorization" ? "bearer" : header;
@@ -56,13 +59,13 @@ class HeaderCarrier implements TokenCarrier {
   }
 
   send(res: ServerResponse, token: string): void {
-    res.setHeader(ANSWER, token);
-    if (res.req?.headers.origin !== undefined) exposeHeader(res, ANSWER);
-    // Whatever the application says: a cache that keeps this answer gives the session away.
+    res.setHeader(RESPONSE_HEADER, token);
+    if (res.req?.headers.origin !== undefined) exposeHeader(res, RESPONSE_HEADER);
+    // Even if the application allows it: a cache that stores this response leaks the session.
     if (!/\bno-store\b/i.test(String(res.getHeader("cache-control") ?? ""))) res.setHeader("Cache-Control", "no-store");
   }
 
-  /** A client that keeps its token itself finds out when it opens nothing any more. */
+  /** Does nothing: the client keeps its token, and finds out when it opens nothing. */
   clear(): void {}
 
   vary(res: ServerResponse): void {
@@ -71,8 +74,9 @@ class HeaderCarrier implements TokenCarrier {
 }
 
 /**
- * The value of a header that came at most once. Node keeps the first of several `Authorization` headers and says nothing, so `rawHeaders` is
- * asked, too. What is in `headers` alone counts: adapters of serverless platforms and mocks put it nowhere else, nor does an earlier middleware.
+ * Returns the value of a header that came at most once. Node silently keeps the first of several
+ * `Authorization` headers, so this checks `rawHeaders` too. A value in `headers` alone counts:
+ * serverless adapters, mocks and earlier middleware set nothing else.
  */
 function onlyHeader({ headers, rawHeaders = [] }: Partial<IncomingMessage>, name: string): string | undefined {
   let found: string | undefined;

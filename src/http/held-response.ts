@@ -1,67 +1,53 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { ServerResponse } from "node:http";
 import type { Http2ServerResponse } from "node:http2";
+import { cutOff, type Failure, forgetHead } from "./held-response/failure.ts";
+import { assertChunk, assertHead, http, takeHead } from "./held-response/head.ts";
+import type { HoldHooks } from "./held-response/hooks.ts";
 import {
-  assertChunk,
-  assertHead,
   type Call,
-  forgetHead,
+  deferredResult,
+  dropCall,
   hasChunk,
-  http2Stream,
-  impliesHead,
-  isForeign,
-  type Look,
+  type Kind,
   type Method,
   nothing,
   type Outgoing,
-  overlay,
-  refuseAsSent,
-  saysNothing,
-  sentLook,
-  statusOf,
-  takeHead,
-} from "./held-headers.ts";
+  warnOfMissingMethods,
+} from "./held-response/outgoing.ts";
+import { Waiting, wakeWriters } from "./held-response/waiting.ts";
 
 /**
- * Nothing leaves before the commit. This is the only file that patches a response.
+ * Nothing leaves before the commit. Only this file, with `held-response/`, patches a response.
  *
- * The hold goes on before the handlers run, so it is the innermost patch: a method that a handler looked up belongs to it, whatever
- * the arguments of the call do. The first call that would send something starts the commit. A commit that is done at once costs a few calls.
- * During one that is not, calls queue, and then reach the methods beneath in their order.
+ * The hold goes on before the handlers run: it is the innermost patch, and a method that a handler
+ * looked up early is the hold's. The first call that would send something starts the commit. If
+ * that is not done at once, calls wait, and then reach the methods beneath in their order.
  *
- * The session's headers are added in the innermost `writeHead`, which Node calls for every head. Patches above, such as a response
- * cache, have copied the headers by then, and never see the session's cookie.
- *
+ * The session's headers are added in the innermost `writeHead`, which Node calls for every head.
+ * Patches above, such as a response cache, have copied the headers by then: they see no cookie.
  * docs/ARCHITECTURE.md, "The held response", has the whole contract as a table.
  */
-export interface HoldHooks {
-  /** No session was used so far: nothing is to be committed, and the response passes as it is. Default `false`. */
-  readonly isUnused?: boolean;
-  /**
-   * The first call that would send anything. `undefined` when the response may go now, or a promise for that. What it
-   * throws or rejects with is a failed commit.
-   */
-  beforeHeaders(): void | Promise<void>;
-  /**
-   * The commit is done and the headers are about to leave: add to them. Those given to `writeHead` are there already.
-   * Called once for each response that leaves.
-   */
-  writeHeaders(): void;
-  /**
-   * The response ends, after its headers left: commit what changed while it streamed; the end waits for it. When this
-   * fails, the response is cut off (the client sees an incomplete one), as its status can't be changed any more.
-   */
-  beforeEnd(): void | Promise<void>;
-  /**
-   * A commit failed. If no headers left, the response is as if nobody had answered yet, so that an error handler can.
-   * Never called within the handler's own call.
-   */
-  failed(error: unknown): void;
+
+/**
+ * Whether something is a response that can be held: it has a status, or is a stream that gets one
+ * by `writeHead`, as Sails's virtual responses do. Engine.IO's response for a WebSocket handshake
+ * has the methods but is no stream, and never ends. An object with fewer methods causes a warning.
+ */
+export function isResponse(res: Partial<ServerResponse> | null | undefined): boolean {
+  const isComplete =
+    typeof res?.end === "function" &&
+    typeof res.writeHead === "function" &&
+    typeof res.setHeader === "function" &&
+    typeof res.getHeader === "function";
+  // Other makers' streams too: `writable` is older than Node's own classes.
+  if (isComplete) return typeof res.statusCode === "number" || typeof res.writable === "boolean";
+  if (typeof res?.end === "function" || typeof res?.writeHead === "function") warnOfMissingMethods(res);
+  return false;
 }
 
 /**
- * Lets no byte of `res` leave before `hooks` say so. When the headers left already, only the end waits. Several holds of one
- * response wrap each other.
+ * Lets no byte of `res` leave before `hooks` allow it. If the headers have left already, only the
+ * end waits. Several holds of one response wrap each other.
  */
 export function holdResponse(res: ServerResponse | Http2ServerResponse, hooks: HoldHooks): void {
   const response: Patched = res;
@@ -80,63 +66,55 @@ interface Patched extends Outgoing {
 
 const HOLD = Symbol("sojourn.hold");
 
-/** `new`: nothing tried to leave. `held`: the head waits. `open`: it may leave. `ending`: the end waits. `done`: the end was passed on. */
-type Phase = "new" | "held" | "open" | "ending" | "done";
+/**
+ * `new`: nothing tried to leave. `Waiting`: the head or the end waits for a commit. `open`: the
+ * body may leave. `done`: the end was passed on.
+ */
+type Phase = "new" | Waiting | "open" | "done";
 
 class Hold {
   readonly response: Outgoing;
+  readonly kind: Kind;
   readonly hooks: HoldHooks;
-  // What was there before us.
+  // The methods beneath.
   readonly writeHead: Method;
   readonly write: Method;
   readonly end: Method;
   readonly flushHeaders: Method;
   readonly flush: Method | undefined;
-  /** Calls that come through any other entry belong to an answer that failed. */
+  /** Calls that come through any other entry belong to a response that failed. */
   entry: Entry = firstEntry;
   phase: Phase = "new";
-  /** The session's headers are still to be added. */
+  /** Whether the session's headers are still to be added. */
   owesHeaders = true;
-  /** The headers leave before the end is asked for. */
+  /** Whether the headers leave before the end is asked for. */
   streams = false;
-  /** The end has been asked for. */
-  ended = false;
-  queue: { method: Call; args: readonly unknown[] }[] = NONE;
-  /** Takes off the look that the response has while calls wait. */
-  unlock: () => void = nothing;
-  impliedStatus: number | undefined = undefined;
   failure: Failure | undefined = undefined;
 
   constructor(response: Outgoing, hooks: HoldHooks) {
     this.response = response;
+    this.kind = kindOf(response);
     this.hooks = hooks;
     this.writeHead = response.writeHead;
     this.write = response.write;
     this.end = response.end;
     this.flushHeaders = response.flushHeaders ?? nothing;
-    // Compression's: without it, what was written while the head waited would sit in the compressor.
+    // Without compression's `flush`, what waited would stay in the compressor.
     this.flush = response.flush;
   }
 
-  /** Whoever inspects a response shall not see a session through its hooks. */
+  /** Keeps the session behind the hooks out of `util.inspect(response)`. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `Hold <${this.phase}>`;
+    return "Hold {}";
   }
 }
 
-/** Why an answer was taken back. */
-interface Failure {
-  readonly error: unknown;
-  /** Whether its handler had ended it. One that had not may go on writing. */
-  readonly wasEnded: boolean;
+function kindOf(response: Outgoing): Kind {
+  if (response instanceof http.ServerResponse) return "http1";
+  return typeof response.stream?.close === "function" ? "http2" : "foreign";
 }
 
-/** Tells calls of an error handler from those of the answer that failed. */
-const handledFailure = new AsyncLocalStorage<Failure>();
-
-const NONE: never[] = [];
-
-/** The functions put on a response: shared by all, or bound to one hold. */
+/** Returns the functions put on a response: shared by all, or bound to one hold. */
 function entryOf(bound?: Hold): Entry {
   const entry: Entry = {
     writeHead(this: Patched, ...args: unknown[]) {
@@ -172,16 +150,21 @@ function install(hold: Hold): void {
 function receive(hold: Hold | undefined, entry: Entry, method: Call, args: unknown[]): unknown {
   if (hold === undefined)
     throw new TypeError(`${method} was called on an object that is not the response it belongs to`);
-  if (hold.entry !== entry || isFromFailedAnswer(hold, method)) return ignore(hold, method, args);
-  switch (hold.phase) {
+  const { phase, failure, response } = hold;
+  if (hold.entry !== entry || failure?.isLate(response, method, phase !== "new") === true)
+    return dropCall(response, method, args, failure?.error);
+  switch (phase) {
     case "new":
       return method === "flush" ? pass(hold, method, args) : begin(hold, method, args);
     case "open":
     case "done":
       if (method === "writeHead") return writeHead(hold, args);
-      return method === "end" && hold.phase === "open" ? finish(hold, args) : pass(hold, method, args);
+      return method === "end" && phase === "open" ? finish(hold, args) : pass(hold, method, args);
     default:
-      return enqueue(hold, method, args);
+      // A hold beneath this one may only now let the headers go; else Node refuses.
+      if (method === "writeHead") return phase.holdsHead ? phase.refuseHead(args) : writeHead(hold, args);
+      assertChunk(hold.kind, method, args[0]);
+      return phase.add(method, args);
   }
 }
 
@@ -190,7 +173,7 @@ function pass(hold: Hold, method: Call, args: readonly unknown[]): unknown {
 }
 
 function begin(hold: Hold, method: Call, args: unknown[]): unknown {
-  const { response, hooks } = hold;
+  const { response, kind, hooks } = hold;
   hold.streams = method !== "end";
   if (response.headersSent) {
     // They left before the hold, or around it.
@@ -202,41 +185,40 @@ function begin(hold: Hold, method: Call, args: unknown[]): unknown {
     hooks.beforeHeaders();
     return leave(hold, method, args);
   }
-  // What Node refuses it refuses now, not after the commit.
-  assertChunk(response, method, args);
-  const call = method === "writeHead" ? takeHead(response, args) : args;
-  if (method !== "writeHead") assertHead(response, response.statusCode, undefined);
+  // What Node refuses is refused now, not after the commit.
+  if (!isPlainChunk(method, args[0])) assertChunk(kind, method, args[0]);
+  const call = method === "writeHead" ? takeHead(response, kind, args) : args;
+  if (method !== "writeHead" && !(kind === "http1" && isPlainHead(response)))
+    assertHead(response, kind, response.statusCode);
   const pending = commit(hooks, "beforeHeaders");
   if (pending === undefined) return leave(hold, method, call);
-  hold.queue = [{ method, args: call }];
-  hold.ended = method === "end";
-  wait(hold, "held", pending);
-  return answer(hold, method);
+  const waiting = new Waiting(response, kind, { method, args: call });
+  waiting.lock(response.write !== hold.entry.write);
+  wait(hold, waiting, pending);
+  return deferredResult(response, method);
 }
 
-/** The commit is done: the first call goes on, and with it the head. */
+/** The commit is done: makes the first call, and with it the head. */
 function leave(hold: Hold, method: Call, args: readonly unknown[]): unknown {
   hold.phase = hold.streams ? "open" : "done";
   if (method === "writeHead") return writeHead(hold, args);
-  const { response } = hold;
-  // Node makes its head by `writeHead`. HTTP/2 does not for an end without a body, nor do others' responses.
-  if (!impliesHead(response, args)) {
-    if (isForeign(response) && typeof response._implicitHeader === "function") response._implicitHeader();
+  const { response, kind } = hold;
+  // Node makes its head by `writeHead`, except HTTP/2 for an end without a body.
+  const impliesHead = kind === "http1" || (kind === "http2" && hasChunk(args));
+  if (!impliesHead) {
+    if (kind === "foreign" && typeof response._implicitHeader === "function") response._implicitHeader();
     addHeaders(hold);
   }
   return pass(hold, method, args);
 }
 
-/** The head is made, by the application, by Node, or by a patch above. */
+/** The application, Node or a patch above makes the head. */
 function writeHead(hold: Hold, args: readonly unknown[]): unknown {
-  if (!hold.owesHeaders || hold.response.headersSent) return pass(hold, "writeHead", args);
-  if (hold.hooks.isUnused === true) return pass(hold, "writeHead", args);
   const { failure, response } = hold;
-  // An answer that says nothing of its status must not claim a success that was not saved.
-  const isBare = failure !== undefined && args[0] === 200 && saysNothing(response);
-  const head = isBare ? [statusOf(failure.error)] : args;
-  // A status alone is what Node implies: it was looked at when the commit began.
-  const call = head.length === 1 && head[0] === response.statusCode ? head : takeHead(response, head);
+  if (!hold.owesHeaders || response.headersSent || hold.hooks.isUnused === true) return pass(hold, "writeHead", args);
+  const head = failure === undefined ? args : failure.headFor(response, args);
+  // A status alone is what Node implies: it was checked when the commit began.
+  const call = head.length === 1 && head[0] === response.statusCode ? head : takeHead(response, hold.kind, head);
   addHeaders(hold);
   return pass(hold, "writeHead", call);
 }
@@ -255,188 +237,64 @@ function commit(hooks: HoldHooks, when: "beforeHeaders" | "beforeEnd"): void | P
   }
 }
 
-function finish(hold: Hold, args: readonly unknown[]): unknown {
-  const pending = hold.streams ? commit(hold.hooks, "beforeEnd") : undefined;
+/** @param earlier the calls of an earlier commit that are still to be made */
+function finish(hold: Hold, args: readonly unknown[], earlier?: Waiting): unknown {
+  const { response, kind, hooks } = hold;
+  const pending = hold.streams ? commit(hooks, "beforeEnd") : undefined;
   if (pending === undefined) {
     hold.phase = "done";
     return pass(hold, "end", args);
   }
-  hold.queue = [{ method: "end", args }, ...hold.queue];
-  hold.ended = true;
-  wait(hold, "ending", pending);
-  return hold.response;
+  wait(hold, new Waiting(response, kind, { method: "end", args }, earlier), pending);
+  return response;
 }
 
-function enqueue(hold: Hold, method: Call, args: unknown[]): unknown {
-  const { response } = hold;
-  if (method === "writeHead") {
-    // A hold beneath this one may only now let the headers go; else Node refuses.
-    if (hold.phase === "ending") return writeHead(hold, args);
-    if (isImplied(hold, args)) return response;
-    return refuseAsSent(response, method, args);
-  }
-  assertChunk(response, method, args);
-  if (hold.ended && (method === "write" || (method === "end" && hasChunk(args)))) {
-    // `writableEnded` is still false, so whoever looked at it may not be punished by an error that nobody handles.
-    tellCallback(args, Object.assign(new Error("write after end"), { code: "ERR_STREAM_WRITE_AFTER_END" }));
-    return answer(hold, method);
-  }
-  hold.queue.push({ method, args });
-  if (method === "end") hold.ended = true;
-  return answer(hold, method);
-}
-
-/** What a call returns that is not made yet. */
-function answer(hold: Hold, method: Call): unknown {
-  if (method === "write") return false; // wait for "drain"
-  return method === "end" || method === "writeHead" ? hold.response : undefined;
-}
-
-function wait(hold: Hold, phase: "held" | "ending", pending: Promise<void>): void {
-  hold.phase = phase;
-  if (phase === "held") lock(hold);
+function wait(hold: Hold, waiting: Waiting, pending: Promise<void>): void {
+  hold.phase = waiting;
   pending.then(
-    () => release(hold),
-    (error: unknown) => fail(hold, error),
+    () => release(hold, waiting),
+    (error: unknown) => fail(hold, waiting, error),
   );
 }
 
-/**
- * While the head waits, the response looks to everyone as if it had left: what is set now comes too late, as with any response.
- * `writableEnded` stays false: who waits for the body must not believe that it is there.
- */
-function lock(hold: Hold): void {
-  const { response } = hold;
-  const { statusCode } = response;
-  const statusMessage = http2Stream(response) === undefined ? response.statusMessage : undefined;
-  const takeOff = overlay(response, sentLook(response));
-  // Only who patched the response after us comes by with an implied `writeHead`.
-  const unwatch = response.write === hold.entry.write ? nothing : overlay(response, statusWatch(hold, statusCode));
-  hold.unlock = () => {
-    unwatch();
-    takeOff();
-    if (response.statusCode !== statusCode) response.statusCode = statusCode;
-    if (statusMessage !== undefined) response.statusMessage = statusMessage;
-    else if (http2Stream(response) === undefined) Reflect.deleteProperty(response, "statusMessage");
-  };
-}
-
-function unlock(hold: Hold): void {
-  hold.unlock();
-  hold.unlock = nothing;
-}
-
-/**
- * Who looks for the headers in Node's private `_header` (compression before 1.8) finds none while they wait, and makes
- * Node imply them again: it reads the status code and hands it to `writeHead`. That says nothing new. A handler's second
- * `writeHead` is refused.
- */
-function statusWatch(hold: Hold, statusCode: number): Look {
-  const get = () => {
-    hold.impliedStatus = statusCode;
-    return statusCode;
-  };
-  return [["statusCode", { get, set: nothing, configurable: true }]];
-}
-
-function isImplied(hold: Hold, args: readonly unknown[]): boolean {
-  const implied = args.length === 1 && args[0] === hold.impliedStatus;
-  hold.impliedStatus = undefined;
-  return implied;
-}
-
-function release(hold: Hold): void {
-  unlock(hold);
+function release(hold: Hold, waiting: Waiting): void {
+  waiting.unlock();
   try {
-    const wasHeld = hold.phase === "held";
-    hold.phase = wasHeld && hold.streams ? "open" : "done";
-    replay(hold, wasHeld);
+    hold.phase = waiting.holdsHead && hold.streams ? "open" : "done";
+    const owesDrain = waiting.replay((method, args, isHead) => {
+      if (isHead) return leave(hold, method, args);
+      return method === "end" && hold.phase === "open" ? finish(hold, args, waiting) : pass(hold, method, args);
+    });
+    if (owesDrain) process.nextTick(wakeWriters, hold.response);
   } catch (error) {
-    fail(hold, error);
+    fail(hold, waiting, error);
   }
 }
 
-function isOpen(hold: Hold): boolean {
-  return hold.phase === "open";
-}
-
-function replay(hold: Hold, wasHeld: boolean): void {
-  const { queue } = hold;
-  let isFirst = wasHeld;
-  let isWaiting = false;
-  for (let call = queue.shift(); call !== undefined; call = queue.shift()) {
-    if (isFirst) {
-      isFirst = false;
-      const result = leave(hold, call.method, call.args);
-      if (call.method === "write") isWaiting = result !== false;
-    } else if (call.method === "end" && isOpen(hold)) {
-      finish(hold, call.args);
-      if (hold.phase === "ending") return;
-    } else {
-      const result = pass(hold, call.method, call.args);
-      // Who was told `false` here gets no "drain" from Node if Node itself could take it all.
-      if (call.method === "write") isWaiting = result !== false;
-    }
-  }
-  if (isWaiting) process.nextTick(drain, hold.response);
-}
-
-/**
- * Wakes those who wait for "drain". Compression keeps their listeners on a stream of its own, which its `on` returns
- * as any emitter returns itself.
- */
-function drain(response: Outgoing): void {
-  if (response.writableEnded) return;
-  const emitter = response.on("drain", nothing) ?? response;
-  emitter.off("drain", nothing);
-  emitter.emit("drain");
-  if (emitter !== response) response.emit("drain");
-}
-
-function fail(hold: Hold, error: unknown): void {
-  unlock(hold);
-  const { response, hooks, queue } = hold;
-  const failure = { error, wasEnded: hold.ended };
-  hold.failure = failure;
-  hold.queue = NONE;
-  hold.ended = false;
-  // What still comes from the failed answer must not end up in the error's: whoever patched the response after us and saw
-  // it end is cut off, and whoever waits to go on writing is not woken.
+function fail(hold: Hold, waiting: Waiting, error: unknown): void {
+  const { response, kind, hooks } = hold;
+  hold.failure = waiting.fail(error);
+  // The failed response must not mix with the error handler's: patches above that saw it end are
+  // cut off, and writers that wait to go on are not woken.
   hold.entry = entryOf(hold);
   if (response.headersSent) {
-    // The client must see that the response is incomplete: a reset (INTERNAL_ERROR, RFC 9113 §7), or a closed connection.
-    const stream = http2Stream(response);
-    if (stream === undefined) response.destroy();
-    else stream.close(2);
+    cutOff(response, kind);
   } else {
     hold.phase = "new";
     hold.owesHeaders = true;
-    forgetHead(response);
+    forgetHead(response, kind);
     install(hold);
     response.removeAllListeners?.("drain");
   }
-  for (const { args } of queue) tellCallback(args, error);
-  if (failure.wasEnded) hooks.failed(error);
-  else handledFailure.run(failure, () => hooks.failed(error));
+  hold.failure.handle(() => hooks.failed(error));
 }
 
-/**
- * The handler of an answer that failed need not know, and may go on writing. Before the error handler has said anything,
- * that would be a success that wasn't saved; after the error's answer has ended, Node would bring the process down.
- */
-function isFromFailedAnswer({ failure, phase, response }: Hold, method: Call): boolean {
-  if (failure === undefined || method === "writeHead") return false;
-  if (phase !== "new") return response.writableEnded && method !== "flushHeaders";
-  return !failure.wasEnded && saysNothing(response) && handledFailure.getStore() !== failure;
+/** Whether Node takes a chunk as it is, which needs no further check. */
+function isPlainChunk(method: Call, chunk: unknown): boolean {
+  return typeof chunk === "string" || chunk instanceof Uint8Array || (chunk === undefined && method !== "write");
 }
 
-/** A call that belongs to an answer that failed. */
-function ignore(hold: Hold, method: Call, args: readonly unknown[]): unknown {
-  tellCallback(args, hold.failure?.error);
-  return answer(hold, method);
-}
-
-function tellCallback(args: readonly unknown[], error: unknown): void {
-  const callback = args.findLast((arg) => typeof arg === "function");
-  if (typeof callback === "function") process.nextTick(callback, error);
+/** Whether Node takes a status as it is: most responses have no reason phrase of their own. */
+function isPlainHead({ statusCode, statusMessage }: Outgoing): boolean {
+  return Number.isInteger(statusCode) && statusCode >= 100 && statusCode <= 999 && !statusMessage;
 }

@@ -14,13 +14,13 @@ import type { Transports } from "./transports.ts";
 
 const NO_TOKENS: readonly CheckedToken[] = [];
 
-/** The token that a request brought, and the session that it opens. */
+/** Verifies the token that a request brought, and opens its session. */
 export class IncomingToken {
-  /** The carrier that the session's token travels in. */
+  /** The carrier of the session's token. */
   carrier: TokenCarrier;
-  /** What the token opens, once {@link open} is done; `undefined` for nothing. */
+  /** The session that the token opens, once {@link open} is done; `undefined` for none. */
   opening: Opening | undefined = undefined;
-  /** Why nothing could be opened. */
+  /** Why {@link open} failed. */
   error: SojournError | undefined = undefined;
   /** Whether the client sent anything. */
   isPresent: boolean;
@@ -29,8 +29,8 @@ export class IncomingToken {
   readonly #req: IncomingMessage;
   /** The carriers in which the client sent something. */
   readonly #bringing: readonly TokenCarrier[];
-  /** The one that takes a new token to a client without one. */
-  readonly #answering: TokenCarrier;
+  /** The carrier for a client without a token. */
+  readonly #fallback: TokenCarrier;
   #tokens: readonly CheckedToken[];
   #isOpened = false;
 
@@ -38,37 +38,37 @@ export class IncomingToken {
     { backend, events }: { backend: SessionBackend; events: Events },
     req: IncomingMessage,
     carriers: readonly TokenCarrier[],
-    answering: TokenCarrier,
+    fallback: TokenCarrier,
   ) {
     this.#backend = backend;
     this.#events = events;
     this.#req = req;
-    this.#answering = answering;
+    this.#fallback = fallback;
     this.#bringing = carriers.length === 1 ? carriers : carriers.filter((carrier) => carrier.read(req).length > 0);
-    this.carrier = this.#bringing[0] ?? answering;
+    this.carrier = this.#bringing[0] ?? fallback;
     const texts = this.carrier.read(req);
     this.isPresent = texts.length > 0;
     this.#tokens = this.#verify(texts, this.carrier);
   }
 
-  /** Whether {@link open} has found what there is. */
+  /** Whether {@link open} has finished, or has nothing to do. */
   get isOpened(): boolean {
     return this.#isOpened || !this.isPresent;
   }
 
-  /** Whether a synchronous store has to be asked even if nothing reads the session. */
+  /** Whether a synchronous store must be queried even if nothing reads the session. */
   get mustOpen(): boolean {
     const [token, ...others] = this.#tokens;
     if (this.#bringing.length > 1 || others.length > 0) return true;
     return token !== undefined && this.#backend.isTouchDue(token);
   }
 
-  /** Whether the request brought the tokens of two sessions. Nothing could tell which one was meant (ASVS 3.5.1). */
+  /** Whether the request brought tokens of two sessions, neither of which is safe (ASVS 3.5.1). */
   get isAmbiguous(): boolean {
     return this.error?.code === "MIXED_TOKENS";
   }
 
-  /** Whether another session replaced the token's a moment ago. */
+  /** Returns the token whose session another one replaced a moment ago, if any. */
   get rotated(): RotatedToken | undefined {
     if (this.opening !== undefined) return undefined;
     for (const token of this.#tokens) {
@@ -122,18 +122,18 @@ export class IncomingToken {
     return tokens;
   }
 
-  /** Tries each carrier. */
+  /** Tries each carrier. @throws SojournError MIXED_TOKENS if two of them open a session */
   #openOnly(position: number, found: Opening | undefined): Awaitable<Opening | undefined> {
     const carrier = this.#bringing[position];
     if (carrier === undefined) {
-      if (found === undefined) this.carrier = this.#answering;
+      if (found === undefined) this.carrier = this.#fallback;
       return found;
     }
     const tokens = this.#verify(carrier.read(this.#req), carrier);
     return after(openFirst(this.#backend, tokens, carrier), (opening) => {
       if (opening === undefined) return this.#openOnly(position + 1, found);
       if (found !== undefined) {
-        throw new SojournError("MIXED_TOKENS", "the request brought the tokens of two sessions: send one of them");
+        throw new SojournError("MIXED_TOKENS", "the request brought tokens of two sessions: send only one");
       }
       this.carrier = carrier;
       this.#tokens = tokens;
@@ -145,7 +145,7 @@ export class IncomingToken {
 /**
  * Returns the carriers whose path covers a request's.
  *
- * @param isPage whether a response could bring a token, which it can't for an upgrade
+ * @param isPage whether a response could bring a token; an upgrade's can't
  */
 export function carriersFor({ all, trust }: Transports, req: IncomingMessage, isPage: boolean): TokenCarrier[] {
   const carriers: TokenCarrier[] = [];
@@ -157,15 +157,15 @@ export function carriersFor({ all, trust }: Transports, req: IncomingMessage, is
   return carriers;
 }
 
-/** Returns the carrier for a client without a token: the one that it asks for, or the first. */
-export function answering(req: IncomingMessage, carriers: readonly TokenCarrier[]): TokenCarrier | undefined {
+/** Returns the carrier for a client without a token: the one that it requests, or the first. */
+export function newTokenCarrier(req: IncomingMessage, carriers: readonly TokenCarrier[]): TokenCarrier | undefined {
   if (carriers.length < 2) return carriers[0];
-  const asked = req.headers["x-session-transport"];
-  return carriers.find((carrier) => transportOf(carrier) === asked) ?? carriers[0];
+  const requested = req.headers["x-session-transport"];
+  return carriers.find((carrier) => transportOf(carrier) === requested) ?? carriers[0];
 }
 
 function notSynchronous(): SojournError {
-  return new SojournError("STORE_UNAVAILABLE", "the store says synchronousLoad, but its load returned a promise");
+  return new SojournError("STORE_UNAVAILABLE", "the store declares synchronousLoad, but its load returned a promise");
 }
 
 function asError(error: unknown): SojournError {

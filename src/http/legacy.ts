@@ -1,19 +1,22 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SojournError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
+import { after } from "../contract/time.ts";
 import type { LiveSession } from "../session/session.ts";
 import { readCookies } from "./cookies.ts";
+import { warnOnce } from "./warn.ts";
 
 /**
- * Reads the sessions of another library. A reader owns its cookie's name: if a request carries that cookie, Sojourn calls no other reader, even if
- * this one rejects the cookie. So a strict reader never gives way to a weaker one (CVE-2026-39324).
+ * Reads the sessions of another library. A reader owns its cookie's name: if a request carries that
+ * cookie, Sojourn calls no other reader, even if this one rejects the cookie. So a strict reader
+ * never gives way to a weaker one (CVE-2026-39324).
  */
 export interface LegacyReader {
   /** The name of its cookie. */
   readonly name: string;
   /** `Set-Cookie` lines that delete the cookie. */
   readonly clearing: readonly string[];
-  /** Returns the session that this request's cookie opens, or `undefined`. Rejects if that can't be found out. */
+  /** Returns the session that this request's cookie opens, if any. Rejects if it can't find out. */
   read(req: IncomingMessage): Awaitable<LegacySession | undefined>;
 }
 
@@ -30,22 +33,22 @@ export interface LegacySession {
 /** Finds the reader whose cookie a request carries. */
 export type Accept = (req: IncomingMessage) => LegacyReader | undefined;
 
-/** @throws TypeError for readers that are none, or that share a name */
+/** Builds the lookup of readers. @throws TypeError for other values, or for two of one name */
 export function acceptOf(readers: readonly LegacyReader[]): Accept | undefined {
   if (!Array.isArray(readers) || !readers.every((reader) => typeof reader?.read === "function")) {
     throw new TypeError('accept must be a list of readers, such as expressSession({ … }) of "sojourn/legacy"');
   }
   if (new Set(readers.map(({ name }) => name)).size < readers.length) {
-    throw new TypeError("accept: two readers have one cookie's name; nothing tells whose cookie it is");
+    throw new TypeError("accept: two readers share one cookie's name, so the cookie's owner is ambiguous");
   }
   if (readers.length === 0) return undefined;
   return (req) => readers.find(({ name }) => readCookies(req.headers.cookie, name).length > 0);
 }
 
-/** The session of another library that a request brought, on its way to becoming ours. */
+/** Moves another library's session, which a request brought, into Sojourn. */
 export class LegacyMove {
   readonly #reader: LegacyReader;
-  /** The session that is moved; absent while it has not been read. */
+  /** The moved session; absent until it is read. */
   session: LegacySession | undefined = undefined;
   isEnded = false;
 
@@ -53,13 +56,25 @@ export class LegacyMove {
     this.#reader = reader;
   }
 
-  moveTo(own: LiveSession, session: LegacySession): Awaitable<void> {
-    this.session = session;
-    takeOver(own, session);
-    return session.userId === undefined ? undefined : own.login(session.userId);
+  /**
+   * Reads the other session, and copies it into ours.
+   *
+   * @param own returns our session, or `undefined` if its token can't reach the client
+   */
+  begin(req: IncomingMessage, own: () => LiveSession | undefined): Awaitable<void> {
+    return after(this.#reader.read(req), (session) => {
+      const ours = session === undefined ? undefined : own();
+      if (session === undefined || ours === undefined) return undefined;
+      this.session = session;
+      takeOver(ours, session);
+      return session.userId === undefined ? undefined : ours.login(session.userId);
+    });
   }
 
-  /** Ends the other session, once ours is stored. A failure matters only to a logout: otherwise the old session expires. */
+  /**
+   * Ends the other session, once Sojourn has stored its own. Only a logout reports a failure:
+   * otherwise the old session expires.
+   */
   async end(isLogout: boolean): Promise<void> {
     this.isEnded = true;
     try {
@@ -69,7 +84,7 @@ export class LegacyMove {
     }
   }
 
-  /** Has the client drop the other session's cookie. */
+  /** Deletes the other session's cookie. */
   clear(res: ServerResponse): void {
     const others = [res.getHeader("set-cookie") ?? []].flat().map(String);
     res.setHeader("Set-Cookie", [...others, ...this.#reader.clearing]);
@@ -81,19 +96,13 @@ function notEnded(cause: unknown): SojournError {
   return new SojournError("STORE_UNAVAILABLE", "the session of the other library could not be ended", cause);
 }
 
-const told = new Set<string>();
-
-/** Copies the data of a moved session, without the names that belong to our sessions. */
+/** Copies the data of a moved session, except names that belong to Sojourn's sessions. */
 function takeOver(session: object, { data }: LegacySession): void {
   for (const [name, value] of Object.entries(data)) {
     try {
       Reflect.set(session, name, value);
     } catch {
-      if (told.has(name)) continue;
-      told.add(name);
-      process.emitWarning(`accept: req.session.${name} belongs to the session itself, and was not taken over`, {
-        code: "SOJOURN",
-      });
+      warnOnce(`accept: req.session.${name} is a member of the session, so the old value was not copied`);
     }
   }
 }

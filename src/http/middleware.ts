@@ -3,17 +3,19 @@ import type { SessionData } from "../session/session-data.ts";
 import type { Session, ValidData } from "../session/session-interface.ts";
 import { type Duration, parseDuration } from "../session/timeouts.ts";
 import { openApplication } from "./application.ts";
+import { isPlain } from "./assign-session.ts";
 import type { TokenCarrier } from "./carrier.ts";
 
 import "./express-request.ts";
 import "./express-request-first.ts";
-import { answering, carriersFor } from "./incoming-token.ts";
-import { isResponse } from "./is-response.ts";
+import { isResponse } from "./held-response.ts";
+import { carriersFor, newTokenCarrier } from "./incoming-token.ts";
 import type { SessionOptions } from "./options.ts";
-import { isPlain, type Next, RequestSession } from "./request-session.ts";
+import { type Next, RequestSession } from "./request-session.ts";
 import type { Sessions } from "./sessions.ts";
 
 import { DetachedSessions, type TouchOptions, type UpgradeOptions, Watch } from "./upgrade.ts";
+import { warnOnce } from "./warn.ts";
 
 declare global {
   namespace Express {
@@ -21,21 +23,22 @@ declare global {
       sojourn: { session: Session };
     }
     interface Request {
-      // Not `readonly`, though it can't be assigned to: modifiers have to be those of other declarations, as express-session's.
+      // Not `readonly`, although it can't be assigned: the modifiers must match express-session's.
       /** The session's handle, the same as `req.session.id`. */
       sessionID: string;
     }
   }
 }
 
-/** How long a link may sign in. */
+/** The longest lifetime of a sign-in link. */
 const LONGEST_LINK_MS = 5 * 60_000;
 
 /**
- * Creates the middleware that gives each request its session, for Express, Connect, or any `(req, res, next)`.
+ * Creates the middleware that gives each request its session, for Express, Connect, or any `(req,
+ * res, next)`.
  *
- * `req.session` has the type that you declare in {@link SessionData}. Without a declaration, pass the type here, and take the session from
- * `sessions.of(req)`.
+ * `req.session` has the type that you declare in {@link SessionData}. Without a declaration, pass
+ * the type here, and take the session from `sessions.of(req)`.
  *
  * @typeParam Data - the application's data; default: what it declares in {@link SessionData}
  * @throws TypeError for an option that can't work; the message names it and the remedy
@@ -61,36 +64,36 @@ export function session(options: SessionOptions = {}): Sessions {
   const detached = new DetachedSessions(backend, transports, watch);
 
   function middleware(req: IncomingMessage, res: ServerResponse, next: Next): void {
-    const above = holderOf(req);
-    // Mounted twice: the first has the request.
+    const [above] = holdersOf(req);
+    // If this middleware is mounted twice, the first one serves the request.
     if (above === undefined ? hasForeignSession(req) : above.isOf(parts)) return next();
-    const brought = urlTokens?.take(req);
+    const linkToken = urlTokens?.take(req);
     let carriers: readonly TokenCarrier[];
     let isHeld: boolean;
     try {
       isHeld = isResponse(res);
       carriers = carriersFor(transports, req, isHeld && req.headers.upgrade === undefined);
     } catch (error) {
-      // The application's function for `cookie` threw, or gave what no cookie can have. Where there is no framework, nobody would catch that.
+      // The application's `cookie` function failed. Without a framework, nothing else catches this.
       return next(error);
     }
-    const carrier = answering(req, carriers);
+    const carrier = newTokenCarrier(req, carriers);
     if (carrier === undefined) return next();
     const taken = above?.clashesWith(carriers);
     if (taken !== undefined) {
       return next(
         new TypeError(
-          `two session() on one request both use "${taken}": give the inner one a name of its own, session({ name }), or leave it out`,
+          `two session() on one request both use "${taken}": give the inner one another name, session({ name }), or remove it`,
         ),
       );
     }
     const proceed: Next =
-      brought === undefined || urlTokens === undefined || (req.method !== "GET" && req.method !== "HEAD")
+      linkToken === undefined || urlTokens === undefined || (req.method !== "GET" && req.method !== "HEAD")
         ? next
         : (error) => {
             if (error !== undefined) return next(error);
-            // A HEAD is a program's look at a link: it must not use it up.
-            const text = req.method === "GET" ? brought : "";
+            // Programs preview links with HEAD, which must not use the link up.
+            const text = req.method === "GET" ? linkToken : "";
             urlTokens.exchange(req, res, () => requestSession.liveSession, text).catch(next);
           };
     const requestSession = new RequestSession(parts, { req, res, isHeld, next: proceed }, carriers, carrier);
@@ -103,7 +106,7 @@ export function session(options: SessionOptions = {}): Sessions {
       of(req: IncomingMessage) {
         for (const holder of holdersOf(req)) if (holder.isOf(parts)) return holder.liveSession;
         throw new TypeError(
-          "sessions.of(req): this session() has not run for this request: put app.use(sessions) above the handler, and see cookie.path",
+          "sessions.of(req): this session() did not run for this request: put app.use(sessions) above the handler, and check cookie.path",
         );
       },
       list: admin.list.bind(admin),
@@ -133,14 +136,14 @@ export function session(options: SessionOptions = {}): Sessions {
     }),
     {
       name: { value: "session" },
-      // Asked for each time: a store may learn what it can promise when its server first answers.
+      // A getter, because a store may learn its capabilities when its server first responds.
       capabilities: { get: () => admin.capabilities },
     },
   );
 }
 
 const HOLDER = Symbol("session holder");
-/** Those whose place another one took: only where several `session()` run for one request. */
+/** The earlier sessions of a request for which several `session()` run. */
 const EARLIER = Symbol("earlier session holders");
 
 interface Holding {
@@ -148,7 +151,7 @@ interface Holding {
   [EARLIER]?: readonly RequestSession[];
 }
 
-/** Shared by all requests, so that giving one its session costs no closure. */
+/** Shared by all requests, so that no request allocates a closure. */
 const SESSION: PropertyDescriptor & ThisType<Holding> = {
   configurable: true,
   enumerable: true,
@@ -166,24 +169,20 @@ const SESSION_ID: PropertyDescriptor & ThisType<Holding> = {
     return this[HOLDER]?.session?.id;
   },
   set() {
-    throw new TypeError("req.sessionID can't be set: await req.session.regenerate()");
+    throw new TypeError("req.sessionID can't be set: call await req.session.regenerate()");
   },
 };
 
-/** Whoever gave this request its session, if that was one of ours. */
-function holderOf(req: IncomingMessage & Holding): RequestSession | undefined {
-  return req[HOLDER];
-}
-
-/** Everyone who gave this request a session, the last one first. */
+/** Returns the sessions of a request, the last one first. */
 function holdersOf(req: IncomingMessage & Holding): readonly RequestSession[] {
   const last = req[HOLDER];
   return last === undefined ? [] : [last, ...(req[EARLIER] ?? [])];
 }
 
 /**
- * Gives a request its `session` and `sessionID`, as properties of its own: `{ ...req }` and `Object.hasOwn` find the session, and it stays when
- * another application takes the request over and changes its prototype. The two cost 0.2 microseconds.
+ * Defines `session` and `sessionID` as own properties, for 0.2 microseconds. So `{ ...req }` and
+ * `Object.hasOwn` find the session, and it survives another application that changes the request's
+ * prototype.
  */
 function giveSession(req: IncomingMessage & Holding, holder: RequestSession): void {
   const previous = req[HOLDER];
@@ -196,18 +195,12 @@ function giveSession(req: IncomingMessage & Holding, holder: RequestSession): vo
   Object.defineProperty(req, "sessionID", SESSION_ID);
 }
 
-let hasWarned = false;
-
-/** Whether a test, or another library, has put a session on the request already. It is left alone. */
+/** Returns whether a test or another library has put a session on the request. It stays. */
 function hasForeignSession(req: IncomingMessage & { session?: unknown }): boolean {
   const { session } = req;
   if (session === undefined || session === null) return false;
-  if (!isPlain(session) && !hasWarned) {
-    hasWarned = true;
-    process.emitWarning(
-      "req.session was there before session(), set by another library, and is left alone: use one of the two",
-      { code: "SOJOURN" },
-    );
+  if (!isPlain(session)) {
+    warnOnce("another library set req.session before session(), which leaves it unchanged: use one of the two");
   }
   return true;
 }

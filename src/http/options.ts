@@ -17,23 +17,32 @@ import type { TransportChoice } from "./transports.ts";
  */
 export interface SessionOptions<Name extends string = string> {
   /**
-   * Where sessions live: a store, a `SealedStore`, which keeps each session in its cookie, or a store written for express-session, which
-   * guarantees less (see `sessions.capabilities`). Default `new MemoryStore()`, which loses all sessions when the process ends.
+   * Where sessions live: a store, a `SealedStore`, which keeps each session in its cookie, or a
+   * store written for express-session, which guarantees less (see `sessions.capabilities`). Default
+   * `new MemoryStore()`, which loses all sessions when the process ends.
    */
   store?: SessionStore | SealedStore | ExpressSessionStore | undefined;
   /**
-   * The key: at least 32 random bytes. Of a list, the first writes and all read, so that you can rotate keys. Tokens then carry a MAC: forged
-   * ones never reach the store, and write access to the store is not enough to make a session.
+   * The key: at least 32 random bytes. Of a list, the first writes and all read, so that you can
+   * rotate keys. Tokens then carry a MAC: forged ones never reach the store, and write access to the
+   * store is not enough to make a session.
    */
   secret?: Secret | undefined;
   /**
-   * Encrypts all data in the store with the secret (XAES-256-GCM), bound to its record. A stolen database shows no data, and nobody can change or
-   * move records in it. Sessions that were stored in plain text are not read any more. Default `false`; needs `secret`.
+   * Encrypts all data in the store with the secret (XAES-256-GCM), bound to its record. A stolen
+   * database shows no data, and no attacker can change or move records in it. Sessions that were stored
+   * in plain text are not read any more. Default `false`; needs `secret`.
    */
   encrypt?: boolean | undefined;
-  /** How tokens travel: `cookie()` (default), `bearer()`, `header(name)`, `query(…)`, or several in order of preference. */
+  /**
+   * How tokens travel: `cookie()` (default), `bearer()`, `header(name)`, `query(…)`, or several in
+   * order of preference.
+   */
   transport?: TransportChoice | readonly TransportChoice[] | undefined;
-  /** The cookie's name. Default `"__Host-sid"`, or `"sid"` if the cookie is not Secure or has a domain or another path than `"/"`. */
+  /**
+   * The cookie's name. Default `"__Host-sid"`, or `"sid"` if the cookie is not Secure or has a
+   * domain or another path than `"/"`.
+   */
   name?: Name | undefined;
   /**
    * The cookie's attributes, or a function that returns them for a request.
@@ -44,33 +53,42 @@ export interface SessionOptions<Name extends string = string> {
   idleTimeout?: Duration | false | undefined;
   /** Ends a session this long after it began. Default `"12h"`; `false` for no limit. */
   absoluteTimeout?: Duration | false | undefined;
-  /** The shortest time between two updates of an unchanged session's last use. Default: a tenth of `idleTimeout`, at most `"1m"`. */
+  /**
+   * The shortest time between two updates of an unchanged session's last use. Default: a tenth of
+   * `idleTimeout`, at most `"1m"`.
+   */
   touchAfter?: Duration | undefined;
   /**
-   * Whether a proxy's `X-Forwarded-Proto` decides that a request is secure: `true` or 1 for one proxy, a number for several, or a function
-   * such as `app.get("trust proxy fn")`. Default: Express's setting "trust proxy".
+   * Whether a proxy's `X-Forwarded-Proto` decides that a request is secure: `true` or 1 for one
+   * proxy, a number for several, or a function such as `app.get("trust proxy fn")`. Default:
+   * Express's setting "trust proxy".
    */
   trustProxy?: TrustProxy | undefined;
-  /** How long a request waits for the store, to read and to save. Default `{ read: "1s", commit: "2s" }`. */
+  /** How long a request waits for the store. Default `{ read: "1s", commit: "2s" }`. */
   storeTimeout?: { read?: Duration | undefined; commit?: Duration | undefined } | undefined;
   /**
-   * What happens when a session can't be loaded. Handlers see an empty session that is never saved. `"error"` (default) replaces their response
-   * by a 503 through the error handler, unless they did not read the session; `"anonymous"` sends their response. Neither deletes the cookie.
+   * What happens when a session can't be loaded. Handlers see an empty session that is never saved.
+   * `"error"` (default) replaces their response by a 503 through the error handler, unless they did
+   * not read the session; `"anonymous"` sends their response. Neither deletes the cookie.
    */
   onStoreError?: "error" | "anonymous" | undefined;
   /**
-   * Responds to a request whose session could not be saved. `res` has no headers yet, unless `res.headersSent`. Default: the error handler of
-   * Express or Connect; elsewhere a bare response with the error's status, such as 503, and a warning.
+   * Responds to a request whose session could not be saved. `res` has no headers yet, unless
+   * `res.headersSent`. Default: the error handler of Express or Connect; elsewhere a bare response
+   * with the error's status, such as 503, and a warning.
    */
   onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
-  /** The largest session, in bytes as stored. Default 66,048: 64 KiB of data, and 512 bytes for names. */
+  /** The largest session, in bytes as stored. Default 66,048: 64 KiB of data, and 512 for names. */
   maxBytes?: number | undefined;
   /**
-   * Readers of another library's sessions, from `sojourn/legacy`. A visitor who brings such a session and no session of Sojourn keeps its data.
-   * Default: none.
+   * Readers of another library's sessions, from `sojourn/legacy`. A visitor who brings such a
+   * session and no session of Sojourn keeps its data. Default: none.
    */
   accept?: readonly LegacyReader[] | undefined;
-  /** The source of the time. Tests can use the `ManualClock` of `sojourn/testing`. Default: {@link systemClock}. */
+  /**
+   * The source of the time. Tests can use the `ManualClock` of `sojourn/testing`. Default: {@link
+   * systemClock}.
+   */
   clock?: Clock | undefined;
 }
 
@@ -100,8 +118,8 @@ export function refuseUnknown(options: SessionOptions): void {
   for (const name of Object.keys(options)) {
     if (OPTIONS.has(name)) continue;
     const hint = ["resave", "saveUninitialized", "rolling", "unset", "genid", "proxy"].includes(name)
-      ? "it belongs to express-session, and here needs no replacement"
-      : `there are ${[...OPTIONS].join(", ")}`;
-    throw new TypeError(`session({ ${name} }) is no option: ${hint}`);
+      ? "it belongs to express-session; Sojourn needs no such option"
+      : `the options are ${[...OPTIONS].join(", ")}`;
+    throw new TypeError(`session({ ${name} }) is not an option: ${hint}`);
   }
 }

@@ -1,18 +1,20 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Awaitable } from "../contract/store.ts";
-import { after, isPromise } from "../contract/time.ts";
+import { after, isPromise, recover } from "../contract/time.ts";
 import type { SessionBackend } from "../session/backend.ts";
-import type { CookieAction, Delivery } from "../session/commit.ts";
 import type { RequestFacts, SessionContext } from "../session/context.ts";
-import type { Events } from "../session/events.ts";
+import type { CookieAction, Delivery } from "../session/outcome.ts";
 import type { Running } from "../session/running.ts";
 import { type LiveSession, sessionOf } from "../session/session.ts";
+import { assignData, requirePlain } from "./assign-session.ts";
 import type { TokenCarrier } from "./carrier.ts";
-import { type ErrorHandler, failAfterNext } from "./failed-answer.ts";
+import { failAfterNext } from "./failed-answer.ts";
 import { onHandshake, upgradeWatch } from "./held-response/handshake.ts";
-import { type HoldHooks, holdResponse } from "./held-response.ts";
+import type { HoldHooks } from "./held-response/hooks.ts";
+import { holdResponse } from "./held-response.ts";
 import { IncomingToken } from "./incoming-token.ts";
 import { type Accept, LegacyMove } from "./legacy.ts";
+import type { RequestParts } from "./request-parts.ts";
 import { forbidCaching, forbidSharedCaching, isPublic } from "./response-headers.ts";
 
 /** A request that Express's router may serve. */
@@ -20,26 +22,14 @@ type Routed = IncomingMessage & { next?: unknown };
 
 export type Next = (error?: unknown) => void;
 
-/** What all requests of one middleware share. */
-export interface RequestParts {
-  readonly backend: SessionBackend;
-  readonly events: Events;
-  /** The application's `store` option. */
-  readonly store: object;
-  readonly onStoreError: "error" | "anonymous";
-  /** Finds a session of another library, for a client that has none of ours. */
-  readonly accept?: Accept | undefined;
-  /** Responds to requests whose session could not be saved. Default: Express's or Connect's error handler, else a bare response. */
-  readonly onError?: ErrorHandler | undefined;
-}
-
-/** Where a request stands: it has a response to come; its last commit before the headers has begun; or that commit failed. */
+/** `committed`: the last commit before the headers has begun. `failed`: that commit failed. */
 type Phase = "open" | "committed" | "failed";
 
 /**
- * The way of a request, from top to bottom: it begins with a token; handlers read `req.session`; what they changed is committed before
- * the response leaves; the response gets the session's headers. Until a handler reads `req.session`, nothing is decoded, and nothing is
- * added to the response.
+ * The way of a request, from top to bottom: it begins with a token; handlers read `req.session`;
+ * what they changed is committed before the response leaves; the response gets the session's
+ * headers. Until a handler reads `req.session`, nothing is decoded, and nothing is added to the
+ * response.
  */
 export class RequestSession implements HoldHooks, RequestFacts, Running {
   readonly isHeld: boolean;
@@ -77,15 +67,17 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     this.#carriers = carriers;
     this.#token = new IncomingToken(parts, req, carriers, answering);
     this.#isUpgraded = req.headers?.upgrade === undefined ? undefined : upgradeWatch(req);
-    // Without a response (an upgrade, a job) the session opens, and save() commits it. A new token could reach no one.
+    // Without a response (an upgrade, a job) the session opens, and save() commits it. A new token
+    // could reach no one.
     this.isHeld = isHeld;
     if (isHeld) holdResponse(res, this);
     else if (!onHandshake(res, () => this.#shakeHands())) this.#phase = "committed";
   }
 
   /**
-   * Begins with the token, before the handlers run. A synchronous store is asked when the session is first read, or now if its last
-   * use may have to be stored. Any other store is asked now, because `req.session` can't wait.
+   * Begins with the token, before the handlers run. A synchronous store is asked when the session
+   * is first read, or now if its last use may have to be stored. Any other store is asked now,
+   * because `req.session` can't wait.
    */
   begin(): void {
     const opening = this.#lookUp();
@@ -93,7 +85,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     else this.#proceed();
   }
 
-  /** `req.session`. After `regenerate` without `keep`, `logout` and `destroy` it is another object than before. */
+  /** `req.session`: another object after `regenerate` without `keep`, `logout` and `destroy`. */
   get session(): LiveSession | null | undefined {
     return this.#ended === undefined ? this.liveSession : this.#ended.as;
   }
@@ -103,7 +95,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     return sessionOf(this.#context ?? this.#start());
   }
 
-  /** `req.session = value`: a plain object replaces the data, and `null` ends the session, as in cookie-session. */
+  /** `req.session = value`: a plain object replaces the data, and `null` ends the session. */
   assign(value: unknown): void {
     const session = this.liveSession;
     if (value === session) return;
@@ -112,18 +104,9 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
       session.destroy();
       return;
     }
-    if (!isPlain(value)) {
-      throw new TypeError(
-        "req.session can be set to a plain object, its new data, or to null, which ends it: for a new session use await req.session.regenerate()",
-      );
-    }
+    requirePlain(value);
     this.#ended = undefined;
-    const old = new Set(Object.keys(session));
-    for (const [name, one] of Object.entries(value)) {
-      Reflect.set(session, name, one);
-      old.delete(name);
-    }
-    for (const name of old) Reflect.deleteProperty(session, name);
+    assignData(session, value);
   }
 
   /** Whether the response passes as it is. */
@@ -142,10 +125,10 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     if (!this.#isRead && this.#context !== undefined && isPublic(this.#res)) this.#context = undefined;
     if (isFailed) return undefined;
     const context = this.#context;
-    // An error handler's response to a session call that failed. To try the same again would make it fail, too.
+    // An error handler's response to a session call that failed: another try would fail, too.
     const isError = this.#res.statusCode >= 500 && (context?.queue.hasFailed === true || this.#mustRefuse);
     if (isError) this.#phase = "failed";
-    const pending = isError ? quietly(() => context?.giveUp()) : context?.commit();
+    const pending = isError ? recover(() => context?.giveUp(), ignore) : context?.commit();
     const isLogout = context?.cookie === "clear";
     const legacy = isLogout || this.delivery === "possible" ? this.#legacy : undefined;
     const saved = legacy?.session === undefined ? pending : after(pending, () => legacy.end(isLogout));
@@ -213,7 +196,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     };
     if (this.#context !== undefined) use(this.#context.stored);
     else if (this.#token.isOpened) use(this.#token.opening?.opened);
-    else quietly(() => after(this.#token.find(), (found) => use(found?.opened)));
+    else recover(() => after(this.#token.find(), (found) => use(found?.opened)), ignore);
   }
 
   /** Returns the name of a cookie or header that these carriers use, too. */
@@ -226,7 +209,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     return store === this.#parts.store;
   }
 
-  /** What the response says about the token. One that could not save says nothing, except that a logout was asked for. */
+  /** What the response says about the token. After a failed commit it can only confirm a logout. */
   #cookieAction({ cookie, state }: SessionContext): CookieAction {
     if (cookie === "clear") return this.#token.isPresent ? "clear" : "none";
     if (this.#phase === "failed") return "none";
@@ -245,8 +228,8 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
   }
 
   /**
-   * A WebSocket's handshake leaves without waiting. A synchronous store stores the session now; any other one has a token to send only
-   * if `save()` or `login()` stored the session before.
+   * A WebSocket's handshake leaves without waiting. A synchronous store stores the session now; any
+   * other one has a token to send only if `save()` or `login()` stored the session before.
    */
   #shakeHands(): void | Promise<void> {
     if (!this.#parts.backend.isSynchronous) this.#phase = "committed";
@@ -292,20 +275,15 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
 
   /** Begins a session with the data of another library's. */
   #moveLegacy(accept: Accept): Awaitable<void> {
-    return guarded(
-      () => {
-        const reader = accept(this.request);
-        if (reader === undefined) return undefined;
-        const legacy = new LegacyMove(reader);
-        this.#legacy = legacy;
-        return after(reader.read(this.request), (session) => {
-          // The old session stays until a page brings the token of the new one.
-          if (session === undefined || this.delivery === "headers-sent") return undefined;
-          return legacy.moveTo(this.liveSession, session);
-        });
-      },
-      (error) => this.#token.fail(error),
-    );
+    // The old session stays until a response brings the token of the new one.
+    const own = () => (this.delivery === "headers-sent" ? undefined : this.liveSession);
+    const move = (): Awaitable<void> => {
+      const reader = accept(this.request);
+      if (reader === undefined) return undefined;
+      this.#legacy = new LegacyMove(reader);
+      return this.#legacy.begin(this.request, own);
+    };
+    return recover(move, (error) => this.#token.fail(error));
   }
 }
 
@@ -314,22 +292,5 @@ function isSessionDeleted(req: IncomingMessage): boolean {
   return !("session" in req);
 }
 
-/** Whether a value is an object literal, which can be assigned to `req.session`. */
-export function isPlain(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
-}
-
-function quietly(work: () => Awaitable<void>): Awaitable<void> {
-  return guarded(work, () => undefined);
-}
-
-function guarded(work: () => Awaitable<void>, failed: (error: unknown) => void): Awaitable<void> {
-  try {
-    const pending = work();
-    return isPromise(pending) ? pending.catch(failed) : pending;
-  } catch (error) {
-    failed(error);
-  }
-}
+/** For failures that another call reports. */
+function ignore(): void {}

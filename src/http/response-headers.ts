@@ -1,23 +1,24 @@
 import type { ServerResponse } from "node:http";
 
 /**
- * Keeps shared caches from giving one visitor's answer to another (RFC 9111; CVE-2023-30861). Whatever the application has said of
- * caching, it said of a page, and may not know that a session went into it.
+ * Keeps shared caches from sending one visitor's response to another (RFC 9111; CVE-2023-30861).
+ * The application's own `Cache-Control` may not take into account that a session went into the
+ * page.
  */
 
-/** Headers that caches of content delivery networks obey in place of `Cache-Control` (RFC 9213, and its forerunners). */
+/** Headers that CDN caches obey instead of `Cache-Control` (RFC 9213, and its forerunners). */
 const TARGETED = ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control", "x-accel-expires"];
 
-/** For an answer that carries the session's token, or has the client forget it. */
+/** Forbids caching of a response that sets or clears the session's token. */
 export function forbidCaching(res: ServerResponse): void {
-  if (!FORBIDDEN.test(said(res))) res.setHeader("Cache-Control", "no-store");
+  if (!FORBIDDEN.test(cacheControlOf(res))) res.setHeader("Cache-Control", "no-store");
   dropTargeted(res);
 }
 
-/** For an answer that a session was read for. */
+/** Forbids shared caching of a response whose request read a session. */
 export function forbidSharedCaching(res: ServerResponse): void {
   dropTargeted(res);
-  const value = said(res);
+  const value = cacheControlOf(res);
   if (value === "") res.setHeader("Cache-Control", "private");
   else if (!UNSHARED.test(value)) {
     const kept = value.split(",").filter((one) => !SHARED_ONLY.test(one));
@@ -25,19 +26,19 @@ export function forbidSharedCaching(res: ServerResponse): void {
   }
 }
 
-/** Whether the application invites shared caches to keep the answer. */
+/** Returns whether the application invites shared caches to store the response. */
 export function isPublic(res: ServerResponse): boolean {
-  const value = said(res);
+  const value = cacheControlOf(res);
   return !UNSHARED.test(value) && (INVITING.test(value) || TARGETED.some((name) => has(res, name)));
 }
 
-// A directive with field names, as `private="set-cookie"`, is another one than that without.
+// A directive with field names, such as `private="set-cookie"`, means something else.
 const FORBIDDEN = /(?:^|,)[ \t]*no-store[ \t]*(?:,|$)/i;
 const UNSHARED = /(?:^|,)[ \t]*(?:no-store|private)[ \t]*(?:,|$)/i;
 const SHARED_ONLY = /^[ \t]*(?:public|s-maxage|proxy-revalidate)\b/i;
 const INVITING = /(?:^|,)[ \t]*(?:public\b|s-maxage|max-age[ \t]*=[ \t]*"?0*[1-9])/i;
 
-function said(res: ServerResponse): string {
+function cacheControlOf(res: ServerResponse): string {
   const value = res.getHeader("cache-control");
   return typeof value === "string" ? value : value === undefined ? "" : [value].flat().join(",");
 }
@@ -46,25 +47,28 @@ function dropTargeted(res: ServerResponse): void {
   for (const name of TARGETED) if (has(res, name)) res.removeHeader(name);
 }
 
-/** Responses that are not Node's own may have no `hasHeader`. */
+/** Avoids `hasHeader`, which responses other than Node's may lack. */
 function has(res: ServerResponse, name: string): boolean {
   return res.getHeader(name) !== undefined;
 }
 
-/** Adds a request header to those that the response depends on. */
+/** Adds a request header to the response's `Vary`. */
 export function addVary(res: ServerResponse, name: string): void {
   const names = addName(res, "Vary", name);
-  // Whatever depends on everything depends on this, too.
+  // A `*` covers every header.
   if (names !== undefined && !names.includes("*")) res.setHeader("Vary", names.join(", "));
 }
 
-/** Lets a page of another origin read a response header. A `*` is no header of all where a request has credentials, so the name stands beside it. */
+/**
+ * Lets a page of another origin read a response header. With credentials a `*` exposes nothing, so
+ * this adds the name beside it.
+ */
 export function exposeHeader(res: ServerResponse, name: string): void {
   const names = addName(res, "Access-Control-Expose-Headers", name);
   if (names !== undefined) res.setHeader("Access-Control-Expose-Headers", names.join(", "));
 }
 
-/** The names that a header lists, and this one; `undefined` if it is among them already. */
+/** Returns a header's names with the new one; `undefined` if the header lists it already. */
 function addName(res: ServerResponse, header: string, name: string): string[] | undefined {
   const there = res.getHeader(header);
   if (there === undefined) return [name];

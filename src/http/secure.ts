@@ -1,45 +1,49 @@
 import type { IncomingMessage } from "node:http";
 
-/** Says which proxies to trust: `true` or 1 the nearest, a number that many, or a function of an address and its distance, 0 for the nearest. */
+/**
+ * Says which proxies to trust: `true` or 1 for the nearest, a number for several, or a function of
+ * an address and its distance, 0 for the nearest.
+ */
 export type TrustProxy = boolean | number | ((address: string, hop: number) => boolean);
 
-/** What decides in an Express application. */
+/** Reads an Express application's settings. */
 export interface ExpressSettings {
   get(setting: string): unknown;
 }
 
-/** A request that Express serves has its application. */
+/** A request that Express serves names its application. */
 type Request = IncomingMessage & { app?: unknown };
 type Trust = (address: string, hop: number) => unknown;
 
 /**
- * Decides whether requests came over HTTPS: over TLS itself, or as a trusted proxy's `X-Forwarded-Proto` says. Where no option says whom to
- * trust, Express's setting does. A WebSocket's upgrade never passes Express: for that one, the application decides that served the pages.
+ * Decides whether requests came over HTTPS: over TLS, or by a trusted proxy's `X-Forwarded-Proto`.
+ * Without the option, Express's setting decides. A WebSocket's upgrade never passes Express, so the
+ * application of the last page decides about it.
  */
 export class ProxyTrust {
   readonly #option: Trust | undefined;
-  /** The application that served the last page; `null`: pages came, but through none; `undefined`: no page came so far. */
+  /** The last page's application; `null` if pages came without one, `undefined` before any page. */
   #app: ExpressSettings | null | undefined = undefined;
   #doubt: keyof typeof REMEDIES = "no header";
 
-  /** @throws TypeError for anything that is no way to trust */
+  /** @throws TypeError for an option of another type */
   constructor(option: TrustProxy | undefined) {
     this.#option = option === undefined ? undefined : trustOf(option);
   }
 
-  /** Takes notice of the application that a page's request came through. */
+  /** Remembers the application of a page's request. */
   learn(req: Request): void {
     const app = settingsOf(req.app);
     if (app !== undefined) this.#app = app;
     else if (this.#app === undefined) this.#app = null;
   }
 
-  /** Whether nothing has told yet whom to trust. */
+  /** Whether neither an option nor a page has decided whom to trust. */
   get isUndecided(): boolean {
     return this.#option === undefined && this.#app === undefined;
   }
 
-  /** `"claimed"`: a header says that it came over HTTPS, and there is neither an option nor an application that would decide about the header. */
+  /** Returns `"claimed"` if a header claims HTTPS and nothing decides whether to trust it. */
   judge(req: Request): boolean | "claimed" {
     if (isEncrypted(req)) return true;
     const forwarded = req.headers?.["x-forwarded-proto"];
@@ -51,7 +55,8 @@ export class ProxyTrust {
     const trust = this.#trustFor(req);
     const hops = trust === undefined ? 0 : trustedHops(trust, req, protocols.length);
     if (hops > 0) {
-      // Each proxy adds its value behind those that came: what stands before the trusted ones' is the client's invention.
+      // Each proxy appends its value, so a client can forge whatever precedes the trusted proxies'
+      // values.
       if (isHttps(protocols.at(-hops))) return true;
       this.#doubt = "says http";
       return false;
@@ -67,7 +72,7 @@ export class ProxyTrust {
     return trust !== undefined && trustedHops(trust, req, 1) > 0;
   }
 
-  /** What an application can do, if the last request that looked insecure should not have. */
+  /** Returns what an application can do if the last request that looked insecure was secure. */
   get remedy(): string {
     return REMEDIES[this.#doubt];
   }
@@ -90,7 +95,7 @@ function trustOf(option: TrustProxy): Trust {
   throw new TypeError("trustProxy must be true, false, a number of proxies, or a function of an address and a hop");
 }
 
-/** How many proxies are trusted, one behind the other, at most `most`. They are known by X-Forwarded-For, where that was sent. */
+/** Counts the trusted proxies in a row, at most `most`. `X-Forwarded-For` may name them. */
 function trustedHops(trust: Trust, { headers, socket }: IncomingMessage, most: number): number {
   const addresses = listOf(headers["x-forwarded-for"]).toReversed();
   const addressOf = (hop: number) => (hop === 0 ? socket?.remoteAddress : addresses[hop - 1]) ?? "";
@@ -101,14 +106,14 @@ function trustedHops(trust: Trust, { headers, socket }: IncomingMessage, most: n
 
 const REMEDIES = {
   "no header":
-    'Behind a proxy that ends TLS, have that send X-Forwarded-Proto, and trust it: app.set("trust proxy", 1), or trustProxy: true without Express; if it can\'t send one, cookie: { secure: "always" }. Without TLS: cookie: { secure: "auto" }',
+    'Behind a proxy that ends TLS, let the proxy send X-Forwarded-Proto, and trust it: app.set("trust proxy", 1), or trustProxy: true without Express. If it can\'t send that header, set cookie: { secure: "always" }. Without TLS, set cookie: { secure: "auto" }',
   "not trusted":
-    'Its X-Forwarded-Proto says HTTPS, and is not trusted. If your proxy sent it: app.set("trust proxy", 1), or trustProxy: true without Express. Without TLS: cookie: { secure: "auto" }',
+    'Its X-Forwarded-Proto says HTTPS, but that header is not trusted. If your proxy sent it, set app.set("trust proxy", 1), or trustProxy: true without Express. Without TLS, set cookie: { secure: "auto" }',
   "says http":
-    'The X-Forwarded-Proto that your proxies sent says HTTP. Have the one that ends TLS say https, and those behind it leave that as it is, or set the right number of proxies. Without TLS: cookie: { secure: "auto" }',
+    'The X-Forwarded-Proto of your proxies says HTTP. Let the proxy that ends TLS send https, and let those behind it keep that value, or set the right number of proxies. Without TLS, set cookie: { secure: "auto" }',
 };
 
-/** Proxies say `wss` of a WebSocket over TLS, too. */
+/** Accepts `wss`, which some proxies send for a WebSocket over TLS. */
 function isHttps(protocol: string | undefined): boolean {
   return protocol === "https" || protocol === "wss";
 }
@@ -135,12 +140,12 @@ function hasSettings(app: unknown): app is ExpressSettings {
   return (typeof app === "function" || typeof app === "object") && typeof Object(app).get === "function";
 }
 
-/** Headers that a proxy in front would have added. */
+/** Headers that a proxy would have added. */
 const PROXIED = ["forwarded", "via", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip"];
 
 /**
- * Whether a request came to this machine from itself, without a proxy in between. Browsers treat `http://localhost` as trustworthy (Secure
- * Contexts 3.1) and keep Secure cookies from there, all but Safari.
+ * Returns whether a request came from this machine without a proxy in between. Browsers trust
+ * `http://localhost` (Secure Contexts 3.1) and keep its Secure cookies, except Safari.
  */
 export function isLocalhost({ headers, socket }: Partial<IncomingMessage>): boolean {
   const { host } = headers ?? {};

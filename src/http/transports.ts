@@ -7,17 +7,20 @@ import type { ProxyTrust } from "./secure.ts";
 export type { TokenCarrier, Transport } from "./carrier.ts";
 export { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
 
-/** Describes how tokens travel. {@link cookie}, {@link bearer}, {@link header} and {@link query} make one. */
+/**
+ * Describes how tokens travel. {@link cookie}, {@link bearer}, {@link header} and {@link query}
+ * make one.
+ */
 export interface TransportChoice {
-  /** `"cookie"`, `"bearer"`, or the header's name, which a client may request by `X-Session-Transport`. */
+  /** `"cookie"`, `"bearer"` or the header's name. `X-Session-Transport` may request it. */
   readonly transport: string;
   /** The request header in lower case; absent for the cookie. */
   readonly header?: string;
-  /** @internal Of links that sign in. */
+  /** @internal The settings of sign-in links. */
   readonly link?: LinkSettings;
 }
 
-/** How links that sign in look, and whom they work for. */
+/** The settings of sign-in links. */
 export interface LinkSettings {
   /** The query parameter. */
   readonly parameter: string;
@@ -37,8 +40,9 @@ export function cookie(): TransportChoice {
 }
 
 /**
- * Sends tokens in `Authorization: Bearer …` (RFC 6750), for clients that keep no cookies. A new token is in the response's `X-Session-Token`, once.
- * Beside `cookie()`, a client without a token requests one with `X-Session-Transport: bearer`.
+ * Sends tokens in `Authorization: Bearer …` (RFC 6750), for clients that keep no cookies. A new
+ * token is in the response's `X-Session-Token`, once. Beside `cookie()`, a client without a token
+ * requests one with `X-Session-Transport: bearer`.
  *
  * @example
  * import { bearer, session } from "sojourn";
@@ -51,13 +55,14 @@ export function bearer(): TransportChoice {
 
 /** RFC 9110 token. */
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** Headers that mean something else, or that a browser sends by itself. */
+/** Headers that have another meaning, or that browsers send themselves. */
 const TAKEN = new Set(["authorization", "cookie", "host", "origin", "referer", "user-agent", "x-session-transport"]);
 
 /**
  * Sends tokens in a header of this name, otherwise as {@link bearer}.
  *
- * @throws TypeError for a name that is no header's, or that has another meaning, such as `"authorization"`
+ * @throws TypeError for a name that is no header's, or that has another meaning, such as
+ * `"authorization"`
  * @example
  * import { header, session } from "sojourn";
  *
@@ -66,7 +71,7 @@ const TAKEN = new Set(["authorization", "cookie", "host", "origin", "referer", "
 export function header(name: string): TransportChoice {
   const lower = typeof name === "string" ? name.toLowerCase() : "";
   if (!HEADER_NAME.test(lower) || TAKEN.has(lower)) {
-    throw new TypeError('header(name): name must be a header of your own, such as "x-session-token"');
+    throw new TypeError('header(name): name must be a header of your application, such as "x-session-token"');
   }
   return { transport: lower, header: lower };
 }
@@ -74,22 +79,24 @@ export function header(name: string): TransportChoice {
 /** Options for {@link query}. */
 export interface QueryOptions {
   /**
-   * Must be `true`. Browsers keep addresses in their histories and send them to other sites, proxies log them, and programs that check mail open
-   * them.
+   * Must be `true`. Browsers keep addresses in their histories and send them to other sites,
+   * proxies log them, and programs that check mail open them.
    */
   iUnderstandThatAddressesLeak: boolean;
   /** The query parameter. Default `"session"`. */
   name?: string | undefined;
   /**
-   * Returns something of a request that identifies its client, such as the `User-Agent`. A link then works only for the client whose request
-   * `urlToken` received as `for`. Suits links between two programs on one machine, not mail. Default: none.
+   * Returns something of a request that identifies its client, such as the `User-Agent`. A link
+   * then works only for the client whose request `urlToken` received as `for`. Suits links between
+   * two programs on one machine, not mail. Default: none.
    */
   bind?: ((req: IncomingMessage) => string) | undefined;
 }
 
 /**
- * Accepts links that log a user in, beside another transport and with a `secret`. `sessions.urlToken(userId)` makes a token that works once, within
- * minutes. The request that brings it is logged in, and redirected to the same address without the token.
+ * Accepts links that log a user in, beside another transport and with a `secret`.
+ * `sessions.urlToken(userId)` makes a token that works once, within minutes. The request that
+ * brings it is logged in, and redirected to the same address without the token.
  *
  * @throws TypeError without `iUnderstandThatAddressesLeak: true`
  * @example
@@ -103,26 +110,26 @@ export interface QueryOptions {
 export function query({ iUnderstandThatAddressesLeak, name = "session", bind }: QueryOptions): TransportChoice {
   if (iUnderstandThatAddressesLeak !== true) {
     throw new TypeError(
-      "query() puts tokens into addresses, which leak: say query({ iUnderstandThatAddressesLeak: true })",
+      "query() puts tokens into addresses, which leak: pass query({ iUnderstandThatAddressesLeak: true })",
     );
   }
   if (typeof name !== "string" || !/^[a-z][a-z0-9_-]{0,63}$/i.test(name)) {
-    throw new TypeError("query({ name }): name must be letters, digits, - and _");
+    throw new TypeError("query({ name }): name must begin with a letter and hold only letters, digits, - and _");
   }
   if (bind !== undefined && typeof bind !== "function") {
-    throw new TypeError("query({ bind }): bind must be a function of the request that returns a string");
+    throw new TypeError("query({ bind }): bind must be a function of the request, and return a string");
   }
   return { transport: `query ${name}`, link: { parameter: name, bind } };
 }
 
-/** The transports of one application, in their order of preference. */
+/** Holds the transports of one application, in their order of preference. */
 export class Transports {
   readonly all: readonly Transport[];
-  /** Those of tokens that a program holds, and may bring by other ways than a request's header. */
+  /** The carriers of tokens that a program holds, and may bring in a message. */
   readonly held: readonly TokenCarrier[];
-  /** Links that sign in, if there are any. */
+  /** The settings of sign-in links, if `query()` is a transport. */
   readonly link: LinkSettings | undefined;
-  /** Whether requests came over HTTPS. */
+  /** Decides whether requests came over HTTPS. */
   readonly trust: ProxyTrust;
 
   /** @throws TypeError for anything but one choice, or several different ones */
@@ -144,7 +151,7 @@ export class Transports {
     const [link, ...more] = choices.flatMap((one) => one.link ?? []);
     const carrying = choices.filter((one) => one.link === undefined);
     if (carrying.length === 0 || more.length > 0) {
-      throw new TypeError("query() needs another transport beside it, such as cookie(), and works once");
+      throw new TypeError("query() may appear once, and needs another transport beside it, such as cookie()");
     }
     this.link = link;
     this.all = carrying.map(({ header }) => {

@@ -10,24 +10,29 @@ import type { TokenCarrier } from "./carrier.ts";
 import { carriersFor } from "./incoming-token.ts";
 import { isLocalhost, type ProxyTrust } from "./secure.ts";
 import type { Transports } from "./transports.ts";
+import { warnOnce } from "./warn.ts";
 
 /** Options for `sessions.openToken`. */
 export interface TouchOptions {
-  /** Whether this counts as a use of the session, which moves its idle deadline. Default `false`. */
+  /** Whether this is a use of the session, which moves its idle deadline. Default `false`. */
   touch?: boolean | undefined;
 }
 
 /** Options for `sessions.authenticateUpgrade`. */
 export interface UpgradeOptions extends TouchOptions {
-  /** Other origins whose pages may connect, such as `"https://app.example.com"`. Default: only the same scheme and host. */
+  /**
+   * Other origins whose pages may connect, such as `"https://app.example.com"`. Default: only the
+   * same scheme and host.
+   */
   origins?: readonly string[] | undefined;
 }
 
 /** Describes the session of a connection that outlives its request. It can't change the data. */
 export interface UpgradeSession<Data extends object = SessionData> extends SessionSnapshot<Data> {
   /**
-   * Calls `listener` once when the session ends: by a logout, a revocation, a login, which rotates its ID, or a timeout. That is immediate if this
-   * process ended it, and within about a second otherwise.
+   * Calls `listener` once when the session ends: by a logout, a revocation, a login, which rotates
+   * its ID, or a timeout. That is immediate if this process ended it, and within about a second
+   * otherwise.
    *
    * @returns a function that removes the listener: call it when the connection closes
    * @example
@@ -36,28 +41,29 @@ export interface UpgradeSession<Data extends object = SessionData> extends Sessi
    */
   onEnd(listener: () => void): () => void;
   /**
-   * Moves the session's idle deadline. Traffic on a connection counts as a use only by this call; once a minute is enough. You need not await it.
+   * Moves the session's idle deadline. Traffic on a connection counts as a use only by this call;
+   * once a minute is enough. You need not await it.
    *
-   * @throws SojournError `SESSION_GONE` if the session has ended; `HEADERS_SENT` for a sealed session, whose deadline is in its cookie; `STORE_…` if
-   * the store fails
+   * @throws SojournError `SESSION_GONE` if the session has ended; `HEADERS_SENT` for a sealed
+   * session, whose deadline is in its cookie; `STORE_…` if the store fails
    * @example
    * socket.on("message", () => session.touch());
    */
   touch(): Promise<void>;
 }
 
-/** How often sessions with open connections are looked up. */
+/** The interval between checks of sessions with open connections. */
 const POLL_MS = 1_000;
-/** How many are looked up at the same time, so that a thousand sockets are no burst. */
+/** The most parallel checks, so that a thousand sockets cause no burst. */
 const PARALLEL = 16;
 
 interface Watched {
-  /** As the connection had it that may live longest: a sealed session ends with its seal. */
+  /** The session as the longest-lived connection opened it: a sealed session ends with its seal. */
   opened: OpenedSession;
   readonly listeners: Set<() => void>;
 }
 
-/** Tells open connections of their sessions' ends: by this process's events, and by asking the store about all others. */
+/** Notifies open connections of their sessions' ends, by this process's events and by polling. */
 export class Watch {
   readonly #backend: SessionBackend;
   /** By handle. */
@@ -86,7 +92,7 @@ export class Watch {
     } else if (opened.record.expiresAt > watched.opened.record.expiresAt) {
       watched.opened = opened;
     }
-    // A listener of its own for each call, so that the same function may be given twice.
+    // A closure for each call, so that the same function may be added twice.
     const own = () => listener();
     const { listeners } = watched;
     listeners.add(own);
@@ -109,7 +115,7 @@ export class Watch {
     const watched = handle === undefined ? undefined : this.#watched.get(handle);
     if (watched === undefined) return;
     this.#watched.delete(watched.opened.handle);
-    // What a listener throws becomes a warning: it must keep no other from being told, and nobody could catch it here.
+    // `Events` turns an error of a listener into a warning, so that the other listeners still run.
     const ends = new Events<{ onEnd: undefined }>({ onEnd: true });
     for (const listener of watched.listeners) ends.on("onEnd", listener);
     queueMicrotask(() => ends.emit("onEnd", undefined));
@@ -139,7 +145,7 @@ export class Watch {
         try {
           if (!(await this.#backend.isOpen(opened)) && watched.opened === opened) this.#end(opened.handle);
         } catch {
-          // The store can't say. Its failure is an event already; the next look may tell.
+          // The failed read has emitted an event. The next poll tries again.
         }
       }
     };
@@ -147,12 +153,13 @@ export class Watch {
   }
 }
 
-/** A name or an address, and perhaps a port. */
+/** A host name or an address, with or without a port. */
 const HOST = /^[^\s/?#@\\]+$/;
 
 /**
- * Whether a page of this origin may open a connection: WebSockets are not bound by the same-origin policy, and the browser sends
- * the cookie along. So the page must have come from the same host by the same scheme. Programs that are no browsers send no `Origin`.
+ * Returns whether a page of this origin may open a connection. The same-origin policy does not
+ * cover WebSockets, and browsers send the cookie along. So the page must have the same host and
+ * scheme. Other programs send no `Origin`.
  */
 function isAllowedOrigin(
   req: IncomingMessage,
@@ -163,30 +170,29 @@ function isAllowedOrigin(
   const page = URL.canParse(origin) ? new URL(origin) : undefined;
   const host = hostOf(req, trust);
   if (page === undefined || host === undefined || !HOST.test(host)) return false;
-  // By its scheme, so that a default port is none on both sides.
+  // With the page's scheme, so that `URL` drops a default port on both sides.
   const own = `${page.protocol}//${host}`;
   if (!URL.canParse(own) || new URL(own).host !== page.host) return false;
   if (page.protocol === "http:") return !isSecure;
   if (page.protocol !== "https:") return false;
-  // Where a proxy is not trusted, its header still says that nobody knows how the client came: then the host alone decides.
+  // An untrusted proxy's header still shows that the client's scheme is unknown: the host alone
+  // decides.
   if (isSecure || req.headers["x-forwarded-proto"] !== undefined) return true;
   warnOfScheme();
   return false;
 }
 
-let hasWarned = false;
-
-/** A page of the same host over HTTPS is hardly an attacker: more likely the application does not know of its own TLS. */
+/**
+ * Warns because a page of the same host over HTTPS is hardly an attacker: the application probably
+ * does not know of its TLS.
+ */
 function warnOfScheme(): void {
-  if (hasWarned) return;
-  hasWarned = true;
-  process.emitWarning(
-    'authenticateUpgrade refused a page of the same host that came over HTTPS, because the upgrade did not, as far as the application can tell. If TLS ends at a proxy: have it send X-Forwarded-Proto, or set cookie: { secure: "always" }. If not, name the page in origins',
-    { code: "SOJOURN" },
+  warnOnce(
+    'authenticateUpgrade rejected a page of the same host over HTTPS, because the upgrade itself does not look like HTTPS. If TLS ends at a proxy, let it send X-Forwarded-Proto, or set cookie: { secure: "always" }. If not, add the page to origins',
   );
 }
 
-/** The host that the client asked for: as Express's `req.host` behind a proxy, and by HTTP/2's own name for it. */
+/** Returns the host that the client requested, like Express's `req.host`, also over HTTP/2. */
 function hostOf(req: IncomingMessage, trust: ProxyTrust): string | undefined {
   const { headers } = req;
   const forwarded = headers["x-forwarded-host"];
@@ -207,7 +213,7 @@ export class DetachedSessions {
     this.#watch = watch;
   }
 
-  /** The session of a request, unless a page of another site made it. */
+  /** Opens the session of a request, unless a page of another site sent it. */
   async ofUpgrade(req: IncomingMessage, { origins, ...options }: UpgradeOptions): Promise<UpgradeSession | undefined> {
     const { trust } = this.#transports;
     const carriers = carriersFor(this.#transports, req, false);
@@ -220,7 +226,7 @@ export class DetachedSessions {
     );
   }
 
-  /** The session of a token that came in a message. */
+  /** Opens the session of a token that came in a message. */
   async ofToken(token: string, options: TouchOptions): Promise<UpgradeSession | undefined> {
     const { held } = this.#transports;
     if (held.length === 0) throw new TypeError("openToken needs transport: bearer() or header(name)");
@@ -231,7 +237,7 @@ export class DetachedSessions {
     );
   }
 
-  /** `undefined` for none, or for two different ones. */
+  /** Returns `undefined` for no session, and for two different ones. */
   async #open(
     carried: readonly { carrier: TokenCarrier; texts: readonly string[] }[],
     { touch = false }: TouchOptions,

@@ -9,12 +9,13 @@ import type { Links } from "../session/links.ts";
 import type { LiveSession } from "../session/session.ts";
 import type { LinkSettings } from "./transports.ts";
 
-/** A request whose target other modules may have kept a copy of. */
+/** A request of whose target other modules may have a copy. */
 type Addressed = IncomingMessage & { originalUrl?: string; query?: unknown };
 
 /**
- * Links that sign in: a token of its own kind, not the session's. It works once and for minutes, is exchanged for a session by a
- * redirect, and never stays in an address: neither in the browser's, nor in a `Referer`, nor in a log that is written after this.
+ * Makes and redeems tokens of sign-in links, which are not session tokens. A token works once, for
+ * minutes, and a redirect exchanges it for a session. It never stays in an address: not in the
+ * browser's, not in a `Referer`, and not in a log written after this.
  */
 export class UrlTokens {
   readonly #name: string;
@@ -33,23 +34,25 @@ export class UrlTokens {
   }
 
   /**
+   * Makes a token.
    * @param client a request of the client that the link is for
-   * @throws TypeError if only one of it and `bind` was given
+   * @throws TypeError if only one of `client` and `bind` was given
    */
   mint(userId: string, ms: number, client?: IncomingMessage): string {
     if (this.#bind !== undefined && client === undefined) {
-      throw new TypeError("query({ bind }) has links work for one client: urlToken(userId, { for: req })");
+      throw new TypeError("query({ bind }) binds each link to one client: pass urlToken(userId, { for: req })");
     }
     if (this.#bind === undefined && client !== undefined) {
-      throw new TypeError(
-        "urlToken(userId, { for }) needs query({ bind }), which says what of the client the link is bound to",
-      );
+      throw new TypeError("urlToken(userId, { for }) needs query({ bind }), which returns what identifies the client");
     }
     const parts = [this.#ids.handle(), userId, this.#clock.now() + ms, this.#links.madeAt(userId)];
     return this.#sealer.seal(Buffer.from(JSON.stringify(parts), "utf8"), this.#bindings(client));
   }
 
-  /** Takes the token out of the request's address; `undefined` if there was none. Several are as good as a wrong one: `""`. */
+  /**
+   * Removes the token from the request's address. Returns `undefined` if there was none, and `""`,
+   * which is invalid, for several.
+   */
   take(req: Addressed): string | undefined {
     const address = req.url ?? "/";
     const target = strip(address, this.#name);
@@ -61,10 +64,10 @@ export class UrlTokens {
     return target.tokens.length === 1 ? target.tokens[0] : "";
   }
 
-  /** Exchanges the token, if it is one, and sends the client to the same address without it. */
+  /** Exchanges a valid token for a login, and redirects to the same address without it. */
   async exchange(req: Addressed, res: ServerResponse, session: () => LiveSession, text: string): Promise<void> {
     const userId = await this.#redeem(text, req);
-    // Who is signed in stays so: a link must not make another one of them.
+    // A link must not replace a signed-in user by another one.
     if (userId !== undefined && session().userId === null) await session().login(userId);
     res.setHeader("Referrer-Policy", "no-referrer");
     res.setHeader("Cache-Control", "no-store");
@@ -80,7 +83,7 @@ export class UrlTokens {
   #redeem(text: string, req: IncomingMessage): Awaitable<string | undefined> {
     const body = this.#sealer.open(text, this.#bindings(req))?.body;
     if (body === undefined) return undefined;
-    // Ours: nobody else can seal for this purpose.
+    // Only this application can seal for this purpose, so the body is trusted JSON.
     const [id, userId, expiresAt, madeAt]: unknown[] = JSON.parse(body.toString("utf8"));
     if (typeof id !== "string" || typeof userId !== "string") return undefined;
     if (typeof expiresAt !== "number" || typeof madeAt !== "number" || this.#clock.now() >= expiresAt) return undefined;
@@ -88,10 +91,10 @@ export class UrlTokens {
   }
 }
 
-/** Shorter texts are no tokens, and may well be part of something else. */
+/** Shorter texts are no tokens, and may be part of something else. */
 const SHORTEST = 100;
 
-/** Takes the tokens out of what others have made of the address already: Express 4's `req.query`, parseurl's copies. */
+/** Removes the tokens from parsed copies: Express 4's `req.query`, and those of parseurl. */
 function forget(req: Addressed, name: string, tokens: readonly string[]): void {
   const { query } = req;
   const texts = textsOf(tokens);
@@ -107,8 +110,8 @@ function forget(req: Addressed, name: string, tokens: readonly string[]): void {
 }
 
 /**
- * Takes the tokens out of the headers that hold the address, too: HTTP/2's `:path`, and what proxies add, such as `X-Original-URL`. What
- * is no parameter of this name stays.
+ * Removes the tokens from headers that hold the address: HTTP/2's `:path`, and headers of proxies
+ * such as `X-Original-URL`. Other parameters stay.
  */
 function forgetHeaders(
   { headers, rawHeaders }: IncomingMessage,
@@ -127,23 +130,27 @@ function forgetHeaders(
   }
 }
 
-/** What a token may be found by. */
+/** Returns the texts to search a token by. */
 function textsOf(tokens: readonly string[]): string[] {
   return tokens.flatMap((token) => [token, decoded(token)]).filter((text) => text.length >= SHORTEST);
 }
 
-/** What begins a parameter for one parser or another, or ends its value: also where one address was put into another, and encoded. */
+/**
+ * Matches what begins a parameter or ends its value, for any parser, and also in an address that is
+ * encoded inside another.
+ */
 const BORDER = /([?&;#]|%(?:25)*(?:3f|26|3b|23))/i;
 const EQUALS = /=|%(?:25)*3d/i;
 const QUESTION = /\?|3f$/i;
 const AMPERSAND = /&|26$/;
 
 /**
- * The address without any parameter of this name, however that is spelt and wherever it stands, and their values. Programs differ in where a query begins and
- * what separates its parameters (`?a=1?session=…`, `;session=…`): whatever one of them would find is taken out, and nothing else changes.
+ * Removes every parameter of this name, in any spelling and place, and returns the values. Programs
+ * disagree on where a query begins and what separates its parameters (`?a=1?session=…`,
+ * `;session=…`), so this removes what any of them would find, and nothing else.
  */
 function strip(url: string, name: string): { url: string; tokens: string[] } {
-  // The path, and then by turns a border and what it begins.
+  // The path, then alternately a border and the text after it.
   const pieces = url.split(BORDER);
   const tokens: string[] = [];
   let rest = pieces[0] ?? "";
@@ -154,7 +161,7 @@ function strip(url: string, name: string): { url: string; tokens: string[] } {
     const key = equals === null ? piece : piece.slice(0, equals.index);
     if (isNamed(decoded(key), name)) {
       tokens.push(equals === null ? "" : piece.slice(equals.index + equals[0].length));
-      // What comes next is the first parameter now.
+      // The next parameter becomes the first.
       if (QUESTION.test(border) && !rest.includes(border)) question = border;
       continue;
     }
@@ -164,12 +171,12 @@ function strip(url: string, name: string): { url: string; tokens: string[] } {
   return { url: tokens.length === 0 ? url : rest, tokens };
 }
 
-/** Brackets: parsers make lists of them. */
+/** Ignores brackets, which some parsers turn into lists. */
 function isNamed(key: string, name: string): boolean {
   return key.replace(/\[.*$/s, "").trim() === name;
 }
 
-/** How often an address is put into another at most. */
+/** The deepest nesting of addresses that is decoded. */
 const NESTED = 4;
 
 function decoded(text: string): string {
@@ -177,12 +184,12 @@ function decoded(text: string): string {
   try {
     for (let times = 0; times < NESTED && plain.includes("%"); times += 1) plain = decodeURIComponent(plain);
   } catch {
-    // No more can be read of it.
+    // The rest is malformed.
   }
   return plain;
 }
 
-/** A path of this server: what begins with two slashes, or names a scheme, would send the client elsewhere. */
+/** Returns a path on this server: two slashes or a scheme would redirect the client elsewhere. */
 function localTarget(url: string): string {
   const path = url.startsWith("/") ? url : `/${url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "")}`;
   return path.replace(/^[/\\]+/, "/");

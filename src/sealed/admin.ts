@@ -5,7 +5,10 @@ import type { Events } from "../session/events.ts";
 import type { SealedSessions } from "./backend.ts";
 import { noRevocations, type RevocationList } from "./revocation-list.ts";
 
-/** Manages sealed sessions from outside their requests, as far as there is a revocation list. Nothing lists or counts them. */
+/**
+ * Manages sealed sessions outside their requests, as far as the revocation list allows. Nothing can
+ * list or count them.
+ */
 export class SealedAdmin implements SessionAdmin {
   readonly #backend: SealedSessions;
   readonly #events: Events;
@@ -38,13 +41,16 @@ export class SealedAdmin implements SessionAdmin {
     throw unlisted("count");
   }
 
-  /** Ends one session and all copies of its seal. @returns `false` if it was ended before; whether it ever existed is unknown */
+  /**
+   * Ends one session and all copies of its seal.
+   * @returns `false` if it had ended before; whether it existed is unknown
+   */
   async revoke(handle: string, { userId }: { userId?: string } = {}): Promise<boolean> {
     const revocations = this.#requireRevocations("revoke");
     if (userId !== undefined) {
       throw new SojournError(
         "NO_USER_INDEX",
-        "revoke(handle, { userId }): only a sealed session's cookie says whose it is. Use revokeAll(userId), or revoke(handle) for a handle that you know from the event login",
+        "revoke(handle, { userId }): only a sealed session's cookie names its user. Use revokeAll(userId), or revoke(handle) with a handle from the event login",
       );
     }
     if (typeof handle !== "string" || !isHandle(handle)) return false;
@@ -53,7 +59,7 @@ export class SealedAdmin implements SessionAdmin {
     return ended;
   }
 
-  /** @returns 1, the number of notes: how many sessions there were is unknown. The event says the same. */
+  /** Ends all sessions of a user. @returns 1, as the event does: their number is unknown */
   async revokeAll(userId: string, { except }: { except?: object | string } = {}): Promise<number> {
     const revocations = this.#requireRevocations("revokeAll");
     const query = exceptQuery(userId, except);
@@ -64,7 +70,7 @@ export class SealedAdmin implements SessionAdmin {
     return 1;
   }
 
-  /** Removes revocations whose seals have expired, and overflow that no seal names any more. */
+  /** Deletes revocations whose seals have expired, and overflow that no seal names. */
   async prune(limit?: number): Promise<number> {
     let pruned = 0;
     for (const store of this.#backend.stores) pruned += await new StoredAdmin(store).prune(limit);
@@ -81,6 +87,6 @@ export class SealedAdmin implements SessionAdmin {
 function unlisted(method: string): SojournError {
   return new SojournError(
     "NO_USER_INDEX",
-    `${method}: sealed sessions live in their cookies, and no server has a list of them; to have one, keep sessions in a store`,
+    `${method}: sealed sessions live in their cookies, and no server can list them; keep sessions in a store if you need a list`,
   );
 }

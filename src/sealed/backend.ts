@@ -4,12 +4,13 @@ import { after, type Clock } from "../contract/time.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { Sealer, sealRoom } from "../crypto/seal.ts";
 import type { Opening, SessionBackend, TokenScope } from "../session/backend.ts";
-import { type CarriedLimits, Committer } from "../session/commit.ts";
+import { Committer } from "../session/commit.ts";
 import { type OpenedSession, type RequestFacts, SessionContext, type SessionParts } from "../session/context.ts";
 import { Events } from "../session/events.ts";
 import type { Links } from "../session/links.ts";
 import { SKEW_MS } from "../session/notes.ts";
 import { Retries } from "../session/retry.ts";
+import type { CarriedLimits } from "../session/size-limit.ts";
 import { type Deadlines, StoreAccess } from "../session/store-access.ts";
 import { type BackendOptions, openContent, StoredSessions } from "../session/stored.ts";
 import { hasExpired, touchIsDue } from "../session/timeouts.ts";
@@ -22,29 +23,29 @@ import { SealedTokens, type Unsealed } from "./tokens.ts";
 
 export interface SealedOptions extends BackendOptions {
   ring: KeyRing;
-  /** Where ended sessions are noted. Without it, a copy of a seal lives until its own deadline. */
+  /** Remembers ended sessions. Without it, a copy of a seal works until its own deadline. */
   revocations?: SessionStore | undefined;
-  /** Where data is kept that a token has no room for. Without it, such a session is an error. */
+  /** Keeps data that does not fit a token. Without it, such data is an error. */
   overflow?: SessionStore | undefined;
 }
 
-/** The stores beside the tokens have their own `StoreAccess`, which keeps the deadlines and reports failures. */
+/** None here: the stores beside the tokens enforce deadlines and report failures. */
 const NO_DEADLINES: Deadlines = { readMs: Number.POSITIVE_INFINITY, commitMs: Number.POSITIVE_INFINITY };
 const NO_LISTENERS = new Events();
 
-/** Sessions that travel in their tokens: opens and seals them. */
+/** Opens and seals sessions that travel in their tokens. */
 export class SealedSessions implements SessionBackend {
   readonly clock: Clock;
   readonly isSynchronous: boolean;
   readonly running = undefined;
   readonly revocations: RevocationList | undefined;
   readonly overflow: Overflow | undefined;
-  /** The stores beside the tokens, which are swept and closed as any other. */
+  /** The stores beside the tokens, which need sweeping and closing. */
   readonly stores: readonly StoredSessions[];
   readonly #options: SealedOptions;
-  /** By the cookie's or the header's name. */
+  /** By the name of the cookie or the header. */
   readonly #tokens = new Map<string, SealedTokens>();
-  /** By the room that tokens have. */
+  /** By the room for a token. */
   readonly #parts = new Map<number, SessionParts>();
 
   constructor(options: SealedOptions) {
@@ -68,12 +69,13 @@ export class SealedSessions implements SessionBackend {
     if (unsealed === undefined) return undefined;
     const { createdAt, touchedAt, expiresAt } = unsealed.sealed.record;
     const now = this.clock.now();
-    // Clocks don't differ by more than this. A session may begin after its seal was made, see `RevocationList`.
+    // Clocks differ by at most this. A session may begin after its seal was made, see
+    // `RevocationList`.
     if (createdAt > now + 3 * SKEW_MS || touchedAt > now + SKEW_MS || expiresAt <= now) return undefined;
     return scope.former === undefined ? unsealed : { ...unsealed, outdated: true };
   }
 
-  /** Only the seal says when its session was last used. */
+  /** Always `true`: only the seal records the last use. */
   isTouchDue(): boolean {
     return true;
   }
@@ -97,7 +99,7 @@ export class SealedSessions implements SessionBackend {
     });
   }
 
-  /** Tokens of sealed sessions don't tell which session replaced theirs: the last response wins. */
+  /** Returns nothing: sealed tokens don't name a successor, so the last response wins. */
   rotated(): undefined {
     return undefined;
   }
@@ -115,7 +117,7 @@ export class SealedSessions implements SessionBackend {
     return new SessionContext(this.#partsFor(room), access, request, opened);
   }
 
-  /** By the seal's own deadlines, because the client holds any later one; and by what the stores know. */
+  /** Checks the seal's deadlines, because only the client may hold later ones; then the stores. */
   isOpen({ handle, record, content, overflowKey }: OpenedSession): Awaitable<boolean> {
     const { createdAt, touchedAt, expiresAt } = record;
     const lifetime = { ...content.meta, createdAt, touchedAt, expiresAt };
@@ -126,7 +128,7 @@ export class SealedSessions implements SessionBackend {
     });
   }
 
-  /** Only a response could bring a seal with a later deadline. */
+  /** Throws, because only a response can bring a seal with a later deadline. */
   touch(): never {
     throw undeliverableError();
   }
@@ -136,9 +138,7 @@ export class SealedSessions implements SessionBackend {
   links(): Links {
     const [revocations] = this.stores;
     if (this.revocations === undefined || revocations === undefined) {
-      throw new TypeError(
-        "query() needs a store that remembers which links were used: new SealedStore({ revocations: store })",
-      );
+      throw new TypeError("query() needs a store that remembers used links: new SealedStore({ revocations: store })");
     }
     return revocations.links();
   }
@@ -177,11 +177,11 @@ export class SealedSessions implements SessionBackend {
     return parts;
   }
 
-  /** How large a session may be. */
+  /** Returns the largest size of a session. */
   #limitsFor(room: number, maxBytes: number): { maxBytes: number; carried: CarriedLimits } {
     const revocable = this.revocations !== undefined;
     if (this.overflow === undefined) {
-      const remedy = "raise the store's chunks, or give it overflow";
+      const remedy = "raise the SealedStore's chunks, or set its overflow";
       return { maxBytes: Math.min(maxBytes, room - SEALED_RECORD_BYTES), carried: { revocable, remedy } };
     }
     const tooLarge: CarriedLimits["tooLarge"] = (record) =>

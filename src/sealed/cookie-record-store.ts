@@ -14,21 +14,21 @@ import { noRevocations, type RevocationList } from "./revocation-list.ts";
 export interface CookieRecordOptions {
   clock: Clock;
   revocations: RevocationList | undefined;
-  /** Where payloads go that do not fit. */
+  /** The store for payloads that do not fit. */
   overflow: { records: Overflow; fits: (record: SessionRecord) => boolean } | undefined;
   /** The session that the request's token carried. */
   incoming: Sealed | undefined;
 }
 
 /**
- * The store of one request whose token carries the record. It holds what came with the request and what the request put there since, so
- * that the engine works as with any store. What it holds at the end is sealed into the response.
+ * Implements a store over one request's token. It holds the record that the token carried and what
+ * the request stores, so the engine works as with any store. The response seals the final state.
  */
 export class CookieRecordStore implements SessionStore {
   readonly #records = new Map<string, SessionRecord>();
-  /** The names of the records that hold the payloads which do not fit, by handle. */
+  /** The names of the overflow records, by handle. */
   readonly #overflowKeys = new Map<string, string>();
-  /** When a session begins, if that is later than its record says. */
+  /** When a session begins, by handle, if later than its record says. */
   readonly #beginnings = new Map<string, number>();
   readonly #options: CookieRecordOptions;
 
@@ -40,14 +40,14 @@ export class CookieRecordStore implements SessionStore {
     if (incoming.overflowKey !== undefined) this.#overflowKeys.set(incoming.handle, incoming.overflowKey);
   }
 
-  /** Returns what to seal of a session. */
+  /** Returns what the seal of a session must hold. */
   outgoing(handle: string, record: SessionRecord): Sealed {
     const createdAt = this.#beginnings.get(handle) ?? record.createdAt;
     const overflowKey = this.#overflowKeys.get(handle);
     return { handle, record: { ...record, createdAt }, ...(overflowKey !== undefined && { overflowKey }) };
   }
 
-  /** A session that was alive when the request began stays alive until its end: a running request is a use. */
+  /** Returns a record even if it expires during the request: a running request is a use. */
   load(handle: string): SessionRecord | undefined {
     return this.#records.get(handle);
   }
@@ -64,12 +64,12 @@ export class CookieRecordStore implements SessionStore {
     return after(this.#put(handle, record), () => "ok");
   }
 
-  /** Stores the new session first: if that fails, the old one lives on. */
+  /** Stores the new session first, so that the old one survives a failure. */
   replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord): Awaitable<ReplaceResult> {
     const current = this.load(handle);
     if (current === undefined) return "gone";
     if (current.version !== expectedVersion) return "conflict";
-    // No one would look for a tombstone: only the cookie says which session replaced this one.
+    // A tombstone is useless: only the cookie names the successor.
     if (isNote(newHandle)) return this.#end(handle);
     return after(this.create(newHandle, record), () => this.#end(handle));
   }
@@ -86,7 +86,10 @@ export class CookieRecordStore implements SessionStore {
     });
   }
 
-  /** Without a revocation list it ends in this browser alone: a copy of the seal lives until its own deadline, if its data is in it. */
+  /**
+   * Ends the session. Without a revocation list it ends in this browser alone: a copy of the seal
+   * that holds its data works until its own deadline.
+   */
   delete(handle: string): Awaitable<boolean> {
     const record = this.#records.get(handle);
     return after(this.#options.revocations?.end(handle, record), () =>
@@ -94,7 +97,7 @@ export class CookieRecordStore implements SessionStore {
     );
   }
 
-  /** Ends all of a user's sessions but one, by one note; how many there were is unknown. */
+  /** Ends all of a user's sessions except one, by one note. Returns 1: their number is unknown. */
   async deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
     const { revocations } = this.#options;
     if (revocations === undefined || userId === undefined) throw noRevocations("revokeAll");
@@ -104,13 +107,14 @@ export class CookieRecordStore implements SessionStore {
 
   close(): void {}
 
-  /** Makes sure that the revocation list does not cover a user's new session. */
+  /** Makes sure that no earlier revocation covers a user's new session. */
   #begin(handle: string, record: SessionRecord): Awaitable<void> {
     const { userId, createdAt } = record;
     const { revocations, incoming } = this.#options;
     if (userId === null || revocations === undefined) return undefined;
     if (incoming !== undefined && incoming.record.userId === userId && incoming.record.createdAt === createdAt) {
-      // A session that was excepted when all of a user's sessions ended stays so under its new handle.
+      // A session that survived `revokeAll` as the exception stays the exception under its new
+      // handle.
       return revocations.rename(userId, incoming.handle, { handle, createdAt });
     }
     return after(revocations.beginning(record), (beginning) => {
@@ -126,7 +130,8 @@ export class CookieRecordStore implements SessionStore {
       this.#records.set(handle, record);
       if (key === undefined) this.#overflowKeys.delete(handle);
       else this.#overflowKeys.set(handle, key);
-      // Written by this request and never sent. What the client came with stays: another response may be on its way that names it.
+      // Deletes a record that this request wrote and never sent. The incoming one stays: a parallel
+      // response may name it.
       if (before !== undefined && before !== incoming?.overflowKey) overflow?.records.abandon(before);
     });
   }
@@ -135,13 +140,13 @@ export class CookieRecordStore implements SessionStore {
     return after(this.delete(handle), () => "ok");
   }
 
-  /** Deletes one after the other: if both calls ran at once and failed, the second failure would be lost. */
+  /** Deletes one after the other: if both failed at once, the second failure would be lost. */
   #deleteOverflow(handle: string): Awaitable<unknown> {
     const { overflow, incoming } = this.#options;
     const own = this.#overflowKeys.get(handle);
-    const brought = handle === incoming?.handle ? incoming.overflowKey : undefined;
+    const incomingKey = handle === incoming?.handle ? incoming.overflowKey : undefined;
     return after(own === undefined ? undefined : overflow?.records.delete(own), () =>
-      brought === undefined || brought === own ? undefined : overflow?.records.delete(brought),
+      incomingKey === undefined || incomingKey === own ? undefined : overflow?.records.delete(incomingKey),
     );
   }
 }

@@ -5,12 +5,14 @@ import { hashSecret, sameHash, type TokenSource } from "../crypto/token.ts";
 import type { StoreAccess } from "../session/store-access.ts";
 
 /**
- * The payloads that are too large for their clients' cookies, each in a record of its own, which the seal names.
+ * Keeps each payload that is too large for its cookie in a separate record, which the seal names.
  *
- * A record is written once and under a name that nobody had before: each seal goes on meaning exactly what it meant, whichever of
- * several parallel answers reaches the browser last. So none is deleted because a newer one was written; it ends when the seals that name it
- * do, or with its session. The store is expected to encrypt, and to notice a record that was moved or changed; a record is bound to the session and
- * the version that it belongs to besides, so that a seal opens no other.
+ * A record is written once, under a new name. So each seal keeps its meaning, whichever of several
+ * parallel responses reaches the browser last. A newer record replaces none: a record ends with the
+ * seals that name it, or with its session.
+ *
+ * The store must encrypt, and detect a record that was moved or changed. A record is also bound to
+ * its session and version, so that a seal opens no other.
  */
 export class Overflow {
   readonly #access: StoreAccess;
@@ -21,26 +23,26 @@ export class Overflow {
     this.#tokens = tokens;
   }
 
-  /** Keeps a payload. @returns what names it in the seal */
+  /** Stores a payload. @returns the record's name, for the seal */
   put(handle: string, record: SessionRecord): Awaitable<string> {
     const name = this.#tokens.handle();
     const { payload, createdAt, touchedAt, expiresAt, version } = record;
     const secretHash = bindingOf(handle, version);
     const kept = { payload, version: 1, secretHash, userId: null, createdAt, touchedAt, expiresAt };
     return after(this.#access.create(name, kept), (created) => {
-      if (!created) throw new SojournError("STORE_UNAVAILABLE", "the session store refuses a new handle");
+      if (!created) throw new SojournError("STORE_UNAVAILABLE", "the session store rejects a new handle");
       return name;
     });
   }
 
-  /** The payload of this name, if it is this session's in this version. */
+  /** Returns the payload of this name if it belongs to this version of the session. */
   payload(name: string, handle: string, version: number): Awaitable<string | undefined> {
     return after(this.#access.load(name), (kept) =>
       kept !== undefined && sameHash(kept.secretHash, bindingOf(handle, version)) ? kept.payload : undefined,
     );
   }
 
-  /** Has it live as long as the seal that is about to name it. `false` if it is not there any more. */
+  /** Extends a record's life to that of its next seal. Returns `false` if the record is gone. */
   touch(name: string, touchedAt: number, expiresAt: number): Awaitable<boolean> {
     return this.#access.touch(name, touchedAt, expiresAt);
   }
@@ -49,13 +51,13 @@ export class Overflow {
     return this.#access.delete(name);
   }
 
-  /** Deletes what no seal names that has left, as far as the store lets it. */
+  /** Deletes a record that no sent seal names, and ignores a failure. */
   abandon(name: string): void {
     this.#access.abandon(name);
   }
 }
 
-/** In the place of a secret's hash: no secret has this one, so that nothing in the store opens as a session. */
+/** Replaces the secret's hash. No secret has this hash, so the record never opens as a session. */
 function bindingOf(handle: string, version: number): string {
   return hashSecret(`overflow of ${handle}, version ${version}`);
 }

@@ -2,13 +2,14 @@ import { toUSVString } from "node:util";
 import type { SessionRecord } from "../contract/store.ts";
 
 /**
- * A record as it travels in a seal, all numbers big-endian:
+ * A record inside a seal, all numbers big-endian:
  *
  *     flags[1] | createdAt u48 | touchedAt u48 | expiresAt u48 | handle[16] | version u32 | user length u16 | user | payload
  *
- * The times are epoch milliseconds; `expiresAt` is the earlier of the idle and the absolute deadline when it was sealed. A user
- * length of 65,535 means that there is none. Flags: 0; or 2, the payload is kept elsewhere, and the 16 bytes in its place
- * name the record that holds it. 1 was a compressed payload, and is not used again.
+ * Times are epoch milliseconds. `expiresAt` is the earlier of the idle and the absolute deadline at
+ * the time of sealing. A user length of 65,535 means no user. Flags: 0; or 2, if a store holds the
+ * payload, and the 16 bytes in its place name the record. 1 meant a compressed payload, and stays
+ * reserved.
  */
 const HANDLE_BYTES = 16;
 const HANDLE_AT = 1 + 3 * 6;
@@ -18,15 +19,15 @@ const USER_AT = USER_LENGTH_AT + 2;
 const NOBODY = 0xffff;
 const OVERFLOW = 2;
 
-/** What a seal needs beside user and payload. */
+/** The size of a sealed record without user and payload. */
 export const SEALED_RECORD_BYTES = USER_AT;
 
-/** How many bytes a record takes in a seal when its payload is kept elsewhere. */
+/** Returns the bytes that a record takes in a seal if a store holds its payload. */
 export function overflowBytes({ userId }: Pick<SessionRecord, "userId">): number {
   return SEALED_RECORD_BYTES + Buffer.byteLength(userId ?? "") + HANDLE_BYTES;
 }
 
-/** How many bytes a record takes in a seal. */
+/** Returns the bytes that a record takes in a seal. */
 export function sealedBytes({ userId, payload }: Pick<SessionRecord, "userId" | "payload">): number {
   return SEALED_RECORD_BYTES + Buffer.byteLength(userId ?? "") + Buffer.byteLength(payload);
 }
@@ -40,7 +41,7 @@ export function encodeOverflow(handle: string, record: SessionRecord, overflowKe
   return encode(handle, record, OVERFLOW, Buffer.from(overflowKey, "base64url"));
 }
 
-/** @param rest what follows the user, a text as UTF-8; the flags tell what it is */
+/** @param rest the bytes after the user, text as UTF-8; the flags tell which */
 function encode(handle: string, record: SessionRecord, flags: number, rest: Buffer | string): Buffer {
   const { createdAt, touchedAt, expiresAt, version, userId } = record;
   const userBytes = Buffer.byteLength(userId ?? "");
@@ -59,15 +60,15 @@ function encode(handle: string, record: SessionRecord, flags: number, rest: Buff
   return body;
 }
 
-/** A session as a seal held it. */
+/** A session as its seal holds it. */
 export interface Sealed {
   handle: string;
   record: SessionRecord;
-  /** Names the record that holds the payload, where the seal does not. */
+  /** Names the record that holds the payload, if the seal does not. */
   overflowKey?: string;
 }
 
-/** What every other process finds in a seal of this record, without looking. */
+/** Returns what `decodeSealed` would return for a seal of this record. */
 export function asSealed(handle: string, record: SessionRecord, overflowKey: string | undefined): Sealed {
   const { createdAt, touchedAt, expiresAt, userId } = record;
   const sealed: Sealed = {
@@ -86,7 +87,7 @@ export function asSealed(handle: string, record: SessionRecord, overflowKey: str
   return sealed;
 }
 
-/** `undefined` for what is never written here: another format's, sealed by a later version of this library. */
+/** Returns `undefined` for a format that this version never writes, such as a later one. */
 export function decodeSealed(body: Buffer): Sealed | undefined {
   const flags = body[0];
   if (body.length < USER_AT || (flags !== 0 && flags !== OVERFLOW)) return undefined;

@@ -4,23 +4,21 @@ import { after, type Clock } from "../contract/time.ts";
 import { decodePayload } from "../session/content.ts";
 import { noteHandle, noteRecord, SKEW_MS, userNoteHandle, writeNote } from "../session/notes.ts";
 import type { StoreAccess } from "../session/store-access.ts";
-import { expiryOf, type Timeouts } from "../session/timeouts.ts";
+import { expiryOf, LONGEST_COOKIE_MS, type Timeouts } from "../session/timeouts.ts";
 
-/** Browsers keep no cookie longer than 400 days (RFC 6265bis 5.5): so long the sessions of a user may live that nobody has a list of. */
-const LONGEST_MS = 400 * 24 * 60 * 60 * 1_000;
-
-/** Sessions of a user that began until `before` have ended, with one exception. */
+/** Sessions of a user that began until `before` have ended, except one. */
 interface UserEnding {
   before: number;
   except: string;
 }
 
 /**
- * The sessions that were ended before their seals died, kept in a store: one small note for each, until no copy of its seal could open
- * any more; and for a user, the instant before which all sessions of theirs have ended, with the one that was excepted.
+ * Remembers, in a store, the sessions that ended before their seals expired. Each ended session has
+ * one small note, until no copy of its seal can open any more. Each user has the time until which
+ * all their sessions have ended, with at most one exception.
  *
- * That instant lies ahead by as much as clocks may differ, so that it covers a session that began on a machine whose clock is ahead. A login looks
- * at it, and begins its session after it.
+ * That time lies ahead by as much as clocks may differ, so that it covers sessions of machines
+ * whose clocks are ahead. A login reads it, and begins its session later.
  */
 export class RevocationList {
   readonly #access: StoreAccess;
@@ -33,7 +31,7 @@ export class RevocationList {
     this.#limits = limits;
   }
 
-  /** Whether a session was ended, by itself or with all of its user's. */
+  /** Returns whether a session has ended, on its own or with all of its user's. */
   includes(handle: string, { userId, createdAt }: SessionRecord): Awaitable<boolean> {
     return after(this.#access.load(noteHandle("ended", handle)), (ended) => {
       if (ended !== undefined || userId === null) return ended !== undefined;
@@ -44,15 +42,17 @@ export class RevocationList {
     });
   }
 
-  /** Ends a session. @param last what is known of it; without, it is kept as long as any seal may live. */
+  /**
+   * Ends a session. Returns `false` if it had ended before.
+   * @param last its last known record; without it, the note lives as long as any seal could
+   */
   end(handle: string, last?: SessionRecord): Awaitable<boolean> {
     const now = this.#clock.now();
-    const until = last === undefined ? now + LONGEST_MS : lastCopyEnds(last, now, this.#limits);
-    // Taken: it was ended before.
+    const until = last === undefined ? now + LONGEST_COOKIE_MS : lastCopyEnds(last, now, this.#limits);
     return this.#access.note(noteHandle("ended", handle), noteRecord("", now, until));
   }
 
-  /** Ends all sessions of a user that began until now, except one. */
+  /** Ends all sessions of a user that have begun, except one. */
   endUser(userId: string, except: string | undefined): Promise<void> {
     return this.#noteUser(userId, (newest) => ({
       before: Math.max(this.#clock.now() + SKEW_MS, newest.before + 1),
@@ -60,13 +60,13 @@ export class RevocationList {
     }));
   }
 
-  /** When a user's new session begins: after the last time that all of them were ended. */
+  /** Returns when a user's new session begins: after the last `endUser`. */
   beginning({ userId, createdAt }: SessionRecord): Awaitable<number> {
     if (userId === null) return createdAt;
     return after(this.#ofUser(userId), (all) => Math.max(createdAt, (all?.before ?? 0) + 1));
   }
 
-  /** A session that was excepted gets another handle, and keeps its age. */
+  /** Moves the exception of `endUser` to a session's new handle. The session keeps its age. */
   rename(
     userId: string,
     previous: string,
@@ -87,28 +87,28 @@ export class RevocationList {
   #noteUser(userId: string, next: (newest: UserEnding) => UserEnding): Promise<void> {
     return writeNote(this.#access, this.#clock, userNoteHandle("ended", userId), (there) => {
       const { before, except } = next(there === undefined ? { before: 0, except: "" } : userEnding(there));
-      return { payload: JSON.stringify([before, except]), expiresAt: this.#clock.now() + LONGEST_MS };
+      return { payload: JSON.stringify([before, except]), expiresAt: this.#clock.now() + LONGEST_COOKIE_MS };
     });
   }
 }
 
-/** When the last copy of a session's seal has died, if none is used after `now`. */
+/** Returns when the last copy of a session's seal expires, if none is used after `now`. */
 function lastCopyEnds(last: SessionRecord, now: number, limits: Timeouts): number {
   const meta = decodePayload(last.payload)?.meta;
-  // A longer life was taken back: an older copy may still have it.
-  if (meta === undefined || meta.absoluteFrom !== undefined) return now + LONGEST_MS;
-  // A copy may have been used until now, whatever the seal at hand says.
+  // `persist(false)` shortened the session's life. An older copy may still have the longer one.
+  if (meta === undefined || meta.absoluteFrom !== undefined) return now + LONGEST_COOKIE_MS;
+  // Another copy may have been used until now.
   const { createdAt } = last;
   return Math.max(last.expiresAt, expiryOf({ createdAt }, now, limits), expiryOf({ ...meta, createdAt }, now, limits));
 }
 
-/** What is written is ours, but a store may have lost it: what can't be read ends everything until its own instant. */
+/** Decodes a user's note. A damaged one ends all sessions that began before it was written. */
 function userEnding({ payload, touchedAt }: SessionRecord): UserEnding {
   try {
     const [before, except]: unknown[] = JSON.parse(payload);
     if (typeof before === "number" && typeof except === "string") return { before, except };
   } catch {
-    // Below.
+    // Falls through.
   }
   return { before: touchedAt + SKEW_MS, except: "" };
 }

@@ -2,25 +2,25 @@ import { type Sealer, sealName } from "../crypto/seal.ts";
 import { copied, TwoGenerationCache } from "../crypto/token.ts";
 import { asSealed, decodeSealed, encodeOverflow, encodeSealed, type Sealed } from "./record.ts";
 
-/** What a token held. Whether it is a session still is for its times, and for the stores, to say. */
+/** The content of a token. Its times and the stores decide whether it is still a session. */
 export interface Unsealed {
   readonly sealed: Sealed;
-  /** Whether another key than the first sealed it. */
+  /** Whether an older key sealed it. */
   readonly outdated: boolean;
 }
 
-/** Characters of tokens and of what is in them, twice at most: some thousand small sessions. */
+/** The weight of a cache generation, in characters: some thousand small sessions. */
 const REMEMBERED = 2 * 1_024 * 1_024;
 
 /**
- * The tokens of sealed sessions, of one name. What was opened, or sealed, lately is remembered: a visitor brings the same token page after page, and
- * what is in it is a pure function of its text.
+ * Opens and seals the tokens of one name. Caches the results, because a visitor brings the same
+ * token page after page, and a token's content is a pure function of its text.
  */
 export class SealedTokens {
   readonly #sealer: Sealer;
   /**
-   * By a part of the token: a hash of all of it would cost more than what is done with it. That part is 186 random bits, so whoever gets as
-   * far as the comparison of the whole has the whole.
+   * Keyed by a part of the token, because hashing the whole costs more than a lookup saves. The
+   * part has 186 random bits, so a match reveals nothing to a client that lacks the token.
    */
   readonly #opened = new TwoGenerationCache<{ readonly text: string; readonly unsealed: Unsealed }>(REMEMBERED);
 

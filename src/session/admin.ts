@@ -24,7 +24,7 @@ export interface Device {
   createdAt: Date;
   /** The last use that was stored, at most `touchAfter` before the real one. */
   lastUsedAt: Date;
-  /** When the session ends if nobody uses it again. */
+  /** When the session ends if no request uses it again. */
   expiresAt: Date;
   /** Whether it is the session passed as `current`. */
   current: boolean;
@@ -36,13 +36,13 @@ export interface Capabilities extends Readonly<Partial<StoreCapabilities>> {
   readonly revocable: boolean;
   /** Whether sessions live in their clients' cookies. */
   readonly clientSide: boolean;
-  /** Whether Sojourn merges the changes of parallel requests to one session. If not, the last response wins. */
+  /** Whether Sojourn merges the changes of parallel requests. If not, the last response wins. */
   readonly mergesRequests: boolean;
   /** Whether a store keeps the data that does not fit a cookie. */
   readonly overflows: boolean;
 }
 
-/** Manages sessions from outside their requests. `Sessions` documents the methods. */
+/** Manages sessions outside their requests. `Sessions` documents the methods. */
 export interface SessionAdmin {
   readonly capabilities: Capabilities;
   list(userId: string, options?: { current?: object }): Promise<Device[]>;
@@ -112,7 +112,7 @@ export class StoredAdmin implements SessionAdmin {
   }
 
   async revoke(handle: string, options: { userId?: string } = {}): Promise<boolean> {
-    // A user ID that turned out to be missing must not mean "anyone's".
+    // An undefined user ID must not mean "anyone's".
     const userId = Object.hasOwn(options, "userId")
       ? checkedUserId(options.userId, "revoke(handle, { userId })")
       : undefined;
@@ -152,7 +152,7 @@ export class StoredAdmin implements SessionAdmin {
     } while (cursor !== undefined);
   }
 
-  /** Whether requests refuse a session: its timeouts may have been shortened since it was stored. */
+  /** Returns whether requests reject a session: a timeout may be shorter than when it was stored. */
   #hasEnded({ createdAt, touchedAt, expiresAt }: Omit<StoredSession, "handle">, meta: SessionMeta): boolean {
     const { clock, limits } = this.#parts;
     return hasExpired({ ...meta, createdAt, touchedAt, expiresAt }, clock.now(), limits);

@@ -7,59 +7,65 @@ import type { RotatedToken } from "./rotated-handles.ts";
 import type { RunningRequests } from "./running.ts";
 import type { Stored } from "./store-access.ts";
 
-/** What a token belongs to. It works nowhere else. */
+/** The scope of a token, outside which it is invalid. */
 export interface TokenScope {
-  /** Such as the cookie's name. */
+  /** The name of the cookie or the header. */
   readonly name: string;
   readonly codec: TokenCodec;
-  /** The transport as a session remembers it; `undefined` for a cookie whose name the MAC covers, or the default one. */
+  /**
+   * The transport as a session's metadata records it; `undefined` for a cookie whose name the MAC
+   * covers, and for the default.
+   */
   readonly transport: string | undefined;
   /** How many characters of a token fit. */
   readonly room: number;
-  /** The name that the request's tokens were made for, if that was another one. They open, and a new token replaces them. */
+  /** The earlier scope of the request's tokens, if any. They open, and a new one replaces them. */
   readonly former?: Pick<TokenScope, "name" | "codec"> | undefined;
 }
 
-/** A token whose form and MAC are right. Each backend adds what it knows of it. */
+/** A token whose form and MAC are valid. Each backend adds its own facts. */
 export interface CheckedToken {
-  /** Whether it is to be sent again, because it was made by an older key or under an older name. */
+  /** Whether an older key or an older name made it, so that it should be sent again. */
   readonly outdated: boolean;
 }
 
-/** A session, and what its token still needs. */
+/** A session, and what its token needs. */
 export interface Opening {
   readonly opened: OpenedSession;
   readonly outdated: boolean;
-  /** Whether the token has to be sent again, even if nothing reads the session. */
+  /** Whether the token must be sent again even if nothing reads the session. */
   readonly renew: boolean;
 }
 
-/** What the HTTP layer needs from a session backend, store-backed (`StoredSessions`) or cookie-backed (`SealedSessions`). */
+/** Is what the HTTP layer needs from a session backend, store-backed or cookie-backed. */
 export interface SessionBackend {
   readonly clock: Clock;
   /** Whether opening a session never waits. */
   readonly isSynchronous: boolean;
-  /** The requests in progress, which keep their sessions from ending idle; `undefined` where sessions have no idle timeout in a store. */
+  /** Keeps sessions alive during their requests; `undefined` where no store has an idle timeout. */
   readonly running: RunningRequests | undefined;
-  /** Checks the form and the MAC of a token. Never throws. */
+  /** Verifies the form and the MAC of a token. Never throws. */
   verify(text: string, scope: TokenScope): CheckedToken | undefined;
-  /** Whether the last use of the token's session may have to be stored, even if nothing reads the session. */
+  /** Returns whether a use of the token's session may be due, even if nothing reads the session. */
   isTouchDue(token: CheckedToken): boolean;
-  /** Opens a token's session; `undefined` if there is none. @param counts whether that counts as a use of it */
+  /** Opens a token's session; `undefined` for none. @param counts whether that is a use of it */
   open(token: CheckedToken, scope: TokenScope, counts: boolean): Awaitable<Opening | undefined>;
-  /** Returns whether a token that opens nothing is of a session that was replaced a moment ago. */
+  /** Returns the token if its session is gone because another one replaced it a moment ago. */
   rotated(token: CheckedToken): RotatedToken | undefined;
   /** Returns the session of one request. */
   context(request: RequestFacts, opened: OpenedSession | undefined, scope: TokenScope): SessionContext;
-  /** Whether a session that was opened before has not ended. Does not count as a use. */
+  /** Returns whether a session that was opened before is still alive. That is not a use. */
   isOpen(opened: OpenedSession): Awaitable<boolean>;
-  /** Stores a use of a session, and returns its record. @throws SojournError SESSION_GONE; HEADERS_SENT if only a response could */
+  /**
+   * Stores a use of a session, and returns its record.
+   * @throws SojournError SESSION_GONE; HEADERS_SENT if only a response could store it
+   */
   touch(opened: OpenedSession): Awaitable<SessionRecord>;
   /** Stores a use of a session in the background. */
   use(session: Stored & { readonly handle: string }): void;
-  /** @throws TypeError where no store could promise that sign-in links work once */
+  /** Returns the sign-in links. @throws TypeError if no store can ensure that a link works once */
   links(): Links;
-  /** Returns the token of a context's session as it was stored last. */
+  /** Returns the token of a context's session as last stored. */
   tokenOf(context: SessionContext, scope: TokenScope): string;
   /** Waits for the writes in progress, stops the sweep, and closes the stores. Idempotent. */
   close(): Promise<void>;

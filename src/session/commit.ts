@@ -1,35 +1,18 @@
 import { SojournError } from "../contract/errors.ts";
 import type { Awaitable, ReplaceResult, SessionRecord } from "../contract/store.ts";
-import { after, type Clock, isPromise } from "../contract/time.ts";
+import { after, type Clock, recover } from "../contract/time.ts";
 import type { OwnerHashes } from "../crypto/owner.ts";
 import { hashSecret } from "../crypto/token.ts";
 import { type Changes, type Content, EMPTY, encodePayload, merge, NO_CHANGES, overwritten } from "./content.ts";
 import type { Events } from "./events.ts";
+import type { Commit, Delivery } from "./outcome.ts";
+import { CONFLICT, DONE, DONE_CLEAR, DONE_SET, GONE, REFUSED, REFUSED_CLEAR } from "./outcome.ts";
 import type { Retries, TimeLimit } from "./retry.ts";
 import { tombstoneOf } from "./rotated-handles.ts";
+import { type CarriedLimits, requireFits } from "./size-limit.ts";
 import type { SessionState } from "./state.ts";
 import type { StoreAccess, Stored } from "./store-access.ts";
 import { expiryOf, type Timeouts, touchIsDue } from "./timeouts.ts";
-
-/** Whether a token can still reach the client, or why not. */
-export type Delivery = "possible" | "insecure" | "headers-sent";
-
-/** What the response must do about the token: nothing, send it, or have the client drop it. */
-export type CookieAction = "none" | "set" | "clear";
-
-/** The result of a commit. `refused`: there was something to store, but its token can't reach the client. */
-export interface Commit {
-  readonly outcome: "done" | "gone" | "refused" | "conflict";
-  readonly cookie: CookieAction;
-}
-
-export const DONE: Commit = { outcome: "done", cookie: "none" };
-const DONE_SET: Commit = { outcome: "done", cookie: "set" };
-const DONE_CLEAR: Commit = { outcome: "done", cookie: "clear" };
-export const GONE: Commit = { outcome: "gone", cookie: "none" };
-const REFUSED: Commit = { outcome: "refused", cookie: "none" };
-const REFUSED_CLEAR: Commit = { outcome: "refused", cookie: "clear" };
-const CONFLICT: Commit = { outcome: "conflict", cookie: "none" };
 
 /** What is known of a session when its request commits. */
 export interface CommitFacts {
@@ -49,7 +32,7 @@ export interface CommitFacts {
 
 export type CommitAction = "nothing" | "touch" | "store" | "refuse";
 
-/** Decides what a commit does. A session whose token could not be sent is never stored: nobody could reach the record. */
+/** Decides what a commit does. A new session is stored only if its token can still be sent. */
 export function decideCommit(facts: CommitFacts): CommitAction {
   const { status, changed, forced = false, touchDue, deliverable, carried = false, replaces = false } = facts;
   switch (status) {
@@ -73,15 +56,6 @@ export interface CommitOptions {
   limit?: TimeLimit | undefined;
 }
 
-/** Set where the token carries the record. */
-export interface CarriedLimits {
-  /** Whether sessions can end without the client's help. */
-  readonly revocable: boolean;
-  /** Says which limit a record exceeds that `maxBytes` alone doesn't tell. */
-  readonly tooLarge?: (record: Pick<SessionRecord, "payload" | "userId">) => string | undefined;
-  readonly remedy: string;
-}
-
 export interface CommitterOptions {
   clock: Clock;
   limits: Timeouts;
@@ -93,7 +67,7 @@ export interface CommitterOptions {
   carried?: CarriedLimits;
 }
 
-/** How often a new session draws another handle. 128 random bits never collide; those of a broken generator always do. */
+/** How many handles a new session tries: only those of a broken generator collide. */
 const HANDLES = 3;
 
 interface Attempt extends CommitOptions {
@@ -102,7 +76,7 @@ interface Attempt extends CommitOptions {
   readonly began: number;
 }
 
-/** Brings what a request did to a session to the store: the decision, the compare-and-set, the merge after a conflict. */
+/** Brings a request's changes to the store: decision, compare-and-set, merge after a conflict. */
 export class Committer {
   readonly carried: CarriedLimits | undefined;
   readonly #clock: Clock;
@@ -122,7 +96,7 @@ export class Committer {
     this.#owners = owners;
   }
 
-  /** Commits one session. After a conflict it merges the request's changes into the newest record and retries. */
+  /** Commits one session. After a conflict, merges the changes into the newest record. */
   commit(access: StoreAccess, state: SessionState, delivery: Delivery, options: CommitOptions = {}): Awaitable<Commit> {
     const { status, rotation, record } = state;
     if (status === "ended") return GONE;
@@ -228,7 +202,7 @@ export class Committer {
         result === "ok" ? record : result,
       );
     }
-    // What failed may still arrive at the store, and is deleted there: this handle is not used again.
+    // A write that failed may still reach the store, where it is deleted: the handle is spent.
     if (state.isUncertain) state.rename();
     state.isUncertain = true;
     const isWorthStoring = forced === true || !isEmpty(state.record, content);
@@ -283,7 +257,9 @@ export class Committer {
   #recordOf(base: SessionRecord, content: Content, secretHash: string, version: number): SessionRecord {
     const payload = encodePayload(content);
     const { userId, createdAt } = base;
-    this.#refuseOversize(payload, content, userId);
+    // A UTF-16 unit is at most three bytes of UTF-8.
+    const isSmall = this.carried === undefined && payload.length * 3 <= this.#maxBytes;
+    if (!isSmall) requireFits({ payload, userId }, content, this.#maxBytes, this.carried);
     const now = Math.max(this.#clock.now(), base.touchedAt);
     const expiresAt = expiryOf({ ...content.meta, createdAt }, now, this.#limits);
     return { payload, version, secretHash, userId, createdAt, touchedAt: now, expiresAt };
@@ -295,32 +271,12 @@ export class Committer {
   }
 
   /**
-   * Touches without failing. A failed touch costs the session some idle time, and the store's error is an event already. Nothing is
-   * lost either if the session is gone.
+   * Touches without failing. A failed touch costs the session some idle time, and the store's error
+   * is an event already. Nothing is lost either if the session is gone.
    */
   #touchQuietly(access: StoreAccess, state: SessionState): Awaitable<Commit> {
-    try {
-      const touched = after(this.touch(access, state), (commit) => (commit.outcome === "gone" ? DONE : commit));
-      return isPromise(touched) ? touched.catch(() => DONE) : touched;
-    } catch {
-      return DONE;
-    }
-  }
-
-  #refuseOversize(payload: string, content: Content, userId: string | null): void {
-    const user = this.carried === undefined ? "" : (userId ?? "");
-    // A UTF-16 unit is at most three bytes of UTF-8.
-    const isSmall =
-      (payload.length + user.length) * 3 <= this.#maxBytes ||
-      Buffer.byteLength(payload) + Buffer.byteLength(user) <= this.#maxBytes;
-    const limit = isSmall ? this.carried?.tooLarge?.({ payload, userId }) : `maxBytes (${this.#maxBytes})`;
-    if (limit === undefined) return;
-    const largest = [...content.encoded].sort((a, b) => b[1].length - a[1].length).slice(0, 3);
-    const named = largest.map(([name, text]) => `${JSON.stringify(name)} (${Buffer.byteLength(text)} bytes)`);
-    throw new SojournError(
-      "TOO_LARGE",
-      `the session is larger than ${limit}; its largest properties: ${named.join(", ")}. Keep large data in your database and its ID in the session, or ${this.carried?.remedy ?? "raise maxBytes"}`,
-    );
+    const touch = () => after(this.touch(access, state), (commit) => (commit.outcome === "gone" ? DONE : commit));
+    return recover(touch, () => DONE);
   }
 }
 
@@ -332,7 +288,7 @@ function basisOf({ rotation, content }: SessionState, base: Stored | undefined):
   return rotation.carry(merge(stored, rotation.changes));
 }
 
-/** Whether a session begins again without the one that it should replace. Anything but a login would bring a dead session back. */
+/** Whether a session may begin without the one it replaces: a regeneration would revive that. */
 function mayBeginAgain({ status, rotation }: SessionState): boolean {
   return status === "blank" && rotation?.kind !== "regenerate";
 }

@@ -1,14 +1,15 @@
 import { notSerializable, requireSerializable, step } from "./serializable.ts";
 
 /**
- * A session's content: how it becomes the payload of a record, and how a request's changes are merged into it, one top-level
- * property at a time.
+ * Encodes a session's content as the payload of a record, and merges a request's changes into it,
+ * one top-level property at a time.
  *
  *     [0,"cart",15,"views",1]⏎["book","lamp"]3
  *
- * The first line is JSON: the length of the metadata in UTF-16 units (0 if there is none), then the name of each property and the
- * length of its JSON text. The metadata and the texts follow. A request decodes only the properties that it reads, however large
- * the session is. Sojourn decodes JSON and nothing else: no class is revived, nothing is evaluated.
+ * The first line is JSON: the length of the metadata in UTF-16 units (0 for none), then the name of
+ * each property and the length of its JSON text. The metadata and the texts follow. A request
+ * decodes only the properties that it reads, however large the session is. Sojourn decodes JSON and
+ * nothing else: it revives no class and evaluates nothing.
  */
 export interface Content {
   readonly meta: SessionMeta;
@@ -16,16 +17,19 @@ export interface Content {
   readonly encoded: ReadonlyMap<string, string>;
 }
 
-/** What Sojourn itself keeps about a session and no store needs to understand. */
+/** A session's metadata, which no store needs to understand. */
 export interface SessionMeta {
   /** See `Lifetime` in timeouts.ts. */
   endsAt?: number;
   absoluteFrom?: number;
-  /** What a user sees of this session in the list of devices. */
+  /** The device, for the user's list of devices. */
   device?: DeviceInfo;
   /** Messages for the next page, by type. */
   flash?: Record<string, unknown[]>;
-  /** The transport that the session began with; its token works by no other. Absent for the default. A cookie's name follows if no MAC covers it. */
+  /**
+   * The session's first transport, the only one that its token works by. Absent for the default. A
+   * cookie's name follows if no MAC covers it.
+   */
   transport?: string;
 }
 
@@ -37,7 +41,7 @@ export interface DeviceInfo {
   ip?: string;
 }
 
-/** What one request changed since it loaded the session, in a form that merges into any newer content. */
+/** The changes of one request, in a form that merges into any newer content. */
 export interface Changes {
   /** The new JSON text of each property that was set, `undefined` for one that was deleted. */
   readonly encoded: ReadonlyMap<string, string | undefined>;
@@ -47,14 +51,14 @@ export interface Changes {
   flash?: readonly FlashStep[];
   /** The number of the collection that found these changes. */
   collection?: number;
-  /** Properties that the application changed without having seen their stored value. */
+  /** Properties that the application changed without reading their stored value. */
   blind?: readonly string[];
 }
 
-/** Messages are added and taken, never overwritten, so that the messages of two requests both survive. */
+/** Adds or takes messages, never overwrites them: the messages of two requests both survive. */
 export type FlashStep =
   | { readonly type: string; readonly add: unknown }
-  /** The JSON texts of the messages that were taken. */
+  /** The JSON texts of the taken messages. */
   | { readonly type: string; readonly take: readonly string[] };
 
 const NO_META: SessionMeta = Object.freeze({});
@@ -98,8 +102,8 @@ const COMMA = 0x2c;
 const QUOTE = 0x22;
 
 /**
- * Reads `[number,"name",number,…]` from its second character on. JSON.parse would take twice as long, on every request that reads
- * its session, and many seconds for a payload of nested brackets.
+ * Reads `[number,"name",number,…]` from its second character on. JSON.parse takes twice as long, on
+ * every request that reads its session, and many seconds for a payload of nested brackets.
  */
 class IndexReader {
   readonly #text: string;
@@ -110,7 +114,7 @@ class IndexReader {
     this.#text = text;
   }
 
-  /** `NaN` if there is none. */
+  /** Reads a number; `NaN` if there is none. */
   number(): number {
     let value = Number.NaN;
     for (;;) {
@@ -122,7 +126,7 @@ class IndexReader {
     return value;
   }
 
-  /** Between two commas. */
+  /** Reads a name between two commas. */
   name(): string | undefined {
     const text = this.#text;
     const start = this.at + 1;
@@ -159,7 +163,8 @@ function parsed(text: string): unknown {
 
 /**
  * Returns the JSON text of a property; `undefined` for the value `undefined`, which deletes it.
- * @throws SojournError NOT_SERIALIZABLE if JSON has no text for it; `requireSerializable` finds what JSON would change
+ * @throws SojournError NOT_SERIALIZABLE if JSON has no text for it; `requireSerializable` finds
+ * what JSON would change
  */
 export function textOf(holder: Readonly<Record<string, unknown>>, name: string): string | undefined {
   let text: string | undefined;
@@ -175,10 +180,10 @@ export function textOf(holder: Readonly<Record<string, unknown>>, name: string):
   if (text !== undefined) return text;
   const path = `req.session${step(name)}`;
   requireSerializable(value, path);
-  throw notSerializable(path, "a getter or a toJSON() of it throws, or it has no text in JSON", cause);
+  throw notSerializable(path, "it has no text in JSON, or a getter or a toJSON() of it throws", cause);
 }
 
-/** Returns `newest` with `changes` in it, and modifies neither. */
+/** Returns `newest` with `changes` merged into it, and modifies neither. */
 export function merge(newest: Content, changes: Changes): Content {
   let encoded = newest.encoded;
   if (changes.encoded.size > 0) {
@@ -192,7 +197,7 @@ export function merge(newest: Content, changes: Changes): Content {
   return { meta: mergeMeta(newest.meta, changes), encoded };
 }
 
-/** Returns the properties for which `changes` replace a value that another request has stored since `loaded`. */
+/** Returns the properties that another request stored since `loaded` and `changes` replace. */
 export function overwritten({ encoded, blind = [] }: Changes, loaded: Content, newest: Content): Set<string> {
   const names = new Set(blind);
   if (loaded === newest) return names;
@@ -217,7 +222,7 @@ function mergeMeta(newest: SessionMeta, { endsAt, absoluteFrom, flash }: Changes
   return meta;
 }
 
-/** Returns the messages after `steps`, by type; `undefined` for none. A message that is gone was taken by another request. */
+/** Returns the messages by type after `steps`, if any. Another request may have taken some. */
 export function mergeFlash(
   newest: Record<string, unknown[]>,
   steps: readonly FlashStep[],
@@ -241,12 +246,12 @@ function without(list: readonly unknown[], taken: readonly string[]): unknown[] 
   });
 }
 
-/** How a session's token travels: `"cookie"`, `"bearer"`, or the header's name. */
+/** Returns how a session's token travels: `"cookie"`, `"bearer"`, or the header's name. */
 export function transportOf({ transport = "cookie" }: { readonly transport?: string | undefined }): string {
   return transport.split(" ", 1)[0] ?? transport;
 }
 
-/** How a session remembers a cookie of this name. No transport has a space in its name. */
+/** Returns the metadata for a cookie of this name. No other transport's name has a space. */
 export function cookieTransport(name: string): string {
   return `cookie ${name}`;
 }
@@ -256,7 +261,7 @@ function hasMeta(meta: SessionMeta): boolean {
   return false;
 }
 
-/** Metadata of the right shape, or `undefined`. */
+/** Returns metadata of the right shape, or `undefined`. */
 function metaOf(value: unknown): SessionMeta | undefined {
   if (!isPlainRecord(value)) return undefined;
   const { endsAt, absoluteFrom, device, flash, transport } = value;

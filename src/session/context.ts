@@ -2,18 +2,11 @@ import { conflictError, goneError, SojournError, undeliverableError } from "../c
 import type { Awaitable, SessionRecord } from "../contract/store.ts";
 import { after, type Clock, SerialQueue } from "../contract/time.ts";
 import type { TokenSource } from "../crypto/token.ts";
-import {
-  type Commit,
-  type CommitOptions,
-  type Committer,
-  type CookieAction,
-  type Delivery,
-  DONE,
-  GONE,
-} from "./commit.ts";
+import type { CommitOptions, Committer } from "./commit.ts";
 import { type Content, type DeviceInfo, EMPTY } from "./content.ts";
 import type { Events } from "./events.ts";
 import type { Links } from "./links.ts";
+import { type Commit, type CookieAction, type Delivery, DONE, GONE } from "./outcome.ts";
 import type { Retries } from "./retry.ts";
 import type { RotatedToken } from "./rotated-handles.ts";
 import { SessionState } from "./state.ts";
@@ -21,7 +14,7 @@ import type { StoreAccess, Stored } from "./store-access.ts";
 import { type Duration, expiryOf, parseDuration, type Timeouts } from "./timeouts.ts";
 import { refuseWithinUpdate } from "./within-update.ts";
 
-/** What the sessions of one application share. */
+/** The parts that all sessions of one application share. */
 export interface SessionParts {
   readonly committer: Committer;
   readonly retries: Retries;
@@ -29,57 +22,61 @@ export interface SessionParts {
   readonly limits: Timeouts;
   readonly tokens: TokenSource;
   readonly events: Events;
-  /** Requests whose login or regeneration is not stored yet; some are. */
+  /** Requests whose login or regeneration may not be stored yet. */
   readonly pending: WeakRef<SessionContext>[];
-  /** Sign-in links, if the application has any. */
+  /** Ends sign-in links; `undefined` without `query()`. */
   links: Links | undefined;
   /** Describes the device that sent a request. */
   deviceOf(request: object): DeviceInfo;
 }
 
-/** What a context knows of its request. */
+/** What a context needs to know about its request. */
 export interface RequestFacts {
-  /** The transport as a session remembers it; `undefined` for the default. */
+  /** The session's transport as its metadata records it; `undefined` for the default. */
   readonly transport: string | undefined;
-  /** Whether a token can still reach the client. The HTTP layer keeps it up to date. */
+  /** Whether a token can still reach the client. The HTTP layer updates it. */
   delivery: Delivery;
-  /** Whether a response waits for the commit at the end. Otherwise logins are stored at once. */
+  /** Whether a response waits for the final commit. Otherwise each login is stored at once. */
   readonly isHeld: boolean;
+  /** Whether the response has begun to leave, or its client has disconnected. */
+  readonly isOver: boolean;
   /** For `SessionParts.deviceOf`. */
   readonly request: object;
 }
 
-/** A session as the store had it, with its token checked. */
+/** A session as the store returned it, after its token was verified. */
 export interface OpenedSession extends Stored {
   readonly handle: string;
   readonly secret: string;
-  /** Names the record that holds the payload of a sealed session, if its token has no room for it. */
+  /** Names the record of a sealed session's payload, if the token has no room for it. */
   readonly overflowKey?: string;
 }
 
 /**
- * The session of one request: what its methods do, and what the response must tell the client. The operations of a request run one
- * after the other. Each leaves the store as it was, or done.
+ * Holds the session of one request, and decides what the response must tell the client. The
+ * operations of a request run one after the other. Each one either leaves the store unchanged or
+ * completes.
  */
 export class SessionContext {
   readonly parts: SessionParts;
   readonly access: StoreAccess;
   readonly request: RequestFacts;
-  /** The current session; `regenerate` without `keep`, `logout` and `destroy` begin another one. */
+  /** The current session. `regenerate` without `keep`, `logout` and `destroy` begin another one. */
   state: SessionState;
   /** What the response must do about the token. */
   cookie: CookieAction = "none";
   clearSiteData = false;
-  /** Why the session could not be opened. Nothing of this request is saved then. */
+  /** Why the session could not be opened. Then nothing of this request is saved. */
   unavailable: SojournError | undefined = undefined;
   /**
-   * Set if the token's session was replaced a moment ago. What this request writes is dropped, as every late write is: the cookie of
-   * a new session would replace the one that the client has just received. A logout ends the successor.
+   * Set if another session replaced the token's a moment ago. This request's writes are dropped, as
+   * all late writes are: the cookie of a new session would replace the one that the client has just
+   * received. A logout ends the successor.
    */
   late: RotatedToken | undefined = undefined;
-  /** Endings that the store has not confirmed, to be tried again. */
+  /** Endings that the store has not confirmed yet. The commit retries them. */
   readonly endings: (() => Awaitable<unknown>)[] = [];
-  /** The session after a logout. Only data stores it, because a client who logged out needs no session. */
+  /** The session after a logout, which is stored only if it has data: no client needs it empty. */
   farewell: SessionState | undefined = undefined;
   /** Whether a login or a regeneration waits for the commit. */
   isRotating = false;
@@ -101,8 +98,9 @@ export class SessionContext {
   }
 
   /**
-   * Commits what this request did: before the response leaves, and again at the end of a stream.
-   * @throws SojournError SESSION_GONE if a session that was to be regenerated has ended: the response would claim what was not done
+   * Commits what this request did, before the response leaves and again at the end of a stream.
+   * @throws SojournError SESSION_GONE if a session to regenerate has ended: the response would
+   * report a success that did not happen
    */
   commit(): Awaitable<void> {
     if (this.unavailable !== undefined) return this.giveUp();
@@ -116,7 +114,7 @@ export class SessionContext {
     );
   }
 
-  /** For a response that reports the failure: retries what was to be ended, and drops what was to be saved. */
+  /** Prepares a response that reports a failure: retries endings, and drops unsaved changes. */
   giveUp(): Awaitable<void> {
     return this.queue.run(() => {
       this.rollBack();
@@ -125,8 +123,8 @@ export class SessionContext {
   }
 
   /**
-   * For a response that brings no token: deletes a session that this request stored, which nobody could open. That includes a login,
-   * which may be half of what the application meant to save.
+   * Deletes a session that this request stored, because the response brings no token to open it.
+   * That includes a login, which may be half of what the application meant to save.
    */
   rollBack(): void {
     const { state } = this;
@@ -184,7 +182,7 @@ export class SessionContext {
     return expiryOf({ createdAt, endsAt, absoluteFrom }, this.parts.clock.now(), this.parts.limits);
   }
 
-  /** Brings one session to the store. For callers whose turn in the queue it is. */
+  /** Stores one session. The caller must hold its turn in the queue. */
   store(state: SessionState, delivery: Delivery, options?: CommitOptions): Awaitable<Commit> {
     const { committer, events } = this.parts;
     if (this.late !== undefined && state.status === "blank") {
@@ -198,17 +196,17 @@ export class SessionContext {
     });
   }
 
-  /** Notes what a commit means for the client's cookie. */
+  /** Records what a commit means for the client's cookie. */
   apply(state: SessionState, commit: Commit): Commit {
     if (this.state !== state) return commit;
-    // Whatever ended the session, the response of a login may have set a new cookie since: nothing is cleared.
+    // A login elsewhere may have set a new cookie since, so nothing is cleared.
     if (state.status === "ended" || commit.outcome === "gone") this.cookie = "none";
     else if (commit.cookie !== "none") this.cookie = commit.cookie;
     if (this.farewell === state && state.status === "stored") this.farewell = undefined;
     return commit;
   }
 
-  /** Has the store end what was ended, and again at the end of the request if it did not confirm. */
+  /** Retries the endings that the store has not confirmed. */
   confirmEndings(): Awaitable<void> {
     const ending = this.endings[0];
     if (ending === undefined) return undefined;
@@ -242,15 +240,16 @@ export class SessionContext {
   }
 }
 
-/** @throws SojournError SESSION_ENDED for an object that another one has replaced in its request */
+/** @throws SojournError SESSION_ENDED for an object that its request has replaced */
 export function refuseIfReplaced(state: SessionState): void {
   if (state.replacedBecause !== undefined) throw new SojournError("SESSION_ENDED", state.replacedBecause);
 }
 
-/** @throws SojournError if a commit that the application waits for did not succeed */
+/** @throws SojournError if a commit failed that the application awaits */
 export function requireDone({ outcome }: Commit, delivery: Delivery): void {
   if (outcome === "gone") throw goneError();
   if (outcome === "conflict") throw conflictError();
-  // Over an insecure channel the session lives for this request, and a warning says so. But these headers are gone for good.
+  // On an insecure connection the session lives for this request, and a warning says so. But
+  // headers that were sent are final.
   if (outcome === "refused" && delivery === "headers-sent") throw undeliverableError();
 }

@@ -8,7 +8,7 @@ import type { SessionState } from "./state.ts";
 import type { StoreAccess } from "./store-access.ts";
 import { refuseWithinUpdate } from "./within-update.ts";
 
-/** Logout and destroy: a session ends at once, and nothing that is written later brings it back. */
+/** Logout and destroy: a session ends at once, and no later write revives it. */
 
 export function logout(
   context: SessionContext,
@@ -32,7 +32,7 @@ export function destroy(
   refuseIfReplaced(state);
   refuseWithinUpdate(context);
   const { endings, unavailable, request, parts } = context;
-  // A session that lives in its cookie can't end without a response.
+  // A session in a cookie can end only with a response.
   const isCarried = parts.committer.carried?.revocable === false;
   if (isCarried && state.status === "stored" && request.delivery !== "possible") throw undeliverableError();
   state.replacedBecause = "this session was destroyed in this request; req.session is a new one";
@@ -40,11 +40,12 @@ export function destroy(
   context.farewell = context.state;
   context.cookie = "clear";
   if (unavailable !== undefined) {
-    // No response may claim that the session ended, even if nothing awaits this call.
+    // No response may claim that the session ended, even if the application does not await this
+    // call.
     endings.push(() => Promise.reject(unavailable));
     throw unavailable;
   }
-  // Queued even if the session is not stored: a save of it may be in progress.
+  // Queued even if the session is not stored, because a save may be in progress.
   return context.queue.run(() => {
     const stored = state.status === "stored" ? state : state.rotation?.previous;
     if (stored !== undefined) {
@@ -65,7 +66,7 @@ export function destroy(
   });
 }
 
-/** Ends all sessions of a user and their sign-in links, except one session. Returns how many sessions. */
+/** Ends all sessions of a user except one, and their sign-in links. Returns how many sessions. */
 export async function endAll(
   { links, events }: SessionParts,
   access: StoreAccess,

@@ -2,8 +2,8 @@ import { inspect } from "node:util";
 import type { SojournError } from "../contract/errors.ts";
 
 /**
- * Lists the events of sessions, with what their listeners receive, for logs, audits and metrics. A handle opens nothing, and no event carries a
- * token, a secret or session data.
+ * Lists the events of sessions, with what their listeners receive, for logs, audits and metrics. A
+ * handle opens nothing, and no event carries a token, a secret or session data.
  */
 export interface SessionEvents {
   /** A session was stored for the first time. */
@@ -22,7 +22,10 @@ export interface SessionEvents {
   overwritten: { handle: string; property: string };
   /** A save found its session ended meanwhile, and was dropped. */
   gone: { handle: string };
-  /** A record could not be decoded, or names another user than it was made for. It counts as absent, and stays in the store. */
+  /**
+   * A record could not be decoded, or names another user than it was made for. It counts as absent,
+   * and stays in the store.
+   */
   "damaged-record": { handle: string };
   /** A request carried several different tokens under one cookie name. */
   "duplicate-cookie": { count: number };
@@ -54,28 +57,26 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
 };
 
 /**
- * Calls listeners, and lets none of them disturb what is being done: one that throws is reported as a process warning.
- *
- * @typeParam Details what each event, by its name, is told with
+ * Calls listeners. One that throws causes a process warning, and does not affect the session.
+ * @typeParam Details the detail of each event, by the event's name
  */
 export class Events<Details extends object = SessionEvents> {
   readonly #known: Readonly<Record<string, true>>;
   readonly #listeners = new Map<keyof Details, Set<(detail: never) => void>>();
 
-  /** @param known the names of all events; default: those of sessions */
+  /** @param known the names of all events. Default: those of sessions */
   constructor(known: Readonly<Record<keyof Details & string, true>> | undefined = undefined) {
     this.#known = known ?? EVENTS;
   }
 
   /**
-   * Adds a listener; returns how to remove it.
-   *
-   * @throws TypeError for an event that there isn't: nobody would ever call its listener
+   * Adds a listener, and returns a function that removes it.
+   * @throws TypeError for an unknown event, which would never call the listener
    */
   on<E extends keyof Details>(event: E, listener: (detail: Details[E]) => void): () => void {
     if (!Object.hasOwn(this.#known, event)) {
       throw new TypeError(
-        `on(event): there is no event ${inspect(event)}; there are ${Object.keys(this.#known).join(", ")}`,
+        `on(event): there is no event ${inspect(event)}; the events are ${Object.keys(this.#known).join(", ")}`,
       );
     }
     if (typeof listener !== "function")
@@ -94,16 +95,16 @@ export class Events<Details extends object = SessionEvents> {
     if (listeners === undefined) return;
     for (const listener of listeners) {
       try {
-        Promise.resolve(listener(detail)).catch((error: unknown) => complain(event, error));
+        Promise.resolve(listener(detail)).catch((error: unknown) => warnOfListener(event, error));
       } catch (error) {
-        complain(event, error);
+        warnOfListener(event, error);
       }
     }
   }
 }
 
-function complain(event: PropertyKey, error: unknown): void {
-  // Not String(error): there are values that it can't show.
+function warnOfListener(event: PropertyKey, error: unknown): void {
+  // Not String(error), which throws for some values.
   const reason = inspect(error, { depth: 0 });
   process.emitWarning(`a listener of "${String(event)}" failed: ${reason}`, { code: "SOJOURN_LISTENER" });
 }

@@ -3,10 +3,10 @@ import { after, type Clock } from "../contract/time.ts";
 import { noteHandle, noteRecord, SKEW_MS, userNoteHandle, writeNote } from "./notes.ts";
 import type { StoreAccess } from "./store-access.ts";
 
-/** For how much longer than links live they are remembered. They live for minutes; a clock may be far behind. */
+/** How long a used link is remembered after it expires, because a clock may be far behind. */
 const REMEMBERED_MS = 60 * 60_000;
 
-/** A sign-in link: times are epoch milliseconds, by the clock of the machine that made it. */
+/** A sign-in link. Times are epoch milliseconds, by the clock of the machine that made it. */
 export interface Link {
   id: string;
   userId: string;
@@ -14,11 +14,11 @@ export interface Link {
   expiresAt: number;
 }
 
-/** Sees to it that a sign-in link works once, and not after all of its user's sessions were ended. */
+/** Ensures that a sign-in link works once, and not after all of its user's sessions have ended. */
 export class Links {
   readonly #access: StoreAccess;
   readonly #clock: Clock;
-  /** Users whose links this process has ended, and until when a link counts as one that was made before. */
+  /** Users whose links this process ended, and the time until which a link counts as older. */
   readonly #ended = new Map<string, number>();
 
   constructor(access: StoreAccess, clock: Clock) {
@@ -26,12 +26,12 @@ export class Links {
     this.#clock = clock;
   }
 
-  /** What a new link of a user says about when it was made. */
+  /** Returns the time that a user's new link must record as its creation. */
   madeAt(userId: string): number {
     return Math.max(this.#clock.now(), (this.#ended.get(userId) ?? 0) + 1);
   }
 
-  /** Uses a link up. `false` if it was used before, or ended. */
+  /** Uses a link up. Returns `false` if it was used before, or has ended. */
   use({ id, userId, madeAt, expiresAt }: Link): Awaitable<boolean> {
     return after(this.#access.load(userNoteHandle("links", userId)), (ended) => {
       if (ended !== undefined && madeAt <= Number(ended.payload)) return false;
@@ -40,7 +40,10 @@ export class Links {
     });
   }
 
-  /** Ends a user's links. Those that another process makes within the allowed difference of clocks can't be told from older ones. */
+  /**
+   * Ends a user's links. That includes links that another process makes within the clocks'
+   * difference, because they look older.
+   */
   async endAll(userId: string): Promise<void> {
     const now = this.#clock.now();
     let before = now + SKEW_MS;

@@ -4,17 +4,17 @@ import type { Clock } from "../contract/time.ts";
 import { derivedHandle } from "../crypto/token.ts";
 import type { StoreAccess } from "./store-access.ts";
 
-/** How much the clocks of an application's machines may differ. */
+/** The largest difference between the clocks of an application's machines. */
 export const SKEW_MS = 60_000;
 
 const TRIES = 20;
 
-/** Where something is noted of a session, a link, or anything else with a name of its own. */
+/** Returns the handle of a note about a session, a link, or another object with a unique name. */
 export function noteHandle(kind: string, name: string): string {
   return `${NOTE}${kind}:${name}`;
 }
 
-/** Where something is noted of a user, who is not named by it. */
+/** Returns the handle of a note about a user, which does not reveal the user. */
 export function userNoteHandle(kind: string, userId: string): string {
   return NOTE + derivedHandle(`${kind} user ${userId}`);
 }
@@ -23,7 +23,7 @@ export function noteRecord(payload: string, now: number, expiresAt: number): Ses
   return { payload, version: 1, secretHash: "note", userId: null, createdAt: now, touchedAt: now, expiresAt };
 }
 
-/** Writes a note, by compare-and-set: `next` is told of the one that is there. */
+/** Writes a note by compare-and-set. `next` receives the current note. */
 export async function writeNote(
   access: StoreAccess,
   clock: Clock,
@@ -41,5 +41,5 @@ export async function writeNote(
       if ((await access.update(handle, updated, there.version)) === "ok") return;
     }
   }
-  throw new SojournError("CONFLICT", "other requests kept writing the same note");
+  throw new SojournError("CONFLICT", "other requests kept changing the same note");
 }

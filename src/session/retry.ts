@@ -6,12 +6,12 @@ import type { SessionState } from "./state.ts";
 import type { StoreAccess, Stored } from "./store-access.ts";
 
 /**
- * How often a change is retried before it fails with CONFLICT. Each conflict means that another request succeeded, so a crowd gets
- * through by itself. Only a store that can't compare versions never ends.
+ * The most attempts before a change fails with CONFLICT. Each conflict means that another request
+ * succeeded, so a crowd needs few. Only a store that can't compare versions reaches the limit.
  */
 const TRIES = 50;
 
-/** The time that all attempts of one change share, including the waits between them. */
+/** Limits the time of all attempts of one change, including the waits between them. */
 export class TimeLimit {
   readonly #clock: Clock;
   readonly #ms: number;
@@ -24,13 +24,13 @@ export class TimeLimit {
     this.#began = began;
   }
 
-  /** Between 0 and all of it, even if the clock is set meanwhile. */
+  /** The remaining time, between 0 and the limit even if the clock is set meanwhile. */
   get leftMs(): number {
     const spentMs = this.#clock.now() - this.#began;
     return Math.max(0, Math.min(this.#ms, this.#ms - spentMs));
   }
 
-  /** Runs the application's own work, which does not count. */
+  /** Runs the application's own work, whose time does not count. */
   exclude<T>(work: () => Awaitable<T>): Awaitable<T> {
     const from = this.#clock.now();
     return after(work(), (result) => {
@@ -40,9 +40,9 @@ export class TimeLimit {
   }
 }
 
-/** The retries that wait on one session. */
+/** The queue of retries on one session. */
 interface Queue {
-  /** Settles when the last turn has ended. */
+  /** Settles when the last turn ends. */
   last: Promise<void>;
   /** When the current turn began, in epoch milliseconds. */
   since: number;
@@ -66,8 +66,9 @@ export class Retries {
   }
 
   /**
-   * Calls `work` with the newest record of a session, `undefined` if there is none. The second and later retries wait a moment, so
-   * that processes that collided don't collide again. Retries on one session queue up in this process; a first attempt never waits.
+   * Calls `work` with the newest record of a session, `undefined` if there is none. The second and
+   * later retries wait a moment, so that processes that collided don't collide again. Retries on
+   * one session queue up in this process; a first attempt never waits.
    *
    * @throws SojournError CONFLICT after the last retry, or when the time for all of them is over
    */
@@ -85,7 +86,7 @@ export class Retries {
       const read = () => after(access.reread(handle, record.userId, limit.leftMs), work);
       return tries === 1 ? read() : this.#pause(Math.min(2 * tries, 20)).then(read);
     };
-    // Nothing comes between the load and the update of a synchronous store.
+    // No other call can run between the load and the update of a synchronous store.
     return tries > 1 || access.isSynchronous ? again() : this.#inTurn(handle, again, limit);
   }
 
@@ -95,10 +96,11 @@ export class Retries {
   }
 
   /**
-   * Runs the retries on one session one after the other, so that they don't make each other fail. A turn ends after the time of a
-   * commit even if its work hangs. The work then goes on beside the next turn; compare-and-set keeps that harmless.
-   *
-   * @throws SojournError CONFLICT if the turn doesn't come within the limit; then `work` is not begun
+   * Runs the retries on one session one after the other, so that they don't make each other fail. A
+   * turn ends after the time of a commit even if its work hangs. That work then overlaps the next
+   * turn, which compare-and-set makes harmless.
+   * @throws SojournError CONFLICT if the turn doesn't come within the limit; then `work` does not
+   * start
    */
   #inTurn<T>(handle: string, work: () => Awaitable<T>, limit: TimeLimit): Promise<T> {
     const queue = this.#queues.get(handle) ?? { last: Promise.resolve(), since: this.#clock.now() };
@@ -110,7 +112,7 @@ export class Retries {
       queue.since = this.#clock.now();
       return work();
     });
-    // A retry that has given up lets no other one overtake the current turn.
+    // A retry that gave up must not let the next one overtake the current turn.
     const settled: Promise<void> = mine
       .then(
         () => undefined,

@@ -3,17 +3,18 @@ import type { Awaitable } from "../contract/store.ts";
 import { after } from "../contract/time.ts";
 import { type Content, EMPTY, merge, NO_CHANGES } from "./content.ts";
 import { refuseIfReplaced, requireDone, type SessionContext, type SessionParts } from "./context.ts";
+import type { Rotation } from "./rotation.ts";
 import type { LoginOptions, RegenerateOptions } from "./session-interface.ts";
-import type { Rotation, SessionState } from "./state.ts";
+import type { SessionState } from "./state.ts";
 import { parseDuration } from "./timeouts.ts";
 import { checkedUserId } from "./user-id.ts";
 
-/** Login and regeneration: another session replaces the current one, which dies with the commit. */
+/** Login and regeneration: a new session replaces the current one, which ends with the commit. */
 
-/** All, nothing, or these properties. */
+/** Everything, nothing, or these properties. */
 type Kept = boolean | ReadonlySet<string>;
 
-/** What the new session takes over from the one that it replaces. */
+/** What the new session takes over from the old one. */
 interface Plan {
   readonly kind: Rotation["kind"];
   readonly userId: string | null;
@@ -36,7 +37,7 @@ export function login(
   const wanted = keep === undefined ? undefined : keepOption(keep, "login");
   const shown = { ...deviceOf(context.request.request), ...(typeof device === "string" ? { label: device } : device) };
   return rotate(context, state, () => {
-    // Another user's cart is not carried into this user's session unless the application says so.
+    // Another user's cart must not enter this user's session, unless the application asks for it.
     const isAnother = state.record.userId !== null && state.record.userId !== userId;
     const kept = wanted ?? !isAnother;
     const carry = (content: Content): Content => {
@@ -62,7 +63,7 @@ export function regenerate(
     return {
       kind: "regenerate",
       userId: kept === true ? userId : null,
-      // What is kept keeps its age, or carrying it over would make it live for ever.
+      // Data that is kept keeps its age, or regeneration would extend its life forever.
       createdAt: kept === false ? context.parts.clock.now() : createdAt,
       kept,
       carry: (content) => keepOf(content, kept),
@@ -71,19 +72,19 @@ export function regenerate(
 }
 
 /**
- * Has the next commit replace a session. Where no response waits for a commit, the new session is stored at once.
+ * Replaces a session with the next commit, or at once if no response waits for a commit.
  *
- * The object that handlers hold goes on as the new session, unless the new one keeps nothing on purpose: what handlers still write to
- * the old one must not get into it.
+ * The object that handlers hold becomes the new session, unless the new session keeps nothing:
+ * later writes to the old session must not enter it.
  */
 function rotate(context: SessionContext, old: SessionState, planned: () => Plan): Awaitable<void> {
   context.refuseIfUnusable(old);
   const { delivery, isHeld } = context.request;
   if (delivery === "headers-sent") throw undeliverableError();
   return context.queue.run(() => {
-    // An operation that ran in between may have replaced it.
+    // An operation in between may have replaced it.
     refuseIfReplaced(old);
-    // One rotation at a time: an earlier one is stored first.
+    // Only one rotation at a time can be pending, so this stores an earlier one first.
     const earlier = old.rotation === undefined ? undefined : context.store(old, delivery);
     return after(earlier, () => {
       const next = begin(context, old, planned());
@@ -97,7 +98,7 @@ function begin(context: SessionContext, old: SessionState, plan: Plan): SessionS
   const { kind, kept, userId, createdAt } = plan;
   const isLogin = kind === "login";
   const isEnded = old.status === "ended";
-  // Not even with nothing kept: applications copy a user by hand, and would bring a revoked login back.
+  // Even with nothing kept: applications copy a user by hand, and would revive a revoked login.
   if (isEnded && !isLogin) throw goneError();
   const carry = (content: Content): Content => context.stamped(plan.carry(content));
   const base = isEnded ? EMPTY : old.content;
@@ -122,7 +123,7 @@ function begin(context: SessionContext, old: SessionState, plan: Plan): SessionS
   return next;
 }
 
-/** What of a session goes on in the one that replaces it. */
+/** Returns the part of a session that its successor takes over. */
 function keepOf(content: Content, kept: Kept): Content {
   if (kept === true) return content;
   if (kept === false) return EMPTY;
@@ -137,7 +138,7 @@ function keepOption(keep: unknown, method: string): Kept {
   throw new TypeError(`${method}({ keep }): keep must be true, false or a list of property names`);
 }
 
-/** How many contexts are kept before those are dropped that have nothing pending. */
+/** How many contexts may be remembered before the settled ones are dropped. */
 const MOST_SETTLED = 64;
 
 function remember(context: SessionContext): void {
@@ -151,8 +152,9 @@ function remember(context: SessionContext): void {
 }
 
 /**
- * Stores the logins and regenerations of requests in progress that concern a user or a handle. So what an application asks about
- * sessions after `await login()` includes that login, although the store learns of it only with the response.
+ * Stores the pending logins and regenerations that concern a user or a handle. So a query about
+ * sessions after `await login()` includes that login, although it reaches the store only with the
+ * response.
  */
 export async function storePending(
   { pending }: SessionParts,
@@ -160,7 +162,7 @@ export async function storePending(
 ): Promise<void> {
   for (const one of [...pending]) {
     const context = one.deref();
-    if (context?.isRotating !== true || context.state.rotation === undefined) continue;
+    if (context?.isRotating !== true || context.state.rotation === undefined || context.request.isOver) continue;
     const { state, request } = context;
     const { previous } = context.state.rotation;
     const concerns =
@@ -171,7 +173,7 @@ export async function storePending(
     try {
       await context.queue.run(() => context.store(state, request.delivery));
     } catch {
-      // The request's own commit tries again, and reports the failure.
+      // The request's commit tries again, and reports the failure.
     }
   }
 }

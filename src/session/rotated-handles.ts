@@ -10,26 +10,28 @@ import { sameHash } from "../crypto/token.ts";
 import type { StoreAccess } from "./store-access.ts";
 
 /**
- * Sessions that a login or a regeneration replaced in the last minute, in any process. Each has a tombstone in the store, which is
- * read only when a session is found gone. A late request with the old token must not begin a session, because its cookie would
- * replace the new one. A late logout must end the session under its new handle.
+ * Remembers, in every process, the sessions that a login or a regeneration replaced in the last
+ * minute. Each has a tombstone in the store, which is read only if a session is gone. A late
+ * request with the old token must not begin a session, because its cookie would replace the new
+ * one. A late logout must end the session under its new handle.
  */
 
-/** After this, a client that still sends the old token never received the new one, and may begin again. */
+/** After this, a client with the old token never received the new one, and may begin again. */
 const RECENT_MS = 60_000;
 
 /** A token whose session was replaced. */
 export interface RotatedToken {
   /** The handle of the old session; `undefined` if the token's secret is wrong. */
   readonly handle: string | undefined;
-  /** Epoch milliseconds: until then, requests that were sent before the rotation may still arrive. */
+  /** Epoch milliseconds. Until then, requests from before the rotation may still arrive. */
   readonly until: number;
 }
 
 /**
  * Returns the tombstone of a session that `successor` is about to replace.
  *
- * @param isSame whether the successor is the same session under a new handle, so that ending the old one ends it
+ * @param isSame whether the successor is the same session under a new handle, so that ending the
+ * old one must end it too
  */
 export function tombstoneOf(
   old: { handle: string; secretHash: string },
@@ -41,7 +43,7 @@ export function tombstoneOf(
     handle: tombstoneHandle(old.handle),
     payload: encodeTombstone({ secretHash: old.secretHash, successors: isSame ? [successor] : [] }),
     version: 1,
-    // No secret has this hash, and no other tombstone.
+    // No secret has this hash, and no other tombstone has it.
     secretHash: `replaced by ${successor}`,
     userId: null,
     createdAt: now,
@@ -50,7 +52,7 @@ export function tombstoneOf(
   };
 }
 
-/** Finds out whether a token's session is gone because a rotation replaced it a moment ago. */
+/** Returns whether a rotation replaced a token's session a moment ago. */
 export function findRotated(
   access: StoreAccess,
   token: { handle: string; secretHash: string },
@@ -63,7 +65,7 @@ export function findRotated(
   });
 }
 
-/** Deletes a session under its handle, and under the handles that it has been given since. Returns whether there was one. */
+/** Deletes a session under its handle and all later handles. Returns whether there was one. */
 export function endSession(access: StoreAccess, handle: string): Awaitable<boolean> {
   return endEach(access, [handle], new Set(), false);
 }

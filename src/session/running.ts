@@ -1,40 +1,42 @@
 import type { Clock } from "../contract/time.ts";
 import type { Timeouts } from "./timeouts.ts";
 
-/** A request that has a token and is not answered yet. */
+/** A request that has a token and no response yet. */
 export interface Running {
-  /** Whether its answer has begun to leave, or its client has gone. */
+  /** Whether its response has begun to leave, or its client has disconnected. */
   readonly isOver: boolean;
-  /** Writes down that its session is in use. */
+  /** Stores a use of its session. */
   use(): void;
 }
 
-/** However long sessions live: what was aborted is forgotten after this. */
+/** The longest step, after which aborted requests are dropped whatever the idle timeout. */
 const LONGEST_STEP_MS = 10_000;
-/** So long a request keeps its session from ending, in the steps that this needs: one that never ends must not keep it for ever. */
+/** The longest time that a request keeps its session alive, because a request may never end. */
 const LONGEST_MS = 60 * 60 * 1_000;
 
-/** So many may be over before those are forgotten: their requests and responses wait for it. */
+/** How many finished requests may keep their memory before they are dropped. */
 const MOST_OVER = 64;
 
 /**
- * The requests that are under way. A session must not end by its idle timeout while one of them uses it, however long an upload takes; so
- * long before that its use is written down again. Nearly all requests are over before the first step: they cost a place in a list.
+ * Tracks the requests in progress, and stores a use of their sessions in time. So a session never
+ * times out during its request, however long an upload takes. Nearly all requests end before the
+ * first step, at the cost of a place in a list.
  */
 export class RunningRequests {
   readonly #clock: Clock;
   readonly #useAfterMs: number;
   readonly #stepMs: number;
-  /** Those that came since the last step. Some are over. */
+  /** Requests since the last step, including finished ones. */
   #young: Running[] = [];
   #room = MOST_OVER;
-  /** Those that came before it: when they began, and when their use was written down last. */
+  /** Earlier requests, with their beginning and the last stored use. */
   readonly #old = new Map<Running, { began: number; used: number }>();
   #cancel: (() => void) | undefined = undefined;
 
   constructor(clock: Clock, { idleMs, touchAfterMs }: Timeouts) {
     this.#clock = clock;
-    // At the beginning of a request its session has this twice: its last use was written down less than touchAfter ago.
+    // When a request begins, its session has at least twice this time left, because the last use
+    // was stored less than touchAfter ago.
     this.#useAfterMs = Math.max(1, (idleMs - touchAfterMs) / 2);
     this.#stepMs = Math.min(this.#useAfterMs, LONGEST_STEP_MS);
   }
@@ -65,7 +67,7 @@ export class RunningRequests {
 
   #step(): void {
     const now = this.#clock.now();
-    // They began a moment later: that is on the safe side.
+    // Assumes the earliest possible beginning, which is safe.
     const began = now - this.#stepMs;
     for (const request of this.#young) if (!request.isOver) this.#old.set(request, { began, used: began });
     this.#young = [];

@@ -1,43 +1,44 @@
 import { types } from "node:util";
 import { SojournError } from "../contract/errors.ts";
 
-/** A value that would not come back from a store, and where it is. */
+/** A value that JSON would lose, and its place. */
 interface Loss {
   path: string;
   what: string;
 }
 
 /**
- * Refuses what JSON drops or turns into something else without a word. It walks the value, so it is asked only where something changed.
- *
- * @param path how the application calls the value, such as `req.session.cart`
- * @throws SojournError NOT_SERIALIZABLE with the path of the first such value. The value itself never reaches the message.
+ * Rejects values that JSON silently drops or changes. It walks the whole value, so callers check
+ * only what changed.
+ * @param path the value's name in the application, such as `req.session.cart`
+ * @throws SojournError NOT_SERIALIZABLE with the path of the first such value. The message never
+ * contains the value.
  */
 export function requireSerializable(value: unknown, path: string): void {
   let loss: Loss | undefined;
   try {
     loss = lossIn(value, "", []);
   } catch (error) {
-    throw notSerializable(path, "looking at it throws", error);
+    throw notSerializable(path, "reading it throws", error);
   }
   if (loss !== undefined) throw notSerializable(path + loss.path, loss.what);
 }
 
-/** @param cause what `JSON.stringify` has thrown */
+/** @param cause the error of `JSON.stringify` */
 export function notSerializable(path: string, what: string, cause?: unknown): SojournError {
   return new SojournError(
     "NOT_SERIALIZABLE",
-    `${path} can't be saved: ${what}. A session holds what JSON can: null, booleans, finite numbers, text, arrays and plain objects of these, and what has a toJSON()`,
+    `${path} can't be saved: ${what}. A session can hold null, booleans, finite numbers, text, arrays and plain objects of these, and objects with a toJSON()`,
     cause,
   );
 }
 
-/** `.name`, or `["a name"]`. */
+/** Returns `.name`, or `["a name"]`. */
 export function step(name: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`;
 }
 
-/** @param above the objects around it, for circular references; the same list on the way back */
+/** @param above the enclosing objects, to detect circular references; restored on return */
 function lossIn(value: unknown, key: string, above: object[]): Loss | undefined {
   switch (typeof value) {
     case "string":
@@ -45,7 +46,7 @@ function lossIn(value: unknown, key: string, above: object[]): Loss | undefined 
     case "undefined":
       return undefined;
     case "number":
-      return Number.isFinite(value) ? undefined : { path: "", what: `it is ${value}, and JSON makes that null` };
+      return Number.isFinite(value) ? undefined : { path: "", what: `it is ${value}, which JSON turns into null` };
     case "symbol":
       return { path: "", what: "it is a symbol" };
     default:
@@ -53,7 +54,7 @@ function lossIn(value: unknown, key: string, above: object[]): Loss | undefined 
   }
 }
 
-/** Of objects, functions, and the objects that BigInts are while their methods are looked for. */
+/** Checks objects, functions, and boxed BigInts. */
 function lossInObject(value: object, type: string, key: string, above: object[]): Loss | undefined {
   if ("toJSON" in value && typeof value.toJSON === "function") {
     if (types.isDate(value) && Number.isNaN(value.getTime())) return { path: "", what: "it is an invalid Date" };
@@ -77,7 +78,7 @@ function lossInParts(value: object, above: object[]): Loss | undefined {
 function lossInArray(list: readonly unknown[], above: object[]): Loss | undefined {
   for (let i = 0; i < list.length; i += 1) {
     const value = list[i];
-    if (value === undefined) return { path: `[${i}]`, what: "it is undefined, and JSON makes that null in an array" };
+    if (value === undefined) return { path: `[${i}]`, what: "it is undefined, which JSON turns into null in an array" };
     const loss = isSimple(value) ? undefined : lossIn(value, String(i), above);
     if (loss !== undefined) return within(`[${i}]`, loss);
   }
@@ -88,11 +89,11 @@ function lossInArray(list: readonly unknown[], above: object[]): Loss | undefine
 function lossInProperties(value: object, above: object[]): Loss | undefined {
   const kind = Object.prototype.toString.call(value);
   if (kind !== "[object Object]") {
-    return { path: "", what: `it is a ${kind.slice("[object ".length, -1)}, which JSON does not know` };
+    return { path: "", what: `it is a ${kind.slice("[object ".length, -1)}, which JSON can't hold` };
   }
   const names = Object.keys(value);
   if (names.length === 0 && !isPlain(value)) {
-    return { path: "", what: "it is an instance of a class, and JSON sees nothing in it" };
+    return { path: "", what: "it is an instance of a class without enumerable properties" };
   }
   for (const name of names) {
     const part: unknown = Reflect.get(value, name);
@@ -105,7 +106,7 @@ function lossInProperties(value: object, above: object[]): Loss | undefined {
   return symbol === undefined ? undefined : { path: `[${String(symbol)}]`, what: "its name is a symbol" };
 }
 
-/** What most values are. */
+/** Recognises the commonest values, for speed. */
 function isSimple(value: unknown): boolean {
   return typeof value === "string" || typeof value === "boolean" || value === null;
 }
@@ -114,7 +115,7 @@ function within(place: string, { path, what }: Loss): Loss {
   return { path: place + path, what };
 }
 
-/** Also of another realm, as those of `vm` and of some test runners are. */
+/** Accepts objects of another realm, such as those of `vm` and of some test runners. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;

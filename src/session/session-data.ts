@@ -1,5 +1,6 @@
 /**
- * Declares the data of all sessions, and so the type of `req.session`. Add your properties once, in a file that imports or exports something.
+ * Declares the data of all sessions, and so the type of `req.session`. Add your properties once, in
+ * a file that imports or exports something.
  *
  * @example
  * import "sojourn";
@@ -12,7 +13,8 @@
  * }
  */
 export interface SessionData {
-  // The members of a session. They are declared here so that the compiler rejects data of the same name.
+  // The members of a session. They are declared here so that the compiler rejects data of the same
+  // name.
   createdAt?: NotForData;
   destroy?: NotForData;
   expiresAt?: NotForData;

@@ -107,10 +107,11 @@ export interface SessionMembers<Data extends object = SessionData> {
   reload(callback?: Callback<void>): Promise<void>;
 
   /**
-   * Rotates the session ID and the secret; the old session ends at once. With `keep` this object becomes the new session. Without it
-   * `req.session` is a new, empty object: the old one can still be read, and writing to it throws `SESSION_ENDED`.
+   * Rotates the session ID and the secret; the old session ends when this is stored. With `keep` this object becomes the new session. Without it
+   * `req.session` is a new, empty object: the old one can still be read, and writing to it throws `SESSION_ENDED`. It is stored with the
+   * response, as a login is.
    *
-   * @throws SojournError `SESSION_GONE`, `HEADERS_SENT` or `STORE_…`, as {@link save}
+   * @throws SojournError `HEADERS_SENT` if the new cookie can't be sent any more; `SESSION_GONE` if the session is known to have ended
    * @example
    * await req.session.regenerate({ keep: ["language"] });
    */
@@ -120,7 +121,9 @@ export interface SessionMembers<Data extends object = SessionData> {
    * Logs a user in. Rotates the session ID, which prevents session fixation, keeps the data, and lists the session under the user's devices.
    * This object becomes the new session.
    *
-   * @throws SojournError `HEADERS_SENT` if the new cookie can't be sent any more; `STORE_…` if the store fails
+   * The login is stored with the response, in one write with the data; the response waits for it. Call {@link save} to store it at once.
+   *
+   * @throws SojournError `HEADERS_SENT` if the new cookie can't be sent any more
    * @throws TypeError if `userId` is not a non-empty string
    * @example
    * await req.session.login(user.id, { remember: "30d" });

@@ -19,10 +19,10 @@ const STATE = Symbol("state");
 const CONTEXT = Symbol("context");
 const IS_SESSION = Symbol("is a session");
 
-/** What is behind `req.session`; {@link SessionMembers} documents its members. */
+/** Implements `req.session`; {@link SessionMembers} documents its members. */
 export class SessionObject implements SessionMembers {
-  // Private, so that no way of looking at a session shows what is behind it, not even `showProxy`. The accessors below are how
-  // methods, called on the proxy, reach the target's private fields.
+  // Private, so that no inspection of a session shows its state, not even `showProxy`. Methods run
+  // on the proxy, and reach the target's private fields through the accessors below.
   readonly #state: SessionState;
   readonly #context: SessionContext;
 
@@ -34,7 +34,7 @@ export class SessionObject implements SessionMembers {
     this.#state = state;
   }
 
-  /** @internal `false` for a copy that has a session's prototype. */
+  /** @internal Whether this is a session: `false` for a copy with its prototype. */
   get [IS_SESSION](): boolean {
     return #state in this;
   }
@@ -121,13 +121,13 @@ export class SessionObject implements SessionMembers {
     const state = this[STATE];
     refuseIfReplaced(state);
     if (typeof type !== "string") throw new TypeError("flash(type, message): type must be a string");
-    if (message.length === 0) return state.takeFlash(type);
-    state.addFlash(type, message[0]);
+    if (message.length === 0) return state.flash.take(type, state.content.meta.flash);
+    state.flash.add(type, message[0]);
   }
 
-  /** Shows the data as `console.log` would show a plain object's; no token or secret is part of it. */
+  /** Shows the data as `console.log` shows a plain object, without any token or secret. */
   [inspect.custom](depth: number, options: object, show: typeof inspect): string {
-    // A copy that some library made with the session's prototype is no session, and has nothing but data.
+    // A copy that a library made with the session's prototype has only data.
     if (!this[IS_SESSION]) return show({ ...(this as object) }, { ...options, depth });
     const state = this[STATE];
     state.decodeAll();
@@ -135,11 +135,11 @@ export class SessionObject implements SessionMembers {
   }
 }
 
-// What is written by way of a session must never reach another one's.
+// Frozen, because a write through one session must never reach another.
 Object.freeze(SessionObject.prototype);
 Object.freeze(SessionObject);
 
-/** Returns the object that handlers hold of a context's current session. */
+/** Returns the object that handlers use for a context's current session. */
 export function sessionOf(context: SessionContext): LiveSession {
   const { state } = context;
   if (state.object === undefined) {
@@ -150,14 +150,14 @@ export function sessionOf(context: SessionContext): LiveSession {
   return state.object;
 }
 
-/** The state behind a session that a handler holds; `undefined` for anything else. */
+/** Returns the state of a session that a handler holds; `undefined` for any other value. */
 export function stateOf(session: unknown): SessionState | undefined {
   return session instanceof SessionObject && session[IS_SESSION] ? session[STATE] : undefined;
 }
 
 /**
- * Makes a session behave as a plain object whose properties are decoded when they are first looked at. One set of traps
- * for all sessions; what differs is in the target.
+ * Makes a session behave like a plain object that decodes each property on its first read. All
+ * sessions share these traps; their targets differ.
  */
 const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   get(target, key) {
@@ -190,7 +190,8 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   },
   getOwnPropertyDescriptor(target, key) {
     if (typeof key === "string") {
-      // Templates (Handlebars, Liquid) show only what an object says is its own. Never listed among the keys, so that it is no data.
+      // Templates (Handlebars, Liquid) show only own properties. `ownKeys` omits these, so that
+      // they are no data.
       if (FACTS.has(key))
         return { value: Reflect.get(target, key), writable: false, enumerable: true, configurable: true };
       target[STATE].decode(key);
@@ -205,7 +206,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
     }
     return Reflect.defineProperty(target, key, descriptor);
   },
-  // A frozen session could no longer take up what is decoded later.
+  // A frozen session could not take up properties that are decoded later.
   preventExtensions: () => false,
   setPrototypeOf: () => false,
 };
@@ -218,31 +219,30 @@ function optionsAndCallback<O extends object>(
   return [options ?? {}, callback];
 }
 
-/** What a session says about itself. It can be read, and changed only by the session's methods. */
+/** The members that are readable properties. Only the session's methods change them. */
 const FACTS: ReadonlySet<string> = new Set(["id", "isNew", "userId", "createdAt", "expiresAt", "transport"]);
 
 const METHODS = ["save", "reload", "regenerate", "login", "logout", "destroy", "touch", "update", "persist", "flash"];
 
-/** What to do instead of writing to a member of a session; for the others there is nothing but another name. */
+/** Advice for code that writes to a member of a session. */
 const INSTEAD: Readonly<Record<string, string>> = {
-  id: "For a new one, await req.session.regenerate()",
-  userId:
-    "To log in, await req.session.login(userId); to log out, await req.session.logout(), or req.session.destroy()",
-  expiresAt: "To move it, await req.session.persist(duration), or req.session.touch()",
+  id: "To rotate it, call await req.session.regenerate()",
+  userId: "To log in, call await req.session.login(userId); to log out, req.session.logout() or req.session.destroy()",
+  expiresAt: "To move it, call await req.session.persist(duration), or req.session.touch()",
   flash:
-    "In the place of connect-flash: app.use((req, res, next) => { req.flash = (...given) => req.session.flash(...given); next(); })",
+    "Instead of connect-flash, use app.use((req, res, next) => { req.flash = (...args) => req.session.flash(...args); next(); })",
 };
 
 const MEMBERS = new Set([...FACTS, ...METHODS, "__proto__"]);
 
-/** @throws TypeError where a name belongs to the session itself, so that writing to it or deleting it would do nothing */
+/** Rejects writes to a member of a session, which would do nothing. @throws TypeError */
 function refuseMember(name: string): void {
   if (!MEMBERS.has(name)) return;
   const instead = Object.hasOwn(INSTEAD, name) ? `. ${INSTEAD[name]}` : "";
-  throw new TypeError(`req.session.${name} belongs to the session itself: choose another name for your data${instead}`);
+  throw new TypeError(`req.session.${name} is a member of the session: choose another name for your data${instead}`);
 }
 
-/** Names by which an object leads to its prototype, and the one under which express-session keeps its cookie: unless they are data, they lead nowhere. */
+/** Returns whether a name yields nothing unless it is data: a way to the prototype, or `cookie`. */
 function isWithheld(name: string): boolean {
   return name === "constructor" || name === "__proto__" || name === "cookie";
 }
@@ -253,13 +253,13 @@ const COOKIE_MEMBERS: ReadonlySet<string | symbol> = new Set([
 
 function refuseCookie(): never {
   throw new TypeError(
-    "req.session.cookie: a session of sojourn has no cookie object. How long it lives: await req.session.persist(duration), or " +
-      "login(userId, { remember: duration }); when it ends: req.session.expiresAt; to end it: await req.session.destroy(); the " +
-      "cookie's attributes: session({ cookie })",
+    "req.session.cookie does not exist in Sojourn. To set the lifetime, call await req.session.persist(duration), or " +
+      "login(userId, { remember: duration }). Read the end from req.session.expiresAt. To end the session, call " +
+      "await req.session.destroy(). Set the cookie's attributes by session({ cookie })",
   );
 }
 
-/** What `req.session.cookie` is. For code that was written for express-session: it says what to do, where nothing would happen. */
+/** Is `req.session.cookie`, for code written for express-session. Its members throw advice. */
 const NO_COOKIE: object = new Proxy(Object.freeze({}), {
   get: (_target, name) => (COOKIE_MEMBERS.has(name) ? refuseCookie() : undefined),
   set: refuseCookie,
@@ -267,9 +267,9 @@ const NO_COOKIE: object = new Proxy(Object.freeze({}), {
   deleteProperty: refuseCookie,
 });
 
-/** For members of a session that are looked at on something else: most often a copy which a library has made. */
+/** Returns the error for a member read on something else, most often a copy that a library made. */
 function copyError(): TypeError {
   return new TypeError(
-    "this is no session but a copy of one, which has only its data: use req.session itself, or copy the data with { ...req.session }",
+    "this is a copy of a session, which has only its data: use req.session itself, or copy the data with { ...req.session }",
   );
 }

@@ -6,7 +6,7 @@ import type { DataOf } from "./session-interface.ts";
 
 /** Describes a session at one moment, outside its requests. */
 export interface SessionSnapshot<Data extends object = SessionData> {
-  /** The session's public name, as `req.session.id`. */
+  /** The session's public name, like `req.session.id`. */
   handle: string;
   /** The user who is logged in; `null` before a login. */
   userId: string | null;
@@ -16,13 +16,13 @@ export interface SessionSnapshot<Data extends object = SessionData> {
   createdAt: Date;
   /** The last use that was stored, at most `touchAfter` before the real one. */
   lastUsedAt: Date;
-  /** When the session ends if nobody uses it again. */
+  /** When the session ends if no request uses it again. */
   expiresAt: Date;
   /** A copy of the application's data. Changes to it are not saved. */
   data: DataOf<Data> & Record<string, unknown>;
 }
 
-/** @param onDamage told of a property whose text is no JSON; it counts as absent */
+/** Builds a snapshot. @param onDamage called for each property that is not JSON, and is omitted */
 export function snapshotOf(
   handle: string,
   { userId, createdAt, touchedAt, expiresAt }: SessionRecord,

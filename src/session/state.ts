@@ -1,29 +1,18 @@
 import type { SessionRecord } from "../contract/store.ts";
 import type { TokenSource } from "../crypto/token.ts";
-import { type Changes, type Content, type FlashStep, mergeFlash, textOf } from "./content.ts";
+import { type Changes, type Content, textOf } from "./content.ts";
+import { DetachedObjects, isText } from "./detached.ts";
 import type { Events } from "./events.ts";
+import { FlashMessages } from "./flash.ts";
+import type { Rotation } from "./rotation.ts";
 import { requireSerializable, step } from "./serializable.ts";
 import type { Session } from "./session-interface.ts";
 
 /** JSON texts this short may stand for several values: `{}` for a Map, `null` for NaN. */
 const AMBIGUOUS = 4;
 
-/** `blank`: not stored. `ending`: destroyed, and the store has not confirmed it. `ended`: gone; nothing of it is written any more. */
+/** `blank`: not stored. `ending`: destroyed, which the store has not confirmed. `ended`: gone. */
 export type Status = "blank" | "stored" | "ending" | "ended";
-
-/** A login or regeneration that the next commit brings to the store. */
-export interface Rotation {
-  readonly kind: "login" | "regenerate";
-  /** The stored session that the new one replaces; `undefined` if nothing was stored. */
-  readonly previous: { readonly handle: string; readonly secret: string; readonly record: SessionRecord } | undefined;
-  /** The content of the old session when the rotation began, and what the request had changed by then. */
-  readonly content: Content;
-  readonly changes: Changes;
-  /** Returns what the new session takes over. */
-  carry(content: Content): Content;
-  /** Whether the new session is the old one under another name, so that a late logout of the old one ends it. */
-  readonly isSame: boolean;
-}
 
 export interface StateInit {
   status: Status;
@@ -34,17 +23,9 @@ export interface StateInit {
   content: Content;
 }
 
-/** An object that the application may still hold although the session has a newer value under its name. */
-interface Detached {
-  name: string;
-  value: object;
-  /** The object's text when it was detached. */
-  text: string;
-}
-
 /** One session as a request knows it: how it is stored, and what the request has changed since. */
 export class SessionState {
-  /** Properties that were read or assigned, as the application sees them: the target behind `object`. */
+  /** Properties that were read or assigned: the target behind `object`. */
   values: Record<string, unknown> = {};
   /** What handlers hold of the session, once they have asked for it. */
   object: Session | undefined = undefined;
@@ -68,10 +49,8 @@ export class SessionState {
   /** Deleted properties, and how many collections there had been by then. */
   #removed: Map<string, number> | undefined = undefined;
   #collections = 0;
-  #detached: Detached[] | undefined = undefined;
-  /** Properties that were changed through a detached object, until they are stored. */
-  #blind: Set<string> | undefined = undefined;
-  #flash: FlashStep[] | undefined = undefined;
+  #detached: DetachedObjects | undefined = undefined;
+  #flash: FlashMessages | undefined = undefined;
   #endsAt: number | null | undefined = undefined;
   #absoluteFrom: number | undefined = undefined;
 
@@ -129,12 +108,12 @@ export class SessionState {
 
   assign(name: string, value: unknown): void {
     this.#define(name, value);
-    this.#forget(name);
+    this.#detached?.forget(name);
   }
 
   remove(name: string): boolean {
     if (!Reflect.deleteProperty(this.values, name)) return false;
-    this.#forget(name);
+    this.#detached?.forget(name);
     this.#removed ??= new Map();
     this.#removed.set(name, this.#collections);
     return true;
@@ -153,29 +132,15 @@ export class SessionState {
     this.#absoluteFrom = absoluteFrom;
   }
 
-  addFlash(type: string, message: unknown): void {
-    const text = textOf({ flash: message }, "flash");
-    if (text === undefined) throw new TypeError("flash: the message must not be undefined");
-    requireSerializable(message, "req.session.flash: the message");
-    this.#flash ??= [];
-    // A copy: what the application does to its object later is not part of the message.
-    this.#flash.push({ type, add: JSON.parse(text) });
-  }
-
-  takeFlash(type: string): unknown[] {
-    const stored = this.content.meta.flash;
-    const lists = this.#flash === undefined ? stored : mergeFlash(stored ?? {}, this.#flash);
-    const messages = lists !== undefined && Object.hasOwn(lists, type) ? (lists[type] ?? []) : [];
-    if (messages.length === 0) return [];
-    const take = messages.map((message) => JSON.stringify(message));
-    this.#flash ??= [];
-    this.#flash.push({ type, take });
-    return take.map((text) => JSON.parse(text) as unknown);
+  /** Messages for the next page. */
+  get flash(): FlashMessages {
+    this.#flash ??= new FlashMessages();
+    return this.#flash;
   }
 
   /**
-   * Returns what differs from `content`, or `undefined`. Compares only properties that were read or assigned, as JSON text. So it
-   * finds nested changes, and an unread property costs nothing.
+   * Returns what differs from `content`, or `undefined`. Compares the JSON texts of the properties
+   * that were read or assigned. So it finds nested changes, and an unread property costs nothing.
    * @throws SojournError NOT_SERIALIZABLE
    */
   collect(): Changes | undefined {
@@ -198,14 +163,15 @@ export class SessionState {
         encoded.set(name, undefined);
       }
     }
-    const flash = this.#flashChanges();
+    const flash = this.#flash?.changes(this.content.meta.flash);
     const endsAt = this.#endsAt;
     const absoluteFrom = this.#absoluteFrom;
     if (encoded === undefined && flash === undefined && endsAt === undefined && absoluteFrom === undefined)
       return undefined;
     const changes: Changes = { encoded: encoded ?? new Map(), collection: this.#collections };
     this.#collections += 1;
-    if (this.#blind !== undefined) changes.blind = [...this.#blind].filter((name) => changes.encoded.has(name));
+    const blind = this.#detached?.blindAmong(changes.encoded);
+    if (blind !== undefined) changes.blind = blind;
     if (flash !== undefined) changes.flash = flash;
     if (endsAt !== undefined) changes.endsAt = endsAt;
     if (absoluteFrom !== undefined) changes.absoluteFrom = absoluteFrom;
@@ -213,8 +179,8 @@ export class SessionState {
   }
 
   /**
-   * Takes over what the store has now: `content`, with `changes` in it. What the application did after they were collected remains
-   * a change. Properties that others stored meanwhile are decoded again.
+   * Takes over what the store has now: `content`, with `changes` in it. Later changes remain.
+   * Properties that other requests stored meanwhile are decoded again.
    */
   settle(record: SessionRecord, content: Content, changes?: Changes): void {
     const before = this.content.encoded;
@@ -232,9 +198,10 @@ export class SessionState {
   }
 
   /**
-   * Goes on as the session that a rotation begins. The application keeps its object, and in it the properties that are carried over.
+   * Goes on as the session that a rotation begins. The application keeps its object, and in it the
+   * properties that are carried over.
    *
-   * @param changes what the request had changed by then, and `content` has as far as it is carried over
+   * @param changes what the request had changed by then; `content` has what of it is carried over
    * @param rotation `undefined` if there was nothing to replace
    * @param record what the new session begins with
    */
@@ -259,15 +226,14 @@ export class SessionState {
     this.content = content;
     this.#removed = undefined;
     this.#detached = undefined;
-    this.#blind = undefined;
     this.#flash = undefined;
     this.#endsAt = undefined;
     this.#absoluteFrom = undefined;
   }
 
   /**
-   * Rolls back what was done between two collections, `before` and `after`, and takes `record` as the newest truth. What was
-   * changed before or since remains a change.
+   * Rolls back what was done between two collections, `before` and `after`, and takes `record` as
+   * the newest truth. What was changed before or since remains a change.
    */
   rebase(record: SessionRecord, content: Content, before: Changes | undefined, after: Changes): void {
     const earlier = before?.encoded;
@@ -276,15 +242,11 @@ export class SessionState {
       if (text === was && earlier?.has(name) === true) continue;
       if (!this.#hasText(name, text)) continue; // changed again since
       this.#detach(name, text);
-      if (was !== undefined) {
-        this.#define(name, JSON.parse(was));
-        continue;
-      }
-      if (earlier?.has(name) !== true) this.#removed?.delete(name);
+      if (was !== undefined) this.#define(name, JSON.parse(was));
+      else if (earlier?.has(name) !== true) this.#removed?.delete(name);
     }
     const kept = new Set(before?.flash);
-    const undone = new Set(after.flash?.filter((step) => !kept.has(step)));
-    this.#flash = this.#flash?.filter((step) => !undone.has(step));
+    this.#flash?.drop(after.flash?.filter((step) => !kept.has(step)) ?? []);
     if (this.#endsAt === after.endsAt) this.#endsAt = before?.endsAt;
     if (this.#absoluteFrom === after.absoluteFrom) this.#absoluteFrom = before?.absoluteFrom;
     this.settle(record, content);
@@ -292,50 +254,33 @@ export class SessionState {
 
   /** Drops changes that `content` has now. */
   #settled({ collection = -1, blind, flash, endsAt, absoluteFrom }: Changes): void {
-    for (const name of blind ?? []) this.#blind?.delete(name);
+    if (blind !== undefined) this.#detached?.settled(blind);
     this.#removed?.forEach((when, name) => {
       if (when <= collection) this.#removed?.delete(name);
     });
-    if (flash !== undefined) this.#flash = this.#flash?.filter((step) => !flash.includes(step));
+    if (flash !== undefined) this.#flash?.drop(flash);
     if (this.#endsAt === endsAt) this.#endsAt = undefined;
     if (this.#absoluteFrom === absoluteFrom) this.#absoluteFrom = undefined;
   }
 
-  /** Has a property decoded again at its next read, and watches the object that the application may hold. */
+  /** Has a property decoded again at its next read, and watches an object that handlers may hold. */
   #detach(name: string, text: string | undefined): void {
     const value = this.values[name];
     Reflect.deleteProperty(this.values, name);
     if (text === undefined || typeof value !== "object" || value === null) return;
-    this.#detached ??= [];
-    this.#detached.push({ name, value, text });
+    this.#detached ??= new DetachedObjects();
+    this.#detached.add({ name, value, text });
   }
 
   /** Puts detached objects back that the application has changed since. */
-  #attach(detached: readonly Detached[]): void {
-    this.#detached = detached.filter(({ name, value, text }) => isText({ [name]: value }, name, text));
-    for (const one of detached) {
-      if (this.#detached.includes(one)) continue;
-      const { name, value } = one;
-      this.#blind ??= new Set();
-      this.#blind.add(name);
+  #attach(detached: DetachedObjects): void {
+    for (const { name, value } of detached.takeChanged()) {
       const stored = this.content.encoded.get(name);
       // Changed here as well: one of the two values is lost, and an event reports it.
       if (Object.hasOwn(this.values, name) && !this.#hasText(name, stored)) continue;
       this.#detach(name, stored);
       this.#define(name, value);
     }
-  }
-
-  /** The application has replaced the value itself. */
-  #forget(name: string): void {
-    if (this.#detached !== undefined) this.#detached = this.#detached.filter((one) => one.name !== name);
-  }
-
-  #flashChanges(): readonly FlashStep[] | undefined {
-    if (this.#flash === undefined || this.#flash.length === 0) return undefined;
-    const stored = this.content.meta.flash;
-    const merged = mergeFlash(stored ?? {}, this.#flash);
-    return JSON.stringify(merged) === JSON.stringify(stored) ? undefined : [...this.#flash];
   }
 
   #hasText(name: string, text: string | undefined): boolean {
@@ -352,12 +297,4 @@ export class SessionState {
 /** Whether JSON keeps a value as it is, which takes no walk to tell. */
 function isPlainValue(value: unknown): boolean {
   return typeof value === "string" || typeof value === "boolean" || value === null || Number.isFinite(value);
-}
-
-function isText(holder: Readonly<Record<string, unknown>>, name: string, text: string | undefined): boolean {
-  try {
-    return textOf(holder, name) === text;
-  } catch {
-    return false;
-  }
 }

@@ -19,22 +19,23 @@ export interface Deadlines {
   commitMs: number;
 }
 
-/** A session as the store has it. */
+/** A session as the store returned it. */
 export interface Stored {
   readonly record: SessionRecord;
   readonly content: Content;
 }
 
 /**
- * The one door to the store. Behind it every call has a deadline, every failure is a `SojournError` and an event, and parallel
- * reads of one session share their round trips. A synchronous store passes through without a promise.
+ * Wraps every call to the store. Each call has a deadline, each failure is a `SojournError` and an
+ * event, and parallel reads of one session share their round trips. A synchronous store needs no
+ * promise.
  */
 export class StoreAccess {
   readonly store: SessionStore & Partial<Pick<IndexedStore, "deleteAll">>;
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   readonly #events: Events;
-  /** Whether the store has answered every write with a plain value so far. */
+  /** Whether every write so far returned a plain value. */
   isSynchronous = true;
   readonly #running = new Set<Promise<unknown>>();
   readonly #loads = new Map<string, { running: Promise<unknown>; next?: Promise<SessionRecord | undefined> }>();
@@ -47,10 +48,9 @@ export class StoreAccess {
   }
 
   /**
-   * One round trip at a time for each handle. Who asks while one is under way shares the next one rather than
-   * that one, which may have read the store before a commit that this client has already seen.
-   *
-   * @param withinMs if that is less time than reads have anyway
+   * Loads a record, one round trip at a time for each handle. A request that arrives during a read
+   * joins the next one: the current read may predate a commit that this client has already seen.
+   * @param withinMs a shorter deadline than that of reads
    */
   load(handle: string, withinMs: number = this.#deadlines.readMs): Awaitable<SessionRecord | undefined> {
     const ms = Math.min(withinMs, this.#deadlines.readMs);
@@ -60,7 +60,7 @@ export class StoreAccess {
         () => this.load(handle),
         () => this.load(handle),
       );
-      // Counted from now: the read that is under way may have used up most of its own time.
+      // Counted from now, because the read in progress may have used most of its own time.
       return this.#inTime("load", shared.next, ms);
     }
     const work = this.read("load", () => this.store.load(handle));
@@ -69,7 +69,7 @@ export class StoreAccess {
     this.#loads.set(handle, entry);
     const done = () => this.#loads.delete(handle);
     work.then(done, done);
-    // Others may share it, who have more time.
+    // Another caller with more time may share it.
     return ms < this.#deadlines.readMs ? this.#inTime("load", work, ms) : work;
   }
 
@@ -77,7 +77,7 @@ export class StoreAccess {
     return this.#begin("create", handle, () => this.store.create(handle, record));
   }
 
-  /** Stores a note, which is never taken back: whether it was there before counts. */
+  /** Stores a note. No failure is rolled back: the result tells whether the note was new. */
   note(handle: string, record: SessionRecord): Awaitable<boolean> {
     return this.commit("create", () => this.store.create(handle, record));
   }
@@ -91,16 +91,16 @@ export class StoreAccess {
     return this.#call("update", withinMs, () => this.store.update(handle, record, expectedVersion));
   }
 
-  /** Returns what is stored of a session; `undefined` if it has ended, or if the record has become another user's. */
+  /** Returns the stored session; `undefined` if it has ended, or is another user's now. */
   reread(handle: string, userId: string | null, withinMs?: number): Awaitable<Stored | undefined> {
     return after(this.load(handle, withinMs), (record) => {
-      // A session's user never changes, and only a token tells whether a record is its user's.
+      // A session's user never changes, and only a token proves whose a record is.
       const content = record?.userId === userId ? decodePayload(record.payload) : undefined;
       return record === undefined || content === undefined ? undefined : { record, content };
     });
   }
 
-  /** Ends a session of a known version, and stores another in its place. The tombstone is there by then. */
+  /** Ends a session of a known version, and stores another one and the tombstone. */
   replace(
     handle: string,
     expectedVersion: number,
@@ -119,10 +119,10 @@ export class StoreAccess {
     );
   }
 
-  /** Ends a session of a known version. The tombstone takes its place. */
+  /** Ends a session of a known version, and stores a tombstone. */
   end(handle: string, expectedVersion: number, { handle: note, ...record }: StoredSession): Awaitable<UpdateResult> {
     return after(this.replace(handle, expectedVersion, note, record), (result) =>
-      // An earlier try has left one.
+      // An earlier attempt left the tombstone.
       result === "taken" ? this.update(handle, ended(expectedVersion), expectedVersion) : result,
     );
   }
@@ -135,30 +135,30 @@ export class StoreAccess {
     return this.commit("delete", () => this.store.delete(handle));
   }
 
-  /** Ends all sessions of a user but one. Returns how many. @throws SojournError NO_USER_INDEX */
+  /** Ends a user's sessions except one. Returns how many. @throws SojournError NO_USER_INDEX */
   endAll(query: { userId: string; except?: string }): Awaitable<number> {
     const { deleteAll } = this.store;
     if (typeof deleteAll !== "function") throw noUserIndex("revokeAll");
     return this.commit("deleteAll", () => deleteAll.call(this.store, query));
   }
 
-  /** Returns the store, for what only an indexed one can do. @throws SojournError NO_USER_INDEX */
+  /** Returns the store as an indexed one. @throws SojournError NO_USER_INDEX */
   indexed(method: string): IndexedStore {
     if (isIndexed(this.store)) return this.store;
     throw noUserIndex(method);
   }
 
-  /** Deletes a session that no client knows of, as far as the store lets it. */
+  /** Deletes a session that no client knows, and ignores a failure. */
   abandon(handle: string): void {
     try {
       const work = this.store.delete(handle);
       if (isPromise(work)) work.catch(() => {});
     } catch {
-      // It expires by itself.
+      // The record expires by itself.
     }
   }
 
-  /** When nothing is under way; every call ends by its deadline. */
+  /** Settles when no call is in progress; every call ends by its deadline. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
@@ -171,7 +171,10 @@ export class StoreAccess {
     return this.#call(operation, this.#deadlines.commitMs, work);
   }
 
-  /** What fails to begin may have begun all the same, now or later, and nobody will ever hold its token: it is deleted. */
+  /**
+   * Begins a session. A call that fails may still take effect later, and no client will hold the
+   * session's token, so a failure deletes it.
+   */
   #begin<T extends boolean | string>(operation: string, handle: string, work: () => Awaitable<T>): Awaitable<T> {
     let hasFailed = false;
     const failed = (error: unknown): never => {
@@ -180,7 +183,7 @@ export class StoreAccess {
       throw error;
     };
     try {
-      const answer = this.commit(operation, () => {
+      const begun = this.commit(operation, () => {
         const working = work();
         if (!isPromise(working)) return working;
         return working.then((result) => {
@@ -188,13 +191,16 @@ export class StoreAccess {
           return result;
         });
       });
-      return isPromise(answer) ? answer.catch(failed) : answer;
+      return isPromise(begun) ? begun.catch(failed) : begun;
     } catch (error) {
       return failed(error);
     }
   }
 
-  /** The new one first, its token known to nobody until the old one is dead: a crash in between leaves exactly one that opens. */
+  /**
+   * Stores the new session first. No client knows its token before the old one has ended, so a
+   * crash in between leaves exactly one that opens.
+   */
   #replaceInSteps(
     handle: string,
     expectedVersion: number,
@@ -215,15 +221,15 @@ export class StoreAccess {
   }
 
   #call<T>(operation: string, ms: number, work: () => Awaitable<T>): Awaitable<T> {
-    let answer: Awaitable<T>;
+    let result: Awaitable<T>;
     try {
-      answer = work();
+      result = work();
     } catch (error) {
       throw this.#failed(operation, error);
     }
-    if (!isPromise(answer)) return answer;
+    if (!isPromise(result)) return result;
     this.isSynchronous = false;
-    const done = this.#inTime(operation, answer, ms).then(
+    const done = this.#inTime(operation, result, ms).then(
       (value) => {
         this.#running.delete(done);
         return value;
@@ -239,7 +245,7 @@ export class StoreAccess {
 
   #inTime<T>(operation: string, work: Promise<T>, ms: number): Promise<T> {
     const late = () =>
-      new SojournError("STORE_TIMEOUT", `the session store did not answer ${operation} within ${ms} ms`);
+      new SojournError("STORE_TIMEOUT", `the session store did not respond to ${operation} within ${ms} ms`);
     return withDeadline(work, ms, this.#clock, late);
   }
 
@@ -253,14 +259,11 @@ export class StoreAccess {
   }
 }
 
-/** The update that ends a session of a known version. */
+/** Returns the record that ends a session of a known version. */
 function ended(version: number): SessionRecord {
   return { payload: "", version: version + 1, secretHash: "", userId: null, createdAt: 0, touchedAt: 0, expiresAt: 0 };
 }
 
 function noUserIndex(method: string): SojournError {
-  return new SojournError(
-    "NO_USER_INDEX",
-    `${method} needs a store that knows its users; this one only loads and saves`,
-  );
+  return new SojournError("NO_USER_INDEX", `${method} needs a store that can list a user's sessions; this store can't`);
 }

@@ -27,7 +27,7 @@ export interface BackendOptions {
   deviceOf(request: object): DeviceInfo;
 }
 
-/** Sessions that live in a store: opens them, and gives requests their contexts. */
+/** Opens sessions that live in a store, and makes the contexts of requests. */
 export class StoredSessions implements SessionBackend {
   readonly clock: Clock;
   readonly isSynchronous: boolean;
@@ -64,7 +64,10 @@ export class StoredSessions implements SessionBackend {
     return this.clock.now() >= touchDueAt;
   }
 
-  /** The promise-free way for a synchronous store. `undefined` for the wrong secret, too, and for an expired or damaged record. */
+  /**
+   * Opens a token's session, without a promise for a synchronous store. Returns `undefined` for a
+   * wrong secret too, and for an expired or damaged record.
+   */
   open(token: VerifiedToken, scope: TokenScope, counts: boolean): Awaitable<Opening | undefined> {
     return after(this.access.load(token.handle), (stored) => {
       if (stored === undefined) return this.#noteRotation(token);
@@ -106,7 +109,7 @@ export class StoredSessions implements SessionBackend {
     });
   }
 
-  /** Does not move the absolute timeout, or the fixed end of a remembered session. */
+  /** Stores a use. Neither the absolute timeout nor a remembered session's fixed end moves. */
   use({ handle, record: { createdAt }, content: { meta } }: Stored & { readonly handle: string }): void {
     if (meta.endsAt !== undefined) return;
     const now = this.clock.now();
@@ -120,14 +123,13 @@ export class StoredSessions implements SessionBackend {
   links(): Links {
     if (this.access.store.capabilities?.atomicUpdate === false) {
       throw new TypeError(
-        "query() needs a store that can refuse to create what is there already, or a link would work twice: a store written for express-session can't. Use one of sojourn's, such as SqliteStore or RedisStore",
+        "query() needs a store that never creates a record twice, or a link would work twice. A store written for express-session can't ensure that: use a store of Sojourn, such as SqliteStore or RedisStore",
       );
     }
     this.parts.links ??= new Links(this.access, this.clock);
     return this.parts.links;
   }
 
-  /** Waits for the writes in progress, stops sweeping, and closes the store. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= (async () => {
       this.running?.close();
@@ -140,8 +142,9 @@ export class StoredSessions implements SessionBackend {
   }
 
   /**
-   * Returns the record, if the token's secret is its session's, made for the user whom the record names. The token remembers the
-   * result, so a visitor's next request needs no MAC. The returned hash is the newest key's; the next change writes it.
+   * Returns the record if the token's secret belongs to this session and to the user in the record.
+   * The token caches the result, so a visitor's next request needs no MAC. The returned hash is the
+   * newest key's; the next change stores it.
    */
   #proven(token: VerifiedToken, record: SessionRecord): SessionRecord | undefined {
     const { userId, createdAt, secretHash } = record;
@@ -156,12 +159,12 @@ export class StoredSessions implements SessionBackend {
     for (const one of hashes) if (sameHash(secretHash, one)) isProven = true;
     const [newest] = hashes;
     if (isProven && newest !== undefined) return { ...record, secretHash: newest };
-    // The token is of a session with this handle, so someone else has changed the record.
+    // The token belongs to a session of this handle, so the record was changed by an outsider.
     this.parts.events.emit("damaged-record", { handle: token.handle });
     return undefined;
   }
 
-  /** Finds out, once for each token, whether its session is gone because a rotation replaced it. */
+  /** Finds out, once for each token, whether a rotation replaced its session. */
   #noteRotation(token: VerifiedToken): Awaitable<undefined> {
     if (token.rotated !== undefined) return undefined;
     return after(findRotated(this.access, token), (rotated) => {
@@ -170,7 +173,7 @@ export class StoredSessions implements SessionBackend {
     });
   }
 
-  /** Stores the last use in the background if that is due. */
+  /** Stores the last use in the background if it is due. */
   #used(token: VerifiedToken, record: SessionRecord, lifetime: Lifetime, now: number): SessionRecord {
     const { limits } = this.parts;
     const isDue = touchIsDue(record.touchedAt, now, limits);
@@ -181,7 +184,7 @@ export class StoredSessions implements SessionBackend {
     return { ...record, touchedAt: now, expiresAt };
   }
 
-  /** A failure is an event already. It costs the session some idle time, and the request nothing. */
+  /** Ignores a failure, which has emitted an event: it costs only some of the idle time. */
   #touch(handle: string, touchedAt: number, expiresAt: number): void {
     try {
       const work = this.access.touch(handle, touchedAt, expiresAt);
@@ -198,7 +201,7 @@ export class StoredSessions implements SessionBackend {
     this.#background.add(settled);
   }
 
-  /** A session as it is stored now, unless it has ended. */
+  /** Returns a session as the store has it now, unless it has ended. */
   #living({
     handle,
     record: { userId },
@@ -231,8 +234,8 @@ export function openFirst(
 }
 
 /**
- * Returns the content of a session, unless its record is damaged, its time is over, or its token came by another transport than the
- * session began with.
+ * Returns a session's content, unless its record is damaged, it has ended, or its token came by
+ * another transport than at the beginning.
  */
 export function openContent(
   handle: string,

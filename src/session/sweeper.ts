@@ -2,13 +2,13 @@ import type { IndexedStore } from "../contract/store.ts";
 import { type Clock, setImmediate } from "../contract/time.ts";
 import type { StoreAccess } from "./store-access.ts";
 
-/** About once a minute, at a random moment, so that processes don't sweep together. */
+/** The average time between sweeps, at random moments so that processes don't sweep together. */
 const INTERVAL_MS = 60_000;
 export const BATCH = 1_000;
-/** A batch of a store in this process, which blocks the process for no longer than a request would. */
+/** A batch of a synchronous store, which blocks the process no longer than a request does. */
 const SYNCHRONOUS_BATCH = 250;
 
-/** Removes expired records in the background. */
+/** Deletes expired records in the background. */
 export class Sweeper {
   readonly #clock: Clock;
   readonly #access: StoreAccess;
@@ -24,7 +24,7 @@ export class Sweeper {
     this.#wait();
   }
 
-  /** Ends when the batch in progress is done. */
+  /** Stops sweeping. Settles when the current batch is done. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
@@ -33,7 +33,7 @@ export class Sweeper {
 
   #wait(): void {
     this.#cancel = this.#clock.after(INTERVAL_MS * (0.5 + Math.random()), () => {
-      // The store's failure is an event; the next sweep may succeed.
+      // The failure has emitted an event. The next sweep may succeed.
       this.#sweeping = this.#sweep()
         .catch(() => undefined)
         .then(() => {
@@ -42,7 +42,7 @@ export class Sweeper {
     });
   }
 
-  /** Removes batch after batch, with other work in between, until a batch is not full. */
+  /** Deletes batches until one is not full, and lets other work run in between. */
   async #sweep(): Promise<void> {
     const batch = this.#store.synchronousLoad === true ? SYNCHRONOUS_BATCH : BATCH;
     while (!this.#isClosed) {

@@ -1,8 +1,9 @@
-/** When a session ends: arithmetic over times, without a clock. Every time is epoch milliseconds. */
+/** Computes when a session ends, without a clock. Every time is epoch milliseconds. */
 
 /**
- * Is a length of time: milliseconds, or a number with a unit, such as `"500ms"`, `"30s"`, `"1.5h"`, `"30d"` or `"2w"`. The compiler rejects
- * other text, such as `"30 minutes"`. Pass a variable of type `string` through {@link duration}.
+ * Is a length of time: milliseconds, or a number with a unit, such as `"500ms"`, `"30s"`, `"1.5h"`,
+ * `"30d"` or `"2w"`. The compiler rejects other text, such as `"30 minutes"`. Pass a variable of
+ * type `string` through {@link duration}.
  */
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d" | "w"}`;
 
@@ -10,10 +11,12 @@ const UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000
 const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)$/;
 
 /**
- * Converts text such as `"30m"` to milliseconds, for durations that come from the environment or a file.
+ * Converts text such as `"30m"` to milliseconds, for durations that come from the environment or a
+ * file.
  *
  * @returns milliseconds, which every option that takes a {@link Duration} accepts
- * @throws TypeError if the text is not a positive number with a unit: `ms`, `s`, `m`, `h`, `d` or `w`
+ * @throws TypeError if the text is not a positive number with a unit: `ms`, `s`, `m`, `h`, `d` or
+ * `w`
  * @example
  * import { duration, session } from "sojourn";
  *
@@ -25,14 +28,14 @@ export function duration(text: string): number {
 }
 
 /**
- * Milliseconds of a duration; `false` is `Infinity`.
- * @throws TypeError naming `option` for anything that isn't a positive, finite duration.
+ * Converts a duration to milliseconds, `false` to `Infinity`.
+ * @throws TypeError naming `option` unless it is a positive, finite duration
  */
 export function parseDuration(value: number | string | false, option: string): number {
   if (value === false) return Number.POSITIVE_INFINITY;
   const match = typeof value === "string" ? DURATION.exec(value) : null;
   const ms = match === null ? value : Number(match[1]) * (UNITS[match[2] ?? ""] ?? 0);
-  // Whole milliseconds: what is computed with them goes into integer columns.
+  // Whole milliseconds, because sums with them go into integer columns.
   if (typeof ms === "number" && ms > 0 && Number.isFinite(ms)) return Math.max(1, Math.round(ms));
   throw new TypeError(
     `${option} must be a positive number of milliseconds or a string such as "30m", "12h" or "30d"${
@@ -45,13 +48,13 @@ export function parseDuration(value: number | string | false, option: string): n
 export interface Timeouts {
   idleMs: number;
   absoluteMs: number;
-  /** An unchanged session's last use is written down at most this often. */
+  /** The shortest time between two stored uses of an unchanged session. */
   touchAfterMs: number;
 }
 
 const ONE_MINUTE = 60_000;
 
-/** Normalises the three options. */
+/** Normalises the three timeout options. @throws TypeError */
 export function timeouts(options: {
   idleTimeout?: Duration | false | undefined;
   absoluteTimeout?: Duration | false | undefined;
@@ -66,31 +69,34 @@ export function timeouts(options: {
         ? 0
         : parseDuration(options.touchAfter, "touchAfter");
   if (touchAfterMs >= idleMs)
-    throw new TypeError("touchAfter must be shorter than idleTimeout, or sessions in use would end");
+    throw new TypeError("touchAfter must be shorter than idleTimeout, or sessions would end while in use");
   return { idleMs, absoluteMs, touchAfterMs };
 }
 
-/** What of a session decides about its end. */
+/** The times that decide when a session ends. */
 export interface Lifetime {
   createdAt: number;
-  /** A fixed end, set by `persist` and "remember me": the session ends exactly then, however idle it is. */
+  /** A fixed end, set by `persist` and "remember me": exactly then, however idle the session is. */
   endsAt?: number | undefined;
-  /** Set when `persist(false)` removed the fixed end: the absolute timeout counts from here instead of `createdAt`. */
+  /** The start of the absolute timeout after `persist(false)` removed a fixed end. */
   absoluteFrom?: number | undefined;
 }
 
-/** The furthest future that is kept: year 9999, so that "never" still fits every database's integers and `Date`. */
+/** The year 9999, the latest time that is stored: it fits `Date` and every database's integers. */
 export const FOREVER = 253_402_300_799_000;
 
-/** When a session that is used now ends. */
+/** Browsers keep no cookie longer than 400 days (RFC 6265bis 5.5). */
+export const LONGEST_COOKIE_MS = 400 * 24 * 60 * 60 * 1_000;
+
+/** Returns when a session ends if it is used now. */
 export function expiryOf(session: Lifetime, now: number, limits: Timeouts): number {
   if (session.endsAt !== undefined) return Math.min(session.endsAt, FOREVER);
   return Math.min(now + limits.idleMs, absoluteEnd(session, limits), FOREVER);
 }
 
 /**
- * Whether a stored session has ended. The stored deadline is honoured even where today's options would allow more
- * (CVE-2024-35220), and a timeout that was shortened since applies at once.
+ * Returns whether a stored session has ended. Its stored deadline applies even if today's options
+ * allow more (CVE-2024-35220). A timeout that became shorter applies at once.
  */
 export function hasExpired(
   session: Lifetime & { touchedAt: number; expiresAt: number },
@@ -100,7 +106,7 @@ export function hasExpired(
   return now >= session.expiresAt || now >= expiryOf(session, session.touchedAt, limits);
 }
 
-/** Whether the last use is old enough to be written down again. */
+/** Returns whether the last use must be stored again. */
 export function touchIsDue(touchedAt: number, now: number, limits: Timeouts): boolean {
   return now - touchedAt >= limits.touchAfterMs;
 }

@@ -1,23 +1,23 @@
 import { goneError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
-import { after, isPromise } from "../contract/time.ts";
-import type { Delivery } from "./commit.ts";
+import { after, recover } from "../contract/time.ts";
 import { type Changes, overwritten } from "./content.ts";
 import { requireDone, type SessionContext } from "./context.ts";
+import type { Delivery } from "./outcome.ts";
 import type { TimeLimit } from "./retry.ts";
 import type { SessionState } from "./state.ts";
 import type { Stored } from "./store-access.ts";
 import { runUpdate } from "./within-update.ts";
 
 /**
- * Runs a function on a session's data and stores what it changed. If another request was faster, rolls back what the function did
- * and runs it again on the newest data.
+ * Runs a function on a session's data and stores its changes. If another request was faster, it
+ * rolls the changes back and runs the function again on the newest data.
  */
 export function update<T>(context: SessionContext, state: SessionState, change: () => Awaitable<T>): Awaitable<T> {
   context.refuseIfUnusable(state);
   const { delivery } = context.request;
   return context.queue.run(() => {
-    // The new session is stored first: what the function may have to run again on is then one record.
+    // Stores a pending rotation first, so that every attempt works on one record.
     const rotated = state.rotation === undefined ? undefined : context.store(state, delivery);
     return after(rotated, () => new Update(context, state, delivery, change).run());
   });
@@ -28,11 +28,11 @@ class Update<T> {
   readonly #state: SessionState;
   readonly #delivery: Delivery;
   readonly #change: () => Awaitable<T>;
-  /** What the request had changed before. It is merged into the newest data, and not done again. */
+  /** Earlier changes of this request, which are merged into the newest data, not repeated. */
   readonly #before: Changes | undefined;
   readonly #lost = new Set<string>();
   #limit: TimeLimit | undefined = undefined;
-  /** What the function did that is neither stored nor rolled back. */
+  /** The function's changes that are neither stored nor rolled back. */
   #undecided: Changes | undefined = undefined;
 
   constructor(context: SessionContext, state: SessionState, delivery: Delivery, change: () => Awaitable<T>) {
@@ -45,17 +45,12 @@ class Update<T> {
 
   run(): Awaitable<T> {
     const failed = (error: unknown): never => {
-      // Or the end of the request would store it after all, over what others have stored.
+      // Otherwise the final commit would store them over other requests' data.
       const { record, content } = this.#state;
       if (this.#undecided !== undefined) this.#state.rebase(record, content, this.#before, this.#undecided);
       throw error;
     };
-    try {
-      const updated = this.#attempt(1);
-      return isPromise(updated) ? updated.catch(failed) : updated;
-    } catch (error) {
-      return failed(error);
-    }
+    return recover(() => this.#attempt(1), failed);
   }
 
   #attempt(tries: number): Awaitable<T> {

@@ -2,10 +2,10 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Awaitable } from "../contract/store.ts";
 import { isPromise } from "../contract/time.ts";
 
-/** Whose function, given to `update`, runs the code that asks; `isRunning` until that function has settled. */
+/** The owner of the `update` whose function runs this code, until that function settles. */
 const updating = new AsyncLocalStorage<{ owner: object; isRunning: boolean }>();
 
-/** Runs a function given to `update`, and knows that it runs. */
+/** Runs a function that the application passed to `update`, and marks the code that it runs. */
 export function runUpdate<T>(owner: object, change: () => Awaitable<T>): Awaitable<T> {
   const run = { owner, isRunning: true };
   const settled = (): void => {
@@ -22,11 +22,11 @@ export function runUpdate<T>(owner: object, change: () => Awaitable<T>): Awaitab
   }
 }
 
-/** @throws TypeError where the code that asks is run by a function given to this owner's `update` */
+/** @throws TypeError if a function passed to this owner's `update` runs the calling code */
 export function refuseWithinUpdate(owner: object): void {
   const run = updating.getStore();
   if (run?.owner !== owner || !run.isRunning) return;
   throw new TypeError(
-    "a function given to update() may only read and change the data: it may run again, and update() saves what it changed",
+    "a function passed to update() may only read and change the data, because it may run again; update() saves its changes",
   );
 }

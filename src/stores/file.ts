@@ -51,7 +51,10 @@ const MOST_AT_ONCE = 16;
  * files), `STORE_FULL`, `STORE_CORRUPT` (a symbolic link), `STORE_CLOSED`. The constructor throws
  * the error about a link or an owner.
  * @example
- * app.use(session({ store: new FileStore("data/sessions"), secret: process.env.SESSION_SECRET }));
+ * import { session } from "sojourn";
+ * import { FileStore } from "sojourn/file";
+ *
+ * const sessions = session({ store: new FileStore("sessions") });
  */
 export class FileStore implements IndexedStore {
   readonly capabilities: Readonly<StoreCapabilities> = {

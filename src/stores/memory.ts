@@ -1,309 +1,257 @@
 import { SojournError } from "../contract/errors.ts";
-import {
-  type IndexedStore,
-  isNote,
-  type ReplaceResult,
-  type SessionPage,
-  type SessionRecord,
-  type StoreCapabilities,
-  type StoredSession,
-  type UpdateResult,
-} from "../contract/store.ts";
+import type { IndexedStore, ReplaceResult, SessionPage, SessionRecord } from "../contract/store.ts";
+import { isNote, NOTE, type StoreCapabilities, type StoredSession, type UpdateResult } from "../contract/store.ts";
 import { type Clock, queueMicrotask, systemClock } from "../contract/time.ts";
-import { areNames } from "./memory/name.ts";
-import { NONE } from "./memory/rows.ts";
-import { bytesFor, Table } from "./memory/table.ts";
+import { bytesOf, Entry, Table } from "./memory/table.ts";
 import { checkedLimit, decodeCursor, encodeCursor, Newest, nextPage } from "./paging.ts";
 
 export type * from "../contract/types.ts";
 
-/** What {@link MemoryStore} can be told. */
+/** Options for {@link MemoryStore}. */
 export interface MemoryStoreOptions {
-  /** How many sessions there is room for. Default 100,000. */
+  /** The most sessions and notes to keep. Default 100,000. */
   maxEntries?: number | undefined;
-  /**
-   * How many bytes of text, payloads nearly all of it: one a character, or two in a text with characters beyond Latin-1.
-   * Default 256 MiB. A session takes about 110 bytes besides, and what was read lately is held a second time, up to 8 MiB of it.
-   */
+  /** The most bytes of text to keep: one a character, two in a text with characters beyond Latin-1. Default 256 MiB. */
   maxBytes?: number | undefined;
-  /** Called after a session that had not expired was given up for want of room. */
+  /** Called after a session that had not expired was evicted. */
   onEvict?: ((evicted: { handle: string; userId: string | null }) => void) | undefined;
-  /** Says that nobody minds losing every session at a restart, so no warning is needed. Default `false`. */
+  /** Accepts that a restart ends every session, which otherwise prints a warning in production. Default `false`. */
   acceptLossOnRestart?: boolean | undefined;
   /** Default: the machine's time. */
   clock?: Clock | undefined;
 }
 
-/** How many expired sessions each write takes along: more than the one that it can add, so they never pile up. */
+/** How many expired sessions each write removes: more than the one that it can add, so they never pile up. */
 const SWEPT_PER_WRITE = 4;
-
-/** How many sessions `list` of everyone looks at for a page; where most of them have expired, the page is shorter. */
+/** The longest handle, hash or user ID. */
+const LONGEST_NAME = 4_096;
+/** How many sessions `list` looks at before it returns a shorter page, because most have expired. */
 const SEEN_PER_PAGE = 5_000;
 
-let warned = false;
+let hasWarned = false;
 
 /**
- * Sessions in this process's memory: for development, for tests, and for applications that may forget.
+ * Keeps sessions in this process's memory: for development, for tests, and for applications that may forget.
  *
- * Synchronous, and bounded: at its limits it gives up expired sessions first, then the anonymous one whose last
- * recorded use is oldest, and a user's only when no anonymous one is left (a flood of visitors signs nobody out).
- * No timer and no scan: expired sessions go a few with each write, so a million of them never stop the process.
- * Notes (that a session was revoked, that a link was used) are not given up before their time. When they alone fill the
- * store, writes fail with `STORE_FULL`.
+ * Synchronous, bounded, and without a timer. At its limits it first drops expired sessions, then evicts the least recently
+ * used anonymous session, and a user's only if no anonymous one is left, so a flood of visitors signs nobody out. Each
+ * write removes a few expired sessions. Notes (of revoked sessions, used links) stay until they expire: if they alone fill
+ * the store, writes fail. In production it warns once: a restart ends every session, and a second process has its own.
  *
- * In production it prints one warning: a restart ends every session, and a second process has its own.
- *
- * @throws TypeError for an impossible option. Its methods throw a {@link SojournError}: `TOO_LARGE` for a session
- * that alone is over `maxBytes`, `STORE_FULL` where notes leave no room, `STORE_CLOSED` after `close`.
+ * @throws TypeError for an impossible option. Its methods throw a {@link SojournError}: `TOO_LARGE` for a session that
+ * alone is over `maxBytes`, `STORE_FULL` if notes leave no room, `STORE_CLOSED` after `close`.
  * @example
- * app.use(session({ store: new MemoryStore({ maxEntries: 10_000 }) }));
+ * import { MemoryStore, session } from "sojourn";
+ *
+ * const sessions = session({ store: new MemoryStore({ maxEntries: 10_000 }) });
  */
 export class MemoryStore implements IndexedStore {
   readonly synchronousLoad = true;
-  readonly capabilities: Readonly<StoreCapabilities> = {
-    durable: "no",
-    shared: false,
-    atomicUpdate: true,
-    indexed: true,
-  };
-
+  readonly capabilities: StoreCapabilities = { durable: "no", shared: false, atomicUpdate: true, indexed: true };
   readonly #clock: Clock;
   readonly #maxEntries: number;
   readonly #maxBytes: number;
   readonly #onEvict: MemoryStoreOptions["onEvict"];
-  readonly #sessions = new Table();
-  /** Apart, because they are never listed, counted or given up. */
-  readonly #notes = new Table();
-  #closed = false;
+  #sessions = new Table();
+  #notes = new Table();
+  #isClosed = false;
 
   constructor(options: MemoryStoreOptions = {}) {
-    this.#clock = options.clock ?? systemClock;
-    this.#maxEntries = checkedBound("maxEntries", options.maxEntries ?? 100_000);
-    this.#maxBytes = checkedBound("maxBytes", options.maxBytes ?? 256 * 1024 * 1024);
-    this.#onEvict = options.onEvict;
-    if (process.env.NODE_ENV === "production" && options.acceptLossOnRestart !== true) warnOnce();
+    const { maxEntries = 100_000, maxBytes = 256 * 1024 * 1024, clock = systemClock, onEvict } = options;
+    for (const [option, value] of Object.entries({ maxEntries, maxBytes })) {
+      if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${option} must be a whole number from 1`);
+    }
+    this.#clock = clock;
+    this.#maxEntries = maxEntries;
+    this.#maxBytes = maxBytes;
+    this.#onEvict = onEvict;
+    if (process.env.NODE_ENV !== "production" || options.acceptLossOnRestart === true || hasWarned) return;
+    hasWarned = true;
+    process.emitWarning(
+      "Sessions are kept in this process's memory: a restart signs everyone out, and other processes don't see them. " +
+        'Use a store that lasts, such as `new SqliteStore("sessions.db")` from "sojourn/sqlite", ' +
+        "or state `new MemoryStore({ acceptLossOnRestart: true })`.",
+      { code: "SOJOURN_MEMORY_STORE" },
+    );
   }
 
   load(handle: string): SessionRecord | undefined {
-    const table = this.#open(handle);
-    const slot = this.#live(table, handle);
-    return slot === NONE ? undefined : table.record(slot);
+    return this.#live(this.#table(handle), handle)?.record();
   }
 
   create(handle: string, record: SessionRecord): boolean {
-    const table = this.#open(handle);
-    const known = table.find(handle);
-    if (known !== NONE) {
-      if (table.expiresAt(known) > this.#clock.now()) return false;
-      table.remove(known);
-    }
+    const table = this.#table(handle);
+    if (this.#live(table, handle) !== undefined) return false;
+    const entry = this.#checked(new Entry(handle, record), record);
     this.#sweep(SWEPT_PER_WRITE);
-    this.#makeRoom(1, this.#checkedBytes(handle, record));
-    table.insert(handle, record);
+    this.#makeRoom(1, entry.bytes);
+    table.add(entry);
     return true;
   }
 
   update(handle: string, record: SessionRecord, expectedVersion: number): UpdateResult {
-    const table = this.#open(handle);
-    const slot = this.#live(table, handle);
-    if (slot === NONE) return "gone";
-    if (table.version(slot) !== expectedVersion) return "conflict";
-    const bytes = table.bytesWith(slot, record);
-    if (bytes > this.#maxBytes || !areNames(record.secretHash)) throw tooLarge();
-    const growth = bytes - table.sessionBytes(slot);
-    if (growth > 0) this.#makeRoom(0, growth, table === this.#sessions ? slot : NONE);
-    table.replace(slot, record);
-    this.#sweep(SWEPT_PER_WRITE);
+    const table = this.#table(handle);
+    const now = this.#clock.now();
+    const entry = this.#live(table, handle, now);
+    if (entry?.version !== expectedVersion) return entry === undefined ? "gone" : "conflict";
+    const text = record.secretHash + record.payload;
+    const growth = bytesOf(text) - bytesOf(entry.text);
+    if (growth > 0 || record.secretHash.length > LONGEST_NAME) this.#checked(entry, record, growth);
+    if (growth > 0) this.#makeRoom(0, growth, entry);
+    table.leave(entry);
+    entry.write(record, text);
+    table.bytes += growth;
+    table.enter(entry);
+    this.#sweep(SWEPT_PER_WRITE, now);
     return "ok";
   }
 
   touch(handle: string, touchedAt: number, expiresAt: number): boolean {
-    const table = this.#open(handle);
-    const slot = this.#live(table, handle);
-    if (slot === NONE) return false;
-    table.move(slot, Math.max(touchedAt, table.touchedAt(slot)), Math.max(expiresAt, table.expiresAt(slot)));
-    this.#sweep(SWEPT_PER_WRITE);
+    const table = this.#table(handle);
+    const now = this.#clock.now();
+    const entry = this.#live(table, handle, now);
+    if (entry === undefined) return false;
+    table.leave(entry);
+    entry.touchedAt = Math.max(touchedAt, entry.touchedAt);
+    entry.expiresAt = Math.max(expiresAt, entry.expiresAt);
+    table.enter(entry);
+    this.#sweep(SWEPT_PER_WRITE, now);
     return true;
   }
 
   delete(handle: string): boolean {
-    const table = this.#open(handle);
-    const slot = this.#live(table, handle);
-    if (slot !== NONE) table.remove(slot);
+    const table = this.#table(handle);
+    const entry = this.#live(table, handle);
+    if (entry !== undefined) table.remove(entry);
     this.#sweep(SWEPT_PER_WRITE);
-    return slot !== NONE;
+    return entry !== undefined;
   }
 
-  replace(
-    handle: string,
-    expectedVersion: number,
-    newHandle: string,
-    record: SessionRecord,
-    tombstone?: StoredSession,
-  ): ReplaceResult {
-    const table = this.#open(handle);
-    const slot = this.#live(table, handle);
-    if (slot === NONE) return "gone";
-    if (table.version(slot) !== expectedVersion) return "conflict";
-    if (this.#live(this.#open(newHandle), newHandle) !== NONE) return "taken";
-    const growth = Math.max(0, this.#checkedBytes(newHandle, record) - table.sessionBytes(slot));
-    // Before anything is removed, because there may be no room for it.
-    if (tombstone === undefined) this.#makeRoom(0, growth, slot);
-    else {
-      this.#makeRoom(1, growth + this.#checkedBytes(tombstone.handle, tombstone), slot);
-      this.#put(tombstone);
-    }
-    table.remove(slot);
-    this.create(newHandle, record);
+  replace(old: string, version: number, handle: string, record: SessionRecord, note?: StoredSession): ReplaceResult {
+    const [table, target] = [this.#table(old), this.#table(handle)];
+    const entry = this.#live(table, old);
+    if (entry?.version !== version) return entry === undefined ? "gone" : "conflict";
+    if (this.#live(target, handle) !== undefined) return "taken";
+    const next = this.#checked(new Entry(handle, record), record);
+    const tombstone = note && this.#checked(new Entry(note.handle, note), note);
+    // Before anything changes, because it fails if there is no room.
+    this.#makeRoom(note ? 1 : 0, Math.max(0, next.bytes - entry.bytes) + (tombstone?.bytes ?? 0), entry);
+    const before = note && this.#notes.find(note.handle);
+    if (before) this.#notes.remove(before);
+    if (tombstone) this.#notes.add(tombstone);
+    table.remove(entry);
+    target.add(next);
     return "ok";
   }
 
   /**
-   * One page. Of a user: the cost is the user's sessions. Of everyone: those of the page, those used in the same millisecond as its
-   * last one, and expired ones in between; so many of these may be there that the page is shorter than `limit`.
+   * Lists one page. Costs the user's sessions or, without a user, the page, the sessions used in the same millisecond as
+   * its last one, and expired sessions in between. If those are many, the page is shorter than `limit`.
    */
-  list(query: { userId?: string; cursor?: string; limit?: number }): SessionPage {
-    const table = this.#open();
-    const limit = checkedLimit(query.limit ?? 100, "list");
-    const start = decodeCursor(query.cursor);
-    const now = this.#clock.now();
+  list({ userId, cursor, limit = 100 }: { userId?: string; cursor?: string; limit?: number }): SessionPage {
+    const table = this.#table();
+    const start = decodeCursor(cursor);
     // One more than the page holds tells whether there is another.
-    const newest = new Newest(limit + 1, start);
-    const { places } = newest;
-    let touchedAt = Number.POSITIVE_INFINITY;
-    let left = SEEN_PER_PAGE + limit;
-    let rest: { cursor: string } | undefined;
-    const { userId } = query;
-    const slots = userId === undefined ? table.byNewestUse(start?.touchedAt ?? touchedAt) : table.ofUser(userId);
-    for (const slot of slots) {
-      if (userId === undefined && table.touchedAt(slot) < touchedAt) {
-        touchedAt = table.touchedAt(slot);
-        if (places.length > limit) break;
-        if (left < 0) {
-          rest = { cursor: encodeCursor({ touchedAt, handle: "" }) };
-          break;
+    const newest = new Newest(checkedLimit(limit, "list") + 1, start);
+    const now = this.#clock.now();
+    let unseen = Number.NEGATIVE_INFINITY;
+    if (userId !== undefined) for (const entry of table.ofUser(userId, now)) newest.offer(entry);
+    for (const order of userId === undefined ? [table.anonymous, table.signedIn] : []) {
+      let [left, time] = [SEEN_PER_PAGE + limit, Number.POSITIVE_INFINITY];
+      for (const entry of order.backFrom(start?.touchedAt)) {
+        if (entry.touchedAt < time) {
+          time = entry.touchedAt;
+          if (left < 0 || time < (newest.places[limit]?.touchedAt ?? time)) {
+            unseen = Math.max(unseen, time);
+            break;
+          }
         }
+        left--;
+        if (entry.expiresAt > now) newest.offer(entry);
       }
-      left--;
-      if (table.expiresAt(slot) > now) newest.offer({ touchedAt: table.touchedAt(slot), handle: table.handle(slot) });
     }
-    const sessions = places.slice(0, limit).map(({ handle }) => table.stored(table.find(handle)));
-    return { sessions, ...(rest ?? nextPage(places, limit)) };
+    const places = newest.places.filter(({ touchedAt }) => touchedAt > unseen);
+    const sessions = places.slice(0, limit).flatMap(({ handle }) => table.find(handle)?.stored() ?? []);
+    const rest = unseen > 0 && { cursor: encodeCursor({ touchedAt: unseen, handle: "" }) };
+    return { sessions, ...rest, ...nextPage(places, limit) };
   }
 
-  deleteAll(query: { userId?: string; except?: string }): number {
-    const table = this.#open();
+  deleteAll({ userId, except }: { userId?: string; except?: string }): number {
+    const table = this.#table();
     const now = this.#clock.now();
-    const spared = query.except === undefined || isNote(query.except) ? NONE : this.#live(table, query.except);
-    if (query.userId === undefined) {
-      const live = table.size - table.countExpired(now) - (spared === NONE ? 0 : 1);
-      const kept = spared === NONE ? undefined : table.stored(spared);
-      table.clear();
-      if (kept !== undefined) table.insert(kept.handle, kept);
-      return live;
+    const spared = except === undefined || isNote(except) ? undefined : this.#live(table, except, now);
+    if (userId === undefined) {
+      this.#sessions = new Table();
+      if (spared !== undefined) this.#sessions.add(spared);
+      return table.size - [...table.ends.backFrom(now)].length - this.#sessions.size;
     }
-    let deleted = 0;
-    for (const slot of [...table.ofUser(query.userId)]) {
-      if (slot === spared) continue;
-      if (table.expiresAt(slot) > now) deleted++;
-      table.remove(slot);
-    }
-    return deleted;
+    const ended = table.ofUser(userId, now).filter((entry) => entry !== spared);
+    for (const entry of ended) table.remove(entry);
+    return ended.length;
   }
 
-  /** Of everyone: at once, and counts expired sessions that no write has taken along yet. */
-  count(query: { userId?: string } = {}): number {
-    const table = this.#open();
-    if (query.userId === undefined) return table.size;
-    const now = this.#clock.now();
-    let live = 0;
-    for (const slot of table.ofUser(query.userId)) if (table.expiresAt(slot) > now) live++;
-    return live;
+  /** Without a user, it takes no time, and counts expired sessions that no write has removed yet. */
+  count({ userId }: { userId?: string } = {}): number {
+    return userId === undefined ? this.#table().size : this.#table().ofUser(userId, this.#clock.now()).length;
   }
 
-  /** Seldom needed: every write takes expired sessions along. */
+  /** Seldom needed: every write removes a few expired sessions. */
   prune(limit = 1_000): number {
-    this.#open();
     return this.#sweep(checkedLimit(limit, "prune"));
   }
 
   /** Forgets every session. */
   close(): void {
-    this.#closed = true;
-    this.#sessions.clear();
-    this.#notes.clear();
+    [this.#sessions, this.#notes, this.#isClosed] = [new Table(), new Table(), true];
   }
 
-  /** What a new record takes. @throws SojournError TOO_LARGE where there would never be room for it */
-  #checkedBytes(handle: string, record: SessionRecord): number {
-    const bytes = bytesFor(handle, record);
-    if (bytes > this.#maxBytes || !areNames(handle, record.secretHash, record.userId)) throw tooLarge();
-    return bytes;
+  #table(handle = ""): Table {
+    if (this.#isClosed) throw new SojournError("STORE_CLOSED", "The memory store was closed.");
+    return handle.startsWith(NOTE) ? this.#notes : this.#sessions;
   }
 
-  /** The table that a handle belongs to; without one, that of the sessions. */
-  #open(handle = ""): Table {
-    if (this.#closed) throw new SojournError("STORE_CLOSED", "The memory store was closed.");
-    return isNote(handle) ? this.#notes : this.#sessions;
+  #live(table: Table, handle: string, now = this.#clock.now()): Entry | undefined {
+    const entry = table.find(handle);
+    if (entry === undefined || entry.expiresAt > now) return entry;
+    table.remove(entry);
+    return undefined;
   }
 
-  #live(table: Table, handle: string): number {
-    const slot = table.find(handle);
-    return slot !== NONE && table.expiresAt(slot) > this.#clock.now() ? slot : NONE;
+  #sweep(limit: number, now = this.#clock.now()): number {
+    let swept = 0;
+    while (swept < limit && (this.#table().removeExpired(now) || this.#notes.removeExpired(now))) swept++;
+    return swept;
   }
 
-  #put({ handle, ...record }: StoredSession): void {
-    const there = this.#notes.find(handle);
-    if (there !== NONE) this.#notes.remove(there);
-    this.#notes.insert(handle, record);
+  #checked(entry: Entry, { secretHash }: SessionRecord, growth = 0): Entry {
+    const names = [entry.handle, entry.userId ?? "", secretHash];
+    if (entry.bytes + growth <= this.#maxBytes && names.every(({ length }) => length <= LONGEST_NAME)) return entry;
+    const what = "The session is larger than the memory store's maxBytes, or its handle, hash or user ID";
+    throw new SojournError("TOO_LARGE", `${what} is longer than 4,096 characters.`);
   }
 
-  #sweep(limit: number): number {
-    const swept = this.#sweepTable(this.#sessions, limit);
-    return swept + this.#sweepTable(this.#notes, limit - swept);
-  }
-
-  #sweepTable(table: Table, limit: number): number {
-    const now = this.#clock.now();
-    let removed = 0;
-    for (; removed < limit; removed++) {
-      const slot = table.firstToExpire();
-      if (slot === NONE || table.expiresAt(slot) > now) break;
-      table.remove(slot);
-    }
-    return removed;
-  }
-
-  /**
-   * @param writing the session that the room is for, which must not be given up itself
-   * @throws SojournError STORE_FULL where notes leave no room
-   */
-  #makeRoom(entries: number, bytes: number, writing = NONE): void {
+  /** @param writing the entry that the room is for, which is not evicted itself */
+  #makeRoom(entries: number, bytes: number, writing?: Entry): void {
     const [sessions, notes] = [this.#sessions, this.#notes];
-    const size = () => sessions.size + notes.size + entries;
-    const total = () => sessions.bytes + notes.bytes + bytes;
-    if (size() <= this.#maxEntries && total() <= this.#maxBytes) return;
-    this.#sweepTable(notes, notes.size);
-    // No session is given up for what has no room in any case.
-    const [kept, keptBytes] = writing === NONE ? [0, 0] : [1, sessions.sessionBytes(writing)];
-    if (notes.size + kept + entries > this.#maxEntries || notes.bytes + keptBytes + bytes > this.#maxBytes) {
-      throw fullOfNotes();
-    }
-    const now = this.#clock.now();
-    while (size() > this.#maxEntries || total() > this.#maxBytes) {
-      const first = sessions.firstToExpire();
-      const unexpired = first === NONE || sessions.expiresAt(first) > now;
-      const victim = unexpired ? sessions.leastRecentlyUsed(writing) : first;
-      if (victim === NONE) return;
-      if (unexpired && this.#onEvict !== undefined)
-        tell(this.#onEvict, { handle: sessions.handle(victim), userId: sessions.userId(victim) });
+    const kept = writing && !isNote(writing.handle) ? writing : undefined;
+    const isFull = (size: number, taken: number) => size + entries > this.#maxEntries || taken + bytes > this.#maxBytes;
+    while (isFull(sessions.size + notes.size, sessions.bytes + notes.bytes)) {
+      if (this.#sweep(1) > 0) continue;
+      const victim = sessions.anonymous.first(kept) ?? sessions.signedIn.first(kept);
+      // No session is evicted for what has no room in any case.
+      if (victim === undefined || isFull(notes.size + (kept ? 1 : 0), notes.bytes + (kept?.bytes ?? 0))) {
+        const notesOf = "notes (revoked sessions, used links, sessions that were replaced)";
+        const remedy = "which must not be forgotten before their time: raise maxEntries and maxBytes";
+        throw new SojournError("STORE_FULL", `The memory store is full of ${notesOf}, ${remedy}.`);
+      }
       sessions.remove(victim);
+      if (this.#onEvict) tell(this.#onEvict, { handle: victim.handle, userId: victim.userId });
     }
   }
 }
 
-/** Later, so that the callback may use the store; and its failure is not the failure of someone's request. */
-function tell<T>(listener: (event: T) => void, event: T): void {
+/** Calls later, so that the listener may use the store; and its failure is not the failure of a request. */
+function tell<Event>(listener: (event: Event) => void, event: Event): void {
   queueMicrotask(() => {
     try {
       listener(event);
@@ -312,34 +260,4 @@ function tell<T>(listener: (event: T) => void, event: T): void {
       process.emitWarning(`The memory store's onEvict threw (${name}).`, { code: "SOJOURN_LISTENER_THREW" });
     }
   });
-}
-
-function checkedBound(option: string, value: number): number {
-  if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${option} must be a whole number from 1`);
-  return value;
-}
-
-function tooLarge(): SojournError {
-  return new SojournError(
-    "TOO_LARGE",
-    "The session is larger than the memory store's maxBytes, or its handle, hash or user ID is longer than 4,096 characters.",
-  );
-}
-
-function fullOfNotes(): SojournError {
-  return new SojournError(
-    "STORE_FULL",
-    "The memory store is full of notes (revoked sessions, used links, sessions that were replaced), which must not be forgotten before their time: raise maxEntries and maxBytes.",
-  );
-}
-
-function warnOnce(): void {
-  if (warned) return;
-  warned = true;
-  process.emitWarning(
-    "Sessions are kept in this process's memory: a restart signs everyone out, and other processes don't see them. " +
-      'Use a store that lasts, such as `new SqliteStore("sessions.db")` from "sojourn/sqlite", ' +
-      "or state `new MemoryStore({ acceptLossOnRestart: true })`.",
-    { code: "SOJOURN_MEMORY_STORE" },
-  );
 }

@@ -31,8 +31,9 @@ export interface MysqlStoreOptions extends SqlStoreOptions {
  * @example
  * import { session } from "sojourn";
  * import { MysqlStore } from "sojourn/mysql";
- * const store = new MysqlStore(process.env.MYSQL_URL);
- * app.use(session({ store, secret: process.env.SESSION_SECRET }));
+ *
+ * const store = new MysqlStore(process.env.MYSQL_URL ?? "mysql://localhost/app");
+ * const sessions = session({ store });
  */
 export class MysqlStore extends SqlStore<MysqlPool, MysqlConnection> {
   constructor(poolOrUrl: string | MysqlPool | MysqlCallbackPool, options: MysqlStoreOptions = {}) {

@@ -45,8 +45,9 @@ const OPTIONS = ["memory", "sqlite", "file", "redis", "postgres", "mysql", "cloc
  * constructor throws. No message repeats the URL, which may hold a password.
  * @example
  * import { openStore, session } from "sojourn";
+ *
  * const store = await openStore(process.env.SESSION_STORE ?? "sqlite:sessions.db");
- * app.use(session({ store, secret: process.env.SESSION_SECRET }));
+ * const sessions = session({ store });
  */
 export async function openStore(url: string, options: OpenStoreOptions = {}): Promise<IndexedStore> {
   const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));

@@ -1,9 +1,9 @@
-/** @throws TypeError for a URL, which would become a folder named "file:" */
+/** Rejects a URL, which would become a folder named "file:". @throws TypeError */
 export function refuseUrl(path: string, store: string): void {
-  // One letter is a drive of Windows.
+  // A single letter is a Windows drive.
   if (!/^[a-z][a-z\d+.-]+:/i.test(path)) return;
   throw new TypeError(
-    `${store}: takes a path, and no URL: write "/var/lib/app/sessions", or give the URL to openStore(). ` +
-      'A path whose first name has a colon in it begins with "./"',
+    `${store} needs a path, not a URL: use "/var/lib/app/sessions", or pass the URL to openStore(). ` +
+      'If the first name of a relative path contains a colon, begin the path with "./"',
   );
 }

@@ -35,8 +35,9 @@ export interface PostgresStoreOptions extends SqlStoreOptions {
  * @example
  * import { session } from "sojourn";
  * import { PostgresStore } from "sojourn/postgres";
- * const store = new PostgresStore(process.env.DATABASE_URL);
- * app.use(session({ store, secret: process.env.SESSION_SECRET }));
+ *
+ * const store = new PostgresStore(process.env.DATABASE_URL ?? "postgres://localhost/app");
+ * const sessions = session({ store });
  */
 export class PostgresStore extends SqlStore<PostgresPool, PostgresClient> {
   constructor(poolOrUrl: string | PostgresPool, options: PostgresStoreOptions = {}) {

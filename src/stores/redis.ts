@@ -72,8 +72,12 @@ const CLOSE_TIMEOUT_MS = 1_000;
  * `STORE_UNAVAILABLE` (unreachable, or unable to serve), `STORE_FULL` (maxmemory), `STORE_CORRUPT`
  * (a damaged session, or other data under the prefix), `STORE_CLOSED`.
  * @example
- * const store = new RedisStore("redis://localhost:6379");
- * app.use(session({ store, secret: process.env.SESSION_SECRET }));
+ * import { session } from "sojourn";
+ * import { RedisStore } from "sojourn/redis";
+ *
+ * const store = new RedisStore(process.env.REDIS_URL ?? "redis://localhost:6379");
+ * const sessions = session({ store });
+ * process.once("SIGTERM", () => sessions.close());
  */
 export class RedisStore implements IndexedStore {
   readonly capabilities: Readonly<StoreCapabilities> = {

@@ -75,8 +75,8 @@ const READ_BLOCK_MS = 20;
  * @example
  * import { session } from "sojourn";
  * import { SqliteStore } from "sojourn/sqlite";
- * const store = new SqliteStore("data/sessions.db");
- * app.use(session({ store, secret: process.env.SESSION_SECRET }));
+ *
+ * const sessions = session({ store: new SqliteStore("sessions.db") });
  */
 export class SqliteStore implements IndexedStore {
   readonly synchronousLoad = true;

@@ -53,14 +53,14 @@ export const conformanceGroups: readonly (readonly [string, readonly Check[]])[]
  * Declares the tests of the store contract, for `node:test`. Every store must pass them.
  *
  * @example
+ * import { MemoryStore } from "sojourn";
  * import { storeConformance } from "sojourn/testing";
  *
- * let tests = 0;
  * storeConformance({
- *   name: "MyStore",
+ *   name: "MemoryStore",
  *   async open(clock) {
- *     const name = `test_${++tests}`; // empty data for each check
- *     return [new MyStore({ name, clock }), new MyStore({ name, clock })];
+ *     const store = new MemoryStore({ clock }); // empty data for each check
+ *     return [store, store]; // two connections to the same data
  *   },
  * });
  */

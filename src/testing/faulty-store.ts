@@ -46,9 +46,12 @@ export interface FaultyOptions extends GatedOptions {
  * Wraps a store so that its calls fail on request, in the ways of a database behind a network.
  *
  * @example
+ * import { MemoryStore, session } from "sojourn";
+ * import { faulty } from "sojourn/testing";
+ *
  * const { store, fail } = faulty(new MemoryStore());
  * fail("update", { kind: "lost reply" });
- * await rejects(() => store.update(handle, record, 1)); // although the store has the update
+ * const sessions = session({ store }); // the next update fails, although the store has it
  */
 export function faulty(store: IndexedStore, options?: FaultyOptions): Faulty<IndexedStore>;
 export function faulty(store: SessionStore, options?: FaultyOptions): Faulty<SessionStore>;

@@ -39,12 +39,15 @@ interface Waiting extends Gate {
  * Wraps a store so that a test decides in which order calls take effect, without sleeping.
  *
  * @example
+ * import { MemoryStore } from "sojourn";
+ * import { gated } from "sojourn/testing";
+ *
  * const { store, hold } = gated(new MemoryStore());
- * const update = hold("update", "before");
- * const saving = sessionOfOneRequest.save();
- * await update.reached;          // the request is about to write
- * await store.delete(handle);    // meanwhile the user logs out
- * update.release();              // the write comes too late
+ * const gate = hold("delete", "before");
+ * const deleted = store.delete("handle");
+ * await gate.reached; // the store is about to delete
+ * gate.release();
+ * await deleted;
  */
 export function gated(store: IndexedStore, options?: GatedOptions): Gated<IndexedStore>;
 export function gated(store: SessionStore, options?: GatedOptions): Gated<SessionStore>;

@@ -13,8 +13,11 @@ interface Timer {
  * records by its own clock, as Redis does, then keeps those of a test.
  *
  * @example
+ * import { MemoryStore, session } from "sojourn";
+ * import { ManualClock } from "sojourn/testing";
+ *
  * const clock = new ManualClock();
- * const store = new MemoryStore({ clock });
+ * const sessions = session({ clock, store: new MemoryStore({ clock }) });
  * clock.advance(30 * 60_000); // half an hour later; due timers have fired, in order
  */
 export class ManualClock implements Clock {

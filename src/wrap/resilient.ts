@@ -86,9 +86,11 @@ const READS: ReadonlySet<StoreOperation> = new Set(["load", "list", "count"]);
  * `STORE_UNAVAILABLE` when the circuit is open or `maxPending` calls wait, and `STORE_TIMEOUT`
  * after `timeout`.
  * @example
- * const store = resilient(new RedisStore(process.env.REDIS_URL));
- * store.on("open", ({ pauseMs, error }) => log.error({ pauseMs, error }, "the session store is down"));
- * app.use(session({ store }));
+ * import { openStore, resilient, session } from "sojourn";
+ *
+ * const store = resilient(await openStore(process.env.SESSION_STORE ?? "sqlite:sessions.db"));
+ * store.on("open", ({ pauseMs }) => console.error(`the session store is down: pausing for ${pauseMs} ms`));
+ * const sessions = session({ store });
  */
 export function resilient(store: IndexedStore, options?: ResilientOptions): ResilientStore & IndexedStore;
 export function resilient(store: SessionStore | ExpressSessionStore, options?: ResilientOptions): ResilientStore;

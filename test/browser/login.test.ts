@@ -83,7 +83,7 @@ describe("the site in a browser", {
   }
 
   for (const javaScriptEnabled of [true, false]) {
-    it(`carries cart and counter through a login, and signs out another device, ${javaScriptEnabled ? "with" : "without"} JavaScript`, async () => {
+    it(`keeps the cart at login, and signs out a device, ${javaScriptEnabled ? "with" : "without"} JavaScript`, async () => {
       const email = javaScriptEnabled ? "with@example.com" : "without@example.com";
       const laptop = await newDevice({ javaScriptEnabled });
       await register(laptop.page, email);

@@ -69,7 +69,7 @@ describe("the time of day follows what a test suite makes of Date", () => {
       await backend.close();
       await sqlite.close();
     });
-    const request = { transport: undefined, delivery: "possible", isHeld: true, request: {} } as const;
+    const request = { transport: undefined, delivery: "possible", isHeld: true, isOver: false, request: {} } as const;
     const context = backend.context(request, undefined);
     Object.assign(sessionOf(context), { n: 1 });
     await context.commit();

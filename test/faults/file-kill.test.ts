@@ -30,7 +30,7 @@ function start(task: string, folder: string): Other & { tell(): void } {
   };
 }
 
-test("kill -9 of a process that writes, ten times: all that was acknowledged is there, and nothing is torn", async (t) => {
+test("kill -9 of a process that writes, ten times: no acknowledged write is lost, and none is torn", async (t) => {
   const { folder, remove } = temporaryFolder();
   t.after(remove);
   const handles = Array.from({ length: 6 }, (_, n) => `handle${n}`);

@@ -142,7 +142,7 @@ for (const [what, find] of links) {
   });
 }
 
-test("links and other users' folders that are there already are refused at construction, the root's link is not", (t) => {
+test("links and other users' folders are refused at construction, but not a link to the root", (t) => {
   const { outside, root } = place(t);
   mkdirSync(join(outside, "data"));
   symlinkSync(join(outside, "data"), root);

@@ -122,7 +122,7 @@ describe("a network that fails between the store and Redis", { skip: noPrivateRe
     });
 
     for (const fault of [{ kind: "drop" }, { kind: "bandwidth", bytesPerSecond: 100 }] as const) {
-      test(`silent for two seconds (${fault.kind}): the connection is given up, and another one serves (${client})`, async (t) => {
+      test(`silent for two seconds (${fault.kind}): another connection takes over (${client})`, async (t) => {
         const clock = new ManualClock();
         const { proxy, store } = await scene(t, { client, clock });
         const now = clock.now();

@@ -100,7 +100,7 @@ describe("a Redis server that fails", { skip: noPrivateRedis ?? false }, () => {
       await eventually("the connection", async () => equal(await store.create("handle", record()), true));
     });
 
-    test(`turned into a replica: reads go on, writes are refused, and the new primary is looked for (${client})`, async (t) => {
+    test(`turned into a replica: reads go on, writes are refused, the new primary is found (${client})`, async (t) => {
       const [old, fresh] = [await server(t), await server(t)];
       const address = await FaultProxy.start(old.port);
       t.after(() => address.close());

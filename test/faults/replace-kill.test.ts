@@ -11,7 +11,7 @@ import { LINEAGES, numberOf, recordAt, stores } from "./replace-child.ts";
 
 /** Four visitors log in and out without end, each under a new handle every time; the process is killed anywhere in between. */
 for (const name of ["file", "sqlite"] as const) {
-  test(`kill -9 of a process that replaces sessions, five times: the old one or the new one is there (${name})`, async (t) => {
+  test(`kill -9 during replacements, five times: the old session or the new one is there (${name})`, async (t) => {
     const { folder, remove } = temporaryFolder();
     t.after(remove);
     const told = new Map(LINEAGES.map((lineage) => [lineage, 0]));

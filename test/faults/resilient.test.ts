@@ -59,7 +59,7 @@ type Servers = { redis: PrivateRedis; proxy: FaultProxy };
 
 describe("resilient() in front of Redis", { skip: noPrivateRedis ?? false }, () => {
   for (const [outage, [begin, end]] of Object.entries(outages)) {
-    test(`${outage}: five requests find out, the others are answered at once, and every old cookie works afterwards`, async (t) => {
+    test(`${outage}: five requests find out, the others fail at once, and old cookies work afterwards`, async (t) => {
       const { redis, proxy, clock, calls, store, one, visitors } = await scene(t);
       const status = async (visitor: Visitor) => (await visitor.get()).status;
       const before = calls.length;

@@ -63,7 +63,7 @@ for (const { size, characters } of [
   { size: "8m", characters: 500 },
   { size: "8m", characters: 40_000 },
 ]) {
-  test(`full of sessions of ${characters} characters (${size}): all can be read, each can log out, and then there is room again`, async (t) => {
+  test(`full of ${characters}-character sessions (${size}): reads and logouts work, and make room again`, async (t) => {
     const folder = disk(t, size);
     if (folder === undefined) return;
     const path = join(folder, "sessions.db");
@@ -120,7 +120,7 @@ test("filled by something else: logging out works, and everything does once ther
   checkIntegrity(path);
 });
 
-test("filled by something else when the log is longer than the reserve: new sessions in the log leave room for logging out", async (t) => {
+test("filled from outside while the log exceeds the reserve: logouts still find room", async (t) => {
   const folder = disk(t, "8m");
   if (folder === undefined) return;
   const path = join(folder, "sessions.db");

@@ -46,7 +46,7 @@ test("ten processes create one database at the same moment", async (t) => {
   database.close();
 });
 
-test("while another process holds the lock, reads are unaffected, writes fail in time, and the event loop turns", async (t) => {
+test("while another process holds the lock, reads work, writes fail in time, and the event loop turns", async (t) => {
   const path = pathFor(t);
   const store = new SqliteStore(path, { busyTimeout: 300 });
   t.after(() => store.close());
@@ -81,7 +81,7 @@ test("while another process holds the lock, reads are unaffected, writes fail in
   equal(await other.ended, 0);
 });
 
-test("a process does not end while a write waits for a lock, and does when it is done, without closing the store", async (t) => {
+test("a process stays alive for a write that waits for a lock, and then ends without closing the store", async (t) => {
   const other = start("waitAlone", pathFor(t));
   equal(await other.heard(), "done");
   other.process.stdin?.end();

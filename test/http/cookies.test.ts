@@ -143,9 +143,9 @@ test("what no browser would accept is refused at construction, by name and with 
     [{ domain: `${"a.".repeat(127)}com` }, undefined, /cookie\.domain must be/],
     [{ domain: "bücher.example" }, undefined, /cookie\.domain must be/],
     [{ domain: null }, undefined, /cookie\.domain must be/],
-    [{ maxAge: 1000 }, undefined, /cookie\.maxAge is no option: .*idleTimeout/],
-    [{ expires: new Date() }, undefined, /cookie\.expires is no option: .*persist/],
-    [{ Secure: true }, undefined, /cookie\.Secure is no option; there are httpOnly/],
+    [{ maxAge: 1000 }, undefined, /cookie\.maxAge is not an option: .*idleTimeout/],
+    [{ expires: new Date() }, undefined, /cookie\.expires is not an option: .*persist/],
+    [{ Secure: true }, undefined, /cookie\.Secure is not an option; the options are httpOnly/],
     [{}, "", /name must be a cookie name/],
     [{}, "a b", /name must be a cookie name/],
     [{}, "a=b", /name must be a cookie name/],
@@ -175,7 +175,7 @@ test("what no browser would accept is refused at construction, by name and with 
   }
 });
 
-test("property: whatever is configured is refused, or becomes a cookie that says just that and that browsers keep", () => {
+test("property: any configuration is refused, or becomes exactly that cookie, which browsers keep", () => {
   const text = fc.oneof(
     fc.string({ unit: "binary", maxLength: 12 }),
     fc.constantFrom("a\r\nX: y", "a;b", "a,b", 'a"b', "a\0b", "/", "/a b"),
@@ -239,7 +239,7 @@ test("property: whatever is configured is refused, or becomes a cookie that says
   assert.ok(accepted > 40, `only ${accepted} configurations were accepted`);
 });
 
-test("of the session's name an answer has one Set-Cookie, whoever else wrote one; all others stay as they are", (t) => {
+test("a response has one Set-Cookie of the session's name, and all others stay unchanged", (t) => {
   const others = ["theme=dark; Path=/", "sid2=x", "xsid=sid=y", "SID=z"];
   for (const there of ["sid=theirs", "sid=; Max-Age=0", "sid=theirs; Path=/; HttpOnly", ["sid=a", "sid=b"]]) {
     const socket = new Socket();

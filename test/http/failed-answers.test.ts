@@ -207,7 +207,7 @@ describe("a session that is read where nobody could catch an error", () => {
   const modes = ["error", "anonymous"] as const;
   for (const onStoreError of modes) {
     for (const async of [false, true]) {
-      test(`a log line at "finish", store ${async ? "answers later" : "at once"}, onStoreError "${onStoreError}"`, async (t) => {
+      test(`a log line at "finish", store ${async ? "later" : "at once"}, onStoreError "${onStoreError}"`, async (t) => {
         const clock = new ManualClock();
         const probe = new ProbeStore(new MemoryStore({ clock }), { async });
         const logged: unknown[] = [];

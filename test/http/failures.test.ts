@@ -177,7 +177,7 @@ test("a login that could not be stored: 5xx without its cookie, and the session 
   }
 });
 
-test("a saved login whose response could not be saved: 5xx without its cookie, and the login is rolled back", async (t) => {
+test("a saved login whose response fails to save: 5xx without its cookie, and the login is rolled back", async (t) => {
   watchProcess(t);
   for (const kind of KINDS) {
     for (const failure of ["data", "store", "caught"]) {

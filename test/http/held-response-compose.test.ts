@@ -4,7 +4,8 @@ import { Readable } from "node:stream";
 import { after, before, describe, test } from "node:test";
 import { inspect } from "node:util";
 import { constants, createGzip, gunzipSync } from "node:zlib";
-import { type HoldHooks, holdResponse } from "../../src/http/held-response.ts";
+import type { HoldHooks } from "../../src/http/held-response/hooks.ts";
+import { holdResponse } from "../../src/http/held-response.ts";
 import { type Answer, Gate, type Handler, PROTOCOLS, type Protocol, serve, type TestServer } from "./raw-client.ts";
 
 /**

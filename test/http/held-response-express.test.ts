@@ -4,7 +4,8 @@ import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import express, { type NextFunction, type Request, type Response } from "express";
-import { type HoldHooks, holdResponse } from "../../src/http/held-response.ts";
+import type { HoldHooks } from "../../src/http/held-response/hooks.ts";
+import { holdResponse } from "../../src/http/held-response.ts";
 import { type Answer, Gate, serve, type TestServer } from "./raw-client.ts";
 
 const FILE = fileURLToPath(new URL("../../package.json", import.meta.url));

@@ -5,7 +5,8 @@ import { pipeline, Readable } from "node:stream";
 import { pipeline as pipelinePromise } from "node:stream/promises";
 import { after, before, describe, test } from "node:test";
 import { inspect } from "node:util";
-import { type HoldHooks, holdResponse } from "../../src/http/held-response.ts";
+import type { HoldHooks } from "../../src/http/held-response/hooks.ts";
+import { holdResponse } from "../../src/http/held-response.ts";
 import { type Exchange, Gate, type Handler, PROTOCOLS, serve, type TestServer } from "./raw-client.ts";
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));

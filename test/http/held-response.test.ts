@@ -4,7 +4,8 @@ import type { ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 import { after, before, describe, test } from "node:test";
 import { inspect } from "node:util";
-import { type HoldHooks, holdResponse } from "../../src/http/held-response.ts";
+import type { HoldHooks } from "../../src/http/held-response/hooks.ts";
+import { holdResponse } from "../../src/http/held-response.ts";
 import { type Answer, Gate, type Handler, PROTOCOLS, type Protocol, serve, type TestServer } from "./raw-client.ts";
 
 const FILE = new URL("../../package.json", import.meta.url);

@@ -4,7 +4,7 @@ import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import { PassThrough, Writable } from "node:stream";
 import { test } from "node:test";
-import { isResponse } from "../../src/http/is-response.ts";
+import { isResponse } from "../../src/http/held-response.ts";
 
 const METHODS = { setHeader() {}, getHeader() {}, writeHead() {}, end() {} };
 const whole: Record<string, object> = {

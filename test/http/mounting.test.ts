@@ -17,13 +17,13 @@ describe("options", () => {
     const table: [unknown, RegExp][] = [
       [null, /options must be an object/],
       ["x", /options must be an object/],
-      [{ resave: false }, /resave.*belongs to express-session, and here needs no replacement/],
+      [{ resave: false }, /resave.*belongs to express-session; Sojourn needs no such option/],
       [{ saveUninitialized: true }, /belongs to express-session/],
       [{ rolling: true }, /belongs to express-session/],
       [{ genid: () => "x" }, /belongs to express-session/],
       [{ proxy: true }, /belongs to express-session/],
-      [{ maxAge: 5 }, /session\(\{ maxAge \}\) is no option: there are store, secret,/],
-      [{ Store: {} }, /is no option/],
+      [{ maxAge: 5 }, /session\(\{ maxAge \}\) is not an option: the options are store, secret,/],
+      [{ Store: {} }, /is not an option/],
       [{ store: {} }, /store must have load, create, update/],
       [{ store: null }, /store must have load/],
       [{ store: "sqlite" }, /store must have load/],
@@ -33,7 +33,7 @@ describe("options", () => {
       [{ secret: null }, /secret must be/],
       [{ name: "a b" }, /name must be/],
       [{ name: "__Host-x", cookie: { path: "/a" } }, /must have the path/],
-      [{ cookie: { maxAge: 5 } }, /cookie\.maxAge is no option/],
+      [{ cookie: { maxAge: 5 } }, /cookie\.maxAge is not an option/],
       [{ cookie: { sameSite: "none", secure: false } }, /sameSite "none" needs/],
       [{ cookie: null }, /cookie must be an object/],
       [{ idleTimeout: 0 }, /idleTimeout must be/],
@@ -94,7 +94,7 @@ describe("options", () => {
     await sessions.close();
   });
 
-  test("a function of the request for cookie is checked when it answers, and its error reaches the error handler", async (t) => {
+  test("an error of the cookie function, or in its result, reaches the error handler", async (t) => {
     const options = { cookie: (req: IncomingMessage) => (req.url === "/bad" ? { path: "no slash" } : {}) };
     for (const kind of ["express4", "express5"] as const) {
       const { visitor } = await site(t, { kind, ...options }, (req, res) => res.end(JSON.stringify(req.session)));

@@ -167,7 +167,7 @@ describe("a store that hangs", () => {
     assert.equal((await second).status, 503);
   });
 
-  test("an answer that comes in time is taken, one that comes late is not, and a session created too late is taken back", async (t) => {
+  test("a reply in time counts, a late one does not, and a session created too late is deleted", async (t) => {
     const one = await probed(t);
     const gate = one.probe.gate("create");
     const visitor = one.visitor();

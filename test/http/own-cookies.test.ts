@@ -69,7 +69,7 @@ test("a warning tells once of a cookie of the session's name, and not of one tha
     for (const path of ["/set", "/set?login", "/set"]) await visitor().get(path);
   });
   assert.equal(told.length, 1);
-  assert.match(told[0] ?? "", /a cookie named told, which is the session's own name.*session\(\{ name \}\)/);
+  assert.match(told[0] ?? "", /a cookie named told, which is the session's cookie.*session\(\{ name \}\)/);
 });
 
 async function warnings(t: TestContext, work: (soFar: string[]) => Promise<void>): Promise<string[]> {

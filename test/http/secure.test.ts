@@ -188,11 +188,11 @@ test("the remedy names what is missing, and nothing that is there", (t) => {
     return trust.remedy;
   };
   const https = { "x-forwarded-proto": "https" };
-  assert.match(told(undefined, {}), /have that send X-Forwarded-Proto.*trust proxy.*"always".*"auto"/);
+  assert.match(told(undefined, {}), /let the proxy send X-Forwarded-Proto.*trust proxy.*"always".*"auto"/);
   assert.match(told(undefined, https), /not trusted.*app\.set\("trust proxy", 1\)/);
   assert.match(told(false, https), /not trusted/);
-  assert.match(told(undefined, { "x-forwarded-proto": "http, https" }, app), /your proxies sent says HTTP/);
-  assert.match(told(1, { "x-forwarded-proto": "https, http" }), /your proxies sent says HTTP.*number of proxies/);
+  assert.match(told(undefined, { "x-forwarded-proto": "http, https" }, app), /of your proxies says HTTP/);
+  assert.match(told(1, { "x-forwarded-proto": "https, http" }), /of your proxies says HTTP.*number of proxies/);
 });
 
 test("localhost is a name of this machine, asked from this machine, with no proxy in between", (t) => {

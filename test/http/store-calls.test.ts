@@ -24,6 +24,7 @@ const handler: Handler = async (req, res) => {
       break;
     case "/login":
       await req.session.login("alice");
+      Object.assign(req.session, { cart: ["book"] });
       break;
     case "/logout":
       await req.session.destroy();

@@ -216,7 +216,7 @@ describe("clients that go away", () => {
   });
 });
 
-test("what the application does after the response ended is not lost silently where it can be saved, and brings nothing down", async (t) => {
+test("changes after the end of a response are saved or reported, and crash nothing", async (t) => {
   const seen: unknown[] = [];
   const one = await probed(t, {}, async (req, res) => {
     const { session } = req;

@@ -60,7 +60,7 @@ async function ask(browser: Browser, query: string): Promise<Any> {
 
 for (const [kind, open] of Object.entries(kinds)) {
   for (const captured of [true, false]) {
-    test(`Yoga, context ${captured ? "{ session }" : "{ req }"}: what follows a login in one document (${kind})`, async (t) => {
+    test(`Yoga, context ${captured ? "{ session }" : "{ req }"}: a document goes on after a login (${kind})`, async (t) => {
       const browser = await serve(t, open(t), { captured, native: kind in natives });
       await ask(browser, 'mutation { add(item: "lamp") }');
       assert.deepEqual(await ask(browser, 'mutation { login(name: "ada") add(item: "book") }'), {

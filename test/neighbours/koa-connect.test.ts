@@ -85,7 +85,7 @@ describe("Koa: a commit that fails", () => {
   }
 
   for (const later of [false, true]) {
-    test(`for a store that is down, which ${later ? "answers later" : "says so at once"}, is a 503, and nobody else's`, async (t) => {
+    test(`for a store that fails ${later ? "later" : "at once"}, is a 503, and no other request's`, async (t) => {
       const { store, fail } = faulty(new MemoryStore());
       const browser = await serve(t, native(t, later ? distant(store) : store), (ctx) => {
         ctx.body = String(countVisits(ctx.req.session));

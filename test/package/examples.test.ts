@@ -12,20 +12,7 @@ import { sharedRedis } from "../servers/redis.ts";
 import { type Example, examplesIn, publicExamples, publicFunctions } from "./examples.ts";
 
 /** Whose examples wait for the stores to be rewritten. What works must leave the list. */
-const NOT_YET = new Set([
-  "sojourn: MemoryStore",
-  "sojourn: openStore",
-  "sojourn: resilient",
-  "sojourn/file: FileStore",
-  "sojourn/mysql: MysqlStore",
-  "sojourn/postgres: PostgresStore",
-  "sojourn/redis: RedisStore",
-  "sojourn/sqlite: SqliteStore",
-  "sojourn/testing: ManualClock",
-  "sojourn/testing: faulty",
-  "sojourn/testing: gated",
-  "sojourn/testing: storeConformance",
-]);
+const NOT_YET = new Set<string>([]);
 
 /** Whose examples need a server. */
 const SERVERS = new Map([

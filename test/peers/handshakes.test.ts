@@ -227,7 +227,7 @@ describe("a drop-in on Socket.IO's handshake of a WebSocket", () => {
   });
 });
 
-test("io.use with the middleware, as Socket.IO's guide writes it, has the page's session on every transport", async (t) => {
+test("io.use with the middleware, as in Socket.IO's guide, has the page's session on every transport", async (t) => {
   const sessions = session();
   const app = express5();
   app.use(sessions);

@@ -62,7 +62,7 @@ async function setting(
   };
 }
 
-test("an update that nobody awaits neither loses a count nor keeps the response, when another request was faster", async (t) => {
+test("an update that is not awaited loses no count and holds no response when another request is faster", async (t) => {
   const { site, hold, token, elsewhere, stored } = await setting(t, (session) => {
     void session().update((newest) => increment(newest));
   });
@@ -256,7 +256,7 @@ for (const method of ["login", "regenerate"] as const) {
   });
 }
 
-test("messages: one that is taken while its save is on the way is shown once, and the next one is not lost", async (t) => {
+test("a message taken while its save is in progress is shown once, and the next one is not lost", async (t) => {
   const saving = Promise.withResolvers<void>();
   const { site, hold, inner, token } = await setting(t, async (session) => {
     session().flash("news", "first");

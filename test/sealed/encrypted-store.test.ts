@@ -150,7 +150,7 @@ function shop(
   });
 }
 
-test("encrypt: true over SQLite: the file shows no data, sessions work, keys rotate, plain text is not read", async (t) => {
+test("encrypt: true over SQLite: the file shows no data, keys rotate, plain text is ignored", async (t) => {
   const { folder, remove } = temporaryFolder();
   t.after(remove);
   const path = join(folder, "sessions.db");

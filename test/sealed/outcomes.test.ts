@@ -23,7 +23,7 @@ const app: Handler = async (req, res) => {
 const shop = (t: TestContext, options: SealedStoreOptions = {}, more: SiteOptions = {}) =>
   site(t, { store: new SealedStore({ secret: A, ...options }), ...more }, app);
 
-test("whatever is wrong with a cookie, the answer is the one that a stranger gets: no status, header or text tells why", async (t) => {
+test("whatever is wrong with a cookie, status, headers and text are a stranger's", async (t) => {
   const clock = new ManualClock();
   const revocations = new MemoryStore({ clock });
   const overflow = new MemoryStore({ clock });
@@ -142,7 +142,7 @@ test("a cookie's length tells of the data to 32 bytes only", async (t) => {
   assert.ok(new Set(lengths).size <= 7, [...new Set(lengths)].join());
 });
 
-test("any size up to 12 KiB is stored in cookies that browsers keep, or refused before the response; never anything else", async (t) => {
+test("any size up to 12 KiB is stored in cookies that browsers keep, or refused before the response", async (t) => {
   for (const [options, most] of [
     [{}, 2_950],
     [{ chunks: 2 }, 6_000],
@@ -164,7 +164,7 @@ test("any size up to 12 KiB is stored in cookies that browsers keep, or refused 
   }
 });
 
-test("where the system's generator fails, requests fail: nothing is sealed, stored or sent (CVE-2025-66565)", async (t) => {
+test("where the system's generator fails, nothing is sealed, stored or sent (CVE-2025-66565)", async (t) => {
   const { randomFillSync } = crypto;
   t.after(() => {
     crypto.randomFillSync = randomFillSync;

@@ -87,7 +87,7 @@ const shown = async (visitor: Visitor, path = "/"): Promise<object> => {
   return JSON.parse(text);
 };
 
-test("what fits costs the store nothing; what does not is kept there, sealed, and comes back when it is small again", async (t) => {
+test("data that fits costs no store call; data that does not is sealed in the store until it fits again", async (t) => {
   const one = await shop(t);
   const visitor = one.visitor();
   await visitor.get("/login?user=alice@example.com");
@@ -183,7 +183,7 @@ test("login, regenerate and logout delete the record, so that copies of the cook
   assert.equal(visitor.cookies.size, 0);
 });
 
-test("a logout ends copies of the cookie that the request came with, though the session was saved anew before", async (t) => {
+test("a logout ends copies of the incoming cookie, even after the session was saved again", async (t) => {
   const one = await shop(t);
   const visitor = one.visitor();
   await visitor.get("/fill?size=5000");
@@ -257,7 +257,7 @@ test("a record is one session's, in one version: a seal of another one that name
   assert.equal(await overflow.payload(name, other, 3), undefined);
 });
 
-test("a logout that the store refuses both records of fails once, and leaves no rejection that nobody handles", async (t) => {
+test("a logout whose two deletions both fail rejects once, without an unhandled rejection", async (t) => {
   let deletes = 0;
   class NeverDeletes extends Seen {
     override delete(): never {
@@ -275,7 +275,7 @@ test("a logout that the store refuses both records of fails once, and leaves no 
   assert.ok(deletes > 0);
 });
 
-test("while the store is out, what fits goes on, and the rest is 503 with its cookie untouched but by a logout", async (t) => {
+test("while the store is out, small sessions work, and others are 503 and keep their cookie until logout", async (t) => {
   const one = await shop(t);
   const [small, large, growing] = [one.visitor(), one.visitor(), one.visitor()];
   await small.get("/fill?size=100");

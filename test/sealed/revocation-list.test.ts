@@ -32,7 +32,7 @@ function sessionAt(createdAt: number): SessionRecord {
   };
 }
 
-test("an end of all of a user's sessions is never taken back by a later one from a machine whose clock is behind", async () => {
+test("a later end of all sessions from a machine whose clock is behind never undoes an earlier one", async () => {
   const clock = new ManualClock();
   const behind = new ManualClock(clock.now() - 30_000);
   const store = new MemoryStore({ clock });
@@ -69,7 +69,7 @@ test("a list of endings that can't be read ends all that began before it was wri
   }
 });
 
-test("a session that was excepted once, and then ended with all others, is not excepted again under its next name", async () => {
+test("an excepted session that ended later is not excepted again under its next handle", async () => {
   const clock = new ManualClock();
   const inner = new MemoryStore({ clock });
   const probe = new ProbeStore(inner, { async: true });

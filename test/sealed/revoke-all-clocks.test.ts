@@ -71,7 +71,7 @@ for (const ms of [50_000, 60_000]) {
   });
 }
 
-test("each revokeAll ends what began after the one before, even within a millisecond, but for the exception", async (t) => {
+test("each revokeAll ends all sessions since the last, even within a millisecond, but the exception", async (t) => {
   const { a, behind } = await three(t, 30_000);
   for (let n = 0; n < 3; n++) {
     const [one, spared] = [a.visitor(), behind.visitor()];

@@ -98,7 +98,7 @@ describe("a seal", () => {
     );
   });
 
-  test("of any other plaintext than sealing writes is none: one body has one length, and its padding is zero", () => {
+  test("of a plaintext that sealing never writes is none: each body has one length, and zeros as padding", () => {
     const forge = (plaintext: Buffer): string => {
       const ring = ringOf(A);
       const [key] = ring.keysFor("seal|cookie");

@@ -158,7 +158,7 @@ describe("a sealed session", () => {
     assert.equal((await read(holding(long, a)))["user"], "alice");
   });
 
-  test("of another key, cookie name or purpose is none; a cut one neither; nothing throws and the visitor goes on", async (t) => {
+  test("of another key, cookie name or purpose, or cut short, is none, and the visitor goes on", async (t) => {
     const one = await shop(t);
     const visitor = one.visitor();
     await visitor.get("/login");
@@ -561,7 +561,7 @@ describe("with a list of endings", () => {
     assert.equal((await read(before))["user"], null);
   });
 
-  test("a password change: regenerate, and end all others; then copies of every cookie are dead, of one's own, too", async (t) => {
+  test("a password change (regenerate, and end all others) invalidates copies of every earlier cookie", async (t) => {
     const { one, clock } = await listed(t);
     const [phone, laptop] = [one.visitor(), one.visitor()];
     await phone.get("/login");
@@ -576,7 +576,7 @@ describe("with a list of endings", () => {
     assert.equal((await read(phone))["user"], "alice", "with the new password");
   });
 
-  test("a cookie that was ended, or whose data is gone, does not stand in the way of a good one of the same name", async (t) => {
+  test("a cookie that was ended, or whose data is gone, hides no good one of the same name", async (t) => {
     const clock = new ManualClock();
     const [revocations, overflow] = [new MemoryStore({ clock }), new MemoryStore({ clock })];
     const { one } = await listed(t, { clock, store: new SealedStore({ secret: A, revocations, overflow }) });
@@ -612,7 +612,7 @@ describe("with a list of endings", () => {
     assert.deepEqual(revocations.notes, []);
   });
 
-  test("where a longer life was taken back, an ending is kept as long as a copy of the longer-lived cookie may live", async (t) => {
+  test("where a longer life was taken back, an ending lasts as long as a copy of the longer-lived cookie", async (t) => {
     const { one, clock } = await listed(t);
     const visitor = one.visitor();
     await visitor.get("/login?value=30d");
@@ -660,12 +660,12 @@ describe("with a list of endings", () => {
 test("options that can't work are refused", () => {
   const refused: [() => unknown, RegExp][] = [
     [() => session({ store: new SealedStore() }), /SealedStore needs a key/],
-    [() => session({ store: new SealedStore({ secret: A }), encrypt: true }), /encrypts all by itself/],
+    [() => session({ store: new SealedStore({ secret: A }), encrypt: true }), /a SealedStore always encrypts/],
     [() => Reflect.construct(SealedStore, [{ chunks: 4 }]), /chunks must be/],
-    [() => Reflect.construct(SealedStore, [{ compress: true }]), /compress is no option/],
+    [() => Reflect.construct(SealedStore, [{ compress: true }]), /compress is not an option/],
     [
       () => Reflect.construct(SealedStore, [{ revocations: new MemoryStore(), serverSide: ["vouchers"] }]),
-      /serverSide is no option/,
+      /serverSide is not an option/,
     ],
     [() => Reflect.construct(SealedStore, [{ overflow: true }]), /overflow must be a store/],
     [() => Reflect.construct(SealedStore, [{ revocations: {} }]), /revocations must be a store/],

@@ -28,7 +28,13 @@ async function opens(made: Pick<TokenScope, "name" | "transport">, brought: Pick
   const scope = ({ name, transport }: Pick<TokenScope, "name" | "transport">): TokenScope => {
     return { name, transport, codec: new TokenCodec(ring, name), room: 4_096 };
   };
-  const request = { transport: made.transport, delivery: "possible", isHeld: true, request: {} } as const;
+  const request = {
+    transport: made.transport,
+    delivery: "possible",
+    isHeld: true,
+    isOver: false,
+    request: {},
+  } as const;
   const context = backend.context(request, undefined, scope(made));
   await sessionOf(context).login("alice");
   await context.commit();

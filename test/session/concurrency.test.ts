@@ -116,7 +116,7 @@ for (const async of [false, true]) {
       assert.deepEqual(await stored(one, held), { n: 1 });
     });
 
-    test("a function given to update() may only read and change the data: methods called by it are refused, and it is told", async () => {
+    test("a function passed to update() may only read and change the data: its other calls are refused", async () => {
       const calls: ((session: LiveSession) => Promise<unknown>)[] = [
         (session) => session.save(),
         (session) => session.reload(),
@@ -131,7 +131,7 @@ for (const async of [false, true]) {
         const one = site(async);
         const held = await begin(one, { n: 0 });
         const visit = await one.request(held);
-        const refused = /^TypeError: a function given to update\(\) may only read and change the data/;
+        const refused = /^TypeError: a function passed to update\(\) may only read and change the data/;
         await assert.rejects(visit.session.update(call), refused, call.toString());
         await visit.session.update(async (session) => {
           await assert.rejects(call(session), refused);

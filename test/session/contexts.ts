@@ -66,7 +66,7 @@ export function engine({
             true,
           );
     const context = backend.context(
-      { transport, delivery: "possible", isHeld, request: {}, ...facts },
+      { transport, delivery: "possible", isHeld, isOver: false, request: {}, ...facts },
       opening?.opened,
     );
     return new TestRequest(context, held, opening !== undefined);

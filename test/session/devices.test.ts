@@ -49,7 +49,7 @@ describe("list, count and get show what requests open", () => {
   });
 });
 
-test("a user ID with half a surrogate pair is refused wherever one is given: its hash would be another user's", async () => {
+test("a user ID with half a surrogate pair is refused, because its hash would be another user's", async () => {
   const { admin, request } = engine();
   const visit = await request();
   const refused = { name: "TypeError", message: /half a surrogate pair/ };

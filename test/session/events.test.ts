@@ -11,13 +11,13 @@ test("a listener of an event that there isn't is refused with the names of those
   for (const event of ["logout", "constructor", "__proto__", "", undefined, Symbol("login")]) {
     assert.throws(() => Reflect.apply(sessions.on, sessions, [event, () => {}]), {
       name: "TypeError",
-      message: /there is no event .*; there are create, login, regenerate, destroy, .*overwritten/,
+      message: /there is no event .*; the events are create, login, regenerate, destroy, .*overwritten/,
     });
   }
   const store = resilient(new MemoryStore({ acceptLossOnRestart: true }));
   assert.throws(() => Reflect.apply(store.on, store, ["close", () => {}]), {
     name: "TypeError",
-    message: /there is no event 'close'; there are open, half-open, closed/,
+    message: /there is no event 'close'; the events are open, half-open, closed/,
   });
 });
 

@@ -324,7 +324,7 @@ describe("destroy", () => {
     assert.equal(later.session.userId, null);
   });
 
-  test("nothing that other requests hold brings it back: save, touch, update, flash, persist, login elsewhere", async () => {
+  test("nothing that other requests hold brings it back: no save, touch, update, flash, persist or login", async () => {
     const site = engine();
     const held = await begin(site);
     const others = await Promise.all(Array.from({ length: 6 }, () => site.request(held)));
@@ -372,7 +372,7 @@ describe("destroy", () => {
     assert.equal(await site.admin.count(), 0);
   });
 
-  test("after a login that still waits its turn: the visitor is logged out, and no session of the user is left", async () => {
+  test("after a login that still waits its turn: the visitor is logged out, and the user has no session", async () => {
     const site = asynchronous();
     const held = await begin(site);
     const gate = site.probe.gate("update", "before");

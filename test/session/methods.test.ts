@@ -247,7 +247,7 @@ describe("a session that was replaced", () => {
 
 describe("save() of an empty session", () => {
   for (const async of [false, true]) {
-    test(`begins it over ${async ? "an asynchronous" : "a synchronous"} store: the ID is that of the next request`, async () => {
+    test(`begins it over ${async ? "an async" : "a sync"} store: the ID is that of the next request`, async () => {
       const clock = new ManualClock();
       const probe = new ProbeStore(new MemoryStore({ clock }), { async });
       const { request, told, admin } = engine({ clock, store: probe.store });

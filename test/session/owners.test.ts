@@ -114,7 +114,7 @@ for (const [kind, { open, skip }] of Object.entries(kinds)) {
   });
 }
 
-test("a row that becomes another user's while a request runs is gone for it: reload, save, update, regenerate", async (t) => {
+test("a row that becomes another user's during a request is gone for reload, save, update and regenerate", async (t) => {
   const clock = new ManualClock();
   const store = new MemoryStore({ clock });
   const forge = async (handle: string): Promise<void> => {

@@ -215,9 +215,7 @@ describe("a session behaves as a plain object does", () => {
     ];
     for (const name of reserved) {
       const before: unknown = Reflect.get(session, name);
-      const message = new RegExp(
-        `^TypeError: req\\.session\\.${name} belongs to the session itself: choose another name`,
-      );
+      const message = new RegExp(`^TypeError: req\\.session\\.${name} is a member of the session: choose another name`);
       assert.throws(() => Reflect.set(session, name, "x"), message);
       assert.throws(() => Object.assign(session, { [name]: "x" }), message);
       assert.throws(() => Object.defineProperty(session, name, { value: "x" }), message);

@@ -145,7 +145,7 @@ async function races(count: number, open: (clock: ImpatientClock) => IndexedStor
   for (let seed = 0; seed < count; seed += 1) await race(seed, open);
 }
 
-test("1,000 random interleavings over memory: what ended never comes back, nothing acknowledged is lost, nothing is orphaned", async () => {
+test("1,000 random interleavings over memory: no session revives, no acknowledged write is lost", async () => {
   await races(1_000, (clock) => new MemoryStore({ clock }));
 });
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { engine } from "./contexts.ts";
 
-test("a login after its session was found ended begins with what this request set, and nothing of what was ended", async () => {
+test("a login after its session has ended keeps what this request set, and nothing of the ended session", async () => {
   for (const isFound of [false, true]) {
     const { request, store } = engine();
     const first = await request();

@@ -11,7 +11,7 @@ import { engine, type Held, type TestRequest } from "./contexts.ts";
 const COMMIT_MS = 2_000;
 const ROUND_TRIP_MS = 150;
 
-test("a limit counts from the first try, leaves out the application's own time, and survives a clock that is set", async () => {
+test("a limit begins with the first try, excludes the application's own time, and survives a set clock", async () => {
   const clock = new ManualClock();
   const limit = new TimeLimit(clock, 1_000, clock.now() - 200);
   assert.equal(limit.leftMs, 800);

@@ -87,3 +87,17 @@ test("bytes count for notes, too: a session that would push a note out is refuse
   assert.equal(store.load("small")?.version, 1);
   assert.equal(store.load(`${NOTE}1`)?.payload.length, 600);
 });
+
+test("a tombstone that takes the place of an earlier one takes no more room than one", () => {
+  const clock = new ManualClock();
+  const store = new MemoryStore({ clock, maxEntries: 3 });
+  const tombstone = { handle: `${NOTE}tombstone`, ...recordAt(clock) };
+  for (let round = 0; round < 5; round++) {
+    assert.equal(store.create("old", recordAt(clock)), true);
+    assert.equal(store.replace("old", 1, `new${round}`, recordAt(clock), { ...tombstone, payload: `${round}` }), "ok");
+    assert.equal(store.load(tombstone.handle)?.payload, `${round}`);
+    assert.equal(store.delete(`new${round}`), true);
+  }
+  assert.equal(store.delete(tombstone.handle), true);
+  for (let n = 0; n < 3; n++) assert.equal(store.create(`${NOTE}${n}`, recordAt(clock)), true);
+});

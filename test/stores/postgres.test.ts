@@ -105,7 +105,7 @@ describe("PostgresStore alone", { skip }, () => {
     await store.close();
   });
 
-  test("the binary format, in which pg damages numbers, is refused: at construction, or where a default asks for it", async () => {
+  test("the binary format, in which pg damages numbers, is refused at construction or at the first query", async () => {
     const config: object = { binary: true };
     throws(() => new PostgresStore(newPool(config)), { name: "TypeError", message: /binary/ });
     const store = new PostgresStore(url, { table: newTable(), clock });
@@ -303,6 +303,7 @@ describe("PostgresStore alone", { skip }, () => {
       });
       app.post("/login", async (req, res) => {
         await req.session.login("ann");
+        put(req.session, "cart", Math.random());
         res.json({});
       });
       app.post("/logout", async (req, res) => {

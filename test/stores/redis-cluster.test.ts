@@ -73,7 +73,7 @@ describe("RedisStore on Redis Cluster", { skip: skip ?? false }, () => {
     equal(await stores[0]?.deleteAll({ userId: "ann" }), 1);
   });
 
-  test("behind an address of its own, as a proxy gives it: a session is replaced in two steps, and everything else is as it was", async () => {
+  test("behind a proxy's address, a session is replaced in two steps, and all else stays as it was", async () => {
     const node = await PrivateRedis.start("--cluster-enabled", "yes");
     try {
       await node.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383");

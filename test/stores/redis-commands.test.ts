@@ -89,6 +89,7 @@ describe("the price of an operation on Redis", { skip: noPrivateRedis ?? false }
         });
         app.post("/login", async (req, res) => {
           await req.session.login("ann");
+          put(req.session, "cart", Math.random());
           res.json({});
         });
         app.post("/logout", async (req, res) => {

@@ -72,7 +72,7 @@ test("works with sealed sessions that have a list of endings, and by bearer toke
   assert.equal((await one.visitor().get(`/?session=${token}`)).headers["x-session-token"], undefined);
 });
 
-test("neither the redirect nor the address can be made to lead elsewhere, or to keep the token, however it is spelt", async (t) => {
+test("neither the redirect nor the address can lead elsewhere or keep the token, however it is spelt", async (t) => {
   const one = await shop(t);
   const visitor = one.visitor();
   for (const path of ["//evil.example/x", "/\\evil.example/x", "///evil.example", "http://evil.example/x"]) {

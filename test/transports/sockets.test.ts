@@ -87,7 +87,7 @@ async function start(t: TestContext, options: Parameters<typeof socketSite>[0]) 
 /** The look that is under way sets the timer of the next one when it is done. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-test("a WebSocket of ws and an event stream, open in one process: closed at once by what ends their session", async (t) => {
+test("a WebSocket of ws and an event stream in one process close at once when their session ends", async (t) => {
   for (const [way, code] of [
     ["/logout", 4_401],
     ["/login", 1_008],

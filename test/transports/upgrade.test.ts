@@ -247,7 +247,7 @@ test("what an onEnd listener throws or rejects with is a warning, and the others
 });
 
 for (const kind of ["at once", "later"] as const) {
-  test(`asking for a session is no use of it unless told so, and touch() is one: a store that answers ${kind}`, async (t) => {
+  test(`asking for a session is no use of it unless told, and touch() is one: a store that responds ${kind}`, async (t) => {
     const clock = new ManualClock();
     const store = new MemoryStore({ clock });
     const options = {
@@ -337,13 +337,13 @@ test("touch() on a sealed session, whose deadline is in its cookie, says that it
   await assert.rejects(session.touch(), { code: "HEADERS_SENT" });
 });
 
-test("a cookie that can't be made of a request is the application's error: of next, and of authenticateUpgrade", async (t) => {
+test("a cookie that can't be made of a request is an error of next and of authenticateUpgrade", async (t) => {
   const sessions = session({ cookie: (req) => ({ domain: req.headers.host ?? "" }) });
   t.after(() => sessions.close());
   const req = new http.IncomingMessage(new Socket());
   req.headers.host = "-evil-";
   const errors: unknown[] = [];
   sessions(req, new http.ServerResponse(req), (error) => errors.push(error));
-  assert.deepEqual(errors.map(String), ["TypeError: cookie.domain must be a host name such as example.com"]);
+  assert.deepEqual(errors.map(String), ["TypeError: cookie.domain must be a host name, such as example.com"]);
   await assert.rejects(sessions.authenticateUpgrade(req), TypeError);
 });

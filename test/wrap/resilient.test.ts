@@ -344,7 +344,7 @@ describe("the bound", () => {
 });
 
 describe("recovery", () => {
-  test("nothing that was refused comes back: a thousand visitors cost the store what they cost before the outage", async () => {
+  test("refused calls never return: a thousand visitors cost the store as much as before the outage", async () => {
     const clock = new ManualClock();
     const fault = faulty(asynchronous(new MemoryStore({ clock })), { clock });
     const store = resilient(fault.store, { clock, random: () => 1 });

@@ -2,12 +2,16 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Awaitable } from "../../contract/store.ts";
 import { isPromise } from "../../contract/time.ts";
 
-/** What Socket.IO gives middlewares for a WebSocket's handshake: headers can be set until `writeHead`, and nothing waits for anything. */
+/**
+ * The response that Socket.IO gives to middleware for a WebSocket's handshake. Headers can be set
+ * until `writeHead`, and nothing waits for a commit.
+ */
 type HandshakeResponse = Partial<ServerResponse> & Pick<ServerResponse, "getHeader" | "setHeader">;
 
 /**
- * Calls `listener` when the headers of a handshake are about to leave; `false` if `res` is nothing of the kind. What it throws or rejects
- * with becomes a warning: nobody could catch it.
+ * Calls `listener` when the headers of a handshake are about to leave. Returns `false` if `res` is
+ * not the response of a handshake. A failure of `listener` becomes a warning: no handler could
+ * catch it.
  */
 export function onHandshake(res: Partial<ServerResponse> | null | undefined, listener: () => Awaitable<void>): boolean {
   if (!isHandshake(res)) return false;
@@ -38,8 +42,8 @@ function isHandshake(res: object | null | undefined): res is HandshakeResponse {
 }
 
 /**
- * Tells whether a request for an upgrade has been answered past its response, as ws does it on the socket: by what the socket has sent
- * since. `undefined` for any other request.
+ * Returns a function that tells whether an upgrade was answered on the socket, as ws does it: by
+ * what the socket has sent since. Returns `undefined` for any other request.
  */
 export function upgradeWatch({ headers, socket }: Partial<IncomingMessage>): (() => boolean) | undefined {
   if (headers?.upgrade === undefined || socket === undefined) return undefined;

@@ -1,200 +1,205 @@
 import type { SessionRecord, StoredSession } from "../../contract/store.ts";
-import { Arena } from "./arena.ts";
-import { Order } from "./order.ts";
-import { Records } from "./records.ts";
-import { NONE, Rings, Rows } from "./rows.ts";
-import { bytesOf } from "./text.ts";
-import { Users } from "./users.ts";
 
-/** Words of a row: two pairs of numbers, and the links of two lists. */
-const VERSION = 0;
-const CREATED_AT = 1;
-const TOUCHED_AT = 3;
-const EXPIRES_AT = 4;
-const USES = 6;
-const EXPIRIES = 8;
-const ROW_WORDS = 10;
+/** V8 stops the process while a large `Map` grows, so a table has many small ones. */
+const SHARDS = 256;
+/** The most entries of an order in one array: changing a longer one takes longer, and V8 makes room for 41. */
+const PART = 40;
 
-/**
- * The records in memory and every order they are asked for in: by handle, by user, by last use (those without a user
- * apart from the others), by expiry. Knows no clock and no limit.
- *
- * Nothing in here is copied or searched as a whole, ever. All but large payloads lies outside V8's heap.
- */
-export class Table {
-  readonly #arena = new Arena();
-  readonly #rows = new Rows(ROW_WORDS);
-  readonly #records = new Records(this.#arena);
-  readonly #users = new Users(this.#arena);
-  readonly #expiries = new Order(new Rings(this.#rows, EXPIRIES), this.#rows, EXPIRES_AT);
-  /** A session is in one of the two for life: its user never changes. */
-  readonly #anonymousUses: Order;
-  readonly #userUses: Order;
-  #bytes = 0;
+const WIDE = /[\u0100-\uffff]/;
 
-  constructor() {
-    const rings = new Rings(this.#rows, USES);
-    this.#anonymousUses = new Order(rings, this.#rows, TOUCHED_AT);
-    this.#userUses = new Order(rings, this.#rows, TOUCHED_AT);
+/** Bytes of a text: one a character, or two in a text with characters beyond Latin-1. Makes V8 hold it in one piece. */
+export function bytesOf(text: string): number {
+  return WIDE.test(text) ? 2 * text.length : text.length;
+}
+
+/** Copies a text, which may be a slice of a larger one and would keep all of it in memory. */
+const copyOf = (text: string) => [text.slice(0, 1), text.slice(1)].join("");
+
+/** A stored session or note. Hash and payload are one text, which takes 30 bytes less than two. */
+export class Entry {
+  readonly handle: string;
+  readonly userId: string | null;
+  version: number;
+  createdAt: number;
+  touchedAt: number;
+  expiresAt: number;
+  text: string;
+  #hashLength: number;
+
+  constructor(handle: string, record: SessionRecord) {
+    this.handle = copyOf(handle);
+    this.userId = record.userId && copyOf(record.userId);
+    this.version = record.version;
+    this.createdAt = record.createdAt;
+    this.touchedAt = record.touchedAt;
+    this.expiresAt = record.expiresAt;
+    this.text = record.secretHash + record.payload;
+    this.#hashLength = record.secretHash.length;
   }
 
-  get size(): number {
-    return this.#records.size;
-  }
-
-  /** How many bytes all texts together count for. */
   get bytes(): number {
-    return this.#bytes;
+    return bytesOf(this.handle) + bytesOf(this.userId ?? "") + bytesOf(this.text);
   }
 
-  find(handle: string): number {
-    return this.#records.find(handle);
+  /** Takes over everything but the user, who never changes. */
+  write({ secretHash, version, createdAt, touchedAt, expiresAt }: SessionRecord, text: string): void {
+    this.version = version;
+    this.createdAt = createdAt;
+    this.touchedAt = touchedAt;
+    this.expiresAt = expiresAt;
+    this.text = text;
+    this.#hashLength = secretHash.length;
   }
 
-  expiresAt(slot: number): number {
-    return this.#rows.number(slot, EXPIRES_AT);
+  record(): SessionRecord {
+    const { version, userId, createdAt, touchedAt, expiresAt } = this;
+    const [secretHash, payload] = [this.text.slice(0, this.#hashLength), this.text.slice(this.#hashLength)];
+    return { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt };
   }
 
-  touchedAt(slot: number): number {
-    return this.#rows.number(slot, TOUCHED_AT);
-  }
-
-  version(slot: number): number {
-    return this.#rows.number(slot, VERSION);
-  }
-
-  handle(slot: number): string {
-    return this.#records.handle(slot);
-  }
-
-  userId(slot: number): string | null {
-    return this.#users.userId(slot);
-  }
-
-  record(slot: number): SessionRecord {
-    const { payload, secretHash } = this.#records.texts(slot);
-    return {
-      payload,
-      version: this.#rows.number(slot, VERSION),
-      secretHash,
-      userId: this.#users.userId(slot),
-      createdAt: this.#rows.number(slot, CREATED_AT),
-      touchedAt: this.#rows.number(slot, TOUCHED_AT),
-      expiresAt: this.#rows.number(slot, EXPIRES_AT),
-    };
-  }
-
-  stored(slot: number): StoredSession {
-    return { handle: this.handle(slot), ...this.record(slot) };
-  }
-
-  /** @param handle one that is not in the table */
-  insert(handle: string, record: SessionRecord): void {
-    const slot = this.#records.insert(handle, record);
-    this.#users.set(slot, record.userId);
-    this.#rows.setNumber(slot, VERSION, record.version);
-    this.#rows.setNumber(slot, CREATED_AT, record.createdAt);
-    this.#rows.setNumber(slot, TOUCHED_AT, record.touchedAt);
-    this.#rows.setNumber(slot, EXPIRES_AT, record.expiresAt);
-    this.#expiries.add(slot);
-    this.#uses(slot).add(slot);
-    this.#bytes += this.sessionBytes(slot);
-  }
-
-  /** Everything but the user, which never changes. */
-  replace(slot: number, record: SessionRecord): void {
-    this.#bytes -= this.#records.bytes(slot);
-    this.#records.replace(slot, record);
-    this.#bytes += this.#records.bytes(slot);
-    this.#rows.setNumber(slot, VERSION, record.version);
-    this.#rows.setNumber(slot, CREATED_AT, record.createdAt);
-    this.move(slot, record.touchedAt, record.expiresAt);
-  }
-
-  move(slot: number, touchedAt: number, expiresAt: number): void {
-    const uses = this.#uses(slot);
-    uses.remove(slot);
-    this.#rows.setNumber(slot, TOUCHED_AT, touchedAt);
-    uses.add(slot);
-    if (expiresAt === this.#rows.number(slot, EXPIRES_AT)) return;
-    this.#expiries.remove(slot);
-    this.#rows.setNumber(slot, EXPIRES_AT, expiresAt);
-    this.#expiries.add(slot);
-  }
-
-  remove(slot: number): void {
-    this.#bytes -= this.sessionBytes(slot);
-    this.#uses(slot).remove(slot);
-    this.#expiries.remove(slot);
-    this.#users.remove(slot);
-    this.#records.remove(slot);
-  }
-
-  /** At once, however many there are. */
-  clear(): void {
-    this.#records.clear();
-    this.#users.clear();
-    this.#expiries.clear();
-    this.#anonymousUses.clear();
-    this.#userUses.clear();
-    this.#arena.clear();
-    this.#bytes = 0;
-  }
-
-  /** Every session of a user, expired ones too. The table must not change meanwhile. */
-  ofUser(userId: string): Iterable<number> {
-    return this.#users.sessions(userId);
-  }
-
-  /** Every session, the newest use first, beginning with those of `touchedAt`. The table must not change meanwhile. */
-  *byNewestUse(touchedAt: number): Generator<number> {
-    const anonymous = this.#anonymousUses.newestFrom(touchedAt);
-    const users = this.#userUses.newestFrom(touchedAt);
-    let one = anonymous.next();
-    let other = users.next();
-    while (!one.done || !other.done) {
-      if (other.done || (!one.done && this.touchedAt(one.value) >= this.touchedAt(other.value))) {
-        if (!one.done) yield one.value;
-        one = anonymous.next();
-      } else {
-        yield other.value;
-        other = users.next();
-      }
-    }
-  }
-
-  /** How many have expired. */
-  countExpired(now: number): number {
-    return this.#expiries.countUpTo(now);
-  }
-
-  /** Who expires first, or has. `NONE` where nobody is. */
-  firstToExpire(): number {
-    return this.#expiries.oldest();
-  }
-
-  /** Whom to give up first: who has no session to lose but an anonymous one, and has not been seen for longest. */
-  leastRecentlyUsed(except: number): number {
-    const anonymous = this.#anonymousUses.oldest(except);
-    return anonymous === NONE ? this.#userUses.oldest(except) : anonymous;
-  }
-
-  #uses(slot: number): Order {
-    return this.#users.has(slot) ? this.#userUses : this.#anonymousUses;
-  }
-
-  /** How many bytes a session's texts count for. */
-  sessionBytes(slot: number): number {
-    return this.#records.bytes(slot) + this.#users.bytes(slot);
-  }
-
-  /** How many they would with those of this record. */
-  bytesWith(slot: number, { secretHash, payload }: SessionRecord): number {
-    return this.#records.handleBytes(slot) + bytesOf(secretHash) + bytesOf(payload) + this.#users.bytes(slot);
+  stored(): StoredSession {
+    return { handle: this.handle, ...this.record() };
   }
 }
 
-/** How many bytes the texts of a record count for, once it is in a table. */
-export function bytesFor(handle: string, { secretHash, payload, userId }: SessionRecord): number {
-  return bytesOf(handle) + bytesOf(secretHash) + bytesOf(payload) + (userId === null ? 0 : bytesOf(userId));
+class Shards<Value> {
+  readonly #maps: Map<string, Value>[] = [];
+
+  /** The map that a key belongs to. The last three characters of a handle hold 14 random bits. */
+  of(key: string): Map<string, Value> {
+    const last = key.length - 1;
+    const hash = 961 * key.charCodeAt(last - 2) + 31 * key.charCodeAt(last - 1) + key.charCodeAt(last);
+    const shard = (hash | 0) % SHARDS;
+    this.#maps[shard] ??= new Map();
+    return this.#maps[shard];
+  }
+}
+
+/** Entries in the order of a time; those of the same time in the order they were added. */
+class Order {
+  readonly #timeOf: (entry: Entry) => number;
+  /** None is empty. */
+  readonly #parts: Entry[][] = [];
+  /** For each part but the first, a time that is not after its own times, and not before those of the part before. */
+  readonly #starts: number[] = [];
+
+  constructor(timeOf: (entry: Entry) => number) {
+    this.#timeOf = timeOf;
+  }
+
+  /** The first entry other than `except`. */
+  first(except?: Entry): Entry | undefined {
+    const first = this.#parts[0]?.[0];
+    return first === except ? (this.#parts[0]?.[1] ?? this.#parts[1]?.[0]) : first;
+  }
+
+  /** Backwards from the last entry of this time, or of an earlier one. */
+  *backFrom(time = Number.POSITIVE_INFINITY): Generator<Entry> {
+    for (let index = this.#partOf(time, true); index >= 0; index--) {
+      for (const entry of this.#parts[index]?.toReversed() ?? []) if (this.#timeOf(entry) <= time) yield entry;
+    }
+  }
+
+  add(entry: Entry): void {
+    const time = this.#timeOf(entry);
+    const index = this.#partOf(time, true);
+    const part = this.#parts[index] ?? [];
+    let at = part.length;
+    while (at > 0 && this.#timeOf(part[at - 1] ?? entry) > time) at--;
+    if (at === part.length) part.push(entry);
+    else part.splice(at, 0, entry);
+    if (part.length === 1) [this.#parts[index], this.#starts[index]] = [part, time];
+    if (part.length <= PART) return;
+    // A part that grows at its end stays full.
+    const later = part.splice(at === PART ? PART : PART / 2);
+    this.#parts.splice(index + 1, 0, later);
+    this.#starts.splice(index + 1, 0, this.#timeOf(later[0] ?? entry));
+  }
+
+  remove(entry: Entry): void {
+    for (let index = this.#partOf(this.#timeOf(entry), false); index < this.#parts.length; index++) {
+      const part = this.#parts[index] ?? [];
+      const at = part.indexOf(entry);
+      if (at === -1) continue;
+      part.splice(at, 1);
+      if (part.length > 0) return;
+      this.#parts.splice(index, 1);
+      this.#starts.splice(index, 1);
+      return;
+    }
+  }
+
+  /** The last part that starts before a time (or at it), else the first. */
+  #partOf(time: number, orAt: boolean): number {
+    let low = 0;
+    for (let high = this.#starts.length; low < high; ) {
+      const middle = (low + high) >>> 1;
+      const start = this.#starts[middle] ?? 0;
+      if (start < time || (orAt && start === time)) low = middle + 1;
+      else high = middle;
+    }
+    return Math.max(0, low - 1);
+  }
+}
+
+/** Entries by handle, by user, by their last use and by their end. */
+export class Table {
+  readonly ends = new Order((entry) => entry.expiresAt);
+  readonly anonymous = new Order((entry) => entry.touchedAt);
+  readonly signedIn = new Order((entry) => entry.touchedAt);
+  readonly #entries = new Shards<Entry>();
+  readonly #users = new Shards<Set<Entry>>();
+  size = 0;
+  bytes = 0;
+
+  find(handle: string): Entry | undefined {
+    return this.#entries.of(handle).get(handle);
+  }
+
+  /** A user's sessions that have not expired. */
+  ofUser(userId: string, now: number): Entry[] {
+    return [...(this.#users.of(userId).get(userId) ?? [])].filter(({ expiresAt }) => expiresAt > now);
+  }
+
+  add(entry: Entry): void {
+    const { handle, userId } = entry;
+    this.#entries.of(handle).set(handle, entry);
+    if (userId !== null) {
+      const users = this.#users.of(userId);
+      users.set(userId, (users.get(userId) ?? new Set()).add(entry));
+    }
+    this.size += 1;
+    this.bytes += entry.bytes;
+    this.enter(entry);
+  }
+
+  remove(entry: Entry): void {
+    const { handle, userId } = entry;
+    this.leave(entry);
+    this.size -= 1;
+    this.bytes -= entry.bytes;
+    this.#entries.of(handle).delete(handle);
+    if (userId === null) return;
+    const users = this.#users.of(userId);
+    const sessions = users.get(userId);
+    if (sessions?.delete(entry) && sessions.size === 0) users.delete(userId);
+  }
+
+  removeExpired(now: number): boolean {
+    const first = this.ends.first();
+    if (first === undefined || first.expiresAt > now) return false;
+    this.remove(first);
+    return true;
+  }
+
+  /** Must be called before an entry's times change, and `enter` afterwards. */
+  leave(entry: Entry): void {
+    this.ends.remove(entry);
+    (entry.userId === null ? this.anonymous : this.signedIn).remove(entry);
+  }
+
+  enter(entry: Entry): void {
+    this.ends.add(entry);
+    (entry.userId === null ? this.anonymous : this.signedIn).add(entry);
+  }
 }

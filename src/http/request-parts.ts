@@ -1,0 +1,20 @@
+import type { SessionBackend } from "../session/backend.ts";
+import type { Events } from "../session/events.ts";
+import type { ErrorHandler } from "./failed-answer.ts";
+import type { Accept } from "./legacy.ts";
+
+/** What all requests of one middleware share. */
+export interface RequestParts {
+  readonly backend: SessionBackend;
+  readonly events: Events;
+  /** The application's `store` option. */
+  readonly store: object;
+  readonly onStoreError: "error" | "anonymous";
+  /** Finds a session of another library, for a client that has none of ours. */
+  readonly accept?: Accept | undefined;
+  /**
+   * Responds to requests whose session could not be saved. Default: Express's or Connect's error
+   * handler, else a bare response.
+   */
+  readonly onError?: ErrorHandler | undefined;
+}
