@@ -86,25 +86,39 @@ function cookieSession(
   return function cookieSession(req, res, next) {
     if (keys && !sealing) signer ??= "sign" in keys ? keys : keygripSigner(keys);
     const settings: CookieSettings = Object.create(options);
-    const given = Object.assign(req, { sessionOptions: settings });
-    const exchange = new Exchange(name, given, res, next, new Jar(req, res, signer), sealing);
-    Object.defineProperty(req, "session", {
-      configurable: true,
-      enumerable: true,
-      get: () => exchange.session,
-      set: (value: unknown) => exchange.replace(value),
-    });
-    if (isResponse(res)) holdResponse(res, exchange);
-    else onHandshake(res, () => exchange.shakeHands());
+    const given: Entered = Object.assign(req, { sessionOptions: settings });
+    const current = new RequestSession(name, given, res, next, new Jar(req, res, signer), sealing);
+    given[REQUEST_SESSION] = current;
+    Object.defineProperty(req, "session", ACCESSOR);
+    if (isResponse(res)) holdResponse(res, current);
+    else onHandshake(res, () => current.shakeHands());
     next();
   };
 }
 
+/** On a request: leads from the accessor, which all requests share, to what it shows. Functions of their own would make V8 treat each request as a dictionary. */
+const REQUEST_SESSION = Symbol("sojourn.requestSession");
+
+interface Entered extends CookieSessionRequest {
+  [REQUEST_SESSION]?: RequestSession;
+}
+
+const ACCESSOR: PropertyDescriptor & ThisType<Entered> = {
+  configurable: true,
+  enumerable: true,
+  get() {
+    return this[REQUEST_SESSION]?.session;
+  },
+  set(value: unknown) {
+    this[REQUEST_SESSION]?.replace(value);
+  },
+};
+
 /** A browser keeps no cookie that is longer, name and attributes included (RFC 6265bis 5.6). */
 const LONGEST = 4096;
 
-/** One request and its response. */
-class Exchange implements HoldHooks, Holder {
+/** The session of one request, and the cookie that its response gets. */
+class RequestSession implements HoldHooks, Holder {
   readonly #name: string;
   readonly #req: CookieSessionRequest;
   readonly #res: ServerResponse;
@@ -112,7 +126,7 @@ class Exchange implements HoldHooks, Holder {
   readonly #router: unknown;
   readonly #jar: Jar;
   readonly #sealing: Sealing | undefined;
-  /** `undefined`: not asked for yet. `null`: taken away. */
+  /** `undefined`: not read yet. `null`: removed. */
   #session: CookieSession | null | undefined = undefined;
   /** The client has a cookie that `regenerate` put out of use. */
   #replaces = false;
@@ -208,7 +222,8 @@ class Exchange implements HoldHooks, Holder {
     if (session === undefined) return undefined;
     if (session === null) return "";
     if (session.isNew && !session.isPopulated) return this.#replaces ? "" : undefined;
-    return session.isChanged || this.#isOutdated ? serialize(session) : undefined;
+    const value = serialize(session);
+    return value !== session._ctx.value || this.#isOutdated ? value : undefined;
   }
 
   #unsealed(sealing: Sealing): string | undefined {
@@ -249,11 +264,11 @@ declare namespace cookieSession {
   };
 }
 
-const told = new Set<string>();
+const warned = new Set<string>();
 
 function warnOnce(message: string): void {
-  if (told.has(message)) return;
-  told.add(message);
+  if (warned.has(message)) return;
+  warned.add(message);
   process.emitWarning(message, { code: "SOJOURN_COMPAT" });
 }
 

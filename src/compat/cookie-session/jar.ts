@@ -65,56 +65,38 @@ export class Jar {
       this.#renew(`${name}.sig`, this.#requireSigner().sign(`${name}=${checked.value}`), settings);
       return checked.value;
     }
-    if (!this.#res.headersSent) this.#put(`${name}.sig`, "", { path: "/" });
+    if (!this.#res.headersSent) {
+      this.#put([pairOf(`${name}.sig`, "")], attributesOf({ path: "/" }, true, this.#isSecure()), false);
+    }
     return undefined;
   }
 
-  /** Puts a cookie, and its signature, among the response's headers. @throws UnsendableCookie */
+  /** Puts a cookie, and its signature, among the response's headers. An empty value clears it. @throws UnsendableCookie */
   set(name: string, value: string, settings: CookieSettings): void {
-    if (settings.secure && !this.#isSecure()) {
+    const isSecure = this.#isSecure();
+    if (settings.secure && !isSecure) {
       throw new UnsendableCookie("Cannot send secure cookie over unencrypted connection");
     }
-    const timed = { ...inherited(settings), ...(value === "" && { expires: new Date(0), maxAge: null }) };
-    this.#put(name, value, timed);
-    if (settings.signed !== false) this.#put(`${name}.sig`, this.#requireSigner().sign(`${name}=${value}`), timed);
+    const pairs = [pairOf(name, value)];
+    if (settings.signed !== false) pairs.push(pairOf(`${name}.sig`, this.#requireSigner().sign(`${name}=${value}`)));
+    this.#put(pairs, attributesOf(settings, value === "", isSecure), settings.overwrite === true);
   }
 
   #renew(name: string, signature: string, settings: CookieSettings): void {
-    if (this.#res.headersSent || (settings.secure && !this.#isSecure())) return;
-    this.#put(name, signature, { ...inherited(settings), overwrite: false });
+    const isSecure = this.#isSecure();
+    if (this.#res.headersSent || (settings.secure && !isSecure)) return;
+    this.#put([pairOf(name, signature)], attributesOf(settings, false, isSecure), false);
   }
 
-  #put(name: string, value: string, settings: CookieSettings): void {
-    const line = this.#line(name, value, settings);
-    const there = [this.#res.getHeader("Set-Cookie") ?? []].flat().map(String);
-    const others = settings.overwrite ? there.filter((cookie) => !cookie.startsWith(`${name}=`)) : there;
-    this.#res.setHeader("Set-Cookie", [...others, line]);
-  }
-
-  #line(name: string, value: string, settings: CookieSettings): string {
-    if (!FIELD.test(name) || /[;=]/.test(name)) throw new UnsendableCookie("argument name is invalid");
-    if (value !== "" && (!FIELD.test(value) || value.includes(";"))) {
-      throw new UnsendableCookie("argument value is invalid");
+  #put(pairs: readonly string[], attributes: string, overwrite: boolean): void {
+    const lines = pairs.map((pair) => pair + attributes);
+    const before = this.#res.getHeader("Set-Cookie");
+    if (before !== undefined) {
+      const names = overwrite ? pairs.map((pair) => pair.slice(0, pair.indexOf("=") + 1)) : [];
+      const others = [before].flat().map(String);
+      lines.unshift(...others.filter((line) => !names.some((name) => line.startsWith(name))));
     }
-    const { domain, priority, sameSite, httpOnly = true, partitioned } = settings;
-    const path = "path" in settings ? settings.path : "/";
-    if (path && !FIELD.test(path)) throw new UnsendableCookie("option path is invalid");
-    if (domain && !FIELD.test(domain)) throw new UnsendableCookie("option domain is invalid");
-    if (priority && !PRIORITY.test(priority)) throw new UnsendableCookie("option priority is invalid");
-    if (sameSite && sameSite !== true && !SAME_SITE.test(sameSite)) {
-      throw new UnsendableCookie("option sameSite is invalid");
-    }
-    const expires = expiryOf(value === "" ? { expires: new Date(0) } : settings);
-    let line = `${name}=${value}`;
-    if (path) line += `; path=${path}`;
-    if (expires) line += `; expires=${expires.toUTCString()}`;
-    if (domain) line += `; domain=${domain}`;
-    if (priority) line += `; priority=${priority.toLowerCase()}`;
-    if (sameSite) line += `; samesite=${sameSite === true ? "strict" : sameSite.toLowerCase()}`;
-    if (settings.secureProxy ?? settings.secure ?? this.#isSecure()) line += "; secure";
-    if (httpOnly) line += "; httponly";
-    if (partitioned) line += "; partitioned";
-    return line;
+    this.#res.setHeader("Set-Cookie", lines);
   }
 
   #isSecure(): boolean {
@@ -155,11 +137,35 @@ function unquoted(value: string): string {
   return value.startsWith('"') ? value.slice(1, -1) : value;
 }
 
-/** A copy with what the settings inherit: a request's own settings inherit the application's. */
-function inherited(settings: CookieSettings): CookieSettings {
-  const copy: CookieSettings = {};
-  for (const name in settings) Reflect.set(copy, name, Reflect.get(settings, name));
-  return copy;
+/** @throws UnsendableCookie */
+function pairOf(name: string, value: string): string {
+  if (!FIELD.test(name) || /[;=]/.test(name)) throw new UnsendableCookie("argument name is invalid");
+  if (value !== "" && (!FIELD.test(value) || value.includes(";"))) {
+    throw new UnsendableCookie("argument value is invalid");
+  }
+  return `${name}=${value}`;
+}
+
+/** @throws UnsendableCookie */
+function attributesOf(settings: CookieSettings, isCleared: boolean, isSecure: boolean): string {
+  const { domain, priority, sameSite, httpOnly = true, partitioned } = settings;
+  const path = "path" in settings ? settings.path : "/";
+  if (path && !FIELD.test(path)) throw new UnsendableCookie("option path is invalid");
+  if (domain && !FIELD.test(domain)) throw new UnsendableCookie("option domain is invalid");
+  if (priority && !PRIORITY.test(priority)) throw new UnsendableCookie("option priority is invalid");
+  if (sameSite && sameSite !== true && !SAME_SITE.test(sameSite)) {
+    throw new UnsendableCookie("option sameSite is invalid");
+  }
+  const expires = isCleared ? new Date(0) : expiryOf(settings);
+  let text = path ? `; path=${path}` : "";
+  if (expires) text += `; expires=${expires.toUTCString()}`;
+  if (domain) text += `; domain=${domain}`;
+  if (priority) text += `; priority=${priority.toLowerCase()}`;
+  if (sameSite) text += `; samesite=${sameSite === true ? "strict" : sameSite.toLowerCase()}`;
+  if (settings.secureProxy ?? settings.secure ?? isSecure) text += "; secure";
+  if (httpOnly) text += "; httponly";
+  if (partitioned) text += "; partitioned";
+  return text;
 }
 
 function expiryOf({ maxAge, expires }: CookieSettings): Date | undefined {

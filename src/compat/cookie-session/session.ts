@@ -1,5 +1,5 @@
 import { queueMicrotask } from "../../contract/time.ts";
-import { type Done, promised } from "../callbacks.ts";
+import { assertIndexable, type Done, promised } from "../callbacks.ts";
 
 /** What the methods of a session ask of its request. */
 export interface Holder {
@@ -33,11 +33,8 @@ export class CookieSession {
   constructor(context: Context, data?: unknown) {
     Object.defineProperty(this, "_ctx", { value: context });
     if (typeof data !== "object" || data === null) return;
-    for (const name in data) {
-      if (name in this && !METHODS.has(name)) continue;
-      const value: unknown = Reflect.get(data, name);
-      Object.defineProperty(this, name, { value, configurable: true, enumerable: true, writable: true });
-    }
+    assertIndexable(data);
+    for (const name in data) if (!(name in this) || METHODS.has(name)) this[name] = data[name];
   }
 
   /** Whether the request came without a session. */
