@@ -21,6 +21,12 @@ const folder = join(root, "etc/api");
 const printer = ts.createPrinter({ removeComments: true });
 const problems = new Set<string>();
 
+/** The class that both stores extend has no member of its own that users need. Its type parameters would draw in the drivers' inside. */
+const ALLOWED = [
+  "sojourn/mysql: MysqlStore uses SqlStore, which sojourn/mysql does not export",
+  "sojourn/postgres: PostgresStore uses SqlStore, which sojourn/postgres does not export",
+];
+
 function print(node: SyntaxNode): string {
   const text = printer.printNode(ts.EmitHint.Unspecified, node, node.getSourceFile());
   return text.replaceAll(/^ *#private;\n/gm, "");
@@ -69,6 +75,7 @@ for (const name of new Set([...written, ...reports.keys()])) {
   if (text !== reports.get(name)) problems.add(`etc/api/${name} is out of date: run npm run api, and commit it`);
 }
 
+for (const known of ALLOWED) problems.delete(known);
 if (problems.size > 0) {
   console.error([...problems].join("\n"));
   process.exitCode = 1;

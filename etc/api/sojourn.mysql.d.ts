@@ -103,32 +103,6 @@ export interface SessionStore {
     close(): Awaitable<void>;
 }
 
-// SqlStore
-export declare class SqlStore<P, C extends SqlConnection> implements IndexedStore {
-    protected constructor(dialect: SqlDialect<P, C>, source: PoolSource<P>, { schema, name, ...options }: ReturnType<typeof checkedOptions>);
-    get capabilities(): Readonly<StoreCapabilities>;
-    load(handle: string): Promise<SessionRecord | undefined>;
-    create(handle: string, record: SessionRecord): Promise<boolean>;
-    update(handle: string, record: SessionRecord, expectedVersion: number): Promise<UpdateResult>;
-    touch(handle: string, touchedAt: number, expiresAt: number): Promise<boolean>;
-    delete(handle: string): Promise<boolean>;
-    replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): Promise<ReplaceResult>;
-    list(query: {
-        userId?: string;
-        cursor?: string;
-        limit?: number;
-    }): Promise<SessionPage>;
-    deleteAll({ userId, except }: {
-        userId?: string;
-        except?: string;
-    }): Promise<number>;
-    count({ userId }?: {
-        userId?: string;
-    }): Promise<number>;
-    prune(limit?: number): Promise<number>;
-    close(): Promise<void>;
-}
-
 // SqlStoreOptions
 export interface SqlStoreOptions {
     table?: string | undefined;

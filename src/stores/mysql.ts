@@ -6,7 +6,7 @@ import { checkedOptions, SqlStore, type SqlStoreOptions } from "./sql/sql-store.
 
 export type * from "../contract/types.ts";
 export type { MysqlCallbackPool, MysqlConnection, MysqlPool, MysqlQuery } from "./mysql/client.ts";
-export type { SqlStore, SqlStoreOptions } from "./sql/sql-store.ts";
+export type { SqlStoreOptions } from "./sql/sql-store.ts";
 
 /** Options for {@link MysqlStore}. */
 export interface MysqlStoreOptions extends SqlStoreOptions {

@@ -6,7 +6,7 @@ import { checkedOptions, SqlStore, type SqlStoreOptions } from "./sql/sql-store.
 
 export type * from "../contract/types.ts";
 export type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from "./postgres/client.ts";
-export type { SqlStore, SqlStoreOptions } from "./sql/sql-store.ts";
+export type { SqlStoreOptions } from "./sql/sql-store.ts";
 
 /** Options for {@link PostgresStore}. */
 export interface PostgresStoreOptions extends SqlStoreOptions {
