@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { SojournError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
 import { after } from "../contract/time.ts";
-import type { LiveSession } from "../session/session.ts";
+import type { Session } from "../session/session-interface.ts";
 import { readCookies } from "./cookies.ts";
 import { warnOnce } from "./warn.ts";
 
@@ -61,7 +61,7 @@ export class LegacyMove {
    *
    * @param own returns our session, or `undefined` if its token can't reach the client
    */
-  begin(req: IncomingMessage, own: () => LiveSession | undefined): Awaitable<void> {
+  begin(req: IncomingMessage, own: () => Session | undefined): Awaitable<void> {
     return after(this.#reader.read(req), (session) => {
       const ours = session === undefined ? undefined : own();
       if (session === undefined || ours === undefined) return undefined;

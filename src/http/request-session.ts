@@ -5,7 +5,8 @@ import type { SessionBackend } from "../session/backend.ts";
 import type { RequestFacts, SessionContext } from "../session/context.ts";
 import type { CookieAction, Delivery } from "../session/outcome.ts";
 import type { Running } from "../session/running.ts";
-import { type LiveSession, sessionOf } from "../session/session.ts";
+import { sessionOf } from "../session/session.ts";
+import type { Session } from "../session/session-interface.ts";
 import { assignData, requirePlain } from "./assign-session.ts";
 import type { TokenCarrier } from "./carrier.ts";
 import { failAfterNext } from "./failed-answer.ts";
@@ -86,11 +87,11 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
   }
 
   /** `req.session`: another object after `regenerate` without `keep`, `logout` and `destroy`. */
-  get session(): LiveSession | null | undefined {
+  get session(): Session | null | undefined {
     return this.#ended === undefined ? this.liveSession : this.#ended.as;
   }
 
-  get liveSession(): LiveSession {
+  get liveSession(): Session {
     this.#isRead = true;
     return sessionOf(this.#context ?? this.#start());
   }

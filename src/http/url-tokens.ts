@@ -6,7 +6,7 @@ import { Sealer } from "../crypto/seal.ts";
 import { TokenSource } from "../crypto/token.ts";
 import type { SessionBackend } from "../session/backend.ts";
 import type { Links } from "../session/links.ts";
-import type { LiveSession } from "../session/session.ts";
+import type { Session } from "../session/session-interface.ts";
 import type { LinkSettings } from "./transports.ts";
 
 /** A request of whose target other modules may have a copy. */
@@ -65,7 +65,7 @@ export class UrlTokens {
   }
 
   /** Exchanges a valid token for a login, and redirects to the same address without it. */
-  async exchange(req: Addressed, res: ServerResponse, session: () => LiveSession, text: string): Promise<void> {
+  async exchange(req: Addressed, res: ServerResponse, session: () => Session, text: string): Promise<void> {
     const userId = await this.#redeem(text, req);
     // A link must not replace a signed-in user by another one.
     if (userId !== undefined && session().userId === null) await session().login(userId);

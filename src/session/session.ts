@@ -12,9 +12,6 @@ import { update } from "./update.ts";
 
 export type { LoginOptions, LogoutOptions, RegenerateOptions } from "./session-interface.ts";
 
-/** `req.session` with the data that the application declares. */
-export type LiveSession = Session;
-
 const STATE = Symbol("state");
 const CONTEXT = Symbol("context");
 const IS_SESSION = Symbol("is a session");
@@ -106,7 +103,7 @@ export class SessionObject implements SessionMembers {
     return deliver(() => this[CONTEXT].touch(this[STATE]), callback);
   }
 
-  update<T>(change: (session: LiveSession) => Awaitable<T>, callback?: Callback<T>): Promise<T> {
+  update<T>(change: (session: Session) => Awaitable<T>, callback?: Callback<T>): Promise<T> {
     if (typeof change !== "function") throw new TypeError("update(change): change must be a function");
     return deliver(() => update(this[CONTEXT], this[STATE], () => change(this)), callback);
   }
@@ -140,7 +137,7 @@ Object.freeze(SessionObject.prototype);
 Object.freeze(SessionObject);
 
 /** Returns the object that handlers use for a context's current session. */
-export function sessionOf(context: SessionContext): LiveSession {
+export function sessionOf(context: SessionContext): Session {
   const { state } = context;
   if (state.object === undefined) {
     const target = new SessionObject(context, state);

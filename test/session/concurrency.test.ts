@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import type { LiveSession } from "../../src/session/session.ts";
+import type { Session } from "../../src/session/session-interface.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { engine, type Held } from "../support/contexts.ts";
@@ -117,7 +117,7 @@ for (const async of [false, true]) {
     });
 
     test("a function passed to update() may only read and change the data: its other calls are refused", async () => {
-      const calls: ((session: LiveSession) => Promise<unknown>)[] = [
+      const calls: ((session: Session) => Promise<unknown>)[] = [
         (session) => session.save(),
         (session) => session.reload(),
         (session) => session.touch(),
@@ -302,7 +302,7 @@ describe("what changes while a commit is on its way", () => {
 });
 
 describe("operations that a function given to update() starts and does not wait for", () => {
-  const starters: [string, (session: LiveSession) => void][] = [
+  const starters: [string, (session: Session) => void][] = [
     ["save()", (session) => void session.save()],
     ["touch()", (session) => void session.touch()],
     ["update()", (session) => void session.update((inner) => Object.assign(inner, { inner: 1 }))],

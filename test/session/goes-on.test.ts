@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { LiveSession } from "../../src/session/session.ts";
+import type { Session } from "../../src/session/session-interface.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { engine } from "../support/contexts.ts";
 import { ProbeStore } from "../support/probe-store.ts";
 
 /** What puts a new session in the place of an old one that goes on. */
-const REPLACEMENTS: [name: string, replace: (session: LiveSession) => Promise<void>][] = [
+const REPLACEMENTS: [name: string, replace: (session: Session) => Promise<void>][] = [
   ["login", (session) => session.login("alice")],
   ["regenerate, all kept", (session) => session.regenerate({ keep: true })],
   ["regenerate, some kept", (session) => session.regenerate({ keep: ["cart", "n"] })],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import type { LiveSession } from "../../src/session/session.ts";
+import type { Session } from "../../src/session/session-interface.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { engine, type TestRequest } from "../support/contexts.ts";
@@ -10,7 +10,7 @@ import { ProbeStore } from "../support/probe-store.ts";
 type Callback = (error?: unknown, value?: unknown) => void;
 
 /** Every method that takes a callback, called with one. */
-const METHODS: [name: string, call: (session: LiveSession, callback?: Callback) => Promise<unknown>][] = [
+const METHODS: [name: string, call: (session: Session, callback?: Callback) => Promise<unknown>][] = [
   ["save", (session, callback) => session.save(callback)],
   ["reload", (session, callback) => session.reload(callback)],
   ["regenerate", (session, callback) => session.regenerate(callback)],
@@ -136,7 +136,7 @@ test("wrong arguments are TypeErrors that name them, and change nothing", async 
   Object.assign(first.session, { n: 1 });
   await first.session.login("alice");
   const held = await first.end();
-  const calls: [(session: LiveSession) => unknown, RegExp][] = [
+  const calls: [(session: Session) => unknown, RegExp][] = [
     [(session) => Reflect.apply(session.login, session, [5]), /userId must be a non-empty string; use String/],
     [(session) => Reflect.apply(session.login, session, [""]), /userId must be/],
     [(session) => Reflect.apply(session.login, session, []), /userId must be/],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { IndexedStore } from "../../src/contract/store.ts";
-import type { LiveSession } from "../../src/session/session.ts";
+import type { Session } from "../../src/session/session-interface.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { engine, type Held } from "../support/contexts.ts";
@@ -25,22 +25,22 @@ const OPERATIONS = ["load", "create", "update", "touch", "delete", "replace"] as
 
 /** What each kind of request does to the session that all of them hold. */
 const ACTORS = {
-  write: (session: LiveSession, name: string) => {
+  write: (session: Session, name: string) => {
     Object.assign(session, { [name]: 1 });
     return session.save();
   },
-  count: (session: LiveSession) =>
+  count: (session: Session) =>
     session.update((current) => Object.assign(current, { n: Number(Reflect.get(current, "n")) + 1 })),
-  touch: (session: LiveSession) => session.touch(),
-  regenerate: async (session: LiveSession) => {
+  touch: (session: Session) => session.touch(),
+  regenerate: async (session: Session) => {
     await session.regenerate({ keep: true });
     await session.save();
   },
-  login: async (session: LiveSession) => {
+  login: async (session: Session) => {
     await session.login("alice");
     await session.save();
   },
-  destroy: (session: LiveSession) => session.destroy(),
+  destroy: (session: Session) => session.destroy(),
   revoke: undefined,
   prune: undefined,
 };

@@ -3,7 +3,8 @@ import { hashSecret, TokenCodec, TokenSource } from "../../src/crypto/token.ts";
 import { StoredAdmin } from "../../src/session/admin.ts";
 import type { RequestFacts, SessionContext } from "../../src/session/context.ts";
 import { Events, type SessionEvent, type SessionEvents } from "../../src/session/events.ts";
-import { type LiveSession, sessionOf } from "../../src/session/session.ts";
+import { sessionOf } from "../../src/session/session.ts";
+import type { Session } from "../../src/session/session-interface.ts";
 import { StoredSessions } from "../../src/session/stored.ts";
 import { timeouts } from "../../src/session/timeouts.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
@@ -87,7 +88,7 @@ export class TestRequest {
     this.#held = held;
   }
 
-  get session(): LiveSession {
+  get session(): Session {
     return sessionOf(this.context);
   }
 
