@@ -132,7 +132,7 @@ function parse<T>(text: string): T | undefined {
 }
 
 /**
- * Keeps sessions in the process's memory, for development. They end with the process, and expired ones stay until somebody reads them.
+ * Keeps sessions in the process's memory, for development. They end with the process, and expired ones stay until they are read.
  *
  * @example
  * import session, { MemoryStore } from "sojourn/express-session";
