@@ -21,11 +21,11 @@ const folder = join(root, "etc/api");
 const printer = ts.createPrinter({ removeComments: true });
 const problems = new Set<string>();
 
-/** Problems that wait for the stores to be rewritten. */
-const NOT_YET = new Set([
+/** The class that both stores extend has no member of its own that users need. Its type parameters would draw in the drivers' inside. */
+const ALLOWED = [
   "sojourn/mysql: MysqlStore uses SqlStore, which sojourn/mysql does not export",
   "sojourn/postgres: PostgresStore uses SqlStore, which sojourn/postgres does not export",
-]);
+];
 
 function print(node: SyntaxNode): string {
   const text = printer.printNode(ts.EmitHint.Unspecified, node, node.getSourceFile());
@@ -75,8 +75,7 @@ for (const name of new Set([...written, ...reports.keys()])) {
   if (text !== reports.get(name)) problems.add(`etc/api/${name} is out of date: run npm run api, and commit it`);
 }
 
-for (const known of NOT_YET)
-  if (!problems.delete(known)) problems.add(`No problem any more, take it off NOT_YET: ${known}`);
+for (const known of ALLOWED) problems.delete(known);
 if (problems.size > 0) {
   console.error([...problems].join("\n"));
   process.exitCode = 1;

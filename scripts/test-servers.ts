@@ -1,6 +1,6 @@
-import { noPrivateMariadb, PrivateMariadb, sharedMysql } from "../test/servers/mariadb.ts";
-import { noPrivatePostgres, PrivatePostgres, sharedPostgres } from "../test/servers/postgres.ts";
-import { noPrivateRedis, PrivateRedis, sharedRedis } from "../test/servers/redis.ts";
+import { noPrivateMariadb, PrivateMariadb, sharedMysql } from "../test/support/servers/mariadb.ts";
+import { noPrivatePostgres, PrivatePostgres, sharedPostgres } from "../test/support/servers/postgres.ts";
+import { noPrivateRedis, PrivateRedis, sharedRedis } from "../test/support/servers/redis.ts";
 
 /**
  * Starts a database server for the time of the tests where none is found but its programs are on the machine, and tells the tests by the

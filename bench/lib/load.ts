@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { findProgram } from "../../test/servers/private-process.ts";
+import { findProgram } from "../../test/support/servers/private-process.ts";
 
 /** Load by `wrk`: so many connections, each of which sends its next request when its last is answered. */
 const CONNECTIONS = 16;

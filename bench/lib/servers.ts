@@ -1,7 +1,7 @@
 import { createConnection } from "node:net";
-import { noPrivateMariadb, PrivateMariadb } from "../../test/servers/mariadb.ts";
-import { noPrivatePostgres, PrivatePostgres } from "../../test/servers/postgres.ts";
-import { noPrivateRedis, PrivateRedis } from "../../test/servers/redis.ts";
+import { noPrivateMariadb, PrivateMariadb } from "../../test/support/servers/mariadb.ts";
+import { noPrivatePostgres, PrivatePostgres } from "../../test/support/servers/postgres.ts";
+import { noPrivateRedis, PrivateRedis } from "../../test/support/servers/redis.ts";
 
 /** Servers of a contender's own, each on a free port of 127.0.0.1 and in a temporary folder. */
 export interface Server {

@@ -29,24 +29,24 @@ export interface IndexedStore extends SessionStore {
 // MemoryStore
 export declare class MemoryStore implements IndexedStore {
     readonly synchronousLoad = true;
-    readonly capabilities: StoreCapabilities;
+    readonly capabilities: Readonly<StoreCapabilities>;
     constructor(options?: MemoryStoreOptions);
     load(handle: string): SessionRecord | undefined;
     create(handle: string, record: SessionRecord): boolean;
     update(handle: string, record: SessionRecord, expectedVersion: number): UpdateResult;
     touch(handle: string, touchedAt: number, expiresAt: number): boolean;
     delete(handle: string): boolean;
-    replace(old: string, version: number, handle: string, record: SessionRecord, note?: StoredSession): ReplaceResult;
-    list({ userId, cursor, limit }: {
+    replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): ReplaceResult;
+    list(query: {
         userId?: string;
         cursor?: string;
         limit?: number;
     }): SessionPage;
-    deleteAll({ userId, except }: {
+    deleteAll(query: {
         userId?: string;
         except?: string;
     }): number;
-    count({ userId }?: {
+    count(query?: {
         userId?: string;
     }): number;
     prune(limit?: number): number;

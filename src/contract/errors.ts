@@ -40,7 +40,8 @@ const STATUS: Record<SojournErrorCode, number> = {
  * import { SojournError } from "sojourn";
  *
  * export const onError: ErrorRequestHandler = (error, req, res, next) => {
- *   if (error instanceof SojournError && error.code === "CONFLICT") res.status(409).send("Please try again.");
+ *   const isConflict = error instanceof SojournError && error.code === "CONFLICT";
+ *   if (isConflict) res.status(409).send("Please try again.");
  *   else next(error);
  * };
  */

@@ -171,10 +171,7 @@ export function isIndexed(store: SessionStore): store is IndexedStore {
   );
 }
 
-/**
- * Begins the handles of tombstones. Several callers may write the same one, see {@link
- * leaveTombstone}.
- */
+/** Begins handles of tombstones, which several callers may write; see {@link leaveTombstone}. */
 const TOMBSTONE = `${NOTE}replaced:`;
 
 /** The most attempts to write a tombstone. Each failure means that another caller succeeded. */

@@ -5,9 +5,10 @@ import { NONCE_BYTES, TAG_BYTES, Xaes } from "./xaes.ts";
 /**
  * Seals, format 1: text that only the holder of a key can read or make.
  *
- *     base64url( version[1] = 1 | key ID[4] | nonce[24] | ciphertext | tag[16] )      canonical, unpadded
+ *     base64url( version[1] = 1 | key ID[4] | nonce[24] | ciphertext | tag[16] ), unpadded
  *     plaintext:  length u32 | body | zeros up to a multiple of 32
- *     additional: "sojourn" 0 | version | key ID | for each of purpose, name, namespace, bindings: length u32, UTF-8
+ *     additional: "sojourn" 0 | version | key ID |
+ *                 for each of purpose, name, namespace, bindings: length u32, UTF-8
  *
  * The purpose, the name and the other bindings are authenticated but not stored, so a seal made for
  * one use opens for no other. Only the version and the key ID are readable. The length reveals the

@@ -42,7 +42,9 @@ export interface CookieAttributes {
  * @example
  * import { type CookieOptions, session } from "sojourn";
  *
- * const cookie: CookieOptions = process.env.EMBEDDED ? { sameSite: "none", secure: true } : { sameSite: "lax" };
+ * const cookie: CookieOptions = process.env.EMBEDDED
+ *   ? { sameSite: "none", secure: true }
+ *   : { sameSite: "lax" };
  * const sessions = session({ cookie });
  */
 export type CookieOptions<Name extends string = string> = CookieAttributes &

@@ -24,14 +24,14 @@ export interface SessionOptions<Name extends string = string> {
   store?: SessionStore | SealedStore | ExpressSessionStore | undefined;
   /**
    * The key: at least 32 random bytes. Of a list, the first writes and all read, so that you can
-   * rotate keys. Tokens then carry a MAC: forged ones never reach the store, and write access to the
-   * store is not enough to make a session.
+   * rotate keys. Tokens then carry a MAC: forged ones never reach the store, and write access to
+   * the store is not enough to make a session.
    */
   secret?: Secret | undefined;
   /**
    * Encrypts all data in the store with the secret (XAES-256-GCM), bound to its record. A stolen
-   * database shows no data, and no attacker can change or move records in it. Sessions that were stored
-   * in plain text are not read any more. Default `false`; needs `secret`.
+   * database shows no data, and no attacker can change or move records in it. Sessions that were
+   * stored in plain text are not read any more. Default `false`; needs `secret`.
    */
   encrypt?: boolean | undefined;
   /**

@@ -4,7 +4,8 @@ import type { SessionRecord } from "../contract/store.ts";
 /**
  * A record inside a seal, all numbers big-endian:
  *
- *     flags[1] | createdAt u48 | touchedAt u48 | expiresAt u48 | handle[16] | version u32 | user length u16 | user | payload
+ *     flags[1] | createdAt u48 | touchedAt u48 | expiresAt u48 | handle[16] | version u32 |
+ *     user length u16 | user | payload
  *
  * Times are epoch milliseconds. `expiresAt` is the earlier of the idle and the absolute deadline at
  * the time of sealing. A user length of 65,535 means no user. Flags: 0; or 2, if a store holds the

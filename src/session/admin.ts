@@ -152,7 +152,7 @@ export class StoredAdmin implements SessionAdmin {
     } while (cursor !== undefined);
   }
 
-  /** Returns whether requests reject a session: a timeout may be shorter than when it was stored. */
+  /** Returns whether requests reject a session: a timeout may have become shorter. */
   #hasEnded({ createdAt, touchedAt, expiresAt }: Omit<StoredSession, "handle">, meta: SessionMeta): boolean {
     const { clock, limits } = this.#parts;
     return hasExpired({ ...meta, createdAt, touchedAt, expiresAt }, clock.now(), limits);

@@ -47,7 +47,12 @@ let hasWarned = false;
  */
 export class MemoryStore implements IndexedStore {
   readonly synchronousLoad = true;
-  readonly capabilities: StoreCapabilities = { durable: "no", shared: false, atomicUpdate: true, indexed: true };
+  readonly capabilities: Readonly<StoreCapabilities> = {
+    durable: "no",
+    shared: false,
+    atomicUpdate: true,
+    indexed: true,
+  };
   readonly #clock: Clock;
   readonly #maxEntries: number;
   readonly #maxBytes: number;
@@ -127,20 +132,26 @@ export class MemoryStore implements IndexedStore {
     return entry !== undefined;
   }
 
-  replace(old: string, version: number, handle: string, record: SessionRecord, note?: StoredSession): ReplaceResult {
-    const [table, target] = [this.#table(old), this.#table(handle)];
-    const entry = this.#live(table, old);
-    if (entry?.version !== version) return entry === undefined ? "gone" : "conflict";
-    if (this.#live(target, handle) !== undefined) return "taken";
-    const next = this.#checked(new Entry(handle, record), record);
-    const tombstone = note && this.#checked(new Entry(note.handle, note), note);
+  replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+    tombstone?: StoredSession,
+  ): ReplaceResult {
+    const [table, newTable] = [this.#table(handle), this.#table(newHandle)];
+    const entry = this.#live(table, handle);
+    if (entry?.version !== expectedVersion) return entry === undefined ? "gone" : "conflict";
+    if (this.#live(newTable, newHandle) !== undefined) return "taken";
+    const next = this.#checked(new Entry(newHandle, record), record);
+    const note = tombstone && this.#checked(new Entry(tombstone.handle, tombstone), tombstone);
     // Before anything changes, because it fails if there is no room.
-    this.#makeRoom(note ? 1 : 0, Math.max(0, next.bytes - entry.bytes) + (tombstone?.bytes ?? 0), entry);
+    this.#makeRoom(note ? 1 : 0, Math.max(0, next.bytes - entry.bytes) + (note?.bytes ?? 0), entry);
     const before = note && this.#notes.find(note.handle);
     if (before) this.#notes.remove(before);
-    if (tombstone) this.#notes.add(tombstone);
+    if (note) this.#notes.add(note);
     table.remove(entry);
-    target.add(next);
+    newTable.add(next);
     return "ok";
   }
 
@@ -148,7 +159,8 @@ export class MemoryStore implements IndexedStore {
    * Lists one page. Costs the user's sessions or, without a user, the page, the sessions used in the same millisecond as
    * its last one, and expired sessions in between. If those are many, the page is shorter than `limit`.
    */
-  list({ userId, cursor, limit = 100 }: { userId?: string; cursor?: string; limit?: number }): SessionPage {
+  list(query: { userId?: string; cursor?: string; limit?: number }): SessionPage {
+    const { userId, cursor, limit = 100 } = query;
     const table = this.#table();
     const start = decodeCursor(cursor);
     // One more than the page holds tells whether there is another.
@@ -176,7 +188,8 @@ export class MemoryStore implements IndexedStore {
     return { sessions, ...rest, ...nextPage(places, limit) };
   }
 
-  deleteAll({ userId, except }: { userId?: string; except?: string }): number {
+  deleteAll(query: { userId?: string; except?: string }): number {
+    const { userId, except } = query;
     const table = this.#table();
     const now = this.#clock.now();
     const spared = except === undefined || isNote(except) ? undefined : this.#live(table, except, now);
@@ -191,8 +204,9 @@ export class MemoryStore implements IndexedStore {
   }
 
   /** Without a user, it takes no time, and counts expired sessions that no write has removed yet. */
-  count({ userId }: { userId?: string } = {}): number {
-    return userId === undefined ? this.#table().size : this.#table().ofUser(userId, this.#clock.now()).length;
+  count(query: { userId?: string } = {}): number {
+    const table = this.#table();
+    return query.userId === undefined ? table.size : table.ofUser(query.userId, this.#clock.now()).length;
   }
 
   /** Seldom needed: every write removes a few expired sessions. */

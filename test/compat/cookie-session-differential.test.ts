@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, request } from "node:https";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { selfSigned } from "../http/certificate.ts";
+import { selfSigned } from "../support/certificate.ts";
 import { type Cleanup, load, type Middleware, pairOf, serve } from "./world.ts";
 
 /** One script of requests, run against cookie-session itself and against ours: status, body and Set-Cookie byte for byte are the same. */

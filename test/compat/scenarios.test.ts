@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, request } from "node:https";
 import type { AddressInfo } from "node:net";
 import { describe } from "node:test";
-import { selfSigned } from "../http/certificate.ts";
+import { selfSigned } from "../support/certificate.ts";
 import { cookieOf, count, plays, time } from "./stage.ts";
 import { type Any, type Middleware, pairOf } from "./world.ts";
 

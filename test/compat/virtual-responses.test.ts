@@ -7,7 +7,7 @@ import cookieSession from "../../src/compat/cookie-session.ts";
 import { session as sojourn } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { faulty } from "../../src/testing/faulty-store.ts";
-import { asynchronous } from "../races/asynchronous.ts";
+import { asynchronous } from "../support/asynchronous.ts";
 import { type Any, load } from "./world.ts";
 
 /** Responses that are not Node's own: a stream that gets its status by `writeHead`, as Sails makes them; half a response; none. */

@@ -3,8 +3,8 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { noPrivateRedis, PrivateRedis } from "../servers/redis.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { noPrivateRedis, PrivateRedis } from "../support/servers/redis.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** What a store says while its process has no file descriptor left, and afterwards. For PostgreSQL and MySQL see their own tests. */
 async function starve(store: string, place: string): Promise<Record<"starved" | "afterwards", Record<string, string>>> {

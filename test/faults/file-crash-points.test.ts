@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { nameOfHandle } from "../../src/stores/file/names.ts";
 import { FileStore } from "../../src/stores/file.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { clock, HOUR_MS, inspect, now, old, recordOf, scenes } from "./file-scenes.ts";
 import { liveFor } from "./mortal-disk.ts";
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { FileStore } from "../../src/stores/file.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { nextVersion, recordOf } from "./sqlite-history.ts";
 
 interface Other {

@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import type { SessionRecord } from "../../src/contract/store.ts";
 import { FileStore } from "../../src/stores/file.ts";
 import { ManualClock } from "../../src/testing/index.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const { readdir } = disk;
 

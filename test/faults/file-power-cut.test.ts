@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { FileStore } from "../../src/stores/file.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { clock, inspect, now, scenes } from "./file-scenes.ts";
 import { powerCuts, restore } from "./forgetful-disk.ts";
 

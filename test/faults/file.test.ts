@@ -23,8 +23,8 @@ import { SojournError } from "../../src/contract/errors.ts";
 import type { SessionRecord } from "../../src/contract/store.ts";
 import { FileStore } from "../../src/stores/file.ts";
 import { ManualClock } from "../../src/testing/index.ts";
-import { mountSmallDisk, noSmallDisk } from "../servers/small-disk.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { mountSmallDisk, noSmallDisk } from "../support/servers/small-disk.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 interface Place {
   readonly outside: string;

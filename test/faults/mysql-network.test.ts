@@ -1,6 +1,6 @@
 import { createPool } from "mysql2/promise";
 import { MysqlStore } from "../../src/stores/mysql.ts";
-import { dropMysqlTables, mysqlQuery, sharedMysql } from "../servers/mariadb.ts";
+import { dropMysqlTables, mysqlQuery, sharedMysql } from "../support/servers/mariadb.ts";
 import { networkFaults } from "./sql-network.ts";
 
 const { url, skip } = sharedMysql;

@@ -8,11 +8,11 @@ import { inspect } from "node:util";
 import mysql from "mysql2/promise";
 import { SojournError } from "../../src/contract/errors.ts";
 import { MysqlStore, type MysqlStoreOptions } from "../../src/stores/mysql.ts";
-import { mysqlLockWaits, mysqlQuery, noPrivateMariadb, PrivateMariadb } from "../servers/mariadb.ts";
-import { eventually, findProgram, tableName, unprivileged } from "../servers/private-process.ts";
-import { mountSmallDisk, noSmallDisk } from "../servers/small-disk.ts";
 import { failureOf } from "../stores/sql-checks.ts";
-import { recordAt } from "../stores/sql-records.ts";
+import { mysqlLockWaits, mysqlQuery, noPrivateMariadb, PrivateMariadb } from "../support/servers/mariadb.ts";
+import { eventually, findProgram, tableName, unprivileged } from "../support/servers/private-process.ts";
+import { mountSmallDisk, noSmallDisk } from "../support/servers/small-disk.ts";
+import { recordAt } from "../support/sql-records.ts";
 import { checkAcknowledged, killWriter, rounds, starveOfDescriptors, writeUntilKilled } from "./sql-crashes.ts";
 
 const module = new URL("../../src/stores/mysql.ts", import.meta.url).href;

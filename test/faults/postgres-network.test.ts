@@ -1,6 +1,6 @@
 import pg from "pg";
 import { PostgresStore } from "../../src/stores/postgres.ts";
-import { dropTables, postgresQuery, sharedPostgres } from "../servers/postgres.ts";
+import { dropTables, postgresQuery, sharedPostgres } from "../support/servers/postgres.ts";
 import { networkFaults } from "./sql-network.ts";
 
 const { url, skip } = sharedPostgres;

@@ -8,7 +8,8 @@ import { inspect } from "node:util";
 import pg from "pg";
 import { SojournError } from "../../src/contract/errors.ts";
 import { PostgresStore, type PostgresStoreOptions } from "../../src/stores/postgres.ts";
-import { noPrivatePostgres, PrivatePostgres, postgresQuery } from "../servers/postgres.ts";
+import { failureOf } from "../stores/sql-checks.ts";
+import { noPrivatePostgres, PrivatePostgres, postgresQuery } from "../support/servers/postgres.ts";
 import {
   eventually,
   findProgram,
@@ -17,10 +18,9 @@ import {
   serverFolder,
   tableName,
   unprivileged,
-} from "../servers/private-process.ts";
-import { mountSmallDisk, noSmallDisk } from "../servers/small-disk.ts";
-import { failureOf } from "../stores/sql-checks.ts";
-import { recordAt } from "../stores/sql-records.ts";
+} from "../support/servers/private-process.ts";
+import { mountSmallDisk, noSmallDisk } from "../support/servers/small-disk.ts";
+import { recordAt } from "../support/sql-records.ts";
 import { checkAcknowledged, killWriter, rounds, starveOfDescriptors, writeUntilKilled } from "./sql-crashes.ts";
 
 const settings = {

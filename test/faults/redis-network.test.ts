@@ -3,12 +3,12 @@ import { describe, type TestContext, test } from "node:test";
 import { SojournError } from "../../src/contract/errors.ts";
 import { RedisStore, type RedisStoreOptions } from "../../src/stores/redis.ts";
 import { ManualClock } from "../../src/testing/index.ts";
-import { tokenOf } from "../races/client.ts";
-import { startSite } from "../races/site.ts";
-import { eventually } from "../servers/private-process.ts";
-import { blackhole, FaultProxy } from "../servers/proxy.ts";
-import { noPrivateRedis, PrivateRedis } from "../servers/redis.ts";
-import { packages, record, refuses } from "./redis-records.ts";
+import { tokenOf } from "../support/client.ts";
+import { startSite } from "../support/express-site.ts";
+import { packages, record, refuses } from "../support/redis-records.ts";
+import { eventually } from "../support/servers/private-process.ts";
+import { blackhole, FaultProxy } from "../support/servers/proxy.ts";
+import { noPrivateRedis, PrivateRedis } from "../support/servers/redis.ts";
 
 /** A server with a proxy before it, and a store on the other side of the proxy. */
 async function scene(t: TestContext, options: RedisStoreOptions = {}, settings: string[] = [], seed = 1) {

@@ -3,12 +3,12 @@ import { chmodSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { createClient } from "redis";
 import { RedisStore } from "../../src/stores/redis.ts";
-import { tokenOf } from "../races/client.ts";
-import { put, startSite } from "../races/site.ts";
-import { eventually } from "../servers/private-process.ts";
-import { FaultProxy } from "../servers/proxy.ts";
-import { noPrivateRedis, PrivateRedis, startReplica } from "../servers/redis.ts";
-import { packages, record, refuses } from "./redis-records.ts";
+import { tokenOf } from "../support/client.ts";
+import { put, startSite } from "../support/express-site.ts";
+import { packages, record, refuses } from "../support/redis-records.ts";
+import { eventually } from "../support/servers/private-process.ts";
+import { FaultProxy } from "../support/servers/proxy.ts";
+import { noPrivateRedis, PrivateRedis, startReplica } from "../support/servers/redis.ts";
 
 async function server(t: TestContext, ...settings: string[]): Promise<PrivateRedis> {
   const started = await PrivateRedis.start(...settings);

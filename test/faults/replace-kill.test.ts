@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { LINEAGES, numberOf, recordAt, stores } from "./replace-child.ts";
 
 /** Four visitors log in and out without end, each under a new handle every time; the process is killed anywhere in between. */

@@ -4,10 +4,10 @@ import { setImmediate as turn } from "node:timers/promises";
 import { resilient } from "../../src/index.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
 import { faulty, ManualClock } from "../../src/testing/index.ts";
-import { type Handler, site, type Visitor } from "../http/site.ts";
-import { eventually } from "../servers/private-process.ts";
-import { FaultProxy } from "../servers/proxy.ts";
-import { noPrivateRedis, PrivateRedis } from "../servers/redis.ts";
+import { eventually } from "../support/servers/private-process.ts";
+import { FaultProxy } from "../support/servers/proxy.ts";
+import { noPrivateRedis, PrivateRedis } from "../support/servers/redis.ts";
+import { type Handler, site, type Visitor } from "../support/site.ts";
 
 const VISITORS = 8;
 

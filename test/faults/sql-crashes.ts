@@ -2,7 +2,7 @@ import { equal, ok } from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { IndexedStore } from "../../src/contract/store.ts";
-import { recordAt } from "../stores/sql-records.ts";
+import { recordAt } from "../support/sql-records.ts";
 
 /** How often a crash is repeated; more find more. */
 export const rounds = Number(process.env["SOJOURN_FAULT_ROUNDS"] ?? 2);

@@ -5,10 +5,10 @@ import { SojournError } from "../../src/contract/errors.ts";
 import type { IndexedStore, SessionRecord } from "../../src/contract/store.ts";
 import { type Clock, systemClock } from "../../src/contract/time.ts";
 import { ManualClock } from "../../src/testing/index.ts";
-import { eventually, tableName } from "../servers/private-process.ts";
-import { blackhole, FaultProxy } from "../servers/proxy.ts";
 import { failureOf } from "../stores/sql-checks.ts";
-import { recordAt } from "../stores/sql-records.ts";
+import { eventually, tableName } from "../support/servers/private-process.ts";
+import { blackhole, FaultProxy } from "../support/servers/proxy.ts";
+import { recordAt } from "../support/sql-records.ts";
 
 /** A store over SQL, and the server that it reaches through a network that misbehaves. */
 export interface NetworkSubject {

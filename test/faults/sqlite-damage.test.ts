@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { SojournError } from "../../src/contract/errors.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { recordOf } from "./sqlite-history.ts";
 
 function pathFor(t: TestContext): string {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { largeRecordOf, nextVersion, recordOf } from "./sqlite-history.ts";
 import { start } from "./sqlite-processes.ts";
 

@@ -6,12 +6,12 @@ import { MysqlStore } from "../../src/stores/mysql.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
 import { wrapStore } from "../../src/wrap/wrap.ts";
-import { tokenOf } from "../races/client.ts";
-import { increment, startSite } from "../races/site.ts";
-import { dropMysqlTables, sharedMysql } from "../servers/mariadb.ts";
-import { dropTables, sharedPostgres } from "../servers/postgres.ts";
-import { tableName } from "../servers/private-process.ts";
-import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
+import { tokenOf } from "../support/client.ts";
+import { increment, startSite } from "../support/express-site.ts";
+import { dropMysqlTables, sharedMysql } from "../support/servers/mariadb.ts";
+import { dropTables, sharedPostgres } from "../support/servers/postgres.ts";
+import { tableName } from "../support/servers/private-process.ts";
+import { keyPrefix, removeKeys, sharedRedis } from "../support/servers/redis.ts";
 
 const table = tableName();
 /** The store's and the request's; a computation that keeps the event loop busy takes longer. */

@@ -6,9 +6,9 @@ import { describe, test } from "node:test";
 import { session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { selfSigned } from "./certificate.ts";
-import { parseSetCookie } from "./set-cookie.ts";
-import { type Answer, application, type Handler, KINDS, type SiteOptions, site } from "./site.ts";
+import { selfSigned } from "../support/certificate.ts";
+import { parseSetCookie } from "../support/set-cookie.ts";
+import { type Answer, application, type Handler, KINDS, type SiteOptions, site } from "../support/site.ts";
 
 const handler: Handler = async (req, res) => {
   const url = new URL(req.url ?? "/", "http://localhost");

@@ -7,8 +7,8 @@ import { type SessionOptions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { KINDS, listen, site } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { KINDS, listen, site } from "../support/site.ts";
 
 const SECRET = "XNyH2ZxqPwLrT8vKdM5cFbG7jW9sEuAo-caches";
 const ROOT = join(import.meta.dirname, "../..");

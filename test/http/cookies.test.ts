@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { type CookieOptions, cookieSettings, deleteCookie, pathMatches, setCookie } from "../../src/http/cookies.ts";
 import { CookieTransport } from "../../src/http/transports.ts";
-import { parseSetCookie, whyBrowsersDrop } from "./set-cookie.ts";
+import { parseSetCookie, whyBrowsersDrop } from "../support/set-cookie.ts";
 
 const NOW = Date.UTC(2050, 0, 1);
 const VALUE = "AAAAAAAAAAAAAAAAAAAAAA.BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";

@@ -8,8 +8,8 @@ import express from "express";
 import { type SessionOptions, type Sessions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { type Cleanup, hasSession, listen, site } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { type Cleanup, hasSession, listen, site } from "../support/site.ts";
 
 type Host = (
   sessions: Sessions,

@@ -7,8 +7,8 @@ import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import type { StoreOperation } from "../../src/wrap/wrap.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { type Handler, KINDS, site } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { type Handler, KINDS, site } from "../support/site.ts";
 
 type Cleanup = { after(action: () => unknown): void };
 

@@ -8,9 +8,9 @@ import { session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
-import { type Handler, hasSession, KINDS, listen, site } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { type Handler, hasSession, KINDS, listen, site } from "../support/site.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** What a query may try to be: were it sent before the head, it would be taken for one. */
 const HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\n<b>no";

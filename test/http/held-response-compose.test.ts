@@ -6,7 +6,15 @@ import { inspect } from "node:util";
 import { constants, createGzip, gunzipSync } from "node:zlib";
 import type { HoldHooks } from "../../src/http/held-response/hooks.ts";
 import { holdResponse } from "../../src/http/held-response.ts";
-import { type Answer, Gate, type Handler, PROTOCOLS, type Protocol, serve, type TestServer } from "./raw-client.ts";
+import {
+  type Answer,
+  Gate,
+  type Handler,
+  PROTOCOLS,
+  type Protocol,
+  serve,
+  type TestServer,
+} from "../support/raw-client.ts";
 
 /**
  * Other modules patch the response too, before us or after. Each of these does it in the way of a well-known one; a

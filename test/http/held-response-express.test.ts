@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import express, { type NextFunction, type Request, type Response } from "express";
 import type { HoldHooks } from "../../src/http/held-response/hooks.ts";
 import { holdResponse } from "../../src/http/held-response.ts";
-import { type Answer, Gate, serve, type TestServer } from "./raw-client.ts";
+import { type Answer, Gate, serve, type TestServer } from "../support/raw-client.ts";
 
 const FILE = fileURLToPath(new URL("../../package.json", import.meta.url));
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));

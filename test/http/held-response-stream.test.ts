@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { inspect } from "node:util";
 import type { HoldHooks } from "../../src/http/held-response/hooks.ts";
 import { holdResponse } from "../../src/http/held-response.ts";
-import { type Exchange, Gate, type Handler, PROTOCOLS, serve, type TestServer } from "./raw-client.ts";
+import { type Exchange, Gate, type Handler, PROTOCOLS, serve, type TestServer } from "../support/raw-client.ts";
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 const noop = () => undefined;

@@ -6,7 +6,15 @@ import { after, before, describe, test } from "node:test";
 import { inspect } from "node:util";
 import type { HoldHooks } from "../../src/http/held-response/hooks.ts";
 import { holdResponse } from "../../src/http/held-response.ts";
-import { type Answer, Gate, type Handler, PROTOCOLS, type Protocol, serve, type TestServer } from "./raw-client.ts";
+import {
+  type Answer,
+  Gate,
+  type Handler,
+  PROTOCOLS,
+  type Protocol,
+  serve,
+  type TestServer,
+} from "../support/raw-client.ts";
 
 const FILE = new URL("../../package.json", import.meta.url);
 const FILE_TEXT = readFileSync(FILE, "latin1");

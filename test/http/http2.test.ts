@@ -12,9 +12,9 @@ import { setImmediate as turn } from "node:timers/promises";
 import { session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { selfSigned } from "./certificate.ts";
-import { hasSession } from "./site.ts";
+import { selfSigned } from "../support/certificate.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { hasSession } from "../support/site.ts";
 
 type Cleanup = { after(action: () => unknown): void };
 

@@ -5,8 +5,8 @@ import { duration } from "../../src/session/timeouts.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { type Handler, KINDS, site } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { type Handler, KINDS, site } from "../support/site.ts";
 
 /** A small shop, as a tutorial would write it. */
 const shop: Handler = async (req, res) => {

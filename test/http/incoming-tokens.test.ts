@@ -9,8 +9,8 @@ import { hashSecret, TokenSource } from "../../src/crypto/token.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { type Handler, type SiteOptions, site, type Visitor } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { type Handler, type SiteOptions, site, type Visitor } from "../support/site.ts";
 
 const SECRET = "XNyH2ZxqPwLrT8vKdM5cFbG7jW9sEuAo-first";
 const OTHER_SECRET = "q8RkVt3bYhZ6mWc1LxDf0NsJpG5uEaTo-other";

@@ -5,8 +5,8 @@ import { duration } from "../../src/session/timeouts.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { parseSetCookie } from "./set-cookie.ts";
-import { type Handler, type SiteOptions, site } from "./site.ts";
+import { parseSetCookie } from "../support/set-cookie.ts";
+import { type Handler, type SiteOptions, site } from "../support/site.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

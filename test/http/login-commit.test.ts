@@ -4,8 +4,8 @@ import type { IndexedStore } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { site } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { site } from "../support/site.ts";
 
 /** A login is stored with the response, by one call. What its own request asks about sessions includes it all the same. */
 

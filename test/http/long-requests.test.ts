@@ -7,7 +7,7 @@ import { SealedStore } from "../../src/stores/sealed.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { wrapStore } from "../../src/wrap/wrap.ts";
-import { type Cleanup, type Handler, type Site, type SiteOptions, site, type Visitor } from "./site.ts";
+import { type Cleanup, type Handler, type Site, type SiteOptions, site, type Visitor } from "../support/site.ts";
 
 const SECRET = "0123456789abcdef0123456789abcdef";
 

@@ -5,8 +5,8 @@ import { type SessionEvent, type SessionStore, session } from "../../src/index.t
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { type Handler, type Site, site, type Visitor } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { type Handler, type Site, site, type Visitor } from "../support/site.ts";
 
 const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 

@@ -8,7 +8,7 @@ import express, { type ErrorRequestHandler, type Express } from "express";
 import { type SessionOptions, type Sessions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { hasSession, KINDS, site } from "./site.ts";
+import { hasSession, KINDS, site } from "../support/site.ts";
 
 const express4: typeof express = createRequire(import.meta.url)("express4");
 

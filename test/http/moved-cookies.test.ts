@@ -3,8 +3,8 @@ import { describe, type TestContext, test } from "node:test";
 import type { CookieOptions } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { site, type Visitor } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { site, type Visitor } from "../support/site.ts";
 
 const SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF";
 const HTTPS = { "x-forwarded-proto": "https" };

@@ -5,8 +5,8 @@ import { SojournError } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import type { StoreOperation } from "../../src/wrap/wrap.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { type Answer, type Handler, KINDS, type SiteOptions, site } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { type Answer, type Handler, KINDS, type SiteOptions, site } from "../support/site.ts";
 
 type Cleanup = { after(action: () => unknown): void };
 

@@ -3,8 +3,8 @@ import type { ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { KINDS, site } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { KINDS, site } from "../support/site.ts";
 
 const SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF";
 

@@ -6,9 +6,9 @@ import type { IndexedStore } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { parseSetCookie } from "./set-cookie.ts";
-import { type Answer, type Handler, KINDS, type Kind, site, type Visitor } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { parseSetCookie } from "../support/set-cookie.ts";
+import { type Answer, type Handler, KINDS, type Kind, site, type Visitor } from "../support/site.ts";
 
 /**
  * Handlers as nobody would write them: any order of changing, saving, sending and failing. A model of a few lines says what the

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import express, { type Express, type Request } from "express";
 import { MemoryStore, type Sessions, session } from "../../src/index.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { type Cleanup, KINDS, listen, site } from "./site.ts";
+import { type Cleanup, KINDS, listen, site } from "../support/site.ts";
 
 const express4: typeof express = createRequire(import.meta.url)("express4"); // it has no types
 const VERSIONS = [

@@ -4,8 +4,8 @@ import { setImmediate as turn } from "node:timers/promises";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import type { StoreOperation } from "../../src/wrap/wrap.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { type Answer, type Handler, type SiteOptions, site } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { type Answer, type Handler, type SiteOptions, site } from "../support/site.ts";
 
 const MINUTE = 60_000;
 

@@ -7,8 +7,8 @@ import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../session/probe-store.ts";
-import { type Handler, KINDS, type SiteOptions, site } from "./site.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { type Handler, KINDS, type SiteOptions, site } from "../support/site.ts";
 
 type Cleanup = { after(action: () => unknown): void };
 

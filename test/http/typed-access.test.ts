@@ -4,7 +4,7 @@ import { createServer, IncomingMessage, type RequestListener } from "node:http";
 import { Socket } from "node:net";
 import { describe, test } from "node:test";
 import { duration, MemoryStore, type Session, type Sessions, session } from "../../src/index.ts";
-import { application, type Cleanup, KINDS } from "./site.ts";
+import { application, type Cleanup, KINDS } from "../support/site.ts";
 
 interface Shop {
   cart: string[];

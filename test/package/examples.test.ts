@@ -6,13 +6,10 @@ import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { createEmptyApp, type EmptyApp } from "../../scripts/empty-app.ts";
 import { root } from "../../scripts/package.ts";
-import { sharedMysql } from "../servers/mariadb.ts";
-import { sharedPostgres } from "../servers/postgres.ts";
-import { sharedRedis } from "../servers/redis.ts";
+import { sharedMysql } from "../support/servers/mariadb.ts";
+import { sharedPostgres } from "../support/servers/postgres.ts";
+import { sharedRedis } from "../support/servers/redis.ts";
 import { type Example, examplesIn, publicExamples, publicFunctions } from "./examples.ts";
-
-/** Whose examples wait for the stores to be rewritten. What works must leave the list. */
-const NOT_YET = new Set<string>([]);
 
 /** Whose examples need a server. */
 const SERVERS = new Map([
@@ -99,11 +96,10 @@ describe("the examples of the documentation, in the packed declarations", { time
   });
 
   test("compile: one program for all, and one for each that declares data", () => {
-    const known = examples.filter(({ of }) => !NOT_YET.has(of));
     const files = (some: Example[]) => some.map((example) => programs.get(example) ?? "");
-    compile(...files(known.filter((example) => isProgram(example) && !declares(example))));
-    compile(...files(known.filter((example) => !isProgram(example))));
-    for (const file of files(known.filter((example) => isProgram(example) && declares(example)))) compile(file);
+    compile(...files(examples.filter((example) => isProgram(example) && !declares(example))));
+    compile(...files(examples.filter((example) => !isProgram(example))));
+    for (const file of files(examples.filter((example) => isProgram(example) && declares(example)))) compile(file);
   });
 
   describe("run", { concurrency: 2, timeout: LONG_MS }, () => {
@@ -113,14 +109,7 @@ describe("the examples of the documentation, in the packed declarations", { time
     };
     for (const [index, example] of examples.entries()) {
       const { of } = example;
-      if (NOT_YET.has(of)) {
-        test(`${index} ${of} neither compiles nor runs yet, else it must leave the list`, async () => {
-          await assert.rejects(async () => {
-            compile(programs.get(example) ?? "");
-            await run(example);
-          });
-        });
-      } else test(`${index} ${of}`, { skip: SERVERS.get(of)?.skip ?? false }, () => run(example));
+      test(`${index} ${of}`, { skip: SERVERS.get(of)?.skip ?? false }, () => run(example));
     }
   });
 });

@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createEmptyApp, type EmptyApp } from "../../scripts/empty-app.ts";
 import { entryPoints, readManifest, root } from "../../scripts/package.ts";
-import { dropTables, sharedPostgres } from "../servers/postgres.ts";
-import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
+import { dropTables, sharedPostgres } from "../support/servers/postgres.ts";
+import { keyPrefix, removeKeys, sharedRedis } from "../support/servers/redis.ts";
 
 const node = process.execPath;
 const tsc = join(root, "node_modules/typescript/bin/tsc");

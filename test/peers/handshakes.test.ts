@@ -10,7 +10,7 @@ import { type Session, type SessionOptions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { load, type Middleware } from "../compat/world.ts";
-import { ProbeStore } from "../session/probe-store.ts";
+import { ProbeStore } from "../support/probe-store.ts";
 import { Browser, express5 } from "./browser.ts";
 
 /** Handshakes of Socket.IO's server and of ws, with the packages themselves. */

@@ -9,9 +9,9 @@ import { createClient } from "redis";
 import { session as sojournSession } from "../../src/index.ts";
 import type { ExpressSessionStore } from "../../src/wrap/from-express-store.ts";
 import { type Any, hasSession, load, type Middleware, pairOf, recorded, serve } from "../compat/world.ts";
-import { dropTables, sharedPostgres } from "../servers/postgres.ts";
-import { tableName } from "../servers/private-process.ts";
-import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
+import { dropTables, sharedPostgres } from "../support/servers/postgres.ts";
+import { tableName } from "../support/servers/private-process.ts";
+import { keyPrefix, removeKeys, sharedRedis } from "../support/servers/redis.ts";
 import { Browser, express5, frameworks } from "./browser.ts";
 
 /**

@@ -5,10 +5,10 @@ import { test } from "node:test";
 import type { RequestHandler } from "express";
 import { MemoryStore } from "../../src/index.ts";
 import { faulty, ManualClock } from "../../src/testing/index.ts";
-import { asynchronous } from "./asynchronous.ts";
-import { handleOf, tokenOf } from "./client.ts";
-import { generator } from "./random.ts";
-import { increment, peek, put, startSite } from "./site.ts";
+import { asynchronous } from "../support/asynchronous.ts";
+import { handleOf, tokenOf } from "../support/client.ts";
+import { increment, peek, put, startSite } from "../support/express-site.ts";
+import { generator } from "../support/random.ts";
 
 /** Clients that go away at any moment leave the store as if they had gone before their request, or after its answer. */
 

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type IndexedStore, MemoryStore } from "../../src/index.ts";
 import { type Fault, type Faulty, faulty, ManualClock, type StoreOperation } from "../../src/testing/index.ts";
-import { inSteps } from "../session/in-steps.ts";
-import { type Reply, tokenOf } from "./client.ts";
-import { peek, put, type Site, startSite } from "./site.ts";
+import { type Reply, tokenOf } from "../support/client.ts";
+import { peek, put, type Site, startSite } from "../support/express-site.ts";
+import { inSteps } from "../support/in-steps.ts";
 import { rest } from "./steps.ts";
 
 /** The store fails at each of the calls that a change of identity makes, in each way, for once and for good. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { SessionRecord } from "../../src/index.ts";
-import type { Reply } from "./client.ts";
+import type { Reply } from "../support/client.ts";
 import { IDLE_MS, type Operation, REMEMBERED_MS, USER } from "./operations.ts";
 
 /** What must be true after any operations on one session, in whatever order they went. */

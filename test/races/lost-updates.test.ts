@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { MemoryStore } from "../../src/index.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import { asynchronous } from "./asynchronous.ts";
-import { type Client, tokenOf } from "./client.ts";
+import { asynchronous } from "../support/asynchronous.ts";
+import { type Client, tokenOf } from "../support/client.ts";
+import { PATIENT, startSite } from "../support/express-site.ts";
 import { startProcesses, temporaryFolder } from "./processes.ts";
-import { PATIENT, startSite } from "./site.ts";
 import { workload } from "./workload.ts";
 
 /** What parallel requests leave of one session: everything. */

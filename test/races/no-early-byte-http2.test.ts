@@ -4,7 +4,7 @@ import { connect } from "node:http2";
 import { test } from "node:test";
 import { MemoryStore } from "../../src/index.ts";
 import { faulty, gated } from "../../src/testing/index.ts";
-import { handleOf } from "./client.ts";
+import { handleOf } from "../support/client.ts";
 import { anywhere, everyWay } from "./ways.ts";
 import { startHttp2 } from "./ways-server.ts";
 

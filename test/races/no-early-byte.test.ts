@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryStore } from "../../src/index.ts";
 import { faulty, gated } from "../../src/testing/index.ts";
-import { type Client, handleOf, tokenOf } from "./client.ts";
+import { type Client, handleOf, tokenOf } from "../support/client.ts";
 import { exchange } from "./raw.ts";
 import { rest } from "./steps.ts";
 import { everyWay, onExpress, onHttp1 } from "./ways.ts";

@@ -1,6 +1,6 @@
 import type { Express, Request } from "express";
 import type { Sessions } from "../../src/index.ts";
-import { increment, peek, put } from "./site.ts";
+import { increment, peek, put } from "../support/express-site.ts";
 
 /** What a request can do to a session. Each is a route of the same name; `?p=` names the property that it may set. */
 export interface Operation {

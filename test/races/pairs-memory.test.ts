@@ -1,5 +1,5 @@
 import { MemoryStore } from "../../src/index.ts";
-import { inSteps } from "../session/in-steps.ts";
+import { inSteps } from "../support/in-steps.ts";
 import { testEveryPair, testRandomTriples, testReplacements } from "./pairs.ts";
 
 testEveryPair("memory", (clock) => new MemoryStore({ clock }), { preemptions: 3 });

@@ -1,9 +1,9 @@
 import { test } from "node:test";
 import type { Clock } from "../../src/contract/time.ts";
 import type { IndexedStore } from "../../src/index.ts";
+import { generator } from "../support/random.ts";
 import { type Operation, operations } from "./operations.ts";
 import { Race, Track } from "./race.ts";
-import { generator } from "./random.ts";
 import { explore, Run, told } from "./steps.ts";
 
 /** `RACES=all` tries every order, and ten times as many random ones: minutes instead of seconds. */

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Client } from "./client.ts";
-import type { Cleanup } from "./site.ts";
+import { Client } from "../support/client.ts";
+import type { Cleanup } from "../support/express-site.ts";
 
 /** A folder of its own, gone after the test. */
 export function temporaryFolder(t: Cleanup): string {

@@ -4,10 +4,10 @@ import type { Clock } from "../../src/contract/time.ts";
 import type { IndexedStore, SessionRecord } from "../../src/index.ts";
 import { decodePayload } from "../../src/session/content.ts";
 import { ManualClock } from "../../src/testing/index.ts";
-import { handleOf, type Reply, tokenOf } from "./client.ts";
+import { handleOf, type Reply, tokenOf } from "../support/client.ts";
+import { type Cleanup, PATIENT, type Site, startSite } from "../support/express-site.ts";
 import { assertTruth, type Look, type Outcome } from "./invariants.ts";
 import { IDLE_MS, type Operation, REMEMBERED_MS, routes } from "./operations.ts";
-import { type Cleanup, PATIENT, type Site, startSite } from "./site.ts";
 import { SteppedStore } from "./stepped-store.ts";
 import { type Run, rest } from "./steps.ts";
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { MemoryStore, type Session } from "../../src/index.ts";
 import { faulty, gated, ManualClock } from "../../src/testing/index.ts";
-import { tokenOf } from "./client.ts";
-import { increment, put, type Site, startSite } from "./site.ts";
+import { tokenOf } from "../support/client.ts";
+import { increment, put, type Site, startSite } from "../support/express-site.ts";
 import { rest } from "./steps.ts";
 
 /** Several operations in one request: at the same time, not awaited, or after one of them failed. */

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryStore } from "../../src/index.ts";
 import { faulty, gated } from "../../src/testing/index.ts";
-import { asynchronous } from "./asynchronous.ts";
-import { Client, tokenOf } from "./client.ts";
+import { asynchronous } from "../support/asynchronous.ts";
+import { Client, tokenOf } from "../support/client.ts";
+import { PATIENT, startSite } from "../support/express-site.ts";
 import { exchange } from "./raw.ts";
-import { PATIENT, startSite } from "./site.ts";
 import { rest } from "./steps.ts";
 import { workload } from "./workload.ts";
 

@@ -1,5 +1,5 @@
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import { PATIENT, startSite } from "./site.ts";
+import { PATIENT, startSite } from "../support/express-site.ts";
 import { workload } from "./workload.ts";
 
 /** One of several processes that serve one file. Says its port to whoever started it, and ends with it. */

@@ -1,6 +1,6 @@
 import type { IndexedStore } from "../../src/index.ts";
 import { wrapStore } from "../../src/wrap/wrap.ts";
-import { caller } from "./site.ts";
+import { caller } from "../support/express-site.ts";
 import type { Run } from "./steps.ts";
 
 const UNSTEPPED: ReadonlySet<string> = new Set(["list", "count", "close"]);

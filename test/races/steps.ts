@@ -1,5 +1,5 @@
 import type { Awaitable } from "../../src/index.ts";
-import { caller } from "./site.ts";
+import { caller } from "../support/express-site.ts";
 
 /**
  * Interleaves requests on purpose. Every call to the store stops twice: before it is made, and after it was made but before its

@@ -4,8 +4,8 @@ import type { IndexedStore, SessionStore } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { gated } from "../../src/testing/index.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { type Handler, type Site, site, type Visitor } from "../http/site.ts";
-import { inSteps } from "../session/in-steps.ts";
+import { inSteps } from "../support/in-steps.ts";
+import { type Handler, type Site, site, type Visitor } from "../support/site.ts";
 
 /** Two processes over one store: a browser's requests reach either. Nobody is let in or out by which one it was. */
 

@@ -5,11 +5,11 @@ import { FileStore } from "../../src/stores/file.ts";
 import { MysqlStore } from "../../src/stores/mysql.ts";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
-import { dropMysqlTables, sharedMysql } from "../servers/mariadb.ts";
-import { dropTables, sharedPostgres } from "../servers/postgres.ts";
-import { tableName } from "../servers/private-process.ts";
-import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { dropMysqlTables, sharedMysql } from "../support/servers/mariadb.ts";
+import { dropTables, sharedPostgres } from "../support/servers/postgres.ts";
+import { tableName } from "../support/servers/private-process.ts";
+import { keyPrefix, removeKeys, sharedRedis } from "../support/servers/redis.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { testReplacements } from "./pairs.ts";
 
 /** What replaces a session, with what meets its replacement, each served by a process of its own, over the stores that several processes share. */

@@ -5,8 +5,8 @@ import { createServer as createHttp2Server } from "node:http2";
 import type { Server } from "node:net";
 import express, { type NextFunction, type Request, type Response } from "express";
 import { type Session, type SessionStore, type Sessions, session } from "../../src/index.ts";
-import { Client } from "./client.ts";
-import { type Cleanup, PATIENT, put } from "./site.ts";
+import { Client } from "../support/client.ts";
+import { type Cleanup, PATIENT, put } from "../support/express-site.ts";
 import { anywhere, onExpress, onHttp1, type Ways } from "./ways.ts";
 
 /**

@@ -1,5 +1,5 @@
 import type { Express } from "express";
-import { increment, peek, put } from "./site.ts";
+import { increment, peek, put } from "../support/express-site.ts";
 
 /**
  * Changes that requests make at the same time. With `?together=64` a handler goes on only when that many have read the session, so that

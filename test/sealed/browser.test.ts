@@ -8,7 +8,7 @@ import { systemClock } from "../../src/contract/time.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore, type SealedStoreOptions } from "../../src/stores/sealed.ts";
 import { SharedCleanup } from "../examples/site.ts";
-import { type Handler, type Site, site } from "../http/site.ts";
+import { type Handler, type Site, site } from "../support/site.ts";
 
 const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 const FLAGS = [

@@ -11,8 +11,8 @@ import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock, storeConformance } from "../../src/testing/index.ts";
 import { encrypted } from "../../src/wrap/encrypted.ts";
-import { site } from "../http/site.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { site } from "../support/site.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 const B = Buffer.from("ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210zyxwvu");

@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore, type SealedStoreOptions } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { type Handler, type SiteOptions, site, type Visitor } from "../http/site.ts";
+import { type Handler, type SiteOptions, site, type Visitor } from "../support/site.ts";
 
 const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 const B = Buffer.from("ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210zyxwvu");

@@ -11,7 +11,7 @@ import { duration } from "../../src/session/timeouts.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore, type SealedStoreOptions } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { type Handler, type SiteOptions, site, type Visitor } from "../http/site.ts";
+import { type Handler, type SiteOptions, site, type Visitor } from "../support/site.ts";
 
 const secret = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 

@@ -7,7 +7,7 @@ import { StoreAccess } from "../../src/session/store-access.ts";
 import { timeouts } from "../../src/session/timeouts.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { ProbeStore } from "../session/probe-store.ts";
+import { ProbeStore } from "../support/probe-store.ts";
 
 const limits = timeouts({});
 

@@ -3,7 +3,7 @@ import { type TestContext, test } from "node:test";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { type Handler, type Site, site, type Visitor } from "../http/site.ts";
+import { type Handler, type Site, site, type Visitor } from "../support/site.ts";
 
 const secret = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF";
 

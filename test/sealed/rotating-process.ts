@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import { session } from "../../src/index.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
-import { hasSession } from "../http/site.ts";
+import { hasSession } from "../support/site.ts";
 
 /** One of several processes of an application: its keys come with its start, and new ones when it is told. */
 let sessions = sessionsWith(process.argv.slice(2));

@@ -5,8 +5,8 @@ import fc from "fast-check";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { type Handler, type SiteOptions, site } from "../http/site.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { type Handler, type SiteOptions, site } from "../support/site.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const secret = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 

@@ -7,7 +7,7 @@ import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { faulty } from "../../src/testing/faulty-store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { type Handler, type Site, type SiteOptions, site, type Visitor } from "../http/site.ts";
+import { type Handler, type Site, type SiteOptions, site, type Visitor } from "../support/site.ts";
 import { NotedStore } from "./noted-store.ts";
 
 const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");

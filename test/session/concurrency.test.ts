@@ -4,9 +4,9 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { LiveSession } from "../../src/session/session.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { engine, type Held } from "./contexts.ts";
-import { ImpatientClock } from "./impatient-clock.ts";
-import { ProbeStore } from "./probe-store.ts";
+import { engine, type Held } from "../support/contexts.ts";
+import { ImpatientClock } from "../support/impatient-clock.ts";
+import { ProbeStore } from "../support/probe-store.ts";
 
 function site(async: boolean) {
   const clock = new ImpatientClock();

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import type { IndexedStore } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { engine } from "./contexts.ts";
+import { engine } from "../support/contexts.ts";
 
 describe("list, count and get show what requests open", () => {
   for (const [limits, afterMs] of [

@@ -3,8 +3,8 @@ import { describe, test } from "node:test";
 import type { LiveSession } from "../../src/session/session.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { engine } from "./contexts.ts";
-import { ProbeStore } from "./probe-store.ts";
+import { engine } from "../support/contexts.ts";
+import { ProbeStore } from "../support/probe-store.ts";
 
 /** What puts a new session in the place of an old one that goes on. */
 const REPLACEMENTS: [name: string, replace: (session: LiveSession) => Promise<void>][] = [

@@ -4,9 +4,9 @@ import type { IndexedStore } from "../../src/contract/store.ts";
 import { hashSecret } from "../../src/crypto/token.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { engine, type Held } from "./contexts.ts";
-import { inSteps } from "./in-steps.ts";
-import { ProbeStore } from "./probe-store.ts";
+import { engine, type Held } from "../support/contexts.ts";
+import { inSteps } from "../support/in-steps.ts";
+import { ProbeStore } from "../support/probe-store.ts";
 
 function asynchronous(change: (store: IndexedStore) => IndexedStore = (store) => store) {
   const clock = new ManualClock();

@@ -4,8 +4,8 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { LiveSession } from "../../src/session/session.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { engine, type TestRequest } from "./contexts.ts";
-import { ProbeStore } from "./probe-store.ts";
+import { engine, type TestRequest } from "../support/contexts.ts";
+import { ProbeStore } from "../support/probe-store.ts";
 
 type Callback = (error?: unknown, value?: unknown) => void;
 

@@ -6,8 +6,8 @@ import type { IndexedStore } from "../../src/contract/store.ts";
 import { decodePayload } from "../../src/session/content.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import { engine, type Held, type TestRequest } from "./contexts.ts";
-import { ImpatientClock } from "./impatient-clock.ts";
+import { engine, type Held, type TestRequest } from "../support/contexts.ts";
+import { ImpatientClock } from "../support/impatient-clock.ts";
 
 /**
  * The whole life of sessions against a model of a hundred lines: three browsers, requests of theirs that overlap as they like,

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MemoryStore } from "../../src/stores/memory.ts";
-import { engine, type TestRequest } from "./contexts.ts";
-import { ImpatientClock } from "./impatient-clock.ts";
-import { ProbeStore } from "./probe-store.ts";
+import { engine, type TestRequest } from "../support/contexts.ts";
+import { ImpatientClock } from "../support/impatient-clock.ts";
+import { ProbeStore } from "../support/probe-store.ts";
 
 for (const async of [false, true]) {
   describe(`what parallel requests lose of a property over ${async ? "an asynchronous" : "a synchronous"} store`, () => {

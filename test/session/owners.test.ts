@@ -6,8 +6,8 @@ import { MemoryStore } from "../../src/stores/memory.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { type Handler, type SiteOptions, site, type Visitor } from "../http/site.ts";
-import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
+import { keyPrefix, removeKeys, sharedRedis } from "../support/servers/redis.ts";
+import { type Handler, type SiteOptions, site, type Visitor } from "../support/site.ts";
 
 /**
  * Somebody can write to the database, and knows the token of their own session, but not the key. Whatever they write, they are nobody else.

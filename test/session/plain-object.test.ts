@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
 import { SessionObject } from "../../src/session/session.ts";
-import { engine } from "./contexts.ts";
+import { engine } from "../support/contexts.ts";
 
 /** A session with this data in it: as assigned in this request, and as loaded by the next one. */
 async function bothWays(data: object) {

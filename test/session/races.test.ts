@@ -5,10 +5,10 @@ import type { IndexedStore } from "../../src/contract/store.ts";
 import type { LiveSession } from "../../src/session/session.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
-import { engine, type Held } from "./contexts.ts";
-import { ImpatientClock } from "./impatient-clock.ts";
-import { inSteps } from "./in-steps.ts";
-import { ProbeStore } from "./probe-store.ts";
+import { engine, type Held } from "../support/contexts.ts";
+import { ImpatientClock } from "../support/impatient-clock.ts";
+import { inSteps } from "../support/in-steps.ts";
+import { ProbeStore } from "../support/probe-store.ts";
 
 /** The same seed gives the same race (mulberry32). */
 function dice(seed: number): (sides: number) => number {

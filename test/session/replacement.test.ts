@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { engine } from "./contexts.ts";
+import { engine } from "../support/contexts.ts";
 
 test("a login after its session has ended keeps what this request set, and nothing of the ended session", async () => {
   for (const isFound of [false, true]) {

@@ -5,7 +5,7 @@ import { TimeLimit } from "../../src/session/retry.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import { wrapStore } from "../../src/wrap/wrap.ts";
-import { engine, type Held, type TestRequest } from "./contexts.ts";
+import { engine, type Held, type TestRequest } from "../support/contexts.ts";
 
 /** As `engine` sets it. */
 const COMMIT_MS = 2_000;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { runInNewContext } from "node:vm";
 import { requireSerializable } from "../../src/session/serializable.ts";
-import { engine } from "./contexts.ts";
+import { engine } from "../support/contexts.ts";
 
 class User {
   name: string;

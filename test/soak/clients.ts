@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
-import { handleOf } from "../races/client.ts";
-import { generator } from "../races/random.ts";
+import { handleOf } from "../support/client.ts";
+import { generator } from "../support/random.ts";
 import { Browser, NotSent } from "./browser.ts";
 import type { Kind, Operation, Outcome, Seen } from "./history.ts";
 

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import mysql from "mysql2/promise";
 import pg from "pg";
-import { PrivateMariadb } from "../servers/mariadb.ts";
-import { PrivatePostgres } from "../servers/postgres.ts";
-import { freePort } from "../servers/private-process.ts";
-import { FaultProxy } from "../servers/proxy.ts";
-import { PrivateRedis } from "../servers/redis.ts";
+import { PrivateMariadb } from "../support/servers/mariadb.ts";
+import { PrivatePostgres } from "../support/servers/postgres.ts";
+import { freePort } from "../support/servers/private-process.ts";
+import { FaultProxy } from "../support/servers/proxy.ts";
+import { PrivateRedis } from "../support/servers/redis.ts";
 import { type Trouble, troubleOfNetwork } from "./nemesis.ts";
 import type { StoreName } from "./stores.ts";
 

@@ -1,4 +1,4 @@
-import type { FaultProxy } from "../servers/proxy.ts";
+import type { FaultProxy } from "../support/servers/proxy.ts";
 import type { Application } from "./application.ts";
 
 /** Something that goes wrong for a while. */

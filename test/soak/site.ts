@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import express, { type NextFunction, type Request, type Response } from "express";
 import type { Clock } from "../../src/contract/time.ts";
 import { type IndexedStore, type Sessions, session } from "../../src/index.ts";
-import { increment, peek, put } from "../races/site.ts";
+import { increment, peek, put } from "../support/express-site.ts";
 import type { Seen } from "./history.ts";
 
 /** Secret keys for every process and run: what they protect is gone after it. */

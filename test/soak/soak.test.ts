@@ -2,7 +2,7 @@ import { deepEqual, ok } from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { systemClock } from "../../src/contract/time.ts";
 import { MemoryStore } from "../../src/index.ts";
-import { asynchronous } from "../races/asynchronous.ts";
+import { asynchronous } from "../support/asynchronous.ts";
 import { type Breakage, breakages, broken } from "./broken-stores.ts";
 import { check } from "./checker.ts";
 import { Clients } from "./clients.ts";

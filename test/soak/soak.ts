@@ -1,7 +1,7 @@
 import { systemClock } from "../../src/contract/time.ts";
 import type { IndexedStore } from "../../src/index.ts";
 import { decodePayload } from "../../src/session/content.ts";
-import { generator } from "../races/random.ts";
+import { generator } from "../support/random.ts";
 import { Application } from "./application.ts";
 import { check } from "./checker.ts";
 import { Clients } from "./clients.ts";

@@ -3,11 +3,11 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { dropMysqlTables, sharedMysql } from "../servers/mariadb.ts";
-import { dropTables, sharedPostgres } from "../servers/postgres.ts";
-import { tableName } from "../servers/private-process.ts";
-import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { dropMysqlTables, sharedMysql } from "../support/servers/mariadb.ts";
+import { dropTables, sharedPostgres } from "../support/servers/postgres.ts";
+import { tableName } from "../support/servers/private-process.ts";
+import { keyPrefix, removeKeys, sharedRedis } from "../support/servers/redis.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const run = promisify(execFile);
 const prefix = keyPrefix();

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { FileStore } from "../../src/stores/file.ts";
 import { storeConformance } from "../../src/testing/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 let remove = () => {};
 

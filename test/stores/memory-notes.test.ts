@@ -5,7 +5,7 @@ import { cookie, query } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { type Handler, site } from "../http/site.ts";
+import { type Handler, site } from "../support/site.ts";
 
 const secret = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF";
 const MINUTE = 60_000;

@@ -2,8 +2,8 @@ import { after } from "node:test";
 import mysql from "mysql2";
 import { MysqlStore } from "../../src/stores/mysql.ts";
 import { storeConformance } from "../../src/testing/index.ts";
-import { dropMysqlTables, mysqlQuery, sharedMysql } from "../servers/mariadb.ts";
-import { tableName } from "../servers/private-process.ts";
+import { dropMysqlTables, mysqlQuery, sharedMysql } from "../support/servers/mariadb.ts";
+import { tableName } from "../support/servers/private-process.ts";
 
 const { url, skip } = sharedMysql;
 /** One table for all checks, emptied after each: making one takes a server longer than a check does. */

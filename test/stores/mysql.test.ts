@@ -7,10 +7,10 @@ import { MysqlStore } from "../../src/stores/mysql.ts";
 import type { SchemaStep } from "../../src/stores/sql/dialect.ts";
 import { migrate } from "../../src/stores/sql/schema.ts";
 import { ManualClock } from "../../src/testing/index.ts";
-import { dropMysqlTables, mysqlLockWaits, mysqlQuery, sharedMysql } from "../servers/mariadb.ts";
-import { tableName } from "../servers/private-process.ts";
+import { dropMysqlTables, mysqlLockWaits, mysqlQuery, sharedMysql } from "../support/servers/mariadb.ts";
+import { tableName } from "../support/servers/private-process.ts";
+import { recordAt } from "../support/sql-records.ts";
 import { failureOf, sqlChecks } from "./sql-checks.ts";
-import { recordAt } from "./sql-records.ts";
 
 const { url, skip } = sharedMysql;
 const clock = new ManualClock();

@@ -7,10 +7,10 @@ import { SojournError } from "../../src/contract/errors.ts";
 import type { IndexedStore, SessionRecord } from "../../src/contract/store.ts";
 import { type OpenStoreOptions, openStore } from "../../src/stores/open.ts";
 import { ManualClock } from "../../src/testing/index.ts";
-import { dropMysqlTables, sharedMysql } from "../servers/mariadb.ts";
-import { dropTables, sharedPostgres } from "../servers/postgres.ts";
-import { keyPrefix, keysOf, removeKeys, sharedRedis } from "../servers/redis.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { dropMysqlTables, sharedMysql } from "../support/servers/mariadb.ts";
+import { dropTables, sharedPostgres } from "../support/servers/postgres.ts";
+import { keyPrefix, keysOf, removeKeys, sharedRedis } from "../support/servers/redis.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const clock = new ManualClock();
 const record: SessionRecord = {

@@ -2,8 +2,8 @@ import { after } from "node:test";
 import pg from "pg";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import { storeConformance } from "../../src/testing/index.ts";
-import { dropTables, postgresQuery, sharedPostgres } from "../servers/postgres.ts";
-import { tableName } from "../servers/private-process.ts";
+import { dropTables, postgresQuery, sharedPostgres } from "../support/servers/postgres.ts";
+import { tableName } from "../support/servers/private-process.ts";
 
 const { url, skip } = sharedPostgres;
 /** One table for all checks, emptied after each: making one takes a server longer than a check does. */

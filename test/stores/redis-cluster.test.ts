@@ -7,9 +7,9 @@ import { Events } from "../../src/session/events.ts";
 import { StoreAccess } from "../../src/session/store-access.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
 import { storeConformance } from "../../src/testing/index.ts";
-import { packages, record, refuses } from "../faults/redis-records.ts";
-import { eventually } from "../servers/private-process.ts";
-import { keyPrefix, noPrivateRedis, PrivateRedis, startCluster } from "../servers/redis.ts";
+import { packages, record, refuses } from "../support/redis-records.ts";
+import { eventually } from "../support/servers/private-process.ts";
+import { keyPrefix, noPrivateRedis, PrivateRedis, startCluster } from "../support/servers/redis.ts";
 
 const skip = noPrivateRedis;
 const nodes = skip === undefined ? await startCluster() : [];

@@ -1,11 +1,11 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { RedisStore } from "../../src/stores/redis.ts";
-import { packages, record } from "../faults/redis-records.ts";
-import { tokenOf } from "../races/client.ts";
-import { put, startSite } from "../races/site.ts";
-import { FaultProxy } from "../servers/proxy.ts";
-import { noPrivateRedis, PrivateRedis } from "../servers/redis.ts";
+import { tokenOf } from "../support/client.ts";
+import { put, startSite } from "../support/express-site.ts";
+import { packages, record } from "../support/redis-records.ts";
+import { FaultProxy } from "../support/servers/proxy.ts";
+import { noPrivateRedis, PrivateRedis } from "../support/servers/redis.ts";
 
 /**
  * What each operation costs, by the server's own count. `INFO commandstats` counts what a script calls as well as the

@@ -2,7 +2,7 @@ import { after } from "node:test";
 import { Redis } from "ioredis";
 import { RedisStore } from "../../src/stores/redis.ts";
 import { storeConformance } from "../../src/testing/index.ts";
-import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
+import { keyPrefix, removeKeys, sharedRedis } from "../support/servers/redis.ts";
 
 const { url, skip } = sharedRedis;
 

@@ -4,9 +4,9 @@ import { Redis } from "ioredis";
 import { createSentinel } from "redis";
 import { RedisStore } from "../../src/stores/redis.ts";
 import { storeConformance } from "../../src/testing/index.ts";
-import { record } from "../faults/redis-records.ts";
-import { eventually } from "../servers/private-process.ts";
-import { keyPrefix, noPrivateRedis, PrivateRedis, startReplica } from "../servers/redis.ts";
+import { record } from "../support/redis-records.ts";
+import { eventually } from "../support/servers/private-process.ts";
+import { keyPrefix, noPrivateRedis, PrivateRedis, startReplica } from "../support/servers/redis.ts";
 
 const skip = noPrivateRedis;
 const servers: PrivateRedis[] = [];

@@ -6,10 +6,10 @@ import { createClient, createClientPool } from "redis";
 import { shardOf } from "../../src/stores/redis/keys.ts";
 import { RedisStore } from "../../src/stores/redis.ts";
 import { ManualClock } from "../../src/testing/index.ts";
-import { packages, record, refuses } from "../faults/redis-records.ts";
-import { eventually } from "../servers/private-process.ts";
-import { FaultProxy } from "../servers/proxy.ts";
-import { ask, keyPrefix, keysOf, removeKeys, sharedRedis } from "../servers/redis.ts";
+import { packages, record, refuses } from "../support/redis-records.ts";
+import { eventually } from "../support/servers/private-process.ts";
+import { FaultProxy } from "../support/servers/proxy.ts";
+import { ask, keyPrefix, keysOf, removeKeys, sharedRedis } from "../support/servers/redis.ts";
 
 const { url, skip } = sharedRedis;
 

@@ -6,9 +6,9 @@ import { SojournError } from "../../src/contract/errors.ts";
 import type { IndexedStore } from "../../src/contract/store.ts";
 import { type Clock, systemClock } from "../../src/contract/time.ts";
 import { ManualClock } from "../../src/testing/index.ts";
-import { tableName } from "../servers/private-process.ts";
+import { tableName } from "../support/servers/private-process.ts";
+import { recordAt } from "../support/sql-records.ts";
 import { acceptedNames, hostileValues, refusedNames } from "./sql-names.ts";
-import { recordAt } from "./sql-records.ts";
 
 /** A store over SQL, and the server that it is tested on. */
 export interface SqlSubject {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { mysql } from "../../src/stores/mysql/dialect.ts";
 import { postgres } from "../../src/stores/postgres/dialect.ts";
 import { recordOf } from "../../src/stores/sql/records.ts";
-import { recordAt } from "./sql-records.ts";
+import { recordAt } from "../support/sql-records.ts";
 
 const record = recordAt(Date.UTC(2050, 0, 1));
 const { version, createdAt, touchedAt, expiresAt, secretHash, userId, payload } = record;

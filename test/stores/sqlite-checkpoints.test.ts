@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test";
 import type { SessionRecord } from "../../src/contract/store.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** The log's ceiling, and two transactions more. */
 const MOST_BYTES = 66 * 2 ** 20;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type SqliteDatabase, SqliteStore } from "../../src/stores/sqlite.ts";
 import { storeConformance } from "../../src/testing/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 let remove = () => {};
 

@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import { migrate, type SchemaStep, steps } from "../../src/stores/sqlite/schema.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** Databases as every schema that was ever shipped left them. They are never edited: that is what users have. */
 const fixtures: readonly string[] = [

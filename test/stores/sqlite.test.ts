@@ -12,7 +12,7 @@ import {
   type SqliteValue,
 } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const clock = new ManualClock();
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { SessionRecord } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { faulty, ManualClock } from "../../src/testing/index.ts";
-import { sixMethods } from "../wrap/six-methods.ts";
+import { sixMethods } from "../support/six-methods.ts";
 
 const clock = new ManualClock();
 const record: SessionRecord = {

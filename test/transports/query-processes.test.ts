@@ -6,8 +6,8 @@ import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { SqliteStore } from "../../src/stores/sqlite.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { type Site, site, type Visitor } from "../http/site.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { type Site, site, type Visitor } from "../support/site.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const secret = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF";
 const MINUTE = 60_000;

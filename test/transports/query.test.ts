@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { bearer, cookie, query, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
-import { KINDS, type Kind, type SiteOptions, site } from "../http/site.ts";
+import { KINDS, type Kind, type SiteOptions, site } from "../support/site.ts";
 
 const secret = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 const links = () => query({ iUnderstandThatAddressesLeak: true });

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import { WebSocketServer } from "ws";
 import { bearer, cookie, type SessionOptions, type Sessions, session } from "../../src/index.ts";
-import { hasSession } from "../http/site.ts";
+import { hasSession } from "../support/site.ts";
 
 /**
  * A server with a login, WebSockets and event streams. A socket is closed with the code that its address asks for, 4401 unless it

@@ -8,8 +8,8 @@ import { WebSocket } from "ws";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { keyPrefix, removeKeys, sharedRedis } from "../servers/redis.ts";
-import { temporaryFolder } from "../stores/temporary-folder.ts";
+import { keyPrefix, removeKeys, sharedRedis } from "../support/servers/redis.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { socketSite } from "./socket-site.ts";
 
 const secret = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF";

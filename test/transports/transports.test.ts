@@ -6,7 +6,7 @@ import type { SessionStore } from "../../src/contract/store.ts";
 import { bearer, cookie, header, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
-import { type Handler, hasSession, type SiteOptions, site } from "../http/site.ts";
+import { type Handler, hasSession, type SiteOptions, site } from "../support/site.ts";
 
 const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 

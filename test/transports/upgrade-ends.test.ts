@@ -6,8 +6,8 @@ import type { SessionOptions } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { type Handler, site, type Visitor } from "../http/site.ts";
-import { asynchronous } from "../races/asynchronous.ts";
+import { asynchronous } from "../support/asynchronous.ts";
+import { type Handler, site, type Visitor } from "../support/site.ts";
 
 const secret = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
 const MINUTE = 60_000;

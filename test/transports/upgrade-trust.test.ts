@@ -9,8 +9,8 @@ import express from "express";
 import { type SessionOptions, type Sessions, session } from "../../src/index.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
-import { hasSession } from "../http/site.ts";
-import { ProbeStore } from "../session/probe-store.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { hasSession } from "../support/site.ts";
 
 const express4: typeof express = createRequire(import.meta.url)("express4");
 const SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF";

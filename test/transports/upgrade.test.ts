@@ -8,8 +8,8 @@ import { bearer, cookie, type SessionOptions, session } from "../../src/index.ts
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
-import { hasSession } from "../http/site.ts";
-import { ProbeStore } from "../session/probe-store.ts";
+import { ProbeStore } from "../support/probe-store.ts";
+import { hasSession } from "../support/site.ts";
 
 const MINUTE = 60_000;
 const A = Buffer.from("0123456789abcdefghijklmnopqrstuvwxyzABCDEF");

@@ -6,8 +6,8 @@ import { type ResilientOptions, resilient, SojournError, type SojournErrorCode, 
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { type Fault, faulty, gated, ManualClock, storeConformance } from "../../src/testing/index.ts";
-import { asynchronous } from "../races/asynchronous.ts";
-import { sixMethods } from "./six-methods.ts";
+import { asynchronous } from "../support/asynchronous.ts";
+import { sixMethods } from "../support/six-methods.ts";
 
 for (const [name, wrap] of [
   ["synchronous", (store: MemoryStore) => store],

@@ -4,7 +4,7 @@ import type { SessionRecord } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { ManualClock, storeConformance } from "../../src/testing/index.ts";
 import { wrapStore } from "../../src/wrap/wrap.ts";
-import { sixMethods } from "./six-methods.ts";
+import { sixMethods } from "../support/six-methods.ts";
 
 storeConformance({
   name: "a wrapped store",
