@@ -79,11 +79,6 @@ export type Done<T = void> = (error?: unknown, value?: T) => unknown;
 // Duration
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d" | "w"}`;
 
-// ExpressStore
-export type ExpressStore = Store & StoreOfAnyData & {
-    close(): Promise<void>;
-};
-
 // MemoryStore
 export type MemoryStore = SessionsInMemory;
 export declare const MemoryStore: typeof SessionsInMemory;
@@ -223,6 +218,11 @@ export interface StoredSession extends SessionRecord {
     handle: string;
 }
 
+// ToExpressStore
+export type ToExpressStore = Store & StoreOfAnyData & {
+    close(): Promise<void>;
+};
+
 // ToExpressStoreOptions
 export interface ToExpressStoreOptions {
     ttl?: Duration | undefined;
@@ -235,7 +235,7 @@ export type UpdateResult = "ok" | "conflict" | "gone";
 // export =
 declare function session(options?: SessionOptions): SessionMiddleware;
 declare namespace session {
-    export { type Awaitable, type BaseStore, type Clock, Cookie, type CookieOptions, type Done, type Duration, type ExpressStore, implementation, MemoryStore, type ReplaceResult, Session, type SessionMiddleware, type SessionOptions, type SessionOwner, type SessionRecord, type SessionStore, type SessionStoreLike, type SessionsInMemory, type SignatureKey, Store, type StoreCapabilities, type StoredSession, type StoreOfAnyData, type ToExpressStoreOptions, toExpressStore, type UpdateResult, };
+    export { type Awaitable, type BaseStore, type Clock, Cookie, type CookieOptions, type Done, type Duration, implementation, MemoryStore, type ReplaceResult, Session, type SessionMiddleware, type SessionOptions, type SessionOwner, type SessionRecord, type SessionStore, type SessionStoreLike, type SessionsInMemory, type SignatureKey, Store, type StoreCapabilities, type StoredSession, type StoreOfAnyData, type ToExpressStore, type ToExpressStoreOptions, toExpressStore, type UpdateResult, };
     export interface SessionData extends TheData {
     }
 }
@@ -244,7 +244,7 @@ declare namespace session {
 declare const implementation = "sojourn";
 
 // toExpressStore
-export declare function toExpressStore(store: SessionStore, options?: ToExpressStoreOptions): ExpressStore;
+export declare function toExpressStore(store: SessionStore, options?: ToExpressStoreOptions): ToExpressStore;
 
 declare global {
     namespace Express {

@@ -96,7 +96,7 @@ function cookieSession(
   };
 }
 
-/** On a request: leads from the accessor, which all requests share, to what it shows. Functions of their own would make V8 treat each request as a dictionary. */
+/** The key of a request's session on the request, for the accessor that all requests share. An accessor of its own for each request would be slow. */
 const REQUEST_SESSION = Symbol("sojourn.requestSession");
 
 interface Entered extends CookieSessionRequest {
@@ -130,7 +130,7 @@ class RequestSession implements HoldHooks, Holder {
   #session: CookieSession | null | undefined = undefined;
   /** The client has a cookie that `regenerate` put out of use. */
   #replaces = false;
-  /** The cookie is good, and is to be sealed anew with the newest key. */
+  /** An older key sealed the cookie: it is sealed again with the newest. */
   #isOutdated = false;
   #isBroken = false;
   #value: string | undefined = undefined;

@@ -26,8 +26,8 @@ import { Session, type SessionOwner, type SessionStoreLike } from "./express-ses
 import type { SessionData as TheData } from "./express-session/session-data.ts";
 import { type BaseStore, Store } from "./express-session/store.ts";
 import {
-  type ExpressStore,
   type StoreOfAnyData,
+  type ToExpressStore,
   type ToExpressStoreOptions,
   toExpressStore,
 } from "./to-express-store.ts";
@@ -186,7 +186,6 @@ declare namespace session {
     type CookieOptions,
     type Done,
     type Duration,
-    type ExpressStore,
     implementation,
     MemoryStore,
     type ReplaceResult,
@@ -203,6 +202,7 @@ declare namespace session {
     type StoreCapabilities,
     type StoredSession,
     type StoreOfAnyData,
+    type ToExpressStore,
     type ToExpressStoreOptions,
     toExpressStore,
     type UpdateResult,
@@ -223,7 +223,6 @@ export {
   type CookieOptions,
   type Done,
   type Duration,
-  type ExpressStore,
   implementation,
   MemoryStore,
   Session,
@@ -235,6 +234,7 @@ export {
   type StoreOfAnyData,
   session,
   session as "module.exports",
+  type ToExpressStore,
   type ToExpressStoreOptions,
   toExpressStore,
 };

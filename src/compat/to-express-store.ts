@@ -36,14 +36,14 @@ const TRIES = 50;
  * const store = toExpressStore(new SqliteStore("sessions.db"), { ttl: "2w" });
  * const middleware = session({ store, secret: "s", resave: false, saveUninitialized: false });
  */
-export function toExpressStore(store: SessionStore, options: ToExpressStoreOptions = {}): ExpressStore {
+export function toExpressStore(store: SessionStore, options: ToExpressStoreOptions = {}): ToExpressStore {
   const made = new StoreOverStore(store, options);
   assertFits(made);
   return made;
 }
 
 /** Is what {@link toExpressStore} returns: a `Store` for the types of the drop-in and of the original. */
-export type ExpressStore = Store & StoreOfAnyData & { /** Closes the store beneath. */ close(): Promise<void> };
+export type ToExpressStore = Store & StoreOfAnyData & { /** Closes the store beneath. */ close(): Promise<void> };
 
 /** Is a store's methods for any declared data, because the types of the original have a `SessionData` and a `Cookie` of their own. */
 export interface StoreOfAnyData {
@@ -188,7 +188,7 @@ function dataIn(record: SessionRecord): SessionData | undefined {
   }
 }
 
-/** Calls back with what some work comes to. What the callback throws is the application's, and nobody's here. */
+/** Calls back with the outcome of some work. An error that the callback throws reaches the application. */
 function answer<T>(work: () => Promise<T>, callback: ((error: unknown, value?: T) => void) | undefined): void {
   work().then(
     (value) => setImmediate(() => callback?.(null, value)),

@@ -255,6 +255,26 @@ describe("the store", () => {
     assert.equal(await new Promise((resolve) => store.length((_error, length) => resolve(length))), 1);
   });
 
+  test("MemoryStore touches records as a whole parse and stringification would", () => {
+    const store = new MemoryStore();
+    const cookie = new Cookie({ maxAge: 1000, domain: 'a"}{.example', path: "/\\" });
+    const before = { cookie: new Cookie({ path: '/}"\\"{', domain: "\\" }), text: '"}', nested: { cookie: 1 } };
+    const late = { text: "t", cookie: new Cookie({ path: "/}" }) };
+    for (const record of [before, late]) {
+      store.set("a", record);
+      store.touch("a", { cookie });
+      assert.equal(store.sessions["a"], JSON.stringify({ ...record, cookie }));
+    }
+    for (const broken of ['{"cookie":{"path":"/', '{"cookie":{,}}', "{"]) {
+      store.sessions["a"] = broken;
+      store.touch("a", { cookie });
+      assert.equal("a" in store.sessions, false);
+    }
+    store.set("a", { cookie: new Cookie({ expires: new Date(0) }) });
+    store.touch("a", { cookie });
+    assert.equal("a" in store.sessions, false, "an expired session is not brought back");
+  });
+
   test("a damaged text in MemoryStore is no session", async (t) => {
     const store = new MemoryStore();
     const { get } = await site(t, { store }, write);

@@ -28,7 +28,7 @@ export function livesOf(store: SessionStoreLike): Lives {
   return known(store).lives;
 }
 
-/** Whether the store is there, as far as it told. */
+/** Whether the store is connected, by the events that it emitted. */
 export function isReady(store: SessionStoreLike): () => boolean {
   const entry = known(store);
   return () => entry.isConnected;

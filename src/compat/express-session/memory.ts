@@ -119,8 +119,8 @@ const [QUOTE, BACKSLASH, OPENING, CLOSING] = [0x22, 0x5c, 0x7b, 0x7d];
 
 function hasExpired(cookie: SessionData["cookie"] | undefined): boolean {
   const expires: unknown = cookie?.expires;
-  const end = typeof expires === "string" ? Date.parse(expires) : expires;
-  return Boolean(end) && Number(end) <= systemClock.now();
+  if (typeof expires === "string") return Date.parse(expires) <= systemClock.now();
+  return Boolean(expires) && Number(expires) <= systemClock.now();
 }
 
 function parse<T>(text: string): T | undefined {
@@ -132,7 +132,7 @@ function parse<T>(text: string): T | undefined {
 }
 
 /**
- * Keeps sessions in the process's memory, for development. They end with the process, and expired ones stay until somebody reads them.
+ * Keeps sessions in the process's memory, for development. They end with the process, and expired ones stay until they are read.
  *
  * @example
  * import session, { MemoryStore } from "sojourn/express-session";

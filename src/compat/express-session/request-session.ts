@@ -248,7 +248,7 @@ class RequestSession implements HoldHooks, MethodListener {
     }
   }
 
-  /** Passes an error on as express-session does: the response leaves first, so that nobody answers a second time. */
+  /** Passes an error to `next` as express-session does: after the response, so that it is not answered twice. */
   #report(error: unknown): void {
     if (this.#errors === undefined) setImmediate(this.#next, error);
     else this.#errors.push(error);

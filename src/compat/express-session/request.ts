@@ -21,8 +21,8 @@ export interface SessionRequest extends IncomingMessage {
 const SIGNED = "s:";
 
 /**
- * The session IDs that a request presents, each with a good signature, in the order in which they came. Browsers send several
- * cookies of one name when they were set for different paths or domains.
+ * The session IDs that a request presents with a good signature, in the order of their cookies. Browsers send several cookies of one
+ * name if they were set for different paths or domains.
  */
 export function presentedIds(req: SessionRequest, name: string, secrets: readonly SignatureKey[]): string[] {
   const ids: string[] = [];
@@ -37,7 +37,7 @@ export function presentedIds(req: SessionRequest, name: string, secrets: readonl
   return [id];
 }
 
-/** The ID in a cookie's decoded value; `undefined` for one that nobody with a key has signed. */
+/** The ID in a cookie's decoded value; `undefined` without a good signature. */
 export function idOf(value: unknown, secrets: readonly SignatureKey[]): string | undefined {
   if (typeof value !== "string" || !value.startsWith(SIGNED)) return undefined;
   return unsignValue(value.slice(SIGNED.length), secrets);
