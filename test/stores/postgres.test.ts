@@ -266,27 +266,34 @@ describe("PostgresStore alone", { skip }, () => {
   test("a touch rewrites no index", async (t) => {
     const [version] = await postgresQuery(url, "SELECT current_setting('server_version_num')::int AS number");
     if (Number(version?.["number"]) < 150_000) return t.skip("PostgreSQL 14 publishes its statistics when it likes");
-    const table = newTable();
     const pool = newPool({ max: 1, options: "-c synchronous_commit=off" });
-    const ticking = new ManualClock(2 ** 20 * 2_000_000);
-    const store = new PostgresStore(pool, { table, clock: ticking });
-    const now = ticking.now();
-    for (let n = 0; n < 40; n++) await store.create(`handle${n}`, recordAt(now, { payload: "x".repeat(500) }));
-    for (let round = 1; round <= 10; round++) {
-      ticking.advance(60_000);
-      for (let n = 0; n < 40; n++) await store.touch(`handle${n}`, ticking.now(), ticking.now() + 1_800_000);
-    }
-    await pool.query("SELECT pg_stat_force_next_flush()");
-    const [counts] = (
-      await pool.query(
-        "SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables WHERE relname = $1",
-        [table],
-      )
-    ).rows;
-    equal(counts.all, 400);
-    // Not all: an open transaction of another test on this server keeps old versions, and so their room.
-    ok(counts.hot >= 300, `${counts.hot} of 400 touches were heap-only`);
-    await store.close();
+    /** Touches 40 sessions ten times. Returns how many of the touches were heap-only. */
+    const heapOnly = async (): Promise<number> => {
+      const table = newTable();
+      const ticking = new ManualClock(2 ** 20 * 2_000_000);
+      const store = new PostgresStore(pool, { table, clock: ticking });
+      const now = ticking.now();
+      for (let n = 0; n < 40; n++) await store.create(`handle${n}`, recordAt(now, { payload: "x".repeat(500) }));
+      for (let round = 1; round <= 10; round++) {
+        ticking.advance(60_000);
+        for (let n = 0; n < 40; n++) await store.touch(`handle${n}`, ticking.now(), ticking.now() + 1_800_000);
+      }
+      await pool.query("SELECT pg_stat_force_next_flush()");
+      const [counts] = (
+        await pool.query(
+          "SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables WHERE relname = $1",
+          [table],
+        )
+      ).rows;
+      equal(counts.all, 400);
+      await store.close();
+      return counts.hot;
+    };
+    // Not all: while another test on this server has a transaction open, old versions keep their room. If a touch rewrote an
+    // index, none would be.
+    const seen: number[] = [];
+    while (seen.length < 5 && !(Number(seen.at(-1)) >= 300)) seen.push(await heapOnly());
+    ok(Number(seen.at(-1)) >= 300, `${seen.join(", ")} of 400 touches were heap-only`);
   });
 
   test("what requests cost, in round trips of one statement each", async (t) => {
