@@ -5,7 +5,7 @@ import { after } from "node:test";
 /** For everything that a file starts to be gone after its last test. Idle keep-alive connections take five seconds. */
 const EXIT_TIMEOUT_MS = 15_000;
 /** For a whole file, far above the slowest one even where the machine has other work. */
-const FILE_TIMEOUT_MS = 300_000;
+const FILE_TIMEOUT_MS = 900_000;
 
 /** Unref'd, so that it fires only where something else keeps the process alive. */
 function failAfter(ms: number, what: string): void {

@@ -23,7 +23,7 @@ async function lookForServer(): Promise<{ url: string; skip: string | undefined 
 
 /** One command on a connection of its own. */
 export async function ask(url: string, ...command: string[]): Promise<unknown> {
-  const client = createClient({ url, RESP: 2, socket: { connectTimeout: 2_000, reconnectStrategy: false } });
+  const client = createClient({ url, RESP: 2, socket: { connectTimeout: 20_000, reconnectStrategy: false } });
   client.on("error", () => undefined);
   await client.connect();
   try {
