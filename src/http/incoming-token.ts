@@ -58,8 +58,8 @@ export class IncomingToken {
 
   /** Whether a synchronous store must be queried even if nothing reads the session. */
   get mustOpen(): boolean {
-    const [token, ...others] = this.#tokens;
-    if (this.#bringing.length > 1 || others.length > 0) return true;
+    if (this.#bringing.length > 1 || this.#tokens.length > 1) return true;
+    const token = this.#tokens[0];
     return token !== undefined && this.#backend.isTouchDue(token);
   }
 

@@ -88,12 +88,11 @@ export class SealedSessions implements SessionBackend {
         overflowKey === undefined ? record.payload : this.overflow?.payload(overflowKey, handle, record.version);
       return after(payload, (text) => {
         if (text === undefined) return undefined;
-        const { events, limits } = this.#options;
         const now = this.clock.now();
         const complete = { ...record, payload: text };
-        const content = openContent(handle, complete, scope.transport, { events, limits, now });
+        const content = openContent(handle, complete, scope.transport, this.#options, now);
         if (content === undefined) return undefined;
-        const renew = outdated || touchIsDue(record.touchedAt, now, limits);
+        const renew = outdated || touchIsDue(record.touchedAt, now, this.#options.limits);
         return { opened: { ...sealed, record: complete, secret: "", content }, outdated, renew };
       });
     });

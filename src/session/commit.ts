@@ -119,7 +119,8 @@ export class Committer {
         return this.#touchQuietly(access, state);
       case "refuse":
         if (delivery !== "possible") this.#events.emit("cookie-not-sent", { reason: delivery });
-        if (previous === undefined) return REFUSED;
+        if (previous === undefined || delivery !== "insecure") return REFUSED;
+        // The request goes on as the new session, which no client can ever hold.
         state.rotation = undefined;
         return after(access.delete(previous.handle), () => REFUSED_CLEAR);
       case "store": {
@@ -204,11 +205,11 @@ export class Committer {
     }
     // A write that failed may still reach the store, where it is deleted: the handle is spent.
     if (state.isUncertain) state.rename();
-    state.isUncertain = true;
     const isWorthStoring = forced === true || !isEmpty(state.record, content);
     if (base === undefined || rotation?.previous === undefined) {
       if (!isWorthStoring) return null;
       const record = this.#recordOf(state.record, content, this.#hashFor(state), 1);
+      state.isUncertain = true;
       return after(access.create(state.handle, record), (created) => (created ? record : "taken"));
     }
     const { handle, secret } = rotation.previous;
@@ -218,6 +219,7 @@ export class Committer {
     if (!isWorthStoring)
       return after(access.end(handle, version, tombstone), (result) => (result === "ok" ? null : result));
     const record = this.#recordOf(state.record, content, this.#hashFor(state), 1);
+    state.isUncertain = true;
     const replaced = access.replace(handle, version, state.handle, record, tombstone);
     return after(replaced, (result) => (result === "ok" ? record : result));
   }

@@ -34,8 +34,8 @@ export interface SessionParts {
 export interface RequestFacts {
   /** The session's transport as its metadata records it; `undefined` for the default. */
   readonly transport: string | undefined;
-  /** Whether a token can still reach the client. The HTTP layer updates it. */
-  delivery: Delivery;
+  /** Whether a token can still reach the client, now. */
+  readonly delivery: Delivery;
   /** Whether a response waits for the final commit. Otherwise each login is stored at once. */
   readonly isHeld: boolean;
   /** Whether the response has begun to leave, or its client has disconnected. */
@@ -78,8 +78,6 @@ export class SessionContext {
   readonly endings: (() => Awaitable<unknown>)[] = [];
   /** The session after a logout, which is stored only if it has data: no client needs it empty. */
   farewell: SessionState | undefined = undefined;
-  /** Whether a login or a regeneration waits for the commit. */
-  isRotating = false;
   readonly queue = new SerialQueue();
 
   constructor(parts: SessionParts, access: StoreAccess, request: RequestFacts, opened?: OpenedSession) {
@@ -104,12 +102,12 @@ export class SessionContext {
    */
   commit(): Awaitable<void> {
     if (this.unavailable !== undefined) return this.giveUp();
+    // Before the queue: by the time of this turn the headers count as sent, though they wait for it.
+    const { delivery } = this.request;
     return this.queue.run(() =>
       after(this.confirmEndings(), () => {
         const isRotated = this.state.rotation !== undefined;
-        return after(this.store(this.state, this.request.delivery), ({ outcome }) => {
-          if (isRotated && outcome === "gone") throw goneError();
-        });
+        return after(this.store(this.state, delivery), isRotated ? requireThere : ignoreOutcome);
       }),
     );
   }
@@ -128,7 +126,8 @@ export class SessionContext {
    */
   rollBack(): void {
     const { state } = this;
-    this.isRotating = false;
+    // A login that waits for a commit is dropped; the session before it lives on.
+    state.rotation = undefined;
     if (!state.isNew || state.status !== "stored") return;
     state.status = "ended";
     this.cookie = "none";
@@ -190,10 +189,7 @@ export class SessionContext {
       events.emit("gone", { handle: state.handle });
       return GONE;
     }
-    return after(committer.commit(this.access, state, delivery, options), (commit) => {
-      if (state.rotation === undefined) this.isRotating = false;
-      return this.apply(state, commit);
-    });
+    return after(committer.commit(this.access, state, delivery, options), (commit) => this.apply(state, commit));
   }
 
   /** Records what a commit means for the client's cookie. */
@@ -244,6 +240,14 @@ export class SessionContext {
 export function refuseIfReplaced(state: SessionState): void {
   if (state.replacedBecause !== undefined) throw new SojournError("SESSION_ENDED", state.replacedBecause);
 }
+
+/** @throws SojournError SESSION_GONE */
+function requireThere({ outcome }: Commit): void {
+  if (outcome === "gone") throw goneError();
+}
+
+/** A late write is dropped; an event reports it. */
+function ignoreOutcome(): void {}
 
 /** @throws SojournError if a commit failed that the application awaits */
 export function requireDone({ outcome }: Commit, delivery: Delivery): void {

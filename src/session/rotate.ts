@@ -143,9 +143,8 @@ const MOST_SETTLED = 64;
 
 function remember(context: SessionContext): void {
   const { pending } = context.parts;
-  context.isRotating = true;
   if (pending.length >= MOST_SETTLED && pending.length % MOST_SETTLED === 0) {
-    const open = pending.filter((one) => one.deref()?.isRotating === true);
+    const open = pending.filter((one) => one.deref()?.state.rotation !== undefined);
     pending.splice(0, pending.length, ...open);
   }
   pending.push(new WeakRef(context));
@@ -162,7 +161,7 @@ export async function storePending(
 ): Promise<void> {
   for (const one of [...pending]) {
     const context = one.deref();
-    if (context?.isRotating !== true || context.state.rotation === undefined || context.request.isOver) continue;
+    if (context?.state.rotation === undefined || context.request.isOver) continue;
     const { state, request } = context;
     const { previous } = context.state.rotation;
     const concerns =

@@ -74,12 +74,10 @@ export class StoredSessions implements SessionBackend {
       const record = this.#proven(token, stored);
       if (record === undefined) return undefined;
       const { handle, secret, outdated } = token;
-      const { events, limits } = this.parts;
       const now = this.clock.now();
-      const content = openContent(handle, record, scope.transport, { events, limits, now });
+      const content = openContent(handle, record, scope.transport, this.parts, now);
       if (content === undefined) return undefined;
-      const lifetime = { ...content.meta, createdAt: record.createdAt };
-      const used = counts ? this.#used(token, record, lifetime, now) : record;
+      const used = counts ? this.#used(token, record, content, now) : record;
       return {
         opened: { handle, secret, record: used, content },
         outdated: outdated || scope.former !== undefined,
@@ -174,12 +172,12 @@ export class StoredSessions implements SessionBackend {
   }
 
   /** Stores the last use in the background if it is due. */
-  #used(token: VerifiedToken, record: SessionRecord, lifetime: Lifetime, now: number): SessionRecord {
+  #used(token: VerifiedToken, record: SessionRecord, { meta }: Content, now: number): SessionRecord {
     const { limits } = this.parts;
     const isDue = touchIsDue(record.touchedAt, now, limits);
     token.touchDueAt = (isDue ? now : record.touchedAt) + limits.touchAfterMs;
     if (!isDue) return record;
-    const expiresAt = expiryOf(lifetime, now, limits);
+    const expiresAt = expiryOf({ ...meta, createdAt: record.createdAt }, now, limits);
     this.#touch(token.handle, now, expiresAt);
     return { ...record, touchedAt: now, expiresAt };
   }
@@ -241,7 +239,8 @@ export function openContent(
   handle: string,
   { payload, createdAt, touchedAt, expiresAt }: SessionRecord,
   transport: string | undefined,
-  { events, limits, now }: { events: Events; limits: Timeouts; now: number },
+  { events, limits }: { readonly events: Events; readonly limits: Timeouts },
+  now: number,
 ): Content | undefined {
   const content = decodePayload(payload);
   if (content === undefined) {

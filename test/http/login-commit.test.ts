@@ -88,3 +88,77 @@ test("a login whose client has gone is never stored", async (t) => {
   for (let i = 0; i < 70; i += 1) await assert.rejects(one.visitor().get("/hang"));
   assert.equal((await one.visitor().get("/list")).text, "1");
 });
+
+describe("calls that the handler does not await, over an asynchronous store, are in the response", () => {
+  const open = (clock: ManualClock) => new ProbeStore(new MemoryStore({ clock }), { async: true }).store;
+
+  test("a login behind a save", async (t) => {
+    const clock = new ManualClock();
+    const one = await site(t, { clock, store: open(clock) }, (req, res) => {
+      if (req.url === "/") return void res.end(`${req.session.userId} ${JSON.stringify(req.session)}`);
+      Object.assign(req.session, { n: 1 });
+      req.session.save();
+      req.session.login("ada");
+      Object.assign(req.session, { cart: ["book"] });
+      res.end();
+    });
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    assert.equal((await visitor.get("/")).text, 'ada {"n":1,"cart":["book"]}');
+    assert.equal(await one.sessions.count(), 1);
+  });
+
+  test("a message behind a logout", async (t) => {
+    const clock = new ManualClock();
+    const one = await site(t, { clock, store: open(clock) }, async (req, res) => {
+      if (req.url === "/login") await req.session.login("ada");
+      if (req.url === "/logout") {
+        req.session.logout();
+        req.session.flash("info", "Bye.");
+      }
+      res.end(`${req.session.userId} ${req.url === "/" ? req.session.flash("info") : ""}`);
+    });
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    await visitor.get("/logout");
+    assert.equal((await visitor.get("/")).text, "null Bye.");
+  });
+});
+
+test("an error handler that saves after a login that could not be stored ends nothing", async (t) => {
+  const clock = new ManualClock();
+  const probe = new ProbeStore(new MemoryStore({ clock }), { async: true });
+  const saved: unknown[] = [];
+  const one = await site(
+    t,
+    {
+      clock,
+      store: probe.store,
+      onError: (_error, req, res) => {
+        probe.heal();
+        const { session } = Object(req);
+        session.save().then(
+          () => res.end("saved"),
+          (failure: unknown) => {
+            saved.push(Reflect.get(Object(failure), "code"));
+            res.statusCode = 503;
+            res.end("sorry");
+          },
+        );
+      },
+    },
+    async (req, res) => {
+      if (req.url === "/set") Object.assign(req.session, { n: 1 });
+      if (req.url === "/login") {
+        await req.session.login("ada");
+        probe.fail(new Error("down"), "replace");
+      }
+      res.end(`${req.session.userId} ${JSON.stringify(req.session)}`);
+    },
+  );
+  const visitor = one.visitor();
+  await visitor.get("/set");
+  assert.equal((await visitor.get("/login")).status, 503);
+  assert.deepEqual(saved, ["HEADERS_SENT"]);
+  assert.equal((await visitor.get("/")).text, 'null {"n":1}');
+});
