@@ -87,7 +87,7 @@ class Hold {
   phase: Phase = "new";
   /** Whether the session's headers are still to be added. */
   owesHeaders = true;
-  /** Whether the headers leave before the end is asked for. */
+  /** Whether the headers leave before `end` is called. */
   streams = false;
   failure: Failure | undefined = undefined;
 

@@ -64,7 +64,7 @@ export function session(options: SessionOptions = {}): Sessions {
   const detached = new DetachedSessions(backend, transports, watch);
 
   function middleware(req: IncomingMessage, res: ServerResponse, next: Next): void {
-    const [above] = holdersOf(req);
+    const above = holderOf(req);
     // If this middleware is mounted twice, the first one serves the request.
     if (above === undefined ? hasForeignSession(req) : above.isOf(parts)) return next();
     const linkToken = urlTokens?.take(req);
@@ -172,6 +172,11 @@ const SESSION_ID: PropertyDescriptor & ThisType<Holding> = {
     throw new TypeError("req.sessionID can't be set: call await req.session.regenerate()");
   },
 };
+
+/** Returns the session of a request; of several, the last one. */
+function holderOf(req: IncomingMessage & Holding): RequestSession | undefined {
+  return req[HOLDER];
+}
 
 /** Returns the sessions of a request, the last one first. */
 function holdersOf(req: IncomingMessage & Holding): readonly RequestSession[] {

@@ -10,7 +10,7 @@ export interface RequestParts {
   /** The application's `store` option. */
   readonly store: object;
   readonly onStoreError: "error" | "anonymous";
-  /** Finds a session of another library, for a client that has none of ours. */
+  /** Finds another library's session, for a client without a Sojourn session. */
   readonly accept?: Accept | undefined;
   /**
    * Responds to requests whose session could not be saved. Default: Express's or Connect's error

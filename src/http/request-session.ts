@@ -76,9 +76,8 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
   }
 
   /**
-   * Begins with the token, before the handlers run. A synchronous store is asked when the session
-   * is first read, or now if its last use may have to be stored. Any other store is asked now,
-   * because `req.session` can't wait.
+   * Opens the session before the handlers run, because `req.session` can't wait. A synchronous store
+   * is queried now only if the session's last use may have to be stored, else at the first read.
    */
   begin(): void {
     const opening = this.#lookUp();
@@ -264,7 +263,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
   #start(): SessionContext {
     const { backend } = this.#parts;
     const token = this.#token;
-    // A failure is not thrown: nobody may be there to catch it. The response is refused instead.
+    // A read must not throw, because a handler may not catch it. The response is refused instead.
     if (!token.isOpened && (token.error === undefined || backend.isSynchronous)) token.open();
     const context = backend.context(this, token.opening?.opened, token.carrier);
     context.unavailable = token.error;

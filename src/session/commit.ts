@@ -5,8 +5,17 @@ import type { OwnerHashes } from "../crypto/owner.ts";
 import { hashSecret } from "../crypto/token.ts";
 import { type Changes, type Content, EMPTY, encodePayload, merge, NO_CHANGES, overwritten } from "./content.ts";
 import type { Events } from "./events.ts";
-import type { Commit, Delivery } from "./outcome.ts";
-import { CONFLICT, DONE, DONE_CLEAR, DONE_SET, GONE, REFUSED, REFUSED_CLEAR } from "./outcome.ts";
+import {
+  CONFLICT,
+  type Commit,
+  type Delivery,
+  DONE,
+  DONE_CLEAR,
+  DONE_SET,
+  GONE,
+  REFUSED,
+  REFUSED_CLEAR,
+} from "./outcome.ts";
 import type { Retries, TimeLimit } from "./retry.ts";
 import { tombstoneOf } from "./rotated-handles.ts";
 import { type CarriedLimits, requireFits } from "./size-limit.ts";
@@ -161,11 +170,10 @@ export class Committer {
     attempt: Attempt,
     tries: number,
   ): Awaitable<Commit> {
-    const { changes } = attempt;
-    const content = merge(basisOf(state, base), changes);
+    const content = merge(basisOf(state, base), attempt.changes);
     return after(this.#write(access, state, base, content, attempt), (result) => {
       state.isUncertain = false;
-      if (typeof result !== "string") return this.#stored(state, base, result, content, changes);
+      if (typeof result !== "string") return this.#stored(state, base, result, content, attempt.changes);
       switch (result) {
         case "gone":
           return mayBeginAgain(state) ? this.#store(access, state, undefined, attempt, tries + 1) : this.gone(state);

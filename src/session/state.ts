@@ -27,7 +27,7 @@ export interface StateInit {
 export class SessionState {
   /** Properties that were read or assigned: the target behind `object`. */
   values: Record<string, unknown> = {};
-  /** What handlers hold of the session, once they have asked for it. */
+  /** The object that handlers hold, after their first read of `req.session`. */
   object: Session | undefined = undefined;
   status: Status;
   /** Whether this request began the session. */
@@ -76,7 +76,7 @@ export class SessionState {
     return this.#secret;
   }
 
-  /** Has the session draw a new handle and secret. */
+  /** Draws a new handle and secret at the next use. */
   rename(): void {
     this.#handle = undefined;
     this.#secret = undefined;
@@ -263,7 +263,7 @@ export class SessionState {
     if (this.#absoluteFrom === absoluteFrom) this.#absoluteFrom = undefined;
   }
 
-  /** Has a property decoded again at its next read, and watches an object that handlers may hold. */
+  /** Drops a decoded property, and watches the object that handlers may still hold. */
   #detach(name: string, text: string | undefined): void {
     const value = this.values[name];
     Reflect.deleteProperty(this.values, name);

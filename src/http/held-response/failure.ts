@@ -22,7 +22,7 @@ export class Failure {
   }
 
   /**
-   * Whether a call is of the handler whose response failed. That handler need not know of it.
+   * Whether a call comes from the handler whose response failed, which may not know that it did.
    * Before the error handler has set a status or a type, its call would send a success that wasn't
    * saved. After the error handler's response has ended, it would bring the process down.
    *

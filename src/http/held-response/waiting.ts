@@ -21,7 +21,7 @@ export class Waiting {
   /** Whether the head waits; otherwise it has left, and the end waits. */
   holdsHead = false;
   readonly #calls: WaitingCall[];
-  /** Whether the end has been asked for. */
+  /** Whether `end` was called. */
   #ended: boolean;
   readonly #response: Outgoing;
   readonly #kind: Kind;
