@@ -5,17 +5,8 @@ import type { OwnerHashes } from "../crypto/owner.ts";
 import { hashSecret } from "../crypto/token.ts";
 import { type Changes, type Content, EMPTY, encodePayload, merge, NO_CHANGES, overwritten } from "./content.ts";
 import type { Events } from "./events.ts";
-import {
-  CONFLICT,
-  type Commit,
-  type Delivery,
-  DONE,
-  DONE_CLEAR,
-  DONE_SET,
-  GONE,
-  REFUSED,
-  REFUSED_CLEAR,
-} from "./outcome.ts";
+import type { Commit, Delivery } from "./outcome.ts";
+import { CONFLICT, DONE, DONE_CLEAR, DONE_SET, GONE, REFUSED, REFUSED_CLEAR } from "./outcome.ts";
 import type { Retries, TimeLimit } from "./retry.ts";
 import { tombstoneOf } from "./rotated-handles.ts";
 import { type CarriedLimits, requireFits } from "./size-limit.ts";
