@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chownSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -92,9 +92,16 @@ export class PrivateProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Stops it, and its own processes, in the middle of whatever they are doing. */
+  /**
+   * Stops it, and its own processes, in the middle of whatever they are doing. The signal returns
+   * before the threads stand still, and one that runs on another core may still answer a call: this
+   * waits until all are stopped.
+   */
   freeze(): void {
-    for (const pid of this.#pids()) process.kill(pid, "SIGSTOP");
+    const pids = this.#pids();
+    for (const pid of pids) process.kill(pid, "SIGSTOP");
+    const end = Date.now() + 5_000;
+    while (!pids.every(isStopped)) if (Date.now() > end) throw new Error("the server does not stop");
   }
 
   thaw(): void {
@@ -113,6 +120,13 @@ export class PrivateProcess {
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").map(Number);
     return [pid, ...children.filter((child) => child > 0)];
   }
+}
+
+/** Whether each thread of a process stands still: state T of proc_pid_stat(5). */
+function isStopped(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).every((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8").includes(") T "),
+  );
 }
 
 /** Tries until it works, for half a minute at most: a server that starts has no other sign. */
