@@ -92,15 +92,17 @@ export class Waiting {
     const { statusCode } = response;
     const hasReason = this.#kind !== "http2";
     const statusMessage = hasReason ? response.statusMessage : undefined;
-    const takeOff = overlay(response, SENT[this.#kind]);
+    const disclaim = claimSent(response);
+    const takeOff = overlay(response, REFUSING[this.#kind]);
     // Only a patch above the hold comes by with an implied `writeHead`.
     const unwatch = isPatched ? this.#watchStatus(statusCode) : nothing;
     this.#unlock = () => {
       unwatch();
       takeOff();
+      disclaim();
       if (response.statusCode !== statusCode) response.statusCode = statusCode;
       if (statusMessage !== undefined) response.statusMessage = statusMessage;
-      else if (hasReason) Reflect.deleteProperty(response, "statusMessage");
+      else if (hasReason && Object.hasOwn(response, "statusMessage")) Reflect.deleteProperty(response, "statusMessage");
     };
   }
 
@@ -139,31 +141,65 @@ export function wakeWriters(response: Outgoing): void {
 /** Properties to show instead of an object's own or inherited ones. */
 type Look = readonly (readonly [name: string, shown: PropertyDescriptor])[];
 
-/** The look of a response whose headers were sent. */
-const SENT: Record<Kind, Look> = {
-  http1: sentLook("http1", "setHeader", "setHeaders", "appendHeader", "removeHeader"),
-  http2: sentLook("http2", "setHeader", "appendHeader", "removeHeader"),
-  foreign: sentLook("foreign", "setHeader", "setHeaders", "appendHeader", "removeHeader"),
+/** The methods of a response whose headers were sent. */
+const REFUSING: Record<Kind, Look> = {
+  http1: refusing("http1", "setHeader", "setHeaders", "appendHeader", "removeHeader"),
+  http2: refusing("http2", "setHeader", "appendHeader", "removeHeader"),
+  foreign: refusing("foreign", "setHeader", "setHeaders", "appendHeader", "removeHeader"),
 };
 
-function sentLook(kind: Kind, ...refused: readonly HeaderCall[]): Look {
-  const shown = (value: unknown) => ({ value, writable: true, configurable: true });
-  return [
-    ["headersSent", shown(true)],
-    ...refused.map((name) => [name, shown((...args: unknown[]) => refuseAsSent(kind, name, args))] as const),
-  ];
+function refusing(kind: Kind, ...names: readonly HeaderCall[]): Look {
+  return names.map((name) => [name, plain((...args: unknown[]) => refuseAsSent(kind, name, args))] as const);
 }
 
-/** Gives an object a look; returns how to take it off. */
-function overlay(object: object, look: Look): () => void {
-  let beneath: PropertyDescriptorMap | undefined;
-  for (const [name, shown] of look) {
-    const own = Object.hasOwn(object, name) && Object.getOwnPropertyDescriptor(object, name);
-    if (own) beneath = { ...beneath, [name]: own };
-    Object.defineProperty(object, name, shown);
+function plain(value: unknown): PropertyDescriptor {
+  return { value, writable: true, configurable: true };
+}
+
+/** Whether a response looks as if its headers were sent; absent before it first does. */
+const LOOKS_SENT = Symbol("sojourn.looksSent");
+
+interface Disguised {
+  [LOOKS_SENT]?: boolean;
+}
+
+/** Stays on the response, as the methods do. */
+const HEADERS_SENT: PropertyDescriptor & ThisType<Disguised> = {
+  configurable: true,
+  get() {
+    return this[LOOKS_SENT] === true || Reflect.get(Object.getPrototypeOf(this), "headersSent", this);
+  },
+};
+
+/** Makes a response say that its headers were sent; returns how to undo that. */
+function claimSent(response: Outgoing & Disguised): () => void {
+  if (response[LOOKS_SENT] === undefined) {
+    // Mocks have a property of their own.
+    if (Object.hasOwn(response, "headersSent")) return overlay(response, [["headersSent", plain(true)]]);
+    Object.defineProperty(response, "headersSent", HEADERS_SENT);
   }
+  response[LOOKS_SENT] = true;
   return () => {
-    for (const [name] of look) Reflect.deleteProperty(object, name);
-    if (beneath !== undefined) Object.defineProperties(object, beneath);
+    response[LOOKS_SENT] = false;
+  };
+}
+
+/**
+ * Gives an object a look; returns how to take it off. An inherited method is then the object's own,
+ * because to delete a property would make each later access slow.
+ */
+function overlay(object: object, look: Look): () => void {
+  const beneath = look.map(([name]) => {
+    const own = Object.getOwnPropertyDescriptor(object, name);
+    const value: unknown = own === undefined ? Reflect.get(object, name) : undefined;
+    return typeof value === "function" ? plain(value) : own;
+  });
+  for (const [name, shown] of look) Object.defineProperty(object, name, shown);
+  return () => {
+    for (const [at, [name]] of look.entries()) {
+      const descriptor = beneath[at];
+      if (descriptor === undefined) Reflect.deleteProperty(object, name);
+      else Object.defineProperty(object, name, descriptor);
+    }
   };
 }
