@@ -1,5 +1,8 @@
-import { type PluginObject, types as t, template, transformSync } from "@babel/core";
-import modules from "@babel/plugin-transform-modules-commonjs";
+import { fileURLToPath } from "node:url";
+import { type PluginObj, types as t, template, transformSync } from "@babel/core";
+
+/** It has no types, so it is named, not imported. */
+const modules = fileURLToPath(import.meta.resolve("@babel/plugin-transform-modules-commonjs"));
 
 /**
  * Turns an ES module that the TypeScript compiler wrote into CommonJS, with Babel. Its assumptions make exports plain properties of `exports`,
@@ -10,6 +13,7 @@ export function toCommonJs(source: string): string {
   const result = transformSync(source, {
     babelrc: false,
     configFile: false,
+    parserOpts: { createImportExpressions: true },
     assumptions: { constantReexports: true, noIncompleteNsImportDetection: true },
     plugins: [loading, [modules, { importInterop: "none" }]],
     shouldPrintComment: (comment) => BUNDLER.test(comment),
@@ -39,7 +43,7 @@ const maybeMissing = template.expression(
 );
 
 /** What Babel's own plugin has no option for. */
-const loading = (): PluginObject => ({
+const loading = (): PluginObj => ({
   visitor: {
     ImportDeclaration(path) {
       const { source, specifiers } = path.node;

@@ -16,6 +16,8 @@ export interface PackageManifest {
   types: string;
   exports: Record<string, string | ExportConditions>;
   typesVersions?: Record<string, Record<string, string[]>>;
+  /** The development dependencies that may run a script when they are installed. */
+  allowScripts?: Record<string, boolean>;
   dependencies?: Record<string, string>;
   peerDependencies?: Record<string, string>;
   peerDependenciesMeta?: Record<string, { optional?: boolean }>;
