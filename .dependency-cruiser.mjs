@@ -27,6 +27,14 @@ const floors = [
     because: "It maps other libraries' worlds onto ours, from outside.",
   },
   {
+    name: "identity",
+    place: "^src/identity/",
+    below: ["^src/(http|session|crypto)/"],
+    builtins: ["http", "util"],
+    because:
+      "It guards and ends sessions by what others say: browsers of a request, a provider of a user. Nothing below needs it.",
+  },
+  {
     name: "http",
     place: "^src/http/",
     below: ["^src/(sealed|wrap|session|crypto)/", DEFAULT_STORE, SEALED_STORE],

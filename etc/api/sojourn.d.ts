@@ -350,6 +350,10 @@ export interface SessionEvents {
     "transport-refused": {
         handle: string;
     };
+    "cross-site": {
+        reason: "sec-fetch-site" | "origin" | "no-header";
+        origin: string | undefined;
+    };
     "cookie-not-sent": {
         reason: "insecure" | "headers-sent";
     };
@@ -481,7 +485,7 @@ export declare class SojournError extends Error {
 }
 
 // SojournErrorCode
-export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS";
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "CROSS_SITE";
 
 // SqlStoreOptions
 export interface SqlStoreOptions {

@@ -12,7 +12,8 @@ export type SojournErrorCode =
   | "TOO_LARGE"
   | "HEADERS_SENT"
   | "NO_USER_INDEX"
-  | "MIXED_TOKENS";
+  | "MIXED_TOKENS"
+  | "CROSS_SITE";
 
 const STATUS: Record<SojournErrorCode, number> = {
   STORE_UNAVAILABLE: 503,
@@ -28,6 +29,7 @@ const STATUS: Record<SojournErrorCode, number> = {
   HEADERS_SENT: 500,
   NO_USER_INDEX: 500,
   MIXED_TOKENS: 400,
+  CROSS_SITE: 403,
 };
 
 /**

@@ -107,7 +107,7 @@ export function openApplication(options: SessionOptions): Application {
   if (onError !== undefined && typeof onError !== "function") {
     throw new TypeError("onError must be a function (error, req, res)");
   }
-  const parts = { backend, events, store: given, onStoreError, onError, accept: acceptOf(options.accept ?? []) };
+  const parts = { backend, events, trust, store: given, onStoreError, onError, accept: acceptOf(options.accept ?? []) };
   const { link } = transports;
   const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), backend);
   return { backend, admin, transports, events, parts, urlTokens, close: () => backend.close() };

@@ -8,6 +8,7 @@ import { type SessionSnapshot, snapshotOf } from "../session/snapshot.ts";
 import { openFirst } from "../session/stored.ts";
 import type { TokenCarrier } from "./carrier.ts";
 import { carriersFor } from "./incoming-token.ts";
+import { pageOfSameHost } from "./origin.ts";
 import { isLocalhost, type ProxyTrust } from "./secure.ts";
 import type { Transports } from "./transports.ts";
 import { warnOnce } from "./warn.ts";
@@ -153,9 +154,6 @@ export class Watch {
   }
 }
 
-/** A host name or an address, with or without a port. */
-const HOST = /^[^\s/?#@\\]+$/;
-
 /**
  * Returns whether a page of this origin may open a connection. The same-origin policy does not
  * cover WebSockets, and browsers send the cookie along. So the page must have the same host and
@@ -167,12 +165,8 @@ function isAllowedOrigin(
 ): boolean {
   const { origin } = req.headers;
   if (origin === undefined || origins.includes(origin)) return true;
-  const page = URL.canParse(origin) ? new URL(origin) : undefined;
-  const host = hostOf(req, trust);
-  if (page === undefined || host === undefined || !HOST.test(host)) return false;
-  // With the page's scheme, so that `URL` drops a default port on both sides.
-  const own = `${page.protocol}//${host}`;
-  if (!URL.canParse(own) || new URL(own).host !== page.host) return false;
+  const page = pageOfSameHost(req, origin, trust);
+  if (page === undefined) return false;
   if (page.protocol === "http:") return !isSecure;
   if (page.protocol !== "https:") return false;
   // An untrusted proxy's header still shows that the client's scheme is unknown: the host alone
@@ -190,15 +184,6 @@ function warnOfScheme(): void {
   warnOnce(
     'authenticateUpgrade rejected a page of the same host over HTTPS, because the upgrade itself does not look like HTTPS. If TLS ends at a proxy, let it send X-Forwarded-Proto, or set cookie: { secure: "always" }. If not, add the page to origins',
   );
-}
-
-/** Returns the host that the client requested, like Express's `req.host`, also over HTTP/2. */
-function hostOf(req: IncomingMessage, trust: ProxyTrust): string | undefined {
-  const { headers } = req;
-  const forwarded = headers["x-forwarded-host"];
-  if (forwarded !== undefined && trust.trusts(req) === true) return String(forwarded).split(",")[0]?.trim();
-  const authority = headers[":authority"];
-  return typeof authority === "string" ? authority : headers.host;
 }
 
 /** Opens sessions for connections that outlive their request, without a response. */

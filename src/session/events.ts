@@ -31,6 +31,11 @@ export interface SessionEvents {
   "duplicate-cookie": { count: number };
   /** A token came by another transport than its session began with, and was rejected. */
   "transport-refused": { handle: string };
+  /**
+   * `csrf()` refused a request that a page of another site sent. `origin` is that page's, if the
+   * browser named it; `"null"` is that of a sandboxed frame or a local file.
+   */
+  "cross-site": { reason: "sec-fetch-site" | "origin" | "no-header"; origin: string | undefined };
   /** A session was changed whose token can't reach the client. Nothing was stored. */
   "cookie-not-sent": { reason: "insecure" | "headers-sent" };
   /** The store failed or timed out. */
@@ -52,6 +57,7 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
   "damaged-record": true,
   "duplicate-cookie": true,
   "transport-refused": true,
+  "cross-site": true,
   "cookie-not-sent": true,
   "store-error": true,
 };
