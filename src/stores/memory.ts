@@ -1,5 +1,5 @@
 import { SojournError } from "../contract/errors.ts";
-import type { IndexedStore, ReplaceResult, SessionPage, SessionRecord } from "../contract/store.ts";
+import type { IndexedStore, ReplaceResult, SessionPage, SessionQuery, SessionRecord } from "../contract/store.ts";
 import { isNote, NOTE, type StoreCapabilities, type StoredSession, type UpdateResult } from "../contract/store.ts";
 import { type Clock, queueMicrotask, systemClock } from "../contract/time.ts";
 import { bytesOf, Entry, Table } from "./memory/table.ts";
@@ -159,7 +159,7 @@ export class MemoryStore implements IndexedStore {
    * Lists one page. Costs the user's sessions or, without a user, the page, the sessions used in the same millisecond as
    * its last one, and expired sessions in between. If those are many, the page is shorter than `limit`.
    */
-  list(query: { userId?: string; cursor?: string; limit?: number }): SessionPage {
+  list(query: SessionQuery & { cursor?: string; limit?: number }): SessionPage {
     const { userId, cursor, limit = 100 } = query;
     const table = this.#table();
     const start = decodeCursor(cursor);
@@ -188,7 +188,7 @@ export class MemoryStore implements IndexedStore {
     return { sessions, ...rest, ...nextPage(places, limit) };
   }
 
-  deleteAll(query: { userId?: string; except?: string }): number {
+  deleteAll(query: SessionQuery & { except?: string }): number {
     const { userId, except } = query;
     const table = this.#table();
     const now = this.#clock.now();
@@ -204,7 +204,7 @@ export class MemoryStore implements IndexedStore {
   }
 
   /** Without a user, it takes no time, and counts expired sessions that no write has removed yet. */
-  count(query: { userId?: string } = {}): number {
+  count(query: SessionQuery = {}): number {
     const table = this.#table();
     return query.userId === undefined ? table.size : table.ofUser(query.userId, this.#clock.now()).length;
   }
