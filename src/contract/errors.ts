@@ -1,3 +1,5 @@
+import type { Device } from "./device.ts";
+
 /** Lists every error code. `docs/ERRORS.md` explains each one under an anchor of its name. */
 export type SojournErrorCode =
   | "STORE_UNAVAILABLE"
@@ -13,7 +15,12 @@ export type SojournErrorCode =
   | "HEADERS_SENT"
   | "NO_USER_INDEX"
   | "MIXED_TOKENS"
-  | "CROSS_SITE";
+  | "CROSS_SITE"
+  | "NOT_LOGGED_IN"
+  | "NOT_FRESH"
+  | "TOO_MANY_SESSIONS"
+  | "IMPERSONATING"
+  | "NOT_IMPERSONATING";
 
 const STATUS: Record<SojournErrorCode, number> = {
   STORE_UNAVAILABLE: 503,
@@ -30,6 +37,11 @@ const STATUS: Record<SojournErrorCode, number> = {
   NO_USER_INDEX: 500,
   MIXED_TOKENS: 400,
   CROSS_SITE: 403,
+  NOT_LOGGED_IN: 401,
+  NOT_FRESH: 401,
+  TOO_MANY_SESSIONS: 409,
+  IMPERSONATING: 403,
+  NOT_IMPERSONATING: 409,
 };
 
 /**
@@ -55,6 +67,12 @@ export class SojournError extends Error {
   readonly status: number;
   /** `Retry-After` for a 503. Express's default error handler sends it. */
   declare readonly headers?: Record<string, string>;
+  /**
+   * The user's sessions, where a login was refused because there are too many
+   * (`TOO_MANY_SESSIONS`), for a page that offers to end one. Not enumerable, so that no log shows
+   * their addresses.
+   */
+  declare readonly devices?: readonly Device[];
 
   constructor(code: SojournErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
@@ -62,6 +80,20 @@ export class SojournError extends Error {
     this.status = STATUS[code];
     if (this.status === 503) this.headers = { "Retry-After": "1" };
   }
+}
+
+export function tooManyError(limit: number): SojournError {
+  return new SojournError("TOO_MANY_SESSIONS", `the user has as many sessions as are allowed (${limit})`);
+}
+
+/** Returns the error of a refused login again, with the sessions that the user has. */
+export function withDevices({ message }: SojournError, devices: readonly Device[]): SojournError {
+  const error = new SojournError("TOO_MANY_SESSIONS", message);
+  return Object.defineProperty(error, "devices", { value: devices });
+}
+
+export function notLoggedInError(call: string): SojournError {
+  return new SojournError("NOT_LOGGED_IN", `${call} needs a session whose user is logged in`);
 }
 
 export function goneError(): SojournError {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Capabilities, Device } from "../session/admin.ts";
+import type { Device } from "../contract/device.ts";
+import type { Capabilities } from "../session/admin.ts";
 import type { SessionEvent, SessionEvents } from "../session/events.ts";
 import type { SessionData } from "../session/session-data.ts";
 import type { Session } from "../session/session-interface.ts";
@@ -37,14 +38,14 @@ export interface Sessions<Data extends object = SessionData> {
   of(req: IncomingMessage): Session<Data>;
 
   /**
-   * Lists a user's sessions, the latest use first.
+   * Lists the sessions of a user, or of a login's `link`, the latest use first.
    *
    * @param options - `current` marks one of them as `current: true`: pass `req.session`
    * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `STORE_…` if it fails
    * @example
    * const devices = await sessions.list("alice", { current: req.session });
    */
-  list(userId: string, options?: { current?: object }): Promise<Device[]>;
+  list(of: string | { link: string }, options?: { current?: object }): Promise<Device[]>;
 
   /**
    * Ends one session by its handle, with `userId` only if it is this user's. Pass `userId` whenever the handle comes from a request.
@@ -57,7 +58,7 @@ export interface Sessions<Data extends object = SessionData> {
   revoke(handle: string, options?: { userId?: string }): Promise<boolean>;
 
   /**
-   * Ends all sessions of a user, and their sign-in links.
+   * Ends all sessions of a user, and their sign-in links; or all sessions of a login's `link`.
    *
    * @param options - `except` keeps one of them: `req.session`, or a handle
    * @returns how many sessions it ended
@@ -65,7 +66,7 @@ export interface Sessions<Data extends object = SessionData> {
    * @example
    * await sessions.revokeAll("alice", { except: req.session });
    */
-  revokeAll(userId: string, options?: { except?: object | string }): Promise<number>;
+  revokeAll(of: string | { link: string }, options?: { except?: object | string }): Promise<number>;
 
   /**
    * Reads a session outside its requests.
@@ -79,13 +80,13 @@ export interface Sessions<Data extends object = SessionData> {
   get(handle: string): Promise<SessionSnapshot<Data> | undefined>;
 
   /**
-   * Counts the sessions of a user, or of all. The count of all may include sessions that expired in the last minutes.
+   * Counts the sessions of a user, of a login's `link`, or of all. The count of all may include sessions that expired in the last minutes.
    *
    * @throws SojournError `NO_USER_INDEX` if the store can't count; `STORE_…` if it fails
    * @example
    * const visitors = await sessions.count();
    */
-  count(userId?: string): Promise<number>;
+  count(of?: string | { link: string }): Promise<number>;
 
   /**
    * Deletes expired sessions from the store now. Sojourn does so about once a minute by itself.

@@ -79,9 +79,9 @@ export class Watch {
     events.on("gone", ends);
     events.on("regenerate", ({ previous }) => this.#end(previous));
     events.on("login", ({ previous }) => this.#end(previous));
-    events.on("revoke", ({ handle, userId, except }) => {
+    events.on("revoke", ({ handle, userId, link, except }) => {
       if (handle !== undefined) this.#end(handle);
-      else if (userId !== undefined) this.#endUser(userId, except);
+      else this.#endAll(({ record }) => (link === undefined ? record.userId === userId : record.link === link), except);
     });
   }
 
@@ -122,9 +122,9 @@ export class Watch {
     queueMicrotask(() => ends.emit("onEnd", undefined));
   }
 
-  #endUser(userId: string, except: string | undefined): void {
+  #endAll(isMeant: (opened: OpenedSession) => boolean, except: string | undefined): void {
     for (const [handle, { opened }] of this.#watched) {
-      if (opened.record.userId === userId && handle !== except) this.#end(handle);
+      if (handle !== except && isMeant(opened)) this.#end(handle);
     }
   }
 

@@ -1,6 +1,6 @@
 import { SojournError } from "../contract/errors.ts";
 import { isHandle } from "../crypto/token.ts";
-import { type Capabilities, exceptQuery, type SessionAdmin, StoredAdmin } from "../session/admin.ts";
+import { type Capabilities, exceptQuery, type SessionAdmin, type SessionsOf, StoredAdmin } from "../session/admin.ts";
 import type { Events } from "../session/events.ts";
 import type { SealedSessions } from "./backend.ts";
 import { noRevocations, type RevocationList } from "./revocation-list.ts";
@@ -60,9 +60,10 @@ export class SealedAdmin implements SessionAdmin {
   }
 
   /** Ends all sessions of a user. @returns 1, as the event does: their number is unknown */
-  async revokeAll(userId: string, { except }: { except?: object | string } = {}): Promise<number> {
+  async revokeAll(of: SessionsOf, { except }: { except?: object | string } = {}): Promise<number> {
     const revocations = this.#requireRevocations("revokeAll");
-    const query = exceptQuery(userId, except);
+    const query = exceptQuery(of, except);
+    if (query.userId === undefined) throw unlisted("revokeAll({ link })");
     const [store] = this.#backend.stores;
     await store?.parts.links?.endAll(query.userId);
     await revocations.endUser(query.userId, query.except);

@@ -157,7 +157,7 @@ export class SealedSessions implements SessionBackend {
   #partsFor(room: number): SessionParts {
     let parts = this.#parts.get(room);
     if (parts === undefined) {
-      const { clock, limits, tokens, events, maxBytes, deviceOf } = this.#options;
+      const { clock, limits, tokens, events, policy = {}, maxBytes, deviceOf } = this.#options;
       const retries = new Retries(clock, events, Number.POSITIVE_INFINITY);
       const committer = new Committer({ clock, limits, events, retries, ...this.#limitsFor(room, maxBytes) });
       parts = {
@@ -167,6 +167,7 @@ export class SealedSessions implements SessionBackend {
         limits,
         tokens,
         events,
+        policy,
         pending: [],
         links: this.stores[0]?.parts.links,
         deviceOf,

@@ -1,5 +1,5 @@
 import { undeliverableError } from "../contract/errors.ts";
-import type { Awaitable } from "../contract/store.ts";
+import type { Awaitable, SessionQuery } from "../contract/store.ts";
 import { after } from "../contract/time.ts";
 import { refuseIfReplaced, type SessionContext, type SessionParts } from "./context.ts";
 import { endSession } from "./rotated-handles.ts";
@@ -66,13 +66,16 @@ export function destroy(
   });
 }
 
-/** Ends all sessions of a user except one, and their sign-in links. Returns how many sessions. */
+/**
+ * Ends all sessions of a user or of a link except one, and the user's sign-in links. Returns how
+ * many sessions.
+ */
 export async function endAll(
   { links, events }: SessionParts,
   access: StoreAccess,
-  query: { userId: string; except?: string },
+  query: SessionQuery & { except?: string },
 ): Promise<number> {
-  await links?.endAll(query.userId);
+  if (query.userId !== undefined) await links?.endAll(query.userId);
   const count = await access.endAll(query);
   if (count > 0) events.emit("revoke", { ...query, count });
   return count;

@@ -12,10 +12,12 @@ export interface SessionEvents {
   login: { handle: string; userId: string; previous: string | undefined };
   /** A session's ID was rotated without a login. */
   regenerate: { handle: string | undefined; previous: string };
+  /** A user proved again who they are, by `confirm`. */
+  confirm: { handle: string; userId: string };
   /** A request ended its session, by `destroy` or `logout`. */
   destroy: { handle: string; userId: string | null };
-  /** Sessions were revoked: one by its handle, or all of a user's except one. */
-  revoke: { handle?: string; userId?: string; except?: string; count: number };
+  /** Sessions were revoked: one by its handle, or all of a user's or of a link's except one. */
+  revoke: { handle?: string; userId?: string; link?: string; except?: string; count: number };
   /** A save found that another request had saved first, and merged its own changes into that. */
   conflict: { handle: string; attempt: number };
   /** A merge replaced the value of a property that another request had saved meanwhile. */
@@ -49,6 +51,7 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
   create: true,
   login: true,
   regenerate: true,
+  confirm: true,
   destroy: true,
   revoke: true,
   conflict: true,

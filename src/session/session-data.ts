@@ -15,6 +15,9 @@
 export interface SessionData {
   // The members of a session. They are declared here so that the compiler rejects data of the same
   // name.
+  authenticatedAt?: NotForData;
+  authenticationMethods?: NotForData;
+  confirm?: NotForData;
   createdAt?: NotForData;
   destroy?: NotForData;
   expiresAt?: NotForData;

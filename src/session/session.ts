@@ -1,16 +1,24 @@
 import { inspect } from "node:util";
 import type { Awaitable } from "../contract/store.ts";
 import { type Callback, deliver } from "../contract/time.ts";
+import { authenticatedAt, authenticationMethods } from "./authentication.ts";
 import { transportOf } from "./content.ts";
 import { refuseIfReplaced, type SessionContext } from "./context.ts";
 import { destroy, logout } from "./end.ts";
-import { login, regenerate } from "./rotate.ts";
-import type { LoginOptions, LogoutOptions, RegenerateOptions, Session, SessionMembers } from "./session-interface.ts";
+import { confirm, login } from "./login.ts";
+import { FACTS, refuseMember } from "./members.ts";
+import { regenerate } from "./rotate.ts";
+import type {
+  ConfirmOptions,
+  LoginOptions,
+  LogoutOptions,
+  RegenerateOptions,
+  Session,
+  SessionMembers,
+} from "./session-interface.ts";
 import type { SessionState } from "./state.ts";
 import type { Duration } from "./timeouts.ts";
 import { update } from "./update.ts";
-
-export type { LoginOptions, LogoutOptions, RegenerateOptions } from "./session-interface.ts";
 
 const STATE = Symbol("state");
 const CONTEXT = Symbol("context");
@@ -64,6 +72,16 @@ export class SessionObject implements SessionMembers {
     return new Date(this[STATE].record.createdAt);
   }
 
+  get authenticatedAt(): Date | null {
+    const { record, content } = this[STATE];
+    const at = authenticatedAt(record, content.meta);
+    return at === null ? null : new Date(at);
+  }
+
+  get authenticationMethods(): readonly string[] {
+    return authenticationMethods(this[STATE].content.meta);
+  }
+
   get expiresAt(): Date {
     return new Date(this[CONTEXT].expiresAt(this[STATE]));
   }
@@ -88,6 +106,11 @@ export class SessionObject implements SessionMembers {
   login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
     return deliver(() => login(this[CONTEXT], this[STATE], userId, given), done);
+  }
+
+  confirm(options?: ConfirmOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
+    const [given, done] = optionsAndCallback(options, callback);
+    return deliver(() => confirm(this[CONTEXT], this[STATE], given), done);
   }
 
   logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
@@ -214,29 +237,6 @@ function optionsAndCallback<O extends object>(
 ): [O | Record<string, never>, Callback<void> | undefined] {
   if (typeof options === "function") return [{}, options];
   return [options ?? {}, callback];
-}
-
-/** The members that are readable properties. Only the session's methods change them. */
-const FACTS: ReadonlySet<string> = new Set(["id", "isNew", "userId", "createdAt", "expiresAt", "transport"]);
-
-const METHODS = ["save", "reload", "regenerate", "login", "logout", "destroy", "touch", "update", "persist", "flash"];
-
-/** Advice for code that writes to a member of a session. */
-const INSTEAD: Readonly<Record<string, string>> = {
-  id: "To rotate it, call await req.session.regenerate()",
-  userId: "To log in, call await req.session.login(userId); to log out, req.session.logout() or req.session.destroy()",
-  expiresAt: "To move it, call await req.session.persist(duration), or req.session.touch()",
-  flash:
-    "Instead of connect-flash, use app.use((req, res, next) => { req.flash = (...args) => req.session.flash(...args); next(); })",
-};
-
-const MEMBERS = new Set([...FACTS, ...METHODS, "__proto__"]);
-
-/** Rejects writes to a member of a session, which would do nothing. @throws TypeError */
-function refuseMember(name: string): void {
-  if (!MEMBERS.has(name)) return;
-  const instead = Object.hasOwn(INSTEAD, name) ? `. ${INSTEAD[name]}` : "";
-  throw new TypeError(`req.session.${name} is a member of the session: choose another name for your data${instead}`);
 }
 
 /** Returns whether a name yields nothing unless it is data: a way to the prototype, or `cookie`. */

@@ -1,4 +1,5 @@
 import type { SessionRecord } from "../contract/store.ts";
+import { authenticatedAt, authenticationMethods } from "./authentication.ts";
 import type { Content } from "./content.ts";
 import { transportOf } from "./content.ts";
 import type { SessionData } from "./session-data.ts";
@@ -14,6 +15,14 @@ export interface SessionSnapshot<Data extends object = SessionData> {
   transport: string;
   /** When the session began. */
   createdAt: Date;
+  /** When the user last authenticated: at the login, or at a later `confirm`; `null` before a login. */
+  authenticatedAt: Date | null;
+  /** How the user authenticated then: the `methods` of that call. */
+  authenticationMethods: readonly string[];
+  /** The login's `link`, if it had one. */
+  link: string | undefined;
+  /** The login's `stamp`, if it had one. */
+  stamp: string | undefined;
   /** The last use that was stored, at most `touchAfter` before the real one. */
   lastUsedAt: Date;
   /** When the session ends if no request uses it again. */
@@ -25,10 +34,12 @@ export interface SessionSnapshot<Data extends object = SessionData> {
 /** Builds a snapshot. @param onDamage called for each property that is not JSON, and is omitted */
 export function snapshotOf(
   handle: string,
-  { userId, createdAt, touchedAt, expiresAt }: SessionRecord,
+  record: SessionRecord,
   content: Content,
   onDamage: () => void,
 ): SessionSnapshot {
+  const { userId, link, createdAt, touchedAt, expiresAt } = record;
+  const at = authenticatedAt(record, content.meta);
   const data: Record<string, unknown> = {};
   for (const [name, text] of content.encoded) {
     try {
@@ -43,6 +54,10 @@ export function snapshotOf(
     userId,
     transport: transportOf(content.meta),
     createdAt: new Date(createdAt),
+    authenticatedAt: at === null ? null : new Date(at),
+    authenticationMethods: authenticationMethods(content.meta),
+    link,
+    stamp: content.meta.stamp,
     lastUsedAt: new Date(touchedAt),
     expiresAt: new Date(expiresAt),
     data,

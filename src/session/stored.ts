@@ -6,10 +6,12 @@ import { OwnerHashes } from "../crypto/owner.ts";
 import { sameHash, type TokenSource, type VerifiedToken } from "../crypto/token.ts";
 import type { CheckedToken, Opening, SessionBackend, TokenScope } from "./backend.ts";
 import { Committer } from "./commit.ts";
-import { type Content, type DeviceInfo, decodePayload } from "./content.ts";
+import { type Content, decodePayload } from "./content.ts";
 import { type OpenedSession, type RequestFacts, SessionContext, type SessionParts } from "./context.ts";
 import type { Events } from "./events.ts";
 import { Links } from "./links.ts";
+import type { DeviceInfo } from "./meta.ts";
+import type { Policy } from "./policy.ts";
 import { Retries } from "./retry.ts";
 import { findRotated, type RotatedToken } from "./rotated-handles.ts";
 import { RunningRequests } from "./running.ts";
@@ -23,6 +25,7 @@ export interface BackendOptions {
   deadlines: Deadlines;
   tokens: TokenSource;
   events: Events;
+  policy?: Policy;
   maxBytes: number;
   deviceOf(request: object): DeviceInfo;
 }
@@ -40,14 +43,15 @@ export class StoredSessions implements SessionBackend {
   #closing: Promise<void> | undefined = undefined;
 
   constructor(options: BackendOptions & { store: SessionStore; ring?: KeyRing | undefined }) {
-    const { store, clock, limits, deadlines, tokens, events, maxBytes, ring, deviceOf } = options;
+    const { store, clock, limits, deadlines, tokens, events, policy = {}, maxBytes, ring, deviceOf } = options;
     this.clock = clock;
     this.isSynchronous = store.synchronousLoad === true;
     this.access = new StoreAccess(store, clock, deadlines, events);
     this.#owners = ring === undefined ? undefined : new OwnerHashes(ring);
     const retries = new Retries(clock, events, deadlines.commitMs);
     const committer = new Committer({ clock, limits, events, retries, maxBytes, owners: this.#owners });
-    this.parts = { committer, retries, clock, limits, tokens, events, pending: [], links: undefined, deviceOf };
+    const shared = { committer, retries, clock, limits, tokens, events, policy, deviceOf };
+    this.parts = { ...shared, pending: [], links: undefined };
     this.running = limits.idleMs === Number.POSITIVE_INFINITY ? undefined : new RunningRequests(clock, limits);
     this.#sweeper = isIndexed(store) ? new Sweeper(clock, this.access, store) : undefined;
   }
@@ -247,8 +251,8 @@ export function openContent(
     events.emit("damaged-record", { handle });
     return undefined;
   }
-  const { endsAt, absoluteFrom } = content.meta;
-  if (hasExpired({ endsAt, absoluteFrom, createdAt, touchedAt, expiresAt }, now, limits)) return undefined;
+  const { endsAt, absoluteFrom, notAfter } = content.meta;
+  if (hasExpired({ endsAt, absoluteFrom, notAfter, createdAt, touchedAt, expiresAt }, now, limits)) return undefined;
   if (content.meta.transport === transport) return content;
   events.emit("transport-refused", { handle });
   return undefined;

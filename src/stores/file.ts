@@ -5,6 +5,7 @@ import {
   leaveTombstone,
   type ReplaceResult,
   type SessionPage,
+  type SessionQuery,
   type SessionRecord,
   type StoreCapabilities,
   type StoredSession,
@@ -206,7 +207,7 @@ export class FileStore implements IndexedStore {
   }
 
   /** Returns one page. Reads the user's sessions, or without a user the folders of all. */
-  list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
+  list(query: SessionQuery & { cursor?: string; limit?: number }): Promise<SessionPage> {
     return this.#run(async () => {
       const limit = checkedLimit(query.limit ?? 100, "list");
       const newest = new Newest(limit + 1, decodeCursor(query.cursor));
@@ -221,7 +222,7 @@ export class FileStore implements IndexedStore {
   }
 
   /** Deletes sessions one by one. New ones may stay. After an error, call it again. */
-  deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
+  deleteAll({ userId, except }: SessionQuery & { except?: string }): Promise<number> {
     return this.#run(async () => {
       const kept = except === undefined ? undefined : nameOfHandle(except);
       let ended = 0;
@@ -241,7 +242,7 @@ export class FileStore implements IndexedStore {
   }
 
   /** Counts sessions: without a user only by folders, with expired ones until `prune`. */
-  count({ userId }: { userId?: string } = {}): Promise<number> {
+  count({ userId }: SessionQuery = {}): Promise<number> {
     return this.#run(async () => {
       let count = 0;
       for await (const names of this.#namesOf(userId)) {

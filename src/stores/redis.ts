@@ -4,6 +4,7 @@ import {
   isNote,
   type ReplaceResult,
   type SessionPage,
+  type SessionQuery,
   type SessionRecord,
   type StoreCapabilities,
   type StoredSession,
@@ -150,7 +151,7 @@ export class RedisStore implements IndexedStore {
   }
 
   /** Returns one page, with a command for each session of the user, or without a user 256. */
-  async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
+  async list(query: SessionQuery & { cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
     const start = decodeCursor(query.cursor);
     const { userId } = query;
@@ -162,14 +163,14 @@ export class RedisStore implements IndexedStore {
   }
 
   /** Deletes sessions in batches of 500. After an error, call it again. */
-  deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
+  deleteAll({ userId, except }: SessionQuery & { except?: string }): Promise<number> {
     return this.#run((now) =>
       userId === undefined ? this.#bulk.everyone(except, now) : this.#bulk.allOfUser(userId, except, now),
     );
   }
 
   /** Counts sessions, at the cost of `list`. Without a user, expired ones count until `prune`. */
-  count({ userId }: { userId?: string } = {}): Promise<number> {
+  count({ userId }: SessionQuery = {}): Promise<number> {
     return this.#run(async (now) =>
       userId === undefined ? this.#listing.countEveryone() : (await this.#listing.placesOf(userId, now)).length,
     );

@@ -3,6 +3,7 @@ import type {
   IndexedStore,
   ReplaceResult,
   SessionPage,
+  SessionQuery,
   SessionRecord,
   StoreCapabilities,
   StoredSession,
@@ -186,7 +187,7 @@ export class SqliteStore implements IndexedStore {
    *
    * @throws TypeError for a cursor that no list returned, and for a limit below 1
    */
-  async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
+  async list(query: SessionQuery & { cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
     if (query.userId !== undefined) {
       const { touchedAt, handle } = startOf(query.cursor);
@@ -214,7 +215,7 @@ export class SqliteStore implements IndexedStore {
   }
 
   /** Deletes sessions, 500 in a transaction. An error undoes none of them. New ones may stay. */
-  async deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
+  async deleteAll({ userId, except }: SessionQuery & { except?: string }): Promise<number> {
     const lastRow = this.#lastRow();
     const batch = [lastRow, except === undefined ? null : encode(except), BATCH_SIZE];
     const { deleteBatch, deleteBatchOfUser } = this.#sql;
@@ -229,7 +230,7 @@ export class SqliteStore implements IndexedStore {
   }
 
   /** Counts sessions. For everyone it includes expired ones until a prune deletes them. */
-  count({ userId }: { userId?: string } = {}): number {
+  count({ userId }: SessionQuery = {}): number {
     const { countAll, countUser } = this.#sql;
     return this.#read(() => {
       const row = userId === undefined ? countAll.get() : countUser.get(encode(userId), this.#clock.now());

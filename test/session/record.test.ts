@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Content, decodePayload, encodePayload, type SessionMeta } from "../../src/session/content.ts";
+import { type Content, decodePayload, encodePayload } from "../../src/session/content.ts";
+import type { SessionMeta } from "../../src/session/meta.ts";
 
 const META: SessionMeta = {
   endsAt: 2_524_608_000_000,

@@ -6,6 +6,9 @@ import type { SessionMembers } from "../../src/session/session-interface.ts";
 
 /** The compiler checks that each member of a session is here, and that each name here is one that data can't have. */
 const members: { [Name in keyof SessionMembers as Name & string]: Name extends keyof SessionData ? true : never } = {
+  authenticatedAt: true,
+  authenticationMethods: true,
+  confirm: true,
   createdAt: true,
   destroy: true,
   expiresAt: true,

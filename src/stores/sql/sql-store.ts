@@ -3,6 +3,7 @@ import {
   leaveTombstone,
   type ReplaceResult,
   type SessionPage,
+  type SessionQuery,
   type SessionRecord,
   type StoreCapabilities,
   type StoredSession,
@@ -180,7 +181,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
    *
    * @throws TypeError for a cursor that no list returned, and for a limit below 1
    */
-  async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
+  async list(query: SessionQuery & { cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
     const start = startOf(query.cursor);
     const { listAll, listUser } = this.#statements;
@@ -195,7 +196,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
   }
 
   /** Deletes sessions, 500 in a statement. An error undoes none of them. New sessions may stay. */
-  async deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
+  async deleteAll({ userId, except }: SessionQuery & { except?: string }): Promise<number> {
     const spared = except === undefined ? null : this.#dialect.encode(except);
     return this.#dialect.deleteAll(
       (text, values) => this.#run(text, values),
@@ -205,7 +206,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
   }
 
   /** Counts sessions. For everyone it reads an index: a second for some millions of sessions. */
-  async count({ userId }: { userId?: string } = {}): Promise<number> {
+  async count({ userId }: SessionQuery = {}): Promise<number> {
     const { countAll, countUser } = this.#statements;
     const { rows } = await this.#run(userId === undefined ? countAll : countUser, this.#ofUser(userId));
     return Number(rows[0]?.[0]);

@@ -1,0 +1,46 @@
+/** The names of a session's members, which are no data. */
+
+/** The members that are readable properties. Only the session's methods change them. */
+export const FACTS: ReadonlySet<string> = new Set([
+  "id",
+  "isNew",
+  "userId",
+  "createdAt",
+  "authenticatedAt",
+  "authenticationMethods",
+  "expiresAt",
+  "transport",
+]);
+
+const METHODS = [
+  "save",
+  "reload",
+  "regenerate",
+  "login",
+  "confirm",
+  "logout",
+  "destroy",
+  "touch",
+  "update",
+  "persist",
+  "flash",
+];
+
+/** Advice for code that writes to a member of a session. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  id: "To rotate it, call await req.session.regenerate()",
+  userId: "To log in, call await req.session.login(userId); to log out, req.session.logout() or req.session.destroy()",
+  authenticatedAt: "To set it after another check of the password, call await req.session.confirm()",
+  expiresAt: "To move it, call await req.session.persist(duration), or req.session.touch()",
+  flash:
+    "Instead of connect-flash, use app.use((req, res, next) => { req.flash = (...args) => req.session.flash(...args); next(); })",
+};
+
+const MEMBERS = new Set([...FACTS, ...METHODS, "__proto__"]);
+
+/** Rejects writes to a member of a session, which would do nothing. @throws TypeError */
+export function refuseMember(name: string): void {
+  if (!MEMBERS.has(name)) return;
+  const instead = Object.hasOwn(INSTEAD, name) ? `. ${INSTEAD[name]}` : "";
+  throw new TypeError(`req.session.${name} is a member of the session: choose another name for your data${instead}`);
+}
