@@ -29,7 +29,7 @@ const floors = [
   {
     name: "identity",
     place: "^src/identity/",
-    below: ["^src/(http|session|crypto)/"],
+    below: ["^src/(http|session|crypto)/", "^src/stores/optional-package[.]ts$"],
     builtins: ["http", "util"],
     because:
       "It guards and ends sessions by what others say: browsers of a request, a provider of a user. Nothing below needs it.",
@@ -97,6 +97,7 @@ const clients = [
   { place: "^src/stores/redis", packages: ["redis", "@redis/client", "ioredis"] },
   { place: "^src/stores/postgres", packages: ["pg"] },
   { place: "^src/stores/mysql", packages: ["mysql2"] },
+  { place: "^src/identity/oidc", packages: ["jose"] },
 ];
 
 const LOCAL = ["^(src|test|examples|scripts|bench|packages|dist)/"];

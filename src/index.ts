@@ -14,7 +14,7 @@ export { bearer, cookie, header, type QueryOptions, query, type TransportChoice 
 export type { TouchOptions, UpgradeOptions, UpgradeSession } from "./http/upgrade.ts";
 export type { Capabilities } from "./session/admin.ts";
 export type { AuthenticationMethod } from "./session/authentication.ts";
-export type { SessionEvent, SessionEvents } from "./session/events.ts";
+export type { LogoutRefusal, SessionEvent, SessionEvents } from "./session/events.ts";
 export type { DeviceInfo } from "./session/meta.ts";
 // All of it, because only so can applications add to SessionData by declaring module "sojourn".
 export type * from "./session/session-data.ts";

@@ -1,5 +1,28 @@
 // What sojourn declares. npm run api writes this file.
 
+// Admission
+export interface Admission {
+    session: StoredSession;
+    limit: number;
+    exceed: "revoke-oldest" | "refuse";
+    replaces?: {
+        handle: string;
+        expectedVersion: number;
+        tombstone?: StoredSession;
+    };
+}
+
+// AdmissionResult
+export type AdmissionResult = {
+    result: "ok";
+    revoked: readonly string[];
+} | {
+    result: "limit" | "taken" | "conflict" | "gone" | "unsupported";
+};
+
+// AuthenticationMethod
+export type AuthenticationMethod = "face" | "fpt" | "geo" | "hwk" | "iris" | "kba" | "mca" | "mfa" | "otp" | "pin" | "pop" | "pwd" | "rba" | "retina" | "sc" | "sms" | "swk" | "tel" | "user" | "vbm" | "wia";
+
 // Awaitable
 export type Awaitable<T> = T | Promise<T>;
 
@@ -48,6 +71,11 @@ export interface Clock {
     after(ms: number, action: () => void): () => void;
 }
 
+// ConfirmOptions
+export interface ConfirmOptions {
+    methods?: readonly AuthenticationMethod[] | undefined;
+}
+
 // CookieAttributes
 export interface CookieAttributes {
     httpOnly?: boolean | undefined;
@@ -83,9 +111,13 @@ export type DataOf<Data extends object> = {
 // Device
 export interface Device {
     handle: string;
+    userId: string | null;
     label: string;
     ip: string | undefined;
     createdAt: Date;
+    authenticatedAt: Date | null;
+    authenticationMethods: readonly string[];
+    link: string | undefined;
     lastUsedAt: Date;
     expiresAt: Date;
     current: boolean;
@@ -115,18 +147,15 @@ export interface FileStoreOptions {
 
 // IndexedStore
 export interface IndexedStore extends SessionStore {
-    list(query: {
-        userId?: string;
+    list(query: SessionQuery & {
         cursor?: string;
         limit?: number;
     }): Awaitable<SessionPage>;
-    deleteAll(query: {
-        userId?: string;
+    deleteAll(query: SessionQuery & {
         except?: string;
     }): Awaitable<number>;
-    count(query?: {
-        userId?: string;
-    }): Awaitable<number>;
+    count(query?: SessionQuery): Awaitable<number>;
+    admit?(admission: Admission): Awaitable<AdmissionResult>;
     prune(limit?: number): Awaitable<number>;
 }
 
@@ -149,6 +178,10 @@ export interface LoginOptions {
     remember?: Duration | false | undefined;
     device?: string | DeviceInfo | undefined;
     keep?: boolean | readonly string[] | undefined;
+    methods?: readonly AuthenticationMethod[] | undefined;
+    notAfter?: Date | number | undefined;
+    link?: string | undefined;
+    stamp?: string | undefined;
 }
 
 // LogoutOptions
@@ -156,6 +189,9 @@ export interface LogoutOptions {
     everywhere?: boolean | undefined;
     clearSiteData?: boolean | undefined;
 }
+
+// LogoutRefusal
+export type LogoutRefusal = "request" | "malformed" | "type" | "algorithm" | "signature" | "issuer" | "audience" | "issued-in-future" | "expired" | "not-yet-valid" | "events" | "nonce" | "claims" | "replayed";
 
 // MemoryStore
 export declare class MemoryStore implements IndexedStore {
@@ -168,18 +204,15 @@ export declare class MemoryStore implements IndexedStore {
     touch(handle: string, touchedAt: number, expiresAt: number): boolean;
     delete(handle: string): boolean;
     replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): ReplaceResult;
-    list(query: {
-        userId?: string;
+    admit(admission: Admission): AdmissionResult;
+    list(query: SessionQuery & {
         cursor?: string;
         limit?: number;
     }): SessionPage;
-    deleteAll(query: {
-        userId?: string;
+    deleteAll(query: SessionQuery & {
         except?: string;
     }): number;
-    count(query?: {
-        userId?: string;
-    }): number;
+    count(query?: SessionQuery): number;
     prune(limit?: number): number;
     close(): void;
 }
@@ -284,6 +317,9 @@ export type Session<Data extends object = SessionData> = SessionMembers<Data> & 
 
 // SessionData
 export interface SessionData {
+    authenticatedAt?: NotForData;
+    authenticationMethods?: NotForData;
+    confirm?: NotForData;
     createdAt?: NotForData;
     destroy?: NotForData;
     expiresAt?: NotForData;
@@ -320,6 +356,10 @@ export interface SessionEvents {
         handle: string | undefined;
         previous: string;
     };
+    confirm: {
+        handle: string;
+        userId: string;
+    };
     destroy: {
         handle: string;
         userId: string | null;
@@ -327,6 +367,7 @@ export interface SessionEvents {
     revoke: {
         handle?: string;
         userId?: string;
+        link?: string;
         except?: string;
         count: number;
     };
@@ -354,6 +395,10 @@ export interface SessionEvents {
         reason: "sec-fetch-site" | "origin" | "no-header";
         origin: string | undefined;
     };
+    "logout-refused": {
+        issuer: string;
+        reason: LogoutRefusal;
+    };
     "cookie-not-sent": {
         reason: "insecure" | "headers-sent";
     };
@@ -363,18 +408,27 @@ export interface SessionEvents {
     };
 }
 
+// SessionLimit
+export interface SessionLimit {
+    limit: number | ((userId: string) => Awaitable<number>);
+    exceed?: "revoke-oldest" | "refuse" | undefined;
+}
+
 // SessionMembers
 export interface SessionMembers<Data extends object = SessionData> {
     readonly id: string;
     readonly isNew: boolean;
     readonly userId: string | null;
     readonly createdAt: Date;
+    readonly authenticatedAt: Date | null;
+    readonly authenticationMethods: readonly string[];
     readonly expiresAt: Date;
     readonly transport: string;
     save(callback?: Callback<void>): Promise<void>;
     reload(callback?: Callback<void>): Promise<void>;
     regenerate(options?: RegenerateOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
     login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+    confirm(options?: ConfirmOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
     logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
     destroy(callback?: Callback<void>): Promise<void>;
     touch(callback?: Callback<void>): Promise<void>;
@@ -402,6 +456,7 @@ export interface SessionOptions<Name extends string = string> {
     } | undefined;
     onStoreError?: "error" | "anonymous" | undefined;
     onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
+    maxSessionsPerUser?: number | SessionLimit | undefined;
     maxBytes?: number | undefined;
     accept?: readonly LegacyReader[] | undefined;
     clock?: Clock | undefined;
@@ -413,12 +468,19 @@ export interface SessionPage {
     cursor?: string;
 }
 
+// SessionQuery
+export interface SessionQuery {
+    userId?: string;
+    link?: string;
+}
+
 // SessionRecord
 export interface SessionRecord {
     payload: string;
     version: number;
     secretHash: string;
     userId: string | null;
+    link?: string;
     createdAt: number;
     touchedAt: number;
     expiresAt: number;
@@ -430,6 +492,10 @@ export interface SessionSnapshot<Data extends object = SessionData> {
     userId: string | null;
     transport: string;
     createdAt: Date;
+    authenticatedAt: Date | null;
+    authenticationMethods: readonly string[];
+    link: string | undefined;
+    stamp: string | undefined;
     lastUsedAt: Date;
     expiresAt: Date;
     data: DataOf<Data> & Record<string, unknown>;
@@ -452,17 +518,23 @@ export interface SessionStore {
 export interface Sessions<Data extends object = SessionData> {
     (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void;
     of(req: IncomingMessage): Session<Data>;
-    list(userId: string, options?: {
+    list(of: string | {
+        link: string;
+    }, options?: {
         current?: object;
     }): Promise<Device[]>;
     revoke(handle: string, options?: {
         userId?: string;
     }): Promise<boolean>;
-    revokeAll(userId: string, options?: {
+    revokeAll(of: string | {
+        link: string;
+    }, options?: {
         except?: object | string;
     }): Promise<number>;
     get(handle: string): Promise<SessionSnapshot<Data> | undefined>;
-    count(userId?: string): Promise<number>;
+    count(of?: string | {
+        link: string;
+    }): Promise<number>;
     prune(limit?: number): Promise<number>;
     close(): Promise<void>;
     readonly capabilities: Capabilities;
@@ -481,11 +553,12 @@ export declare class SojournError extends Error {
     readonly code: SojournErrorCode;
     readonly status: number;
     readonly headers?: Record<string, string>;
+    readonly devices?: readonly Device[];
     constructor(code: SojournErrorCode, message: string, cause?: unknown);
 }
 
 // SojournErrorCode
-export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "CROSS_SITE";
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "CROSS_SITE" | "PROVIDER_UNAVAILABLE" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
 
 // SqlStoreOptions
 export interface SqlStoreOptions {
@@ -579,8 +652,7 @@ export declare function openStore(url: string, options?: OpenStoreOptions): Prom
 export declare function query({ iUnderstandThatAddressesLeak, name, bind }: QueryOptions): TransportChoice;
 
 // resilient
-export declare function resilient(store: IndexedStore, options?: ResilientOptions): ResilientStore & IndexedStore;
-export declare function resilient(store: SessionStore | ExpressSessionStore, options?: ResilientOptions): ResilientStore;
+export declare function resilient<Store extends SessionStore | ExpressSessionStore>(store: Store, options?: ResilientOptions): Store extends IndexedStore ? ResilientStore & IndexedStore : ResilientStore;
 
 // session
 export declare function session<Data extends ValidData = SessionData, Name extends string = string>(options?: SessionOptions<Name>): Sessions<Data>;

@@ -16,6 +16,7 @@ export type SojournErrorCode =
   | "NO_USER_INDEX"
   | "MIXED_TOKENS"
   | "CROSS_SITE"
+  | "PROVIDER_UNAVAILABLE"
   | "NOT_LOGGED_IN"
   | "NOT_FRESH"
   | "TOO_MANY_SESSIONS"
@@ -37,6 +38,7 @@ const STATUS: Record<SojournErrorCode, number> = {
   NO_USER_INDEX: 500,
   MIXED_TOKENS: 400,
   CROSS_SITE: 403,
+  PROVIDER_UNAVAILABLE: 503,
   NOT_LOGGED_IN: 401,
   NOT_FRESH: 401,
   TOO_MANY_SESSIONS: 409,

@@ -6,6 +6,7 @@ import { type SealedOptions, SealedSessions } from "../sealed/backend.ts";
 import { type SessionAdmin, StoredAdmin } from "../session/admin.ts";
 import type { SessionBackend } from "../session/backend.ts";
 import { Events } from "../session/events.ts";
+import type { StoreAccess } from "../session/store-access.ts";
 import { StoredSessions } from "../session/stored.ts";
 import { parseDuration, timeouts } from "../session/timeouts.ts";
 import { MemoryStore } from "../stores/memory.ts";
@@ -29,6 +30,8 @@ export interface Application {
   readonly transports: Transports;
   readonly events: Events;
   readonly parts: RequestParts;
+  /** The store of the sessions, which keeps notes as well; `undefined` for sealed sessions. */
+  readonly notes: StoreAccess | undefined;
   /** Sign-in links; `undefined` unless `query()` is a transport. */
   readonly urlTokens: UrlTokens | undefined;
   close(): Promise<void>;
@@ -97,7 +100,7 @@ export function openApplication(options: SessionOptions): Application {
     policy: policyOf(options, store),
     deviceOf,
   };
-  const { backend, admin } =
+  const { backend, admin, notes } =
     store instanceof SealedStore
       ? openSealed({ ...common, ...store.sealing(), ring: keysToSeal(ring, "a SealedStore") })
       : openStored({
@@ -112,17 +115,17 @@ export function openApplication(options: SessionOptions): Application {
   const parts = { backend, events, trust, store: given, onStoreError, onError, accept: acceptOf(options.accept ?? []) };
   const { link } = transports;
   const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), backend);
-  return { backend, admin, transports, events, parts, urlTokens, close: () => backend.close() };
+  return { backend, admin, transports, events, parts, notes, urlTokens, close: () => backend.close() };
 }
 
 function openStored(options: ConstructorParameters<typeof StoredSessions>[0]) {
   const backend = new StoredSessions(options);
-  return { backend, admin: new StoredAdmin(backend) };
+  return { backend, admin: new StoredAdmin(backend), notes: backend.access };
 }
 
 function openSealed(options: SealedOptions) {
   const backend = new SealedSessions(options);
-  return { backend, admin: new SealedAdmin(backend, options.events) };
+  return { backend, admin: new SealedAdmin(backend, options.events), notes: undefined };
 }
 
 function keysToSeal(ring: KeyRing | undefined, what: string): KeyRing {

@@ -10,6 +10,7 @@ import "./express-request.ts";
 import "./express-request-first.ts";
 import { isResponse } from "./held-response.ts";
 import { carriersFor, newTokenCarrier } from "./incoming-token.ts";
+import { rememberInsides } from "./insides.ts";
 import type { SessionOptions } from "./options.ts";
 import type { RequestParts } from "./request-parts.ts";
 import { type Next, RequestSession } from "./request-session.ts";
@@ -60,7 +61,7 @@ export function session<Data extends ValidData = SessionData, Name extends strin
   options?: SessionOptions<Name>,
 ): Sessions<Data>;
 export function session(options: SessionOptions = {}): Sessions {
-  const { backend, admin, transports, events, parts, urlTokens, close } = openApplication(options);
+  const { backend, admin, transports, events, parts, notes, urlTokens, close } = openApplication(options);
   const watch = new Watch(backend, events);
   const detached = new DetachedSessions(backend, transports, watch);
 
@@ -103,6 +104,7 @@ export function session(options: SessionOptions = {}): Sessions {
     requestSession.begin();
   }
 
+  rememberInsides(middleware, { clock: backend.clock, events, notes });
   return Object.defineProperties(
     Object.assign(middleware, {
       of(req: IncomingMessage) {

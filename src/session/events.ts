@@ -38,11 +38,34 @@ export interface SessionEvents {
    * browser named it; `"null"` is that of a sandboxed frame or a local file.
    */
   "cross-site": { reason: "sec-fetch-site" | "origin" | "no-header"; origin: string | undefined };
+  /** `backchannelLogout` refused a request, and ended no session. */
+  "logout-refused": { issuer: string; reason: LogoutRefusal };
   /** A session was changed whose token can't reach the client. Nothing was stored. */
   "cookie-not-sent": { reason: "insecure" | "headers-sent" };
   /** The store failed or timed out. */
   "store-error": { operation: string; error: SojournError };
 }
+
+/**
+ * Is why `backchannelLogout` refused a logout token: no token in the request; no JSON Web Token of
+ * the form; what its header says of its type or algorithm; a signature by none of the provider's
+ * keys; the claim that is wrong; or a token that was used before.
+ */
+export type LogoutRefusal =
+  | "request"
+  | "malformed"
+  | "type"
+  | "algorithm"
+  | "signature"
+  | "issuer"
+  | "audience"
+  | "issued-in-future"
+  | "expired"
+  | "not-yet-valid"
+  | "events"
+  | "nonce"
+  | "claims"
+  | "replayed";
 
 /** Is the name of an event. */
 export type SessionEvent = keyof SessionEvents;
@@ -61,6 +84,7 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
   "duplicate-cookie": true,
   "transport-refused": true,
   "cross-site": true,
+  "logout-refused": true,
   "cookie-not-sent": true,
   "store-error": true,
 };
