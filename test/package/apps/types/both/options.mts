@@ -1,5 +1,6 @@
 // With `exactOptionalPropertyTypes`, an option that is not set may be undefined: `name: process.env.NAME`.
 import type {
+  ConfirmOptions,
   CookieAttributes,
   LoginOptions,
   LogoutOptions,
@@ -7,6 +8,7 @@ import type {
   OpenStoreOptions,
   RegenerateOptions,
   ResilientOptions,
+  SessionLimit,
   SessionOptions,
 } from "sojourn";
 import type { CookieSessionOptions } from "sojourn/cookie-session";
@@ -23,6 +25,8 @@ type Mistakes =
   | MayBeUndefined<SessionOptions>
   | MayBeUndefined<CookieAttributes>
   | MayBeUndefined<LoginOptions>
+  | MayBeUndefined<ConfirmOptions>
+  | MayBeUndefined<SessionLimit>
   | MayBeUndefined<LogoutOptions>
   | MayBeUndefined<RegenerateOptions>
   | MayBeUndefined<MemoryStoreOptions>
