@@ -7,6 +7,7 @@ import type {
   MemoryStoreOptions,
   OpenStoreOptions,
   RegenerateOptions,
+  RequireFreshOptions,
   ResilientOptions,
   SessionLimit,
   SessionOptions,
@@ -26,7 +27,8 @@ type Mistakes =
   | MayBeUndefined<CookieAttributes>
   | MayBeUndefined<LoginOptions>
   | MayBeUndefined<ConfirmOptions>
-  | MayBeUndefined<SessionLimit>
+  | MayBeUndefined<Omit<RequireFreshOptions, "within">>
+  | MayBeUndefined<Omit<SessionLimit, "limit">>
   | MayBeUndefined<LogoutOptions>
   | MayBeUndefined<RegenerateOptions>
   | MayBeUndefined<MemoryStoreOptions>
