@@ -14,7 +14,12 @@ const floors = [
   {
     name: "index",
     place: "^src/index[.]ts$",
-    below: ["^src/(compat|http|sealed|wrap|session|crypto)/", DEFAULT_STORE, SEALED_STORE, "^src/stores/open[.]ts$"],
+    below: [
+      "^src/(compat|identity|http|sealed|wrap|session|crypto)/",
+      DEFAULT_STORE,
+      SEALED_STORE,
+      "^src/stores/open[.]ts$",
+    ],
     builtins: [],
     because:
       "It exports and does nothing else, and `sojourn` loads no store but the one in memory (openStore loads the one it is asked for).",
@@ -32,7 +37,7 @@ const floors = [
     below: ["^src/(http|session|crypto)/", "^src/stores/optional-package[.]ts$"],
     builtins: ["http", "util"],
     because:
-      "It guards and ends sessions by what others say: browsers of a request, a provider of a user. Nothing below needs it.",
+      "It guards routes and sessions by who is logged in and how, and by what browsers and providers say. No other part needs it.",
   },
   {
     name: "http",

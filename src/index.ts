@@ -12,6 +12,8 @@ export type { TrustProxy } from "./http/secure.ts";
 export type { Sessions } from "./http/sessions.ts";
 export { bearer, cookie, header, type QueryOptions, query, type TransportChoice } from "./http/transports.ts";
 export type { TouchOptions, UpgradeOptions, UpgradeSession } from "./http/upgrade.ts";
+export { type FreshnessGuard, type RequireFreshOptions, requireFresh } from "./identity/require-fresh.ts";
+export { returnTo } from "./identity/return-to.ts";
 export type { Capabilities } from "./session/admin.ts";
 export type { AuthenticationMethod } from "./session/authentication.ts";
 export type { LogoutRefusal, SessionEvent, SessionEvents } from "./session/events.ts";

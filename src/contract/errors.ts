@@ -67,7 +67,7 @@ export class SojournError extends Error {
   readonly code: SojournErrorCode;
   /** The HTTP status that an error handler should send. */
   readonly status: number;
-  /** `Retry-After` for a 503. Express's default error handler sends it. */
+  /** `Retry-After` for a 503, `WWW-Authenticate` for `NOT_FRESH`. Express's default error handler sends it. */
   declare readonly headers?: Record<string, string>;
   /**
    * The user's sessions, where a login was refused because there are too many
@@ -96,6 +96,18 @@ export function withDevices({ message }: SojournError, devices: readonly Device[
 
 export function notLoggedInError(call: string): SojournError {
   return new SojournError("NOT_LOGGED_IN", `${call} needs a session whose user is logged in`);
+}
+
+/** Returns the challenge of RFC 9470 for an authentication that is too long ago. */
+export function challengeOf(withinMs: number): string {
+  const description = "More recent authentication is required";
+  return `Bearer error="insufficient_user_authentication", error_description="${description}", max_age="${Math.floor(withinMs / 1_000)}"`;
+}
+
+export function notFreshError(withinMs: number): SojournError {
+  const message = "the user authenticated too long ago: check the password again, and call req.session.confirm()";
+  const headers = { "WWW-Authenticate": challengeOf(withinMs) };
+  return Object.assign(new SojournError("NOT_FRESH", message), { headers });
 }
 
 export function goneError(): SojournError {

@@ -85,6 +85,12 @@ export interface SessionOptions<Name extends string = string> {
    * a store that can keep the limit, as all stores of Sojourn can. Default: no limit.
    */
   maxSessionsPerUser?: number | SessionLimit | undefined;
+  /**
+   * How long ago a user may have authenticated who ends sessions: by `logout({ everywhere })`, and
+   * by `sessions.revoke` and `revokeAll` if these get the session that asks, as `by` or `except`.
+   * Later calls reject with `NOT_FRESH` (ASVS 7.5.2). Default: any time ago.
+   */
+  freshFor?: Duration | undefined;
   /** The largest session, in bytes as stored. Default 66,048: 64 KiB of data, and 512 for names. */
   maxBytes?: number | undefined;
   /**
@@ -123,6 +129,7 @@ const OPTIONS = new Set([
   "onError",
   "maxBytes",
   "maxSessionsPerUser",
+  "freshFor",
   "accept",
   "clock",
 ]);

@@ -1,18 +1,26 @@
 import type { IndexedStore, SessionStore } from "../contract/store.ts";
 import { type Policy, UserLimit } from "../session/policy.ts";
+import { parseDuration } from "../session/timeouts.ts";
 import { SealedStore } from "../stores/sealed.ts";
-import type { SessionOptions } from "./options.ts";
+import type { SessionLimit, SessionOptions } from "./options.ts";
 
 /**
  * Reads the options on users' sessions.
  * @throws TypeError for a limit that the store can't keep
  */
-export function policyOf({ maxSessionsPerUser }: SessionOptions, store: SessionStore | SealedStore): Policy {
-  if (maxSessionsPerUser === undefined) return {};
-  const isObject = typeof maxSessionsPerUser === "object" && maxSessionsPerUser !== null;
-  const userLimit = isObject
-    ? new UserLimit(maxSessionsPerUser.limit, maxSessionsPerUser.exceed)
-    : new UserLimit(maxSessionsPerUser);
+export function policyOf(options: SessionOptions, store: SessionStore | SealedStore): Policy {
+  const { freshFor, maxSessionsPerUser } = options;
+  const freshMs = freshFor === undefined ? undefined : parseDuration(freshFor || 0, "freshFor");
+  return { freshMs, userLimit: maxSessionsPerUser === undefined ? undefined : userLimitOf(maxSessionsPerUser, store) };
+}
+
+function userLimitOf(
+  maxSessionsPerUser: NonNullable<SessionOptions["maxSessionsPerUser"]>,
+  store: SessionStore | SealedStore,
+): UserLimit {
+  const { limit, exceed }: Partial<SessionLimit> =
+    typeof maxSessionsPerUser === "object" ? (maxSessionsPerUser ?? {}) : { limit: maxSessionsPerUser };
+  const userLimit = new UserLimit(limit, exceed);
   if (store instanceof SealedStore) {
     throw new TypeError(
       "maxSessionsPerUser: nothing counts sealed sessions, which live in their cookies; keep sessions in a store, such as new SqliteStore(file)",
@@ -23,7 +31,7 @@ export function policyOf({ maxSessionsPerUser }: SessionOptions, store: SessionS
       "maxSessionsPerUser needs a store with the method admit, which counts and stores in one step: use a store of Sojourn, such as SqliteStore or RedisStore",
     );
   }
-  return { userLimit };
+  return userLimit;
 }
 
 function canAdmit(store: SessionStore & Partial<Pick<IndexedStore, "admit">>): boolean {

@@ -48,25 +48,28 @@ export interface Sessions<Data extends object = SessionData> {
   list(of: string | { link: string }, options?: { current?: object }): Promise<Device[]>;
 
   /**
-   * Ends one session by its handle, with `userId` only if it is this user's. Pass `userId` whenever the handle comes from a request.
+   * Ends one session by its handle, with `userId` only if it is this user's. Pass `userId` whenever the handle comes from a request, or `by:
+   * req.session`, which means that session's user, who must have authenticated recently if `session()` has `freshFor`.
    *
    * @returns whether there was such a session
-   * @throws SojournError `STORE_…` if the store fails
+   * @throws SojournError `NOT_LOGGED_IN` or `NOT_FRESH` for the session in `by`; `STORE_…` if the store fails
    * @example
    * const wasTheirs = await sessions.revoke(handle, { userId: "alice" });
    */
-  revoke(handle: string, options?: { userId?: string }): Promise<boolean>;
+  revoke(handle: string, options?: { userId?: string; by?: object }): Promise<boolean>;
 
   /**
    * Ends all sessions of a user, and their sign-in links; or all sessions of a login's `link`.
    *
-   * @param options - `except` keeps one of them: `req.session`, or a handle
+   * @param options - `except` keeps one of them: `req.session`, or a handle. `by` is the session that asks, if it is not `except`: its user must have
+   * authenticated recently if `session()` has `freshFor`
    * @returns how many sessions it ended
-   * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `STORE_…` if it fails
+   * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `NOT_LOGGED_IN` or `NOT_FRESH` for the session that asks;
+   * `STORE_…` if the store fails
    * @example
    * await sessions.revokeAll("alice", { except: req.session });
    */
-  revokeAll(of: string | { link: string }, options?: { except?: object | string }): Promise<number>;
+  revokeAll(of: string | { link: string }, options?: { except?: object | string; by?: object }): Promise<number>;
 
   /**
    * Reads a session outside its requests.

@@ -6,6 +6,7 @@ import { decodePayload } from "./content.ts";
 import type { SessionParts } from "./context.ts";
 import { hasEnded, listDevices, openSessions } from "./devices.ts";
 import { endAll } from "./end.ts";
+import { type Demands, requireFreshFor } from "./freshness.ts";
 import { storePending } from "./pending.ts";
 import { endSession } from "./rotated-handles.ts";
 import { stateOf } from "./session.ts";
@@ -32,8 +33,8 @@ export interface SessionAdmin {
   list(of: SessionsOf, options?: { current?: object }): Promise<Device[]>;
   get(handle: string): Promise<SessionSnapshot | undefined>;
   count(of?: SessionsOf): Promise<number>;
-  revoke(handle: string, options?: { userId?: string }): Promise<boolean>;
-  revokeAll(of: SessionsOf, options?: { except?: object | string }): Promise<number>;
+  revoke(handle: string, options?: { userId?: string; by?: object }): Promise<boolean>;
+  revokeAll(of: SessionsOf, options?: { except?: object | string; by?: object }): Promise<number>;
   prune(limit?: number): Promise<number>;
 }
 
@@ -85,11 +86,8 @@ export class StoredAdmin implements SessionAdmin {
     return count;
   }
 
-  async revoke(handle: string, options: { userId?: string } = {}): Promise<boolean> {
-    // An undefined user ID must not mean "anyone's".
-    const userId = Object.hasOwn(options, "userId")
-      ? checkedUserId(options.userId, "revoke(handle, { userId })")
-      : undefined;
+  async revoke(handle: string, options: { userId?: string; by?: object } = {}): Promise<boolean> {
+    const userId = ownerOf(this.#parts, options);
     if (typeof handle !== "string" || !isHandle(handle)) return false;
     await storePending(this.#parts, { handle });
     if (userId !== undefined && (await this.#access.load(handle))?.userId !== userId) return false;
@@ -98,9 +96,9 @@ export class StoredAdmin implements SessionAdmin {
     return ended;
   }
 
-  async revokeAll(of: SessionsOf, { except }: { except?: object | string } = {}): Promise<number> {
+  async revokeAll(of: SessionsOf, options: { except?: object | string; by?: object } = {}): Promise<number> {
     this.#access.indexed("revokeAll");
-    const query = exceptQuery(of, except);
+    const query = exceptQuery(this.#parts, of, options);
     await storePending(this.#parts, query);
     return endAll(this.#parts, this.#access, query);
   }
@@ -121,11 +119,46 @@ export function queryOf(of: unknown, method: string): { userId: string } | { lin
   return { link: checkedLink(of.link, `${method}({ link })`) };
 }
 
-/** Checks the arguments of `revokeAll`. @throws TypeError */
-export function exceptQuery(of: unknown, except: object | string | undefined): SessionQuery & { except?: string } {
-  const kept = typeof except === "string" ? except : stateOf(except)?.handle;
+/**
+ * Checks the arguments of `revokeAll`.
+ * @throws TypeError
+ * @throws SojournError NOT_LOGGED_IN, NOT_FRESH for the session that asks
+ */
+export function exceptQuery(
+  parts: Demands,
+  of: unknown,
+  options: { except?: object | string; by?: object },
+): SessionQuery & { except?: string } {
+  const { except } = options;
+  const query = queryOf(of, "revokeAll");
+  const own = typeof except === "string" ? undefined : stateOf(except);
+  const kept = typeof except === "string" ? except : own?.handle;
   if (except !== undefined && kept === undefined) {
     throw new TypeError("revokeAll(userId, { except }): except must be a session or a handle");
   }
-  return { ...queryOf(of, "revokeAll"), ...(kept !== undefined && { except: kept }) };
+  if (Object.hasOwn(options, "by")) requireAsker(parts, options.by, "revokeAll");
+  // A request that keeps its own session ends the others of its user.
+  else if (own !== undefined && "userId" in query && own.record.userId === query.userId)
+    requireFreshFor(parts, own, "revokeAll");
+  return { ...query, ...(kept !== undefined && { except: kept }) };
+}
+
+/**
+ * Returns whose session may be revoked; `undefined` for anyone's.
+ * @throws TypeError
+ * @throws SojournError NOT_LOGGED_IN, NOT_FRESH for the session that asks
+ */
+export function ownerOf(parts: Demands, options: { userId?: string; by?: object }): string | undefined {
+  const asker = Object.hasOwn(options, "by") ? requireAsker(parts, options.by, "revoke") : undefined;
+  // An undefined user ID must not mean "anyone's".
+  if (!Object.hasOwn(options, "userId")) return asker;
+  return checkedUserId(options.userId, "revoke(handle, { userId })");
+}
+
+/** Returns the user of the session in whose name others are ended. */
+function requireAsker(parts: Demands, by: object | undefined, method: string): string | undefined {
+  const state = stateOf(by);
+  if (state === undefined) throw new TypeError(`${method}({ by }): by must be a session, such as req.session`);
+  requireFreshFor(parts, state, method);
+  return state.record.userId ?? undefined;
 }

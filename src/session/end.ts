@@ -2,6 +2,7 @@ import { undeliverableError } from "../contract/errors.ts";
 import type { Awaitable, SessionQuery } from "../contract/store.ts";
 import { after } from "../contract/time.ts";
 import { refuseIfReplaced, type SessionContext, type SessionParts } from "./context.ts";
+import { requireFreshFor } from "./freshness.ts";
 import { endSession } from "./rotated-handles.ts";
 import type { LogoutOptions } from "./session-interface.ts";
 import type { SessionState } from "./state.ts";
@@ -17,6 +18,7 @@ export function logout(
 ): Awaitable<void> {
   const { userId } = state.record;
   const { parts, access } = context;
+  if (everywhere && userId !== null) requireFreshFor(parts, state, "logout({ everywhere })");
   const others = everywhere && userId !== null ? () => endAll(parts, access, { userId }) : undefined;
   const ended = destroy(context, state, others);
   if (clearSiteData) context.clearSiteData = true;

@@ -5,7 +5,7 @@ import { after } from "../contract/time.ts";
 export interface Policy {
   /** How many sessions a user may have; `undefined` for any number. */
   readonly userLimit?: UserLimit | undefined;
-  /** How recent an authentication must be for a request to end sessions of its user. */
+  /** How long ago a user may have authenticated who ends others of their sessions. */
   readonly freshMs?: number | undefined;
 }
 

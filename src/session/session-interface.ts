@@ -169,7 +169,8 @@ export interface SessionMembers<Data extends object = SessionData> {
   /**
    * Logs the user out. Ends this session, or with `everywhere` all of the user's; `req.session` is then a new, empty session.
    *
-   * @throws SojournError `STORE_…` if the store fails; `NO_USER_INDEX` for `everywhere` if the store can't list a user's sessions
+   * @throws SojournError `STORE_…` if the store fails; for `everywhere`, `NO_USER_INDEX` if the store can't list a user's sessions, and `NOT_FRESH` if
+   * `session()` has `freshFor` and the user authenticated too long ago
    * @example
    * await req.session.logout({ everywhere: true });
    */

@@ -170,9 +170,15 @@ export function sessionOf(context: SessionContext): Session {
   return state.object;
 }
 
+/** Returns what is behind a session that a handler holds; `undefined` for any other value. */
+export function openedBy(session: unknown): { context: SessionContext; state: SessionState } | undefined {
+  if (!(session instanceof SessionObject) || !session[IS_SESSION]) return undefined;
+  return { context: session[CONTEXT], state: session[STATE] };
+}
+
 /** Returns the state of a session that a handler holds; `undefined` for any other value. */
 export function stateOf(session: unknown): SessionState | undefined {
-  return session instanceof SessionObject && session[IS_SESSION] ? session[STATE] : undefined;
+  return openedBy(session)?.state;
 }
 
 /**

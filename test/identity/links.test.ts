@@ -32,7 +32,10 @@ for (const { name, skip, open } of everyStore()) {
         ],
       );
       assert.deepEqual(await handles({ link: long }), [fourth?.handle]);
-      assert.deepEqual(await handles(own("ada")), [fifth, fourth, third, first].map((one) => one?.handle));
+      assert.deepEqual(
+        await handles(own("ada")),
+        [fifth, fourth, third, first].map((one) => one?.handle),
+      );
       assert.equal(await admin.count({ link: own("sid-1") }), 2);
       assert.equal(await admin.count({ link: own("none") }), 0);
 
@@ -43,7 +46,8 @@ for (const { name, skip, open } of everyStore()) {
 
       assert.equal(await admin.revokeAll({ link: own("sid-1") }, { except: second?.handle ?? "" }), 1);
       assert.deepEqual(told.at(-1), { event: "revoke", link: own("sid-1"), except: second?.handle, count: 1 });
-      const isOpen = async (...all: (typeof first)[]) => Promise.all(all.map(async (one) => (await request(one)).wasOpened));
+      const isOpen = async (...all: (typeof first)[]) =>
+        Promise.all(all.map(async (one) => (await request(one)).wasOpened));
       assert.deepEqual(await isOpen(renamed, second, third, fourth, fifth), [false, true, true, true, true]);
       assert.equal(await admin.revokeAll({ link: own("sid-1") }), 1);
       assert.equal(await admin.revokeAll({ link: own("sid-1") }), 0);

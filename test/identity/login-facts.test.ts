@@ -77,7 +77,8 @@ for (const [name, options] of PLACES) {
         for (let minutes = 0; minutes < 60; minutes += 20) {
           const answer = await visitor.get(path);
           assert.equal(JSON.parse(answer.text)[3], end, path);
-          for (const line of answer.setCookies) assert.match(line, new RegExp(`Max-Age=${3_600 - 60 * minutes};`), path);
+          for (const line of answer.setCookies)
+            assert.match(line, new RegExp(`Max-Age=${3_600 - 60 * minutes};`), path);
           clock.advance(20 * MINUTE - (minutes === 40 ? 1 : 0));
         }
         assert.match((await visitor.clone().get("/")).text, /^\["ada"/, `${path}: a millisecond before`);

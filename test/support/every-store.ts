@@ -36,7 +36,11 @@ export function everyStore(): readonly StoreKind[] {
   const memory = (clock: Clock) => new MemoryStore({ clock, acceptLossOnRestart: true });
   return [
     { name: "memory", skip: false, open: memory },
-    { name: "memory that answers later", skip: false, open: (clock) => new ProbeStore(memory(clock), { async: true }).store },
+    {
+      name: "memory that answers later",
+      skip: false,
+      open: (clock) => new ProbeStore(memory(clock), { async: true }).store,
+    },
     { name: "SQLite", skip: false, open: (clock) => new SqliteStore(":memory:", { clock }) },
     { name: "files", skip: false, open: (clock) => new FileStore(`${folder}/${++folders}`, { clock }) },
     {

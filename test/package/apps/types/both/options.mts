@@ -1,12 +1,15 @@
 // With `exactOptionalPropertyTypes`, an option that is not set may be undefined: `name: process.env.NAME`.
 import type {
+  ConfirmOptions,
   CookieAttributes,
   LoginOptions,
   LogoutOptions,
   MemoryStoreOptions,
   OpenStoreOptions,
   RegenerateOptions,
+  RequireFreshOptions,
   ResilientOptions,
+  SessionLimit,
   SessionOptions,
 } from "sojourn";
 import type { CookieSessionOptions } from "sojourn/cookie-session";
@@ -23,6 +26,9 @@ type Mistakes =
   | MayBeUndefined<SessionOptions>
   | MayBeUndefined<CookieAttributes>
   | MayBeUndefined<LoginOptions>
+  | MayBeUndefined<ConfirmOptions>
+  | MayBeUndefined<Omit<RequireFreshOptions, "within">>
+  | MayBeUndefined<Omit<SessionLimit, "limit">>
   | MayBeUndefined<LogoutOptions>
   | MayBeUndefined<RegenerateOptions>
   | MayBeUndefined<MemoryStoreOptions>
