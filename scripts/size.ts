@@ -14,7 +14,7 @@ const LIMITS_KB: Record<string, number> = {
   "sojourn/postgres": 12,
   "sojourn/mysql": 12,
   "sojourn/sealed": 1,
-  "sojourn/csrf": 100,
+  "sojourn/csrf": 60,
 };
 
 interface Esbuild {

@@ -145,6 +145,9 @@ export interface FileStoreOptions {
     clock?: Clock | undefined;
 }
 
+// FreshnessGuard
+export type FreshnessGuard = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
+
 // IndexedStore
 export interface IndexedStore extends SessionStore {
     list(query: SessionQuery & {
@@ -192,6 +195,11 @@ export interface LogoutOptions {
 
 // LogoutRefusal
 export type LogoutRefusal = "request" | "malformed" | "type" | "algorithm" | "signature" | "issuer" | "audience" | "issued-in-future" | "expired" | "not-yet-valid" | "events" | "nonce" | "claims" | "replayed";
+
+// ManagedKeys
+export declare class ManagedKeys {
+    ready(): Promise<void>;
+}
 
 // MemoryStore
 export declare class MemoryStore implements IndexedStore {
@@ -276,6 +284,13 @@ export interface RegenerateOptions {
 
 // ReplaceResult
 export type ReplaceResult = UpdateResult | "taken" | "unsupported";
+
+// RequireFreshOptions
+export interface RequireFreshOptions {
+    within: Duration;
+    methods?: readonly AuthenticationMethod[] | undefined;
+    redirect?: string | undefined;
+}
 
 // ResilientOptions
 export interface ResilientOptions {
@@ -399,6 +414,10 @@ export interface SessionEvents {
         issuer: string;
         reason: LogoutRefusal;
     };
+    "keys-rotated": {
+        keys: number;
+        writesFrom: Date;
+    };
     "cookie-not-sent": {
         reason: "insecure" | "headers-sent";
     };
@@ -441,7 +460,7 @@ export interface SessionMembers<Data extends object = SessionData> {
 // SessionOptions
 export interface SessionOptions<Name extends string = string> {
     store?: SessionStore | SealedStore | ExpressSessionStore | undefined;
-    secret?: Secret | undefined;
+    secret?: Secret | ManagedKeys | undefined;
     encrypt?: boolean | undefined;
     transport?: TransportChoice | readonly TransportChoice[] | undefined;
     name?: Name | undefined;
@@ -457,6 +476,7 @@ export interface SessionOptions<Name extends string = string> {
     onStoreError?: "error" | "anonymous" | undefined;
     onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
     maxSessionsPerUser?: number | SessionLimit | undefined;
+    freshFor?: Duration | undefined;
     maxBytes?: number | undefined;
     accept?: readonly LegacyReader[] | undefined;
     clock?: Clock | undefined;
@@ -525,11 +545,13 @@ export interface Sessions<Data extends object = SessionData> {
     }): Promise<Device[]>;
     revoke(handle: string, options?: {
         userId?: string;
+        by?: object;
     }): Promise<boolean>;
     revokeAll(of: string | {
         link: string;
     }, options?: {
         except?: object | string;
+        by?: object;
     }): Promise<number>;
     get(handle: string): Promise<SessionSnapshot<Data> | undefined>;
     count(of?: string | {
@@ -558,7 +580,7 @@ export declare class SojournError extends Error {
 }
 
 // SojournErrorCode
-export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "CROSS_SITE" | "PROVIDER_UNAVAILABLE" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "CROSS_SITE" | "PROVIDER_UNAVAILABLE" | "KEYS_UNAVAILABLE" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
 
 // SqlStoreOptions
 export interface SqlStoreOptions {
@@ -651,8 +673,14 @@ export declare function openStore(url: string, options?: OpenStoreOptions): Prom
 // query
 export declare function query({ iUnderstandThatAddressesLeak, name, bind }: QueryOptions): TransportChoice;
 
+// requireFresh
+export declare function requireFresh(options: RequireFreshOptions): FreshnessGuard;
+
 // resilient
 export declare function resilient<Store extends SessionStore | ExpressSessionStore>(store: Store, options?: ResilientOptions): Store extends IndexedStore ? ResilientStore & IndexedStore : ResilientStore;
+
+// returnTo
+export declare function returnTo(req: IncomingMessage): string;
 
 // session
 export declare function session<Data extends ValidData = SessionData, Name extends string = string>(options?: SessionOptions<Name>): Sessions<Data>;

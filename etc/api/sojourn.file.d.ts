@@ -39,14 +39,15 @@ export declare class FileStore implements IndexedStore {
     touch(handle: string, touchedAt: number, expiresAt: number): Promise<boolean>;
     delete(handle: string): Promise<boolean>;
     replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): Promise<ReplaceResult>;
+    admit(admission: Admission): Promise<AdmissionResult>;
     list(query: SessionQuery & {
         cursor?: string;
         limit?: number;
     }): Promise<SessionPage>;
-    deleteAll({ userId, except }: SessionQuery & {
+    deleteAll({ except, ...query }: SessionQuery & {
         except?: string;
     }): Promise<number>;
-    count({ userId }?: SessionQuery): Promise<number>;
+    count(query?: SessionQuery): Promise<number>;
     prune(limit?: number): Promise<number>;
     close(): Promise<void>;
 }

@@ -54,6 +54,12 @@ export interface MysqlConnection {
         unknown,
         unknown
     ]>;
+    query(query: {
+        sql: string;
+    }): Promise<[
+        unknown,
+        unknown
+    ]>;
     release(): void;
     destroy(): void;
     on(event: "error", listener: (error: Error) => void): unknown;

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { isPromise } from "../contract/time.ts";
 import type { SessionData } from "../session/session-data.ts";
 import type { Session, ValidData } from "../session/session-interface.ts";
 import { type Duration, parseDuration } from "../session/timeouts.ts";
@@ -9,7 +10,7 @@ import type { TokenCarrier } from "./carrier.ts";
 import "./express-request.ts";
 import "./express-request-first.ts";
 import { isResponse } from "./held-response.ts";
-import { carriersFor, newTokenCarrier } from "./incoming-token.ts";
+import { bringsUnknown, carriersFor, newTokenCarrier } from "./incoming-token.ts";
 import { rememberInsides } from "./insides.ts";
 import type { SessionOptions } from "./options.ts";
 import type { RequestParts } from "./request-parts.ts";
@@ -61,9 +62,9 @@ export function session<Data extends ValidData = SessionData, Name extends strin
   options?: SessionOptions<Name>,
 ): Sessions<Data>;
 export function session(options: SessionOptions = {}): Sessions {
-  const { backend, admin, transports, events, parts, notes, urlTokens, close } = openApplication(options);
+  const { backend, admin, transports, events, parts, notes, keys, urlTokens, close } = openApplication(options);
   const watch = new Watch(backend, events);
-  const detached = new DetachedSessions(backend, transports, watch);
+  const detached = new DetachedSessions(backend, transports, watch, keys);
 
   function middleware(req: IncomingMessage, res: ServerResponse, next: Next): void {
     const above = holderOf(req);
@@ -99,9 +100,18 @@ export function session(options: SessionOptions = {}): Sessions {
             const text = req.method === "GET" ? linkToken : "";
             urlTokens.exchange(req, res, () => requestSession.liveSession, text).catch(next);
           };
-    const requestSession = new RequestSession(parts, { req, res, isHeld, next: proceed }, carriers, carrier);
-    giveSession(req, requestSession);
-    requestSession.begin();
+    let requestSession: RequestSession;
+    const begin = (): void => {
+      requestSession = new RequestSession(parts, { req, res, isHeld, next: proceed }, carriers, carrier);
+      giveSession(req, requestSession);
+      requestSession.begin();
+    };
+    const hasUnknown = (): boolean =>
+      carriers.some((one) => bringsUnknown(backend, one, one.read(req))) ||
+      (linkToken !== undefined && urlTokens?.opens(linkToken, req) === false);
+    const preparing = keys?.prepare(hasUnknown);
+    if (isPromise(preparing)) preparing.then(begin).catch(next);
+    else begin();
   }
 
   rememberInsides(middleware, { clock: backend.clock, events, notes });

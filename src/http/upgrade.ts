@@ -3,11 +3,12 @@ import { after, deliver, queueMicrotask } from "../contract/time.ts";
 import type { SessionBackend } from "../session/backend.ts";
 import type { OpenedSession } from "../session/context.ts";
 import { Events } from "../session/events.ts";
+import type { ManagedKeys } from "../session/managed-keys.ts";
 import type { SessionData } from "../session/session-data.ts";
 import { type SessionSnapshot, snapshotOf } from "../session/snapshot.ts";
 import { openFirst } from "../session/stored.ts";
 import type { TokenCarrier } from "./carrier.ts";
-import { carriersFor } from "./incoming-token.ts";
+import { bringsUnknown, carriersFor } from "./incoming-token.ts";
 import { pageOfSameHost } from "./origin.ts";
 import { isLocalhost, type ProxyTrust } from "./secure.ts";
 import type { Transports } from "./transports.ts";
@@ -191,11 +192,13 @@ export class DetachedSessions {
   readonly #backend: SessionBackend;
   readonly #transports: Transports;
   readonly #watch: Watch;
+  readonly #keys: ManagedKeys | undefined;
 
-  constructor(backend: SessionBackend, transports: Transports, watch: Watch) {
+  constructor(backend: SessionBackend, transports: Transports, watch: Watch, keys: ManagedKeys | undefined) {
     this.#backend = backend;
     this.#transports = transports;
     this.#watch = watch;
+    this.#keys = keys;
   }
 
   /** Opens the session of a request, unless a page of another site sent it. */
@@ -227,6 +230,8 @@ export class DetachedSessions {
     carried: readonly { carrier: TokenCarrier; texts: readonly string[] }[],
     { touch = false }: TouchOptions,
   ): Promise<UpgradeSession | undefined> {
+    const backend = this.#backend;
+    await this.#keys?.prepare(() => carried.some(({ carrier, texts }) => bringsUnknown(backend, carrier, texts)));
     const found: OpenedSession[] = [];
     for (const { carrier, texts } of carried) {
       const tokens = texts.flatMap((text) => this.#backend.verify(text, carrier) ?? []);

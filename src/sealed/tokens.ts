@@ -22,13 +22,18 @@ export class SealedTokens {
    * Keyed by a part of the token, because hashing the whole costs more than a lookup saves. The
    * part has 186 random bits, so a match reveals nothing to a client that lacks the token.
    */
-  readonly #opened = new TwoGenerationCache<{ readonly text: string; readonly unsealed: Unsealed }>(REMEMBERED);
+  #opened = new TwoGenerationCache<{ readonly text: string; readonly unsealed: Unsealed }>(REMEMBERED);
+  #generation = 0;
 
   constructor(sealer: Sealer) {
     this.#sealer = sealer;
   }
 
   open(text: string): Unsealed | undefined {
+    if (this.#sealer.generation !== this.#generation) {
+      this.#opened = new TwoGenerationCache(REMEMBERED);
+      this.#generation = this.#sealer.generation;
+    }
     const known = this.#opened.get(sealName(text));
     if (known?.text === text) return known.unsealed;
     const unsealed = this.#sealer.open(text);

@@ -40,6 +40,8 @@ export interface SessionEvents {
   "cross-site": { reason: "sec-fetch-site" | "origin" | "no-header"; origin: string | undefined };
   /** `backchannelLogout` refused a request, and ended no session. */
   "logout-refused": { issuer: string; reason: LogoutRefusal };
+  /** This process has made a new managed key, which writes from then on; `keys` is their number. */
+  "keys-rotated": { keys: number; writesFrom: Date };
   /** A session was changed whose token can't reach the client. Nothing was stored. */
   "cookie-not-sent": { reason: "insecure" | "headers-sent" };
   /** The store failed or timed out. */
@@ -85,6 +87,7 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
   "transport-refused": true,
   "cross-site": true,
   "logout-refused": true,
+  "keys-rotated": true,
   "cookie-not-sent": true,
   "store-error": true,
 };
