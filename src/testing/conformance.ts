@@ -1,6 +1,6 @@
 import { describe, test } from "node:test";
 import { isIndexed, type SessionStore } from "../contract/store.ts";
-import { admit } from "./conformance/admit.ts";
+import { admit, whyNotAdmitting } from "./conformance/admit.ts";
 import { basics } from "./conformance/basics.ts";
 import { bulk } from "./conformance/bulk.ts";
 import { type Check, CheckContext, canAdmit } from "./conformance/check.ts";
@@ -85,8 +85,9 @@ export async function examine(target: ConformanceTarget, check: Check, skip: (wh
   const [first, second] = await target.open(clock);
   try {
     if (check.needs === "admit") {
-      if (canAdmit(first) && canAdmit(second)) await check.run(new CheckContext(first, second, clock));
-      else skip("this store has no admit");
+      const why = await whyNotAdmitting(new CheckContext(first, second, clock));
+      if (why !== undefined) skip(why);
+      else if (canAdmit(first) && canAdmit(second)) await check.run(new CheckContext(first, second, clock));
     } else if (check.needs !== "index") await check.run(new CheckContext(first, second, clock));
     else if (!isIndexed(first) || !isIndexed(second)) skip("this store is not indexed");
     else await check.run(new CheckContext(first, second, clock));

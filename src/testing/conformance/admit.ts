@@ -6,10 +6,11 @@ import {
   encodeTombstone,
   NOTE,
   type SessionRecord,
+  type SessionStore,
   type StoredSession,
   tombstoneHandle,
 } from "../../contract/store.ts";
-import { type AdmittingStore, accessTo, type Check, type CheckContext, handlesOf } from "./check.ts";
+import { type AdmittingStore, accessTo, type Check, type CheckContext, canAdmit, handlesOf } from "./check.ts";
 
 type Context = CheckContext<AdmittingStore>;
 
@@ -167,7 +168,7 @@ export const admit: readonly Check[] = Object.entries({
         ...Array.from({ length: 12 - limit }, () => "limit"),
         ...Array.from({ length: limit }, () => "ok"),
       ]);
-      deepEqual((await handlesOf(context.second, { userId })).toSorted(), admitted);
+      deepEqual((await handlesOf(context.second, { userId })).toSorted(), admitted.toSorted());
       for (let n = 1; n < 12; n += 2) {
         equal((await context.first.load(`old${round}.${n}`)) === undefined, results[n]?.result === "ok");
       }
@@ -228,6 +229,17 @@ export const admit: readonly Check[] = Object.entries({
     }
   },
 }).map(([name, run]): Check => ({ name, needs: "admit", run }));
+
+/** Returns why a store can't take these checks: a configuration may not be able to admit sessions. */
+export async function whyNotAdmitting(context: CheckContext<SessionStore>): Promise<string | undefined> {
+  const { first, second } = context;
+  if (!canAdmit(first) || !canAdmit(second)) return "this store has no admit";
+  const session = { handle: "probe", ...context.record({ userId: "user" }) };
+  // Changes nothing.
+  const replaces = { handle: "none", expectedVersion: 1 };
+  const { result } = await first.admit({ session, limit: 1, exceed: "refuse", replaces });
+  return result === "unsupported" ? "this configuration of the store has no admit" : undefined;
+}
 
 /** Returns a session of `user` with its own secret. */
 function fresh(context: Context, name: string, different: Partial<SessionRecord> = {}): StoredSession {
