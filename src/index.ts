@@ -17,12 +17,13 @@ export { returnTo } from "./identity/return-to.ts";
 export type { Capabilities } from "./session/admin.ts";
 export type { AuthenticationMethod } from "./session/authentication.ts";
 export type { SessionEvent, SessionEvents } from "./session/events.ts";
-export type { DeviceInfo } from "./session/meta.ts";
+export type { Actor, DeviceInfo } from "./session/meta.ts";
 // All of it, because only so can applications add to SessionData by declaring module "sojourn".
 export type * from "./session/session-data.ts";
 export type {
   ConfirmOptions,
   DataOf,
+  ImpersonateOptions,
   LoginOptions,
   LogoutOptions,
   RegenerateOptions,

@@ -90,6 +90,13 @@ export function withDevices({ message }: SojournError, devices: readonly Device[
   return Object.defineProperty(error, "devices", { value: devices });
 }
 
+export function impersonatingError(call: string): SojournError {
+  return new SojournError(
+    "IMPERSONATING",
+    `${call} is not for somebody who impersonates the user: call req.session.stopImpersonating() first`,
+  );
+}
+
 export function notLoggedInError(call: string): SojournError {
   return new SojournError("NOT_LOGGED_IN", `${call} needs a session whose user is logged in`);
 }

@@ -90,7 +90,7 @@ interface Prepared {
   readonly content: Content;
 }
 
-function prepare(context: SessionContext, old: SessionState, plan: Plan): Prepared {
+export function prepare(context: SessionContext, old: SessionState, plan: Plan): Prepared {
   const { kind, kept, userId, createdAt, link, room } = plan;
   const isLogin = kind === "login";
   const isEnded = old.status === "ended";
@@ -138,7 +138,7 @@ function storeFirst(context: SessionContext, old: SessionState, plan: Plan): Awa
     () => parts.committer.commit(access, next, "possible"),
     async (error) => {
       if (!(error instanceof SojournError) || error.code !== "TOO_MANY_SESSIONS") throw error;
-      throw withDevices(error, await listDevices(parts, access, { userId: plan.userId ?? "" }, old.handle));
+      throw withDevices(error, await listDevices(parts, access, { userId: plan.userId ?? "" }));
     },
   );
   return after(stored, (commit) => {
@@ -158,7 +158,7 @@ export function keepOf(content: Content, kept: Kept): Content {
   if (kept === true) return content;
   if (kept === false) return EMPTY;
   // Without its user, nothing of the login is left but its latest end.
-  const { device, authenticatedAt, methods, stamp, ...meta } = content.meta;
+  const { device, authenticatedAt, methods, stamp, actor, parked, ...meta } = content.meta;
   return { meta, encoded: new Map([...content.encoded].filter(([name]) => kept.has(name))) };
 }
 

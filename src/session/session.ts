@@ -1,15 +1,19 @@
 import { inspect } from "node:util";
 import type { Awaitable } from "../contract/store.ts";
 import { type Callback, deliver } from "../contract/time.ts";
+import { actorOf } from "./acting.ts";
 import { authenticatedAt, authenticationMethods } from "./authentication.ts";
 import { transportOf } from "./content.ts";
 import { refuseIfReplaced, type SessionContext } from "./context.ts";
 import { destroy, logout } from "./end.ts";
+import { impersonate, stopImpersonating } from "./impersonation.ts";
 import { confirm, login } from "./login.ts";
 import { FACTS, refuseMember } from "./members.ts";
+import type { Actor } from "./meta.ts";
 import { regenerate } from "./rotate.ts";
 import type {
   ConfirmOptions,
+  ImpersonateOptions,
   LoginOptions,
   LogoutOptions,
   RegenerateOptions,
@@ -82,6 +86,10 @@ export class SessionObject implements SessionMembers {
     return authenticationMethods(this[STATE].content.meta);
   }
 
+  get actor(): Actor | null {
+    return actorOf(this[STATE].content.meta);
+  }
+
   get expiresAt(): Date {
     return new Date(this[CONTEXT].expiresAt(this[STATE]));
   }
@@ -111,6 +119,14 @@ export class SessionObject implements SessionMembers {
   confirm(options?: ConfirmOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
     return deliver(() => confirm(this[CONTEXT], this[STATE], given), done);
+  }
+
+  impersonate(userId: string, options: ImpersonateOptions, callback?: Callback<void>): Promise<void> {
+    return deliver(() => impersonate(this[CONTEXT], this[STATE], userId, options ?? {}), callback);
+  }
+
+  stopImpersonating(callback?: Callback<void>): Promise<void> {
+    return deliver(() => stopImpersonating(this[CONTEXT], this[STATE]), callback);
   }
 
   logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
