@@ -4,7 +4,7 @@ import { after } from "../contract/time.ts";
 import { endImpersonation } from "./acting.ts";
 import { refuseIfReplaced, type SessionContext, type SessionParts } from "./context.ts";
 import { requireFreshFor } from "./freshness.ts";
-import { endSession } from "./rotated-handles.ts";
+import { endSession, endSuccessors } from "./rotated-handles.ts";
 import type { LogoutOptions } from "./session-interface.ts";
 import type { SessionState } from "./state.ts";
 import type { StoreAccess } from "./store-access.ts";
@@ -64,7 +64,7 @@ export function destroy(
       );
     } else if (state.status === "blank" && context.late?.handle !== undefined) {
       const { handle } = context.late;
-      endings.push(() => endSession(context.access, handle));
+      endings.push(() => endSuccessors(context.access, handle));
     }
     if (others !== undefined) endings.push(others);
     return context.confirmEndings();
