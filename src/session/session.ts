@@ -8,7 +8,7 @@ import { refuseIfReplaced, type SessionContext } from "./context.ts";
 import { destroy, logout } from "./end.ts";
 import { impersonate, stopImpersonating } from "./impersonation.ts";
 import { confirm, login } from "./login.ts";
-import { FACTS, refuseMember } from "./members.ts";
+import { FACTS, MEMBERS, refuseMember } from "./members.ts";
 import type { Actor } from "./meta.ts";
 import { regenerate } from "./rotate.ts";
 import type {
@@ -211,7 +211,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   },
   set(target, key, value) {
     if (typeof key === "symbol") return Reflect.set(target, key, value);
-    refuseMember(key);
+    if (MEMBERS.has(key)) refuseMember(key);
     refuseIfReplaced(target[STATE]);
     target[STATE].assign(key, value);
     return true;
@@ -222,7 +222,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   },
   deleteProperty(target, key) {
     if (typeof key === "symbol") return Reflect.deleteProperty(target, key);
-    refuseMember(key);
+    if (MEMBERS.has(key)) refuseMember(key);
     refuseIfReplaced(target[STATE]);
     return target[STATE].remove(key);
   },
@@ -242,7 +242,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   },
   defineProperty(target, key, descriptor) {
     if (typeof key === "string") {
-      refuseMember(key);
+      if (MEMBERS.has(key)) refuseMember(key);
       refuseIfReplaced(target[STATE]);
       target[STATE].decode(key);
     }
