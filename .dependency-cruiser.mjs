@@ -14,7 +14,12 @@ const floors = [
   {
     name: "index",
     place: "^src/index[.]ts$",
-    below: ["^src/(compat|identity|http|sealed|wrap|session|crypto)/", DEFAULT_STORE, SEALED_STORE, "^src/stores/open[.]ts$"],
+    below: [
+      "^src/(compat|identity|http|sealed|wrap|session|crypto)/",
+      DEFAULT_STORE,
+      SEALED_STORE,
+      "^src/stores/open[.]ts$",
+    ],
     builtins: [],
     because:
       "It exports and does nothing else, and `sojourn` loads no store but the one in memory (openStore loads the one it is asked for).",

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { challengeOf, impersonatingError } from "../contract/errors.ts";
 import { type AuthenticationMethod, checkedMethods } from "../session/authentication.ts";
 import { authenticationOf, isFresh, type Wanted } from "../session/freshness.ts";
+import { challengeOf, impersonatingError } from "../session/refusals.ts";
 import { openedBy } from "../session/session.ts";
 import { type Duration, parseDuration } from "../session/timeouts.ts";
 import { isLocalPath, withWayBack } from "./return-to.ts";
@@ -40,7 +40,13 @@ const NO_SESSION =
  *
  * const app = express();
  * app.use(session());
- * app.post("/password", requireFresh({ within: "10m" }));
+ * app.post("/login", async (req, res) => {
+ *   await req.session.login("alice", { methods: ["pwd"] });
+ *   res.end();
+ * });
+ * app.post("/email", requireFresh({ within: "10m" }), (req, res) => {
+ *   res.send("Changed");
+ * });
  */
 export function requireFresh(options: RequireFreshOptions): FreshnessGuard {
   const { within, methods, redirect } = options;

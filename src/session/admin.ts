@@ -124,7 +124,7 @@ export class StoredAdmin implements SessionAdmin {
 export type SessionsOf = string | { readonly link: string };
 
 /** Checks whose sessions are meant. @throws TypeError */
-export function queryOf(of: unknown, method: string): { userId: string } | { link: string } {
+function queryOf(of: unknown, method: string): { userId: string } | { link: string } {
   const isLink = typeof of === "object" && of !== null && "link" in of;
   if (!isLink) return { userId: checkedUserId(of, `${method}(userId)`) };
   return { link: checkedLink(of.link, `${method}({ link })`) };
@@ -159,7 +159,7 @@ export function exceptQuery(
  * @throws TypeError
  * @throws SojournError NOT_LOGGED_IN, NOT_FRESH for the session that asks
  */
-export function ownerOf(parts: Demands, options: { userId?: string; by?: object }): string | undefined {
+function ownerOf(parts: Demands, options: { userId?: string; by?: object }): string | undefined {
   const asker = Object.hasOwn(options, "by") ? requireAsker(parts, options.by, "revoke") : undefined;
   // An undefined user ID must not mean "anyone's".
   if (!Object.hasOwn(options, "userId")) return asker;

@@ -1,6 +1,6 @@
-import { impersonatingError, notFreshError, notLoggedInError } from "../contract/errors.ts";
 import { authenticatedAt, authenticationMethods } from "./authentication.ts";
 import type { SessionParts } from "./context.ts";
+import { impersonatingError, notFreshError, notLoggedInError } from "./refusals.ts";
 import type { SessionState } from "./state.ts";
 
 /** How and when somebody authenticated; `at` is `null` if nobody did, else epoch milliseconds. */

@@ -1,10 +1,4 @@
-import {
-  goneError,
-  impersonatingError,
-  notLoggedInError,
-  SojournError,
-  undeliverableError,
-} from "../contract/errors.ts";
+import { goneError, SojournError, undeliverableError } from "../contract/errors.ts";
 import { type Awaitable, leaveTombstone } from "../contract/store.ts";
 import { after, recover } from "../contract/time.ts";
 import { hashSecret } from "../crypto/token.ts";
@@ -12,6 +6,7 @@ import { endImpersonation, reportEnd } from "./acting.ts";
 import { type Content, NO_CHANGES } from "./content.ts";
 import { refuseIfReplaced, requireDone, type SessionContext } from "./context.ts";
 import type { ActorMeta } from "./meta.ts";
+import { impersonatingError, notLoggedInError } from "./refusals.ts";
 import { prepare } from "./rotate.ts";
 import { endSession, tombstoneOf } from "./rotated-handles.ts";
 import type { ImpersonateOptions } from "./session-interface.ts";

@@ -1,9 +1,9 @@
-import { impersonatingError, notLoggedInError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
 import { after } from "../contract/time.ts";
 import { checkedLink, checkedMethods, loginMeta } from "./authentication.ts";
 import type { Content } from "./content.ts";
 import type { SessionContext } from "./context.ts";
+import { impersonatingError, notLoggedInError } from "./refusals.ts";
 import { keepOf, keepOption, type Plan, rotate } from "./rotate.ts";
 import type { ConfirmOptions, LoginOptions } from "./session-interface.ts";
 import type { SessionState } from "./state.ts";

@@ -1,4 +1,4 @@
-import { goneError, SojournError, undeliverableError, withDevices } from "../contract/errors.ts";
+import { goneError, SojournError, undeliverableError } from "../contract/errors.ts";
 import type { Awaitable, SessionRecord } from "../contract/store.ts";
 import { after, recover } from "../contract/time.ts";
 import { type Changes, type Content, EMPTY, merge, NO_CHANGES } from "./content.ts";
@@ -6,6 +6,7 @@ import { refuseIfReplaced, requireDone, type SessionContext } from "./context.ts
 import { listDevices } from "./devices.ts";
 import { remember } from "./pending.ts";
 import type { Room } from "./policy.ts";
+import { withDevices } from "./refusals.ts";
 import { endSession } from "./rotated-handles.ts";
 import type { Rotation } from "./rotation.ts";
 import type { RegenerateOptions } from "./session-interface.ts";
