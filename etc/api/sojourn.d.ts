@@ -1,5 +1,12 @@
 // What sojourn declares. npm run api writes this file.
 
+// Actor
+export interface Actor {
+    readonly userId: string;
+    readonly reason: string;
+    readonly since: Date;
+}
+
 // Admission
 export interface Admission {
     session: StoredSession;
@@ -118,6 +125,11 @@ export interface Device {
     authenticatedAt: Date | null;
     authenticationMethods: readonly string[];
     link: string | undefined;
+    actor: {
+        readonly userId: string;
+        readonly reason: string;
+        readonly since: Date;
+    } | null;
     lastUsedAt: Date;
     expiresAt: Date;
     current: boolean;
@@ -147,6 +159,12 @@ export interface FileStoreOptions {
 
 // FreshnessGuard
 export type FreshnessGuard = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
+
+// ImpersonateOptions
+export interface ImpersonateOptions {
+    reason: string;
+    for?: Duration | undefined;
+}
 
 // IndexedStore
 export interface IndexedStore extends SessionStore {
@@ -332,6 +350,7 @@ export type Session<Data extends object = SessionData> = SessionMembers<Data> & 
 
 // SessionData
 export interface SessionData {
+    actor?: NotForData;
     authenticatedAt?: NotForData;
     authenticationMethods?: NotForData;
     confirm?: NotForData;
@@ -340,6 +359,7 @@ export interface SessionData {
     expiresAt?: NotForData;
     flash?: NotForData;
     id?: NotForData;
+    impersonate?: NotForData;
     isNew?: NotForData;
     login?: NotForData;
     logout?: NotForData;
@@ -347,6 +367,7 @@ export interface SessionData {
     regenerate?: NotForData;
     reload?: NotForData;
     save?: NotForData;
+    stopImpersonating?: NotForData;
     touch?: NotForData;
     transport?: NotForData;
     update?: NotForData;
@@ -374,6 +395,20 @@ export interface SessionEvents {
     confirm: {
         handle: string;
         userId: string;
+    };
+    impersonate: {
+        handle: string;
+        userId: string;
+        actorId: string;
+        reason: string;
+        until: Date;
+        previous: string;
+    };
+    "impersonation-ended": {
+        handle: string;
+        userId: string;
+        actorId: string;
+        reason: string;
     };
     destroy: {
         handle: string;
@@ -441,6 +476,7 @@ export interface SessionMembers<Data extends object = SessionData> {
     readonly createdAt: Date;
     readonly authenticatedAt: Date | null;
     readonly authenticationMethods: readonly string[];
+    readonly actor: Actor | null;
     readonly expiresAt: Date;
     readonly transport: string;
     save(callback?: Callback<void>): Promise<void>;
@@ -448,6 +484,8 @@ export interface SessionMembers<Data extends object = SessionData> {
     regenerate(options?: RegenerateOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
     login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
     confirm(options?: ConfirmOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+    impersonate(userId: string, options: ImpersonateOptions, callback?: Callback<void>): Promise<void>;
+    stopImpersonating(callback?: Callback<void>): Promise<void>;
     logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
     destroy(callback?: Callback<void>): Promise<void>;
     touch(callback?: Callback<void>): Promise<void>;
@@ -516,6 +554,7 @@ export interface SessionSnapshot<Data extends object = SessionData> {
     authenticationMethods: readonly string[];
     link: string | undefined;
     stamp: string | undefined;
+    actor: Actor | null;
     lastUsedAt: Date;
     expiresAt: Date;
     data: DataOf<Data> & Record<string, unknown>;
@@ -541,7 +580,8 @@ export interface Sessions<Data extends object = SessionData> {
     list(of: string | {
         link: string;
     }, options?: {
-        current?: object;
+        current?: object | undefined;
+        impersonations?: boolean | undefined;
     }): Promise<Device[]>;
     revoke(handle: string, options?: {
         userId?: string;
@@ -580,7 +620,7 @@ export declare class SojournError extends Error {
 }
 
 // SojournErrorCode
-export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "CROSS_SITE" | "PROVIDER_UNAVAILABLE" | "KEYS_UNAVAILABLE" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
 
 // SqlStoreOptions
 export interface SqlStoreOptions {

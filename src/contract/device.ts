@@ -16,6 +16,8 @@ export interface Device {
   authenticationMethods: readonly string[];
   /** The login's `link`, if it had one. */
   link: string | undefined;
+  /** Who acts in it in the place of its user; `null` in the user's own sessions. */
+  actor: { readonly userId: string; readonly reason: string; readonly since: Date } | null;
   /** The last use that was stored, at most `touchAfter` before the real one. */
   lastUsedAt: Date;
   /** When the session ends if no request uses it again. */

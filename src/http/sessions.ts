@@ -40,12 +40,16 @@ export interface Sessions<Data extends object = SessionData> {
   /**
    * Lists the sessions of a user, or of a login's `link`, the latest use first.
    *
-   * @param options - `current` marks one of them as `current: true`: pass `req.session`
+   * @param options - `current` marks one of them as `current: true`: pass `req.session`. `impersonations: true` lists those of others who impersonate
+   * the user, too
    * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `STORE_…` if it fails
    * @example
    * const devices = await sessions.list("alice", { current: req.session });
    */
-  list(of: string | { link: string }, options?: { current?: object }): Promise<Device[]>;
+  list(
+    of: string | { link: string },
+    options?: { current?: object | undefined; impersonations?: boolean | undefined },
+  ): Promise<Device[]>;
 
   /**
    * Ends one session by its handle, with `userId` only if it is this user's. Pass `userId` whenever the handle comes from a request, or `by:

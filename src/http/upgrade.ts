@@ -82,7 +82,8 @@ export class Watch {
     events.on("login", ({ previous }) => this.#end(previous));
     events.on("revoke", ({ handle, userId, link, except }) => {
       if (handle !== undefined) this.#end(handle);
-      else this.#endAll(({ record }) => (link === undefined ? record.userId === userId : record.link === link), except);
+      else
+        this.#endAll((opened) => (link === undefined ? isOfUser(opened, userId) : opened.record.link === link), except);
     });
   }
 
@@ -153,6 +154,11 @@ export class Watch {
     };
     await Promise.all(Array.from({ length: PARALLEL }, work));
   }
+}
+
+/** Whether a session is this user's, or one in which the user acts as another. */
+function isOfUser({ record, content }: OpenedSession, userId: string | undefined): boolean {
+  return record.userId === userId || content.meta.actor?.userId === userId;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { challengeOf } from "../contract/errors.ts";
 import { type AuthenticationMethod, checkedMethods } from "../session/authentication.ts";
 import { authenticationOf, isFresh, type Wanted } from "../session/freshness.ts";
+import { challengeOf, impersonatingError } from "../session/refusals.ts";
 import { openedBy } from "../session/session.ts";
 import { type Duration, parseDuration } from "../session/timeouts.ts";
 import { isLocalPath, withWayBack } from "./return-to.ts";
@@ -29,7 +29,7 @@ const NO_SESSION =
  * Creates a middleware that lets only users pass who have authenticated recently, by a login or by
  * `req.session.confirm()`. It belongs before what changes a password, an address or a payment.
  *
- * Anyone else gets 401 with `application/problem+json` and the challenge of RFC 9470, or is
+ * Somebody who impersonates the user never passes: that is the error `IMPERSONATING`, with 403. Anyone else gets 401 with `application/problem+json` and the challenge of RFC 9470, or is
  * redirected. Methods are not part of the challenge: it can only name authentication contexts, which
  * they are not.
  *
@@ -40,7 +40,13 @@ const NO_SESSION =
  *
  * const app = express();
  * app.use(session());
- * app.post("/password", requireFresh({ within: "10m" }));
+ * app.post("/login", async (req, res) => {
+ *   await req.session.login("alice", { methods: ["pwd"] });
+ *   res.end();
+ * });
+ * app.post("/email", requireFresh({ within: "10m" }), (req, res) => {
+ *   res.send("Changed");
+ * });
  */
 export function requireFresh(options: RequireFreshOptions): FreshnessGuard {
   const { within, methods, redirect } = options;
@@ -60,6 +66,7 @@ export function requireFresh(options: RequireFreshOptions): FreshnessGuard {
     if (opened !== undefined && isFresh(authenticationOf(opened.state), wanted, opened.context.parts.clock.now())) {
       return next();
     }
+    if (opened?.state.content.meta.actor !== undefined) return next(impersonatingError("requireFresh"));
     res.setHeader("Cache-Control", "no-store");
     if (redirect !== undefined && isNavigation(req)) {
       res.statusCode = 303;

@@ -1,6 +1,7 @@
 import type { Device } from "../contract/device.ts";
 import { isIndexed, type SessionQuery, type StoreCapabilities } from "../contract/store.ts";
 import { isHandle } from "../crypto/token.ts";
+import { isActing } from "./acting.ts";
 import { checkedLink } from "./authentication.ts";
 import { decodePayload } from "./content.ts";
 import type { SessionParts } from "./context.ts";
@@ -27,10 +28,18 @@ export interface Capabilities extends Readonly<Partial<StoreCapabilities>> {
   readonly overflows: boolean;
 }
 
+/** Options for `sessions.list`. */
+export interface ListOptions {
+  /** Marks this session as `current: true`: pass `req.session`. */
+  current?: object | undefined;
+  /** Whether to list the sessions of others who impersonate the user, too. Default `false`. */
+  impersonations?: boolean | undefined;
+}
+
 /** Manages sessions outside their requests. `Sessions` documents the methods. */
 export interface SessionAdmin {
   readonly capabilities: Capabilities;
-  list(of: SessionsOf, options?: { current?: object }): Promise<Device[]>;
+  list(of: SessionsOf, options?: ListOptions): Promise<Device[]>;
   get(handle: string): Promise<SessionSnapshot | undefined>;
   count(of?: SessionsOf): Promise<number>;
   revoke(handle: string, options?: { userId?: string; by?: object }): Promise<boolean>;
@@ -60,11 +69,11 @@ export class StoredAdmin implements SessionAdmin {
     };
   }
 
-  async list(of: SessionsOf, { current }: { current?: object } = {}): Promise<Device[]> {
+  async list(of: SessionsOf, { current, impersonations }: ListOptions = {}): Promise<Device[]> {
     const query = queryOf(of, "list");
     this.#access.indexed("list");
     await storePending(this.#parts, query);
-    return listDevices(this.#parts, this.#access, query, current === undefined ? undefined : stateOf(current)?.handle);
+    return listDevices(this.#parts, this.#access, query, { current: stateOf(current)?.handle, impersonations });
   }
 
   async get(handle: string): Promise<SessionSnapshot | undefined> {
@@ -73,6 +82,8 @@ export class StoredAdmin implements SessionAdmin {
     const record = await this.#access.load(handle);
     const content = record === undefined ? undefined : decodePayload(record.payload);
     if (record === undefined || content === undefined || hasEnded(this.#parts, record, content.meta)) return undefined;
+    const { actor } = content.meta;
+    if (actor !== undefined && !(await isActing(this.#access, actor))) return undefined;
     return snapshotOf(handle, record, content, () => this.#parts.events.emit("damaged-record", { handle }));
   }
 
@@ -113,7 +124,7 @@ export class StoredAdmin implements SessionAdmin {
 export type SessionsOf = string | { readonly link: string };
 
 /** Checks whose sessions are meant. @throws TypeError */
-export function queryOf(of: unknown, method: string): { userId: string } | { link: string } {
+function queryOf(of: unknown, method: string): { userId: string } | { link: string } {
   const isLink = typeof of === "object" && of !== null && "link" in of;
   if (!isLink) return { userId: checkedUserId(of, `${method}(userId)`) };
   return { link: checkedLink(of.link, `${method}({ link })`) };
@@ -148,7 +159,7 @@ export function exceptQuery(
  * @throws TypeError
  * @throws SojournError NOT_LOGGED_IN, NOT_FRESH for the session that asks
  */
-export function ownerOf(parts: Demands, options: { userId?: string; by?: object }): string | undefined {
+function ownerOf(parts: Demands, options: { userId?: string; by?: object }): string | undefined {
   const asker = Object.hasOwn(options, "by") ? requireAsker(parts, options.by, "revoke") : undefined;
   // An undefined user ID must not mean "anyone's".
   if (!Object.hasOwn(options, "userId")) return asker;

@@ -72,8 +72,10 @@ export function authenticatedAt(
   { userId, createdAt }: { readonly userId: string | null; readonly createdAt: number },
   meta: SessionMeta,
 ): number | null {
+  // Whoever acts in the user's place knows none of the user's secrets.
+  if (userId === null || meta.actor !== undefined) return null;
   // A user's session begins with the login. Only a confirmation comes later.
-  return userId === null ? null : (meta.authenticatedAt ?? createdAt);
+  return meta.authenticatedAt ?? createdAt;
 }
 
 /** Returns how a session's user authenticated. */

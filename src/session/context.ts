@@ -135,6 +135,8 @@ export class SessionContext {
     state.status = "ended";
     this.cookie = "none";
     this.access.abandon(state.handle);
+    const { actor } = state.content.meta;
+    if (actor !== undefined) this.access.abandon(actor.session);
     this.parts.events.emit("destroy", { handle: state.handle, userId: state.record.userId });
   }
 

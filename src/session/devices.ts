@@ -1,5 +1,6 @@
 import type { Device } from "../contract/device.ts";
 import type { SessionQuery, StoredSession } from "../contract/store.ts";
+import { actorOf, isActing } from "./acting.ts";
 import { authenticatedAt, authenticationMethods } from "./authentication.ts";
 import { decodePayload } from "./content.ts";
 import type { SessionParts } from "./context.ts";
@@ -15,11 +16,12 @@ export interface Listed {
 
 const LIST_PAGE = 1_000;
 
-/** Yields the sessions that a request would open: neither ended nor damaged. */
+/** Yields the sessions that a request would open, neither ended nor damaged, of the users themselves. */
 export async function* openSessions(
   parts: SessionParts,
   access: StoreAccess,
   which: SessionQuery,
+  withImpersonations = false,
 ): AsyncGenerator<Listed> {
   const store = access.indexed("list");
   let cursor: string | undefined;
@@ -28,21 +30,27 @@ export async function* openSessions(
     const page = await access.read("list", () => store.list(query));
     for (const session of page.sessions) {
       const meta = decodePayload(session.payload)?.meta;
-      if (meta !== undefined && !hasEnded(parts, session, meta)) yield { session, meta };
+      if (meta === undefined || hasEnded(parts, session, meta)) continue;
+      if (meta.actor === undefined || (withImpersonations && (await isActing(access, meta.actor)))) {
+        yield { session, meta };
+      }
     }
     cursor = page.cursor;
   } while (cursor !== undefined);
 }
 
-/** Lists sessions as a page shows them. @param current the handle of the reader's own */
+/**
+ * Lists sessions as a page shows them.
+ * @param options - `current` is the handle of the reader's own; `impersonations` shows these, too
+ */
 export async function listDevices(
   parts: SessionParts,
   access: StoreAccess,
   which: SessionQuery,
-  current?: string,
+  { current, impersonations }: { current?: string | undefined; impersonations?: boolean | undefined } = {},
 ): Promise<Device[]> {
   const devices: Device[] = [];
-  for await (const { session, meta } of openSessions(parts, access, which)) {
+  for await (const { session, meta } of openSessions(parts, access, which, impersonations)) {
     const at = authenticatedAt(session, meta);
     devices.push({
       handle: session.handle,
@@ -53,6 +61,7 @@ export async function listDevices(
       authenticatedAt: at === null ? null : new Date(at),
       authenticationMethods: authenticationMethods(meta),
       link: session.link,
+      actor: actorOf(meta),
       lastUsedAt: new Date(session.touchedAt),
       expiresAt: new Date(session.expiresAt),
       current: session.handle === current,

@@ -1,9 +1,10 @@
 import { undeliverableError } from "../contract/errors.ts";
 import type { Awaitable, SessionQuery } from "../contract/store.ts";
 import { after } from "../contract/time.ts";
+import { endImpersonation } from "./acting.ts";
 import { refuseIfReplaced, type SessionContext, type SessionParts } from "./context.ts";
 import { requireFreshFor } from "./freshness.ts";
-import { endSession } from "./rotated-handles.ts";
+import { endSession, endSuccessors } from "./rotated-handles.ts";
 import type { LogoutOptions } from "./session-interface.ts";
 import type { SessionState } from "./state.ts";
 import type { StoreAccess } from "./store-access.ts";
@@ -54,14 +55,16 @@ export function destroy(
       const { handle, record } = stored;
       state.status = "ending";
       endings.push(() =>
-        after(endSession(context.access, handle), () => {
-          state.status = "ended";
-          parts.events.emit("destroy", { handle, userId: record.userId });
-        }),
+        after(endSession(context.access, handle), () =>
+          after(endImpersonation(context, state), () => {
+            state.status = "ended";
+            parts.events.emit("destroy", { handle, userId: record.userId });
+          }),
+        ),
       );
     } else if (state.status === "blank" && context.late?.handle !== undefined) {
       const { handle } = context.late;
-      endings.push(() => endSession(context.access, handle));
+      endings.push(() => endSuccessors(context.access, handle));
     }
     if (others !== undefined) endings.push(others);
     return context.confirmEndings();

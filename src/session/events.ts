@@ -14,6 +14,21 @@ export interface SessionEvents {
   regenerate: { handle: string | undefined; previous: string };
   /** A user proved again who they are, by `confirm`. */
   confirm: { handle: string; userId: string };
+  /** Somebody began to act as another user: `actorId` as `userId`, in the session `handle`, until then at the latest. */
+  impersonate: {
+    handle: string;
+    userId: string;
+    actorId: string;
+    reason: string;
+    until: Date;
+    /** The session of `actorId` that did it. */
+    previous: string;
+  };
+  /**
+   * An impersonation ended, because a request stopped it or logged out. One that ends by its time, or
+   * with the actor's sessions, emits nothing more: see `until` of `impersonate`, and `revoke`.
+   */
+  "impersonation-ended": { handle: string; userId: string; actorId: string; reason: string };
   /** A request ended its session, by `destroy` or `logout`. */
   destroy: { handle: string; userId: string | null };
   /** Sessions were revoked: one by its handle, or all of a user's or of a link's except one. */
@@ -77,6 +92,8 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
   login: true,
   regenerate: true,
   confirm: true,
+  impersonate: true,
+  "impersonation-ended": true,
   destroy: true,
   revoke: true,
   conflict: true,

@@ -1,6 +1,6 @@
-import { notFreshError, notLoggedInError } from "../contract/errors.ts";
 import { authenticatedAt, authenticationMethods } from "./authentication.ts";
 import type { SessionParts } from "./context.ts";
+import { impersonatingError, notFreshError, notLoggedInError } from "./refusals.ts";
 import type { SessionState } from "./state.ts";
 
 /** How and when somebody authenticated; `at` is `null` if nobody did, else epoch milliseconds. */
@@ -32,10 +32,11 @@ export type Demands = Pick<SessionParts, "clock" | "policy">;
 /**
  * Lets a request end sessions of its user only if they authenticated recently, where the
  * application demands that.
- * @throws SojournError NOT_LOGGED_IN; NOT_FRESH
+ * @throws SojournError NOT_LOGGED_IN; NOT_FRESH; IMPERSONATING
  */
 export function requireFreshFor({ clock, policy }: Demands, state: SessionState, call: string): void {
   if (state.record.userId === null) throw notLoggedInError(call);
+  if (state.content.meta.actor !== undefined) throw impersonatingError(call);
   const { freshMs } = policy;
   if (freshMs === undefined) return;
   if (!isFresh(authenticationOf(state), { withinMs: freshMs }, clock.now())) throw notFreshError(freshMs);

@@ -1,9 +1,9 @@
-import { notLoggedInError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
 import { after } from "../contract/time.ts";
 import { checkedLink, checkedMethods, loginMeta } from "./authentication.ts";
 import type { Content } from "./content.ts";
 import type { SessionContext } from "./context.ts";
+import { impersonatingError, notLoggedInError } from "./refusals.ts";
 import { keepOf, keepOption, type Plan, rotate } from "./rotate.ts";
 import type { ConfirmOptions, LoginOptions } from "./session-interface.ts";
 import type { SessionState } from "./state.ts";
@@ -31,6 +31,7 @@ export function login(
   }
   const shown = { ...deviceOf(context.request.request), ...(typeof device === "string" ? { label: device } : device) };
   const plan = (): Plan => {
+    if (state.content.meta.actor !== undefined) throw impersonatingError("login");
     // Another user's cart must not enter this user's session, unless the application asks for it.
     const isAnother = state.record.userId !== null && state.record.userId !== userId;
     const kept = wanted ?? !isAnother;
@@ -63,6 +64,7 @@ export function confirm(context: SessionContext, state: SessionState, { methods 
   return rotate(context, state, () => {
     const { userId, createdAt, link } = state.record;
     if (userId === null) throw notLoggedInError("confirm");
+    if (state.content.meta.actor !== undefined) throw impersonatingError("confirm");
     const authenticatedAt = context.parts.clock.now();
     const carry = ({ encoded, meta: { methods: _, ...meta } }: Content): Content => ({
       encoded,

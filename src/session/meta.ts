@@ -19,6 +19,29 @@ export interface SessionMeta {
   methods?: readonly string[];
   /** A text that the application gave the login. */
   stamp?: string;
+  /** Who acts in the place of the session's user. */
+  actor?: ActorMeta;
+  /** The session waits for the end of an impersonation. What its own fixed end is, if it has one. */
+  parked?: { readonly endsAt?: number };
+}
+
+/** Describes who acts in a session in the place of its user. */
+export interface Actor {
+  /** Who acts. */
+  readonly userId: string;
+  /** Why, as it was given. */
+  readonly reason: string;
+  /** Since when. */
+  readonly since: Date;
+}
+
+/** Who acts in a session, as its metadata says it. */
+export interface ActorMeta {
+  readonly userId: string;
+  readonly reason: string;
+  readonly since: number;
+  /** The handle of the actor's own session, which waits for the end. */
+  readonly session: string;
 }
 
 /** Describes the device that a session began on. */
@@ -39,6 +62,8 @@ const CHECKS: Readonly<Record<keyof SessionMeta, (value: unknown) => boolean>> =
   authenticatedAt: isNumber,
   methods: isTexts,
   stamp: isText,
+  actor: isActor,
+  parked: isParked,
 };
 
 /** Returns metadata of the right shape, or `undefined`. Omits what this version doesn't know. */
@@ -71,6 +96,15 @@ function isText(value: unknown): boolean {
 
 function isTexts(value: unknown): boolean {
   return Array.isArray(value) && value.every(isText);
+}
+
+function isActor(value: unknown): boolean {
+  if (!isPlainRecord(value) || !isNumber(value["since"])) return false;
+  return [value["userId"], value["reason"], value["session"]].every(isText);
+}
+
+function isParked(value: unknown): boolean {
+  return isPlainRecord(value) && (value["endsAt"] === undefined || isNumber(value["endsAt"]));
 }
 
 function isDevice(value: unknown): boolean {

@@ -1,4 +1,4 @@
-import { goneError, SojournError, undeliverableError, withDevices } from "../contract/errors.ts";
+import { goneError, SojournError, undeliverableError } from "../contract/errors.ts";
 import type { Awaitable, SessionRecord } from "../contract/store.ts";
 import { after, recover } from "../contract/time.ts";
 import { type Changes, type Content, EMPTY, merge, NO_CHANGES } from "./content.ts";
@@ -6,6 +6,7 @@ import { refuseIfReplaced, requireDone, type SessionContext } from "./context.ts
 import { listDevices } from "./devices.ts";
 import { remember } from "./pending.ts";
 import type { Room } from "./policy.ts";
+import { withDevices } from "./refusals.ts";
 import { endSession } from "./rotated-handles.ts";
 import type { Rotation } from "./rotation.ts";
 import type { RegenerateOptions } from "./session-interface.ts";
@@ -90,7 +91,7 @@ interface Prepared {
   readonly content: Content;
 }
 
-function prepare(context: SessionContext, old: SessionState, plan: Plan): Prepared {
+export function prepare(context: SessionContext, old: SessionState, plan: Plan): Prepared {
   const { kind, kept, userId, createdAt, link, room } = plan;
   const isLogin = kind === "login";
   const isEnded = old.status === "ended";
@@ -138,7 +139,7 @@ function storeFirst(context: SessionContext, old: SessionState, plan: Plan): Awa
     () => parts.committer.commit(access, next, "possible"),
     async (error) => {
       if (!(error instanceof SojournError) || error.code !== "TOO_MANY_SESSIONS") throw error;
-      throw withDevices(error, await listDevices(parts, access, { userId: plan.userId ?? "" }, old.handle));
+      throw withDevices(error, await listDevices(parts, access, { userId: plan.userId ?? "" }));
     },
   );
   return after(stored, (commit) => {
@@ -158,7 +159,7 @@ export function keepOf(content: Content, kept: Kept): Content {
   if (kept === true) return content;
   if (kept === false) return EMPTY;
   // Without its user, nothing of the login is left but its latest end.
-  const { device, authenticatedAt, methods, stamp, ...meta } = content.meta;
+  const { device, authenticatedAt, methods, stamp, actor, parked, ...meta } = content.meta;
   return { meta, encoded: new Map([...content.encoded].filter(([name]) => kept.has(name))) };
 }
 

@@ -15,6 +15,7 @@
 export interface SessionData {
   // The members of a session. They are declared here so that the compiler rejects data of the same
   // name.
+  actor?: NotForData;
   authenticatedAt?: NotForData;
   authenticationMethods?: NotForData;
   confirm?: NotForData;
@@ -23,6 +24,7 @@ export interface SessionData {
   expiresAt?: NotForData;
   flash?: NotForData;
   id?: NotForData;
+  impersonate?: NotForData;
   isNew?: NotForData;
   login?: NotForData;
   logout?: NotForData;
@@ -30,6 +32,7 @@ export interface SessionData {
   regenerate?: NotForData;
   reload?: NotForData;
   save?: NotForData;
+  stopImpersonating?: NotForData;
   touch?: NotForData;
   transport?: NotForData;
   update?: NotForData;

@@ -1,7 +1,7 @@
 import type { Awaitable } from "../contract/store.ts";
 import type { Callback } from "../contract/time.ts";
 import type { AuthenticationMethod } from "./authentication.ts";
-import type { DeviceInfo } from "./meta.ts";
+import type { Actor, DeviceInfo } from "./meta.ts";
 import type { NotForData, SessionData } from "./session-data.ts";
 import type { Duration } from "./timeouts.ts";
 
@@ -39,6 +39,14 @@ export interface LoginOptions {
 export interface ConfirmOptions {
   /** How the user authenticated this time, by the names of RFC 8176. They replace those of the login. Default: none. */
   methods?: readonly AuthenticationMethod[] | undefined;
+}
+
+/** Options for `req.session.impersonate`. */
+export interface ImpersonateOptions {
+  /** Why: any text of at most 1,000 characters, for `req.session.actor` and the event `impersonate`. */
+  reason: string;
+  /** How long at most, such as `"30m"` (default). It never outlasts the actor's own session. */
+  for?: Duration | undefined;
 }
 
 /** Options for `req.session.logout`. */
@@ -98,6 +106,9 @@ export interface SessionMembers<Data extends object = SessionData> {
 
   /** How the user authenticated then: the `methods` of that call, such as `["pwd", "otp"]`. */
   readonly authenticationMethods: readonly string[];
+
+  /** Who acts in this session in the place of its user, since {@link impersonate}; `null` in a user's own session. */
+  readonly actor: Actor | null;
 
   /** When the session ends if nobody uses it again. */
   readonly expiresAt: Date;
@@ -165,6 +176,31 @@ export interface SessionMembers<Data extends object = SessionData> {
    * await req.session.confirm({ methods: ["pwd"] });
    */
   confirm(options?: ConfirmOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+
+  /**
+   * Lets the user act as another one for a while. `req.session` is then a new, empty session of that user; the user's own session waits, and
+   * {@link stopImpersonating} returns to it. Check first that the user may do that. It is stored at once, and rotates the session ID.
+   *
+   * It ends by {@link stopImpersonating}, a logout (which ends both sessions), after `for`, and when the actor's or the other user's sessions are
+   * revoked. After `for` the client is logged out. `login`, `confirm`, `impersonate` and `logout({ everywhere })` reject meanwhile.
+   *
+   * @throws SojournError `NOT_LOGGED_IN` if no user is logged in; `IMPERSONATING` if this is an impersonation; `HEADERS_SENT` if the new cookie can't be
+   * sent; `SESSION_GONE` if the session has ended; `STORE_…` if the store fails
+   * @throws TypeError without a reason, for the user's own ID, and for sealed sessions
+   * @example
+   * await req.session.impersonate("bob", { reason: "ticket 4711", for: "15m" });
+   */
+  impersonate(userId: string, options: ImpersonateOptions, callback?: Callback<void>): Promise<void>;
+
+  /**
+   * Ends an impersonation. `req.session` is then the actor's own session again, with its data. Rotates the session ID, and is stored at once.
+   *
+   * @throws SojournError `NOT_IMPERSONATING` if there is none; `SESSION_GONE` if the actor's session has ended; `HEADERS_SENT` if the new cookie can't be
+   * sent; `STORE_…` if the store fails
+   * @example
+   * if (req.session.actor !== null) await req.session.stopImpersonating();
+   */
+  stopImpersonating(callback?: Callback<void>): Promise<void>;
 
   /**
    * Logs the user out. Ends this session, or with `everywhere` all of the user's; `req.session` is then a new, empty session.

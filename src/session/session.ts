@@ -1,15 +1,19 @@
 import { inspect } from "node:util";
 import type { Awaitable } from "../contract/store.ts";
 import { type Callback, deliver } from "../contract/time.ts";
+import { actorOf } from "./acting.ts";
 import { authenticatedAt, authenticationMethods } from "./authentication.ts";
 import { transportOf } from "./content.ts";
 import { refuseIfReplaced, type SessionContext } from "./context.ts";
 import { destroy, logout } from "./end.ts";
+import { impersonate, stopImpersonating } from "./impersonation.ts";
 import { confirm, login } from "./login.ts";
-import { FACTS, refuseMember } from "./members.ts";
+import { FACTS, MEMBERS, refuseMember } from "./members.ts";
+import type { Actor } from "./meta.ts";
 import { regenerate } from "./rotate.ts";
 import type {
   ConfirmOptions,
+  ImpersonateOptions,
   LoginOptions,
   LogoutOptions,
   RegenerateOptions,
@@ -82,6 +86,10 @@ export class SessionObject implements SessionMembers {
     return authenticationMethods(this[STATE].content.meta);
   }
 
+  get actor(): Actor | null {
+    return actorOf(this[STATE].content.meta);
+  }
+
   get expiresAt(): Date {
     return new Date(this[CONTEXT].expiresAt(this[STATE]));
   }
@@ -111,6 +119,14 @@ export class SessionObject implements SessionMembers {
   confirm(options?: ConfirmOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
     return deliver(() => confirm(this[CONTEXT], this[STATE], given), done);
+  }
+
+  impersonate(userId: string, options: ImpersonateOptions, callback?: Callback<void>): Promise<void> {
+    return deliver(() => impersonate(this[CONTEXT], this[STATE], userId, options ?? {}), callback);
+  }
+
+  stopImpersonating(callback?: Callback<void>): Promise<void> {
+    return deliver(() => stopImpersonating(this[CONTEXT], this[STATE]), callback);
   }
 
   logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
@@ -195,7 +211,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   },
   set(target, key, value) {
     if (typeof key === "symbol") return Reflect.set(target, key, value);
-    refuseMember(key);
+    if (MEMBERS.has(key)) refuseMember(key);
     refuseIfReplaced(target[STATE]);
     target[STATE].assign(key, value);
     return true;
@@ -206,7 +222,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   },
   deleteProperty(target, key) {
     if (typeof key === "symbol") return Reflect.deleteProperty(target, key);
-    refuseMember(key);
+    if (MEMBERS.has(key)) refuseMember(key);
     refuseIfReplaced(target[STATE]);
     return target[STATE].remove(key);
   },
@@ -226,7 +242,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   },
   defineProperty(target, key, descriptor) {
     if (typeof key === "string") {
-      refuseMember(key);
+      if (MEMBERS.has(key)) refuseMember(key);
       refuseIfReplaced(target[STATE]);
       target[STATE].decode(key);
     }

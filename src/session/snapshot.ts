@@ -1,7 +1,9 @@
 import type { SessionRecord } from "../contract/store.ts";
+import { actorOf } from "./acting.ts";
 import { authenticatedAt, authenticationMethods } from "./authentication.ts";
 import type { Content } from "./content.ts";
 import { transportOf } from "./content.ts";
+import type { Actor } from "./meta.ts";
 import type { SessionData } from "./session-data.ts";
 import type { DataOf } from "./session-interface.ts";
 
@@ -23,6 +25,8 @@ export interface SessionSnapshot<Data extends object = SessionData> {
   link: string | undefined;
   /** The login's `stamp`, if it had one. */
   stamp: string | undefined;
+  /** Who acts in it in the place of its user; `null` in a user's own session. */
+  actor: Actor | null;
   /** The last use that was stored, at most `touchAfter` before the real one. */
   lastUsedAt: Date;
   /** When the session ends if no request uses it again. */
@@ -58,6 +62,7 @@ export function snapshotOf(
     authenticationMethods: authenticationMethods(content.meta),
     link,
     stamp: content.meta.stamp,
+    actor: actorOf(content.meta),
     lastUsedAt: new Date(touchedAt),
     expiresAt: new Date(expiresAt),
     data,

@@ -1,9 +1,10 @@
-import { SojournError, tooManyError } from "../contract/errors.ts";
+import { SojournError } from "../contract/errors.ts";
 import type { AdmissionResult, Awaitable, ReplaceResult, SessionRecord } from "../contract/store.ts";
 import { after } from "../contract/time.ts";
 import { hashSecret } from "../crypto/token.ts";
 import type { Events } from "./events.ts";
 import type { Room } from "./policy.ts";
+import { tooManyError } from "./refusals.ts";
 import { tombstoneOf } from "./rotated-handles.ts";
 import type { Rotation } from "./rotation.ts";
 import type { SessionState } from "./state.ts";

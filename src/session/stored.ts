@@ -4,6 +4,7 @@ import { after, type Clock, isPromise } from "../contract/time.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { OwnerHashes } from "../crypto/owner.ts";
 import { sameHash, type TokenSource, type VerifiedToken } from "../crypto/token.ts";
+import { isActing } from "./acting.ts";
 import type { CheckedToken, Opening, SessionBackend, TokenScope } from "./backend.ts";
 import { Committer } from "./commit.ts";
 import { type Content, decodePayload } from "./content.ts";
@@ -77,16 +78,14 @@ export class StoredSessions implements SessionBackend {
       if (stored === undefined) return this.#noteRotation(token);
       const record = this.#proven(token, stored);
       if (record === undefined) return undefined;
-      const { handle, secret, outdated } = token;
       const now = this.clock.now();
-      const content = openContent(handle, record, scope.transport, this.parts, now);
+      const content = openContent(token.handle, record, scope.transport, this.parts, now);
       if (content === undefined) return undefined;
-      const used = counts ? this.#used(token, record, content, now) : record;
-      return {
-        opened: { handle, secret, record: used, content },
-        outdated: outdated || scope.former !== undefined,
-        renew: false,
-      };
+      const { actor } = content.meta;
+      if (actor === undefined) return this.#opening(token, scope, record, content, counts ? now : undefined);
+      return after(isActing(this.access, actor), (isThere) =>
+        isThere ? this.#opening(token, scope, record, content, counts ? now : undefined) : this.#noteRotation(token),
+      );
     });
   }
 
@@ -166,6 +165,23 @@ export class StoredSessions implements SessionBackend {
     return undefined;
   }
 
+  /** @param usedAt `undefined` if that is no use of the session */
+  #opening(
+    token: VerifiedToken,
+    { former }: TokenScope,
+    record: SessionRecord,
+    content: Content,
+    usedAt: number | undefined,
+  ): Opening {
+    const { handle, secret, outdated } = token;
+    const used = usedAt === undefined ? record : this.#used(token, record, content, usedAt);
+    return {
+      opened: { handle, secret, record: used, content },
+      outdated: outdated || former !== undefined,
+      renew: false,
+    };
+  }
+
   /** Finds out, once for each token, whether a rotation replaced its session. */
   #noteRotation(token: VerifiedToken): Awaitable<undefined> {
     if (token.rotated !== undefined) return undefined;
@@ -214,7 +230,9 @@ export class StoredSessions implements SessionBackend {
       const { createdAt, touchedAt, expiresAt } = record;
       if (hasExpired({ ...meta, createdAt, touchedAt, expiresAt }, this.clock.now(), this.parts.limits))
         return undefined;
-      return { record, lifetime: { ...meta, createdAt } };
+      const living = { record, lifetime: { ...meta, createdAt } };
+      if (meta.actor === undefined) return living;
+      return after(isActing(this.access, meta.actor), (isThere) => (isThere ? living : undefined));
     });
   }
 }

@@ -154,6 +154,7 @@ for (const [name, open] of [
         authenticationMethods: [],
         link: undefined,
         stamp: undefined,
+        actor: null,
         lastUsedAt: new Date(one.clock.now()),
         expiresAt: new Date(one.clock.now() + 30 * 60_000),
         data: { n: 1, list: [1] },

@@ -33,6 +33,17 @@ const GUIDES: Record<string, readonly (string | undefined)[]> = {
      assert.deepEqual(JSON.parse((await one.post("/devices/end-others")).text), { ended: 1 });
      assert.equal((await one.post("/logout-everywhere")).text, "Goodbye");`,
   ],
+  "impersonation.md": [
+    `const one = browser();
+     assert.equal((await one.post("/support/act-as/bob")).status, 403);
+     await one.post("/login");
+     await one.post("/support/act-as/bob");
+     assert.equal((await one.get("/")).text, "carol acts as bob: ticket 4711");
+     await one.post("/support/stop");
+     assert.equal((await one.get("/")).text, "Hello carol");
+     assert.equal(audit.length, 2);`,
+    undefined,
+  ],
   "limits.md": [
     `for (let i = 0; i < 3; i += 1) assert.equal((await browser().post("/login")).status, 200);
      const refused = await browser().post("/login");

@@ -2,6 +2,7 @@
 import type {
   ConfirmOptions,
   CookieAttributes,
+  ImpersonateOptions,
   LoginOptions,
   LogoutOptions,
   MemoryStoreOptions,
@@ -27,6 +28,7 @@ type Mistakes =
   | MayBeUndefined<CookieAttributes>
   | MayBeUndefined<LoginOptions>
   | MayBeUndefined<ConfirmOptions>
+  | MayBeUndefined<Omit<ImpersonateOptions, "reason">>
   | MayBeUndefined<Omit<RequireFreshOptions, "within">>
   | MayBeUndefined<Omit<SessionLimit, "limit">>
   | MayBeUndefined<LogoutOptions>
