@@ -5,6 +5,8 @@ import { connect, createSecureServer } from "node:http2";
 import { createRequire } from "node:module";
 import { describe, test } from "node:test";
 import express, { type ErrorRequestHandler, type RequestHandler } from "express";
+import cookieSession from "../../src/compat/cookie-session.ts";
+import expressSession from "../../src/compat/express-session.ts";
 import { type CsrfOptions, csrf } from "../../src/identity/csrf.ts";
 import {
   bearer,
@@ -374,6 +376,23 @@ describe("the order of the middlewares", () => {
     const stack = [outer, inner, csrf()];
     const { visitor } = await listen(t, createServer(inRow("express5", stack, [])), { close: async () => {} });
     assert.equal((await visitor().post("/", headersOf("cross-site", ""))).text, "CROSS_SITE");
+  });
+
+  test("with the drop-ins it works above and below them", async (t) => {
+    const dropIns: RequestHandler[] = [
+      expressSession({ secret: "a secret of a test, long enough", resave: false, saveUninitialized: false }),
+      cookieSession({ secret: "a secret of a test, long enough" }),
+    ];
+    for (const dropIn of dropIns) {
+      for (const stack of [
+        [csrf(), dropIn],
+        [dropIn, csrf()],
+      ]) {
+        assert.equal((await answerOf(t, stack)).text, "done");
+        const { visitor } = await listen(t, createServer(inRow("express5", stack, [])), { close: async () => {} });
+        assert.equal((await visitor().post("/", headersOf("cross-site", ""))).text, "CROSS_SITE");
+      }
+    }
   });
 
   test("twice is once", async (t) => {
