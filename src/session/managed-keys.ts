@@ -66,6 +66,10 @@ export class ManagedKeys {
    *
    * @throws SojournError `STORE_…` if the store fails; `KEYS_UNAVAILABLE` if a key can't be opened
    * @example
+   * import { MemoryStore } from "sojourn";
+   * import { managedKeys } from "sojourn/keys";
+   *
+   * const keys = managedKeys({ store: new MemoryStore(), rootKey: process.env.SESSION_SECRET ?? "" });
    * await keys.ready();
    */
   async ready(): Promise<void> {
