@@ -1,5 +1,25 @@
 // What sojourn declares. npm run api writes this file.
 
+// Admission
+export interface Admission {
+    session: StoredSession;
+    limit: number;
+    exceed: "revoke-oldest" | "refuse";
+    replaces?: {
+        handle: string;
+        expectedVersion: number;
+        tombstone?: StoredSession;
+    };
+}
+
+// AdmissionResult
+export type AdmissionResult = {
+    result: "ok";
+    revoked: readonly string[];
+} | {
+    result: "limit" | "taken" | "conflict" | "gone" | "unsupported";
+};
+
 // Awaitable
 export type Awaitable<T> = T | Promise<T>;
 
@@ -115,18 +135,15 @@ export interface FileStoreOptions {
 
 // IndexedStore
 export interface IndexedStore extends SessionStore {
-    list(query: {
-        userId?: string;
+    list(query: SessionQuery & {
         cursor?: string;
         limit?: number;
     }): Awaitable<SessionPage>;
-    deleteAll(query: {
-        userId?: string;
+    deleteAll(query: SessionQuery & {
         except?: string;
     }): Awaitable<number>;
-    count(query?: {
-        userId?: string;
-    }): Awaitable<number>;
+    count(query?: SessionQuery): Awaitable<number>;
+    admit?(admission: Admission): Awaitable<AdmissionResult>;
     prune(limit?: number): Awaitable<number>;
 }
 
@@ -168,18 +185,15 @@ export declare class MemoryStore implements IndexedStore {
     touch(handle: string, touchedAt: number, expiresAt: number): boolean;
     delete(handle: string): boolean;
     replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): ReplaceResult;
-    list(query: {
-        userId?: string;
+    admit(admission: Admission): AdmissionResult;
+    list(query: SessionQuery & {
         cursor?: string;
         limit?: number;
     }): SessionPage;
-    deleteAll(query: {
-        userId?: string;
+    deleteAll(query: SessionQuery & {
         except?: string;
     }): number;
-    count(query?: {
-        userId?: string;
-    }): number;
+    count(query?: SessionQuery): number;
     prune(limit?: number): number;
     close(): void;
 }
@@ -409,12 +423,19 @@ export interface SessionPage {
     cursor?: string;
 }
 
+// SessionQuery
+export interface SessionQuery {
+    userId?: string;
+    link?: string;
+}
+
 // SessionRecord
 export interface SessionRecord {
     payload: string;
     version: number;
     secretHash: string;
     userId: string | null;
+    link?: string;
     createdAt: number;
     touchedAt: number;
     expiresAt: number;
@@ -575,8 +596,7 @@ export declare function openStore(url: string, options?: OpenStoreOptions): Prom
 export declare function query({ iUnderstandThatAddressesLeak, name, bind }: QueryOptions): TransportChoice;
 
 // resilient
-export declare function resilient(store: IndexedStore, options?: ResilientOptions): ResilientStore & IndexedStore;
-export declare function resilient(store: SessionStore | ExpressSessionStore, options?: ResilientOptions): ResilientStore;
+export declare function resilient<Store extends SessionStore | ExpressSessionStore>(store: Store, options?: ResilientOptions): Store extends IndexedStore ? ResilientStore & IndexedStore : ResilientStore;
 
 // session
 export declare function session<Data extends ValidData = SessionData, Name extends string = string>(options?: SessionOptions<Name>): Sessions<Data>;
