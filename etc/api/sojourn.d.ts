@@ -1,5 +1,12 @@
 // What sojourn declares. npm run api writes this file.
 
+// Actor
+export interface Actor {
+    readonly userId: string;
+    readonly reason: string;
+    readonly since: Date;
+}
+
 // Admission
 export interface Admission {
     session: StoredSession;
@@ -19,6 +26,9 @@ export type AdmissionResult = {
 } | {
     result: "limit" | "taken" | "conflict" | "gone" | "unsupported";
 };
+
+// AuthenticationMethod
+export type AuthenticationMethod = "face" | "fpt" | "geo" | "hwk" | "iris" | "kba" | "mca" | "mfa" | "otp" | "pin" | "pop" | "pwd" | "rba" | "retina" | "sc" | "sms" | "swk" | "tel" | "user" | "vbm" | "wia";
 
 // Awaitable
 export type Awaitable<T> = T | Promise<T>;
@@ -68,6 +78,11 @@ export interface Clock {
     after(ms: number, action: () => void): () => void;
 }
 
+// ConfirmOptions
+export interface ConfirmOptions {
+    methods?: readonly AuthenticationMethod[] | undefined;
+}
+
 // CookieAttributes
 export interface CookieAttributes {
     httpOnly?: boolean | undefined;
@@ -103,9 +118,18 @@ export type DataOf<Data extends object> = {
 // Device
 export interface Device {
     handle: string;
+    userId: string | null;
     label: string;
     ip: string | undefined;
     createdAt: Date;
+    authenticatedAt: Date | null;
+    authenticationMethods: readonly string[];
+    link: string | undefined;
+    actor: {
+        readonly userId: string;
+        readonly reason: string;
+        readonly since: Date;
+    } | null;
     lastUsedAt: Date;
     expiresAt: Date;
     current: boolean;
@@ -131,6 +155,15 @@ export interface ExpressSessionStore {
 // FileStoreOptions
 export interface FileStoreOptions {
     clock?: Clock | undefined;
+}
+
+// FreshnessGuard
+export type FreshnessGuard = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
+
+// ImpersonateOptions
+export interface ImpersonateOptions {
+    reason: string;
+    for?: Duration | undefined;
 }
 
 // IndexedStore
@@ -166,6 +199,10 @@ export interface LoginOptions {
     remember?: Duration | false | undefined;
     device?: string | DeviceInfo | undefined;
     keep?: boolean | readonly string[] | undefined;
+    methods?: readonly AuthenticationMethod[] | undefined;
+    notAfter?: Date | number | undefined;
+    link?: string | undefined;
+    stamp?: string | undefined;
 }
 
 // LogoutOptions
@@ -258,6 +295,13 @@ export interface RegenerateOptions {
 // ReplaceResult
 export type ReplaceResult = UpdateResult | "taken" | "unsupported";
 
+// RequireFreshOptions
+export interface RequireFreshOptions {
+    within: Duration;
+    methods?: readonly AuthenticationMethod[] | undefined;
+    redirect?: string | undefined;
+}
+
 // ResilientOptions
 export interface ResilientOptions {
     timeout?: {
@@ -298,11 +342,16 @@ export type Session<Data extends object = SessionData> = SessionMembers<Data> & 
 
 // SessionData
 export interface SessionData {
+    actor?: NotForData;
+    authenticatedAt?: NotForData;
+    authenticationMethods?: NotForData;
+    confirm?: NotForData;
     createdAt?: NotForData;
     destroy?: NotForData;
     expiresAt?: NotForData;
     flash?: NotForData;
     id?: NotForData;
+    impersonate?: NotForData;
     isNew?: NotForData;
     login?: NotForData;
     logout?: NotForData;
@@ -310,6 +359,7 @@ export interface SessionData {
     regenerate?: NotForData;
     reload?: NotForData;
     save?: NotForData;
+    stopImpersonating?: NotForData;
     touch?: NotForData;
     transport?: NotForData;
     update?: NotForData;
@@ -334,6 +384,24 @@ export interface SessionEvents {
         handle: string | undefined;
         previous: string;
     };
+    confirm: {
+        handle: string;
+        userId: string;
+    };
+    impersonate: {
+        handle: string;
+        userId: string;
+        actorId: string;
+        reason: string;
+        until: Date;
+        previous: string;
+    };
+    "impersonation-ended": {
+        handle: string;
+        userId: string;
+        actorId: string;
+        reason: string;
+    };
     destroy: {
         handle: string;
         userId: string | null;
@@ -341,6 +409,7 @@ export interface SessionEvents {
     revoke: {
         handle?: string;
         userId?: string;
+        link?: string;
         except?: string;
         count: number;
     };
@@ -373,18 +442,30 @@ export interface SessionEvents {
     };
 }
 
+// SessionLimit
+export interface SessionLimit {
+    limit: number | ((userId: string) => Awaitable<number>);
+    exceed?: "revoke-oldest" | "refuse" | undefined;
+}
+
 // SessionMembers
 export interface SessionMembers<Data extends object = SessionData> {
     readonly id: string;
     readonly isNew: boolean;
     readonly userId: string | null;
     readonly createdAt: Date;
+    readonly authenticatedAt: Date | null;
+    readonly authenticationMethods: readonly string[];
+    readonly actor: Actor | null;
     readonly expiresAt: Date;
     readonly transport: string;
     save(callback?: Callback<void>): Promise<void>;
     reload(callback?: Callback<void>): Promise<void>;
     regenerate(options?: RegenerateOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
     login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+    confirm(options?: ConfirmOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+    impersonate(userId: string, options: ImpersonateOptions, callback?: Callback<void>): Promise<void>;
+    stopImpersonating(callback?: Callback<void>): Promise<void>;
     logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
     destroy(callback?: Callback<void>): Promise<void>;
     touch(callback?: Callback<void>): Promise<void>;
@@ -412,6 +493,8 @@ export interface SessionOptions<Name extends string = string> {
     } | undefined;
     onStoreError?: "error" | "anonymous" | undefined;
     onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
+    maxSessionsPerUser?: number | SessionLimit | undefined;
+    freshFor?: Duration | undefined;
     maxBytes?: number | undefined;
     accept?: readonly LegacyReader[] | undefined;
     clock?: Clock | undefined;
@@ -447,6 +530,11 @@ export interface SessionSnapshot<Data extends object = SessionData> {
     userId: string | null;
     transport: string;
     createdAt: Date;
+    authenticatedAt: Date | null;
+    authenticationMethods: readonly string[];
+    link: string | undefined;
+    stamp: string | undefined;
+    actor: Actor | null;
     lastUsedAt: Date;
     expiresAt: Date;
     data: DataOf<Data> & Record<string, unknown>;
@@ -469,17 +557,26 @@ export interface SessionStore {
 export interface Sessions<Data extends object = SessionData> {
     (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void;
     of(req: IncomingMessage): Session<Data>;
-    list(userId: string, options?: {
-        current?: object;
+    list(of: string | {
+        link: string;
+    }, options?: {
+        current?: object | undefined;
+        impersonations?: boolean | undefined;
     }): Promise<Device[]>;
     revoke(handle: string, options?: {
         userId?: string;
+        by?: object;
     }): Promise<boolean>;
-    revokeAll(userId: string, options?: {
+    revokeAll(of: string | {
+        link: string;
+    }, options?: {
         except?: object | string;
+        by?: object;
     }): Promise<number>;
     get(handle: string): Promise<SessionSnapshot<Data> | undefined>;
-    count(userId?: string): Promise<number>;
+    count(of?: string | {
+        link: string;
+    }): Promise<number>;
     prune(limit?: number): Promise<number>;
     close(): Promise<void>;
     readonly capabilities: Capabilities;
@@ -498,11 +595,12 @@ export declare class SojournError extends Error {
     readonly code: SojournErrorCode;
     readonly status: number;
     readonly headers?: Record<string, string>;
+    readonly devices?: readonly Device[];
     constructor(code: SojournErrorCode, message: string, cause?: unknown);
 }
 
 // SojournErrorCode
-export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS";
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
 
 // SqlStoreOptions
 export interface SqlStoreOptions {
@@ -595,8 +693,14 @@ export declare function openStore(url: string, options?: OpenStoreOptions): Prom
 // query
 export declare function query({ iUnderstandThatAddressesLeak, name, bind }: QueryOptions): TransportChoice;
 
+// requireFresh
+export declare function requireFresh(options: RequireFreshOptions): FreshnessGuard;
+
 // resilient
 export declare function resilient<Store extends SessionStore | ExpressSessionStore>(store: Store, options?: ResilientOptions): Store extends IndexedStore ? ResilientStore & IndexedStore : ResilientStore;
+
+// returnTo
+export declare function returnTo(req: IncomingMessage): string;
 
 // session
 export declare function session<Data extends ValidData = SessionData, Name extends string = string>(options?: SessionOptions<Name>): Sessions<Data>;
