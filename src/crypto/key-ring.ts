@@ -20,7 +20,7 @@ const HOW_TO_MAKE_ONE = `node -e 'console.log(crypto.randomBytes(32).toString("b
 export class KeyRing {
   #masters: readonly KeyObject[];
   readonly #derived = new Map<string, readonly KeyObject[]>();
-  #generation = 0;
+  readonly #listeners: (() => void)[] = [];
 
   /**
    * @param secret {@link MANAGED} for keys that `replace` brings before the first use
@@ -31,7 +31,7 @@ export class KeyRing {
     secret: Secret | typeof MANAGED,
     { production, warn }: { production: boolean; warn: (message: string) => void },
   ) {
-    if (secret === MANAGED) {
+    if (typeof secret === "symbol") {
       this.#masters = [];
       return;
     }
@@ -56,12 +56,12 @@ export class KeyRing {
   replace(secrets: readonly Buffer[]): void {
     this.#masters = secrets.map((secret) => createSecretKey(secret));
     this.#derived.clear();
-    this.#generation += 1;
+    for (const forget of this.#listeners) forget();
   }
 
-  /** Grows when the keys change: what was derived from those before is no longer right. */
-  get generation(): number {
-    return this.#generation;
+  /** Calls `forget` when the keys change: what was derived from those before is no longer right. */
+  onReplace(forget: () => void): void {
+    this.#listeners.push(forget);
   }
 
   /**
