@@ -14,7 +14,12 @@ const floors = [
   {
     name: "index",
     place: "^src/index[.]ts$",
-    below: ["^src/(compat|http|sealed|wrap|session|crypto)/", DEFAULT_STORE, SEALED_STORE, "^src/stores/open[.]ts$"],
+    below: [
+      "^src/(compat|identity|http|sealed|wrap|session|crypto)/",
+      DEFAULT_STORE,
+      SEALED_STORE,
+      "^src/stores/open[.]ts$",
+    ],
     builtins: [],
     because:
       "It exports and does nothing else, and `sojourn` loads no store but the one in memory (openStore loads the one it is asked for).",
@@ -25,6 +30,14 @@ const floors = [
     below: ["^src/(http|sealed|wrap|session|crypto)/", DEFAULT_STORE, SEALED_STORE],
     builtins: ["events", "http", "util"],
     because: "It maps other libraries' worlds onto ours, from outside.",
+  },
+  {
+    name: "identity",
+    place: "^src/identity/",
+    below: ["^src/(http|session|crypto)/", "^src/stores/optional-package[.]ts$"],
+    builtins: ["http", "util"],
+    because:
+      "It guards routes and sessions by who is logged in and how, and by what browsers and providers say. No other part needs it.",
   },
   {
     name: "http",
@@ -89,6 +102,7 @@ const clients = [
   { place: "^src/stores/redis", packages: ["redis", "@redis/client", "ioredis"] },
   { place: "^src/stores/postgres", packages: ["pg"] },
   { place: "^src/stores/mysql", packages: ["mysql2"] },
+  { place: "^src/identity/oidc", packages: ["jose"] },
 ];
 
 const LOCAL = ["^(src|test|examples|scripts|bench|packages|dist)/"];

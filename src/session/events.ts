@@ -12,10 +12,27 @@ export interface SessionEvents {
   login: { handle: string; userId: string; previous: string | undefined };
   /** A session's ID was rotated without a login. */
   regenerate: { handle: string | undefined; previous: string };
+  /** A user proved again who they are, by `confirm`. */
+  confirm: { handle: string; userId: string };
+  /** Somebody began to act as another user: `actorId` as `userId`, in the session `handle`, until then at the latest. */
+  impersonate: {
+    handle: string;
+    userId: string;
+    actorId: string;
+    reason: string;
+    until: Date;
+    /** The session of `actorId` that did it. */
+    previous: string;
+  };
+  /**
+   * An impersonation ended, because a request stopped it or logged out. One that ends by its time,
+   * or with the actor's sessions, emits nothing more: see `until` of `impersonate`, and `revoke`.
+   */
+  "impersonation-ended": { handle: string; userId: string; actorId: string; reason: string };
   /** A request ended its session, by `destroy` or `logout`. */
   destroy: { handle: string; userId: string | null };
-  /** Sessions were revoked: one by its handle, or all of a user's except one. */
-  revoke: { handle?: string; userId?: string; except?: string; count: number };
+  /** Sessions were revoked: one by its handle, or all of a user's or of a link's except one. */
+  revoke: { handle?: string; userId?: string; link?: string; except?: string; count: number };
   /** A save found that another request had saved first, and merged its own changes into that. */
   conflict: { handle: string; attempt: number };
   /** A merge replaced the value of a property that another request had saved meanwhile. */
@@ -31,11 +48,41 @@ export interface SessionEvents {
   "duplicate-cookie": { count: number };
   /** A token came by another transport than its session began with, and was rejected. */
   "transport-refused": { handle: string };
+  /**
+   * `csrf()` refused a request that a page of another site sent. `origin` is that page's, if the
+   * browser named it; `"null"` is that of a sandboxed frame or a local file.
+   */
+  "cross-site": { reason: "sec-fetch-site" | "origin" | "no-header"; origin: string | undefined };
+  /** `backchannelLogout` refused a request, and ended no session. */
+  "logout-refused": { issuer: string; reason: LogoutRefusal };
+  /** This process has made a new managed key, which writes from then on; `keys` is their number. */
+  "keys-rotated": { keys: number; writesFrom: Date };
   /** A session was changed whose token can't reach the client. Nothing was stored. */
   "cookie-not-sent": { reason: "insecure" | "headers-sent" };
   /** The store failed or timed out. */
   "store-error": { operation: string; error: SojournError };
 }
+
+/**
+ * Is why `backchannelLogout` refused a logout token: no token in the request; no JSON Web Token of
+ * the form; what its header says of its type or algorithm; a signature by none of the provider's
+ * keys; the claim that is wrong; or a token that was used before.
+ */
+export type LogoutRefusal =
+  | "request"
+  | "malformed"
+  | "type"
+  | "algorithm"
+  | "signature"
+  | "issuer"
+  | "audience"
+  | "issued-in-future"
+  | "expired"
+  | "not-yet-valid"
+  | "events"
+  | "nonce"
+  | "claims"
+  | "replayed";
 
 /** Is the name of an event. */
 export type SessionEvent = keyof SessionEvents;
@@ -44,6 +91,9 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
   create: true,
   login: true,
   regenerate: true,
+  confirm: true,
+  impersonate: true,
+  "impersonation-ended": true,
   destroy: true,
   revoke: true,
   conflict: true,
@@ -52,6 +102,9 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
   "damaged-record": true,
   "duplicate-cookie": true,
   "transport-refused": true,
+  "cross-site": true,
+  "logout-refused": true,
+  "keys-rotated": true,
   "cookie-not-sent": true,
   "store-error": true,
 };
