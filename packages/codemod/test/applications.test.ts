@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { globSync, readdirSync } from "node:fs";
+import { globSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
+import { root } from "../../../scripts/package.ts";
 import { sharedRedis } from "../../../test/support/servers/redis.ts";
 import { apps, codemod, copyOf, sources } from "./world.ts";
 
@@ -71,6 +73,17 @@ for (const [name, { imports, told }] of Object.entries(expected))
       assert.match(codemod(folder, "--native", ".").stdout, / 0 changed\./, "a second run finds nothing");
     });
   });
+
+test("what it makes of a TypeScript application on sojourn itself has right types", (t) => {
+  const folder = copyOf(t, "redis-typescript");
+  codemod(folder, "--native", ".");
+  // Sojourn's source is compiled along, with the options that it needs.
+  const options = { extends: join(root, "tsconfig.json"), compilerOptions: { rootDir: "/" }, include: ["app.ts"] };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(options));
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", "."], { cwd: folder, encoding: "utf8" });
+  assert.equal(status, 0, `${stdout}\n${sources(folder).get("app.ts")}`);
+});
 
 /** The session modules that an application names, its tests aside. */
 function modules(folder: string): string[] {
