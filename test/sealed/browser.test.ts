@@ -23,7 +23,7 @@ const FLAGS = [
 const missing = !existsSync(CHROMIUM);
 if (missing && process.env["CI"] === "true") throw new Error(`${CHROMIUM} is missing: CI runs the browser tests`);
 
-const PROSE = ["README.md", "docs/SEALED.md", "docs/ARCHITECTURE.md"]
+const PROSE = ["README.md", "docs/SECURITY.md", "docs/ARCHITECTURE.md"]
   .map((file) => readFileSync(join(import.meta.dirname, "../..", file), "utf8"))
   .join("\n")
   // A byte each, in JSON too.
