@@ -59,7 +59,10 @@ export default defineConfig({
         name: "Sojourn",
         text: "Sessions for Express",
         tagline: "No lost updates, no revived logins, no answer before the save.",
-        image: { src: "/account.png", alt: "The demo's account page: the user's devices, each with a button to sign it out" },
+        image: {
+          src: "/account.png",
+          alt: "The demo's account page: the user's devices, each with a button to sign it out",
+        },
         actions: [
           { theme: "brand", text: "A login in five minutes", link: "/start" },
           { theme: "alt", text: "From express-session", link: "/migrate/express-session" },

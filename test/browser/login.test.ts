@@ -5,17 +5,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { SharedCleanup, type Site, startSite, temporaryFolder } from "../examples/site.ts";
+import { CHROMIUM, FLAGS } from "../support/chromium.ts";
 
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const PAGE_PROBLEMS = readFileSync(join(import.meta.dirname, "page-problems.js"), "utf8");
 const PASSWORD = "correct horse battery";
 const missing = !existsSync(CHROMIUM);

@@ -52,7 +52,7 @@ export function blocksOf(page: string, text: string = read(page)): Block[] {
       code,
       given: kind === "given" ? note : undefined,
       notRun: kind === "not run" ? note : undefined,
-      name: /^\/\/ ([\w.-]+\.[jt]s)\n/.exec(code)?.[1],
+      name: /^\/\/ ([\w.-]+\.c?[jt]s)\n/.exec(code)?.[1],
     };
   });
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { build } from "../../scripts/empty-app.ts";
 import { root } from "../../scripts/package.ts";
@@ -13,6 +13,7 @@ import { type Block, blocksOf, isCode } from "./pages.ts";
  *
  * - A block whose first line is a comment with a file's name is that file, for the others to import.
  * - A block under `<!-- given: a handler -->` is put into `given/a-handler.ts`, which says what surrounds it.
+ * - A named block whose name has `.test.` is run by its test runner.
  * - Any other block is a program. Its port 3000 is some free port.
  * - A `console` block is a transcript: its `$ curl …` lines are sent to the program before it, and must print what
  *   follows them. `…` stands for anything.
@@ -72,7 +73,8 @@ export class Workshop {
     const files = [...this.#programs.values()].flat().map(({ file }) => file);
     const alone = files.filter((file) => /^declare /m.test(readFileSync(file, "utf8")));
     const together = files.filter((file) => !alone.includes(file));
-    if (together.length > 0) await this.#compile([join(given, "session-data.d.ts"), ...together]);
+    const data = join(dirname(together[0] ?? ""), "session-data.d.ts");
+    if (together.length > 0) await this.#compile([data, ...together]);
     for (const file of alone) await this.#compile([file]);
   }
 
@@ -107,11 +109,30 @@ export class Workshop {
     const programs = this.#programs.get(page) ?? [];
     for (const { block, file } of programs) {
       const next = blocks.findIndex((other) => other.line > block.line && isProgram(other));
-      const own = blocks.slice(blocks.findIndex(({ line }) => line === block.line), next < 0 ? undefined : next);
+      const own = blocks.slice(
+        blocks.findIndex(({ line }) => line === block.line),
+        next < 0 ? undefined : next,
+      );
       const transcripts = own.filter(({ language }) => language === "console").map(({ code }) => code);
       if (isProgram(block)) await this.#runProgram(page, block, file, transcripts);
+      else if (block.name?.includes(".test.")) await this.#runTests(file);
       else assert.ok(this.#isImported(block, programs), `${page} imports ${block.name}`);
     }
+  }
+
+  /** With the test runner that the file asks for. */
+  async #runTests(file: string): Promise<void> {
+    const code = readFileSync(file, "utf8");
+    const modules = join(this.folder, "../node_modules");
+    const runner = code.includes('"vitest"')
+      ? [join(modules, "vitest/vitest.mjs"), "run", "--root", this.folder, file]
+      : code.includes('"node:test"')
+        ? ["--test", file]
+        : [join(modules, "jest/bin/jest.js"), "--rootDir", this.folder, "--testMatch", file];
+    const options = { cwd: this.folder, env: { ...this.#environment, NODE_TEST_CONTEXT: "" }, timeout: 2 * TIMEOUT_MS };
+    await run(process.execPath, runner, options).catch((error) => {
+      throw new Error(`${basename(file)}: ${Object(error).stdout}${Object(error).stderr}`, { cause: error });
+    });
   }
 
   #isImported({ name }: Block, programs: Program[]): boolean {
@@ -122,7 +143,7 @@ export class Workshop {
     const cwd = this.#place(page);
     let program = file;
     if (decorated.test(block.code)) {
-      await this.#compile([file], { noEmit: false, outDir: cwd, allowImportingTsExtensions: false });
+      await this.#compile([file], { noEmit: false, rootDir: cwd, outDir: cwd, allowImportingTsExtensions: false });
       program = file.replace(/\.ts$/, ".js");
     }
     const where = `${page}:${block.line}`;
@@ -213,4 +234,4 @@ async function check(page: string, port: number): Promise<void> {
 }
 
 /** The pages that have one. */
-const checks = ["websockets", "server-sent-events", "graphql", "trpc"];
+const checks = ["websockets", "server-sent-events", "openid-connect"];

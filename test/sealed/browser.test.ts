@@ -8,18 +8,9 @@ import { systemClock } from "../../src/contract/time.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore, type SealedStoreOptions } from "../../src/stores/sealed.ts";
 import { SharedCleanup } from "../examples/site.ts";
+import { CHROMIUM, FLAGS } from "../support/chromium.ts";
 import { type Handler, type Site, site } from "../support/site.ts";
 
-const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const missing = !existsSync(CHROMIUM);
 if (missing && process.env["CI"] === "true") throw new Error(`${CHROMIUM} is missing: CI runs the browser tests`);
 

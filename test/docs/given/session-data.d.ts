@@ -16,6 +16,7 @@ declare global {
   namespace Express {
     interface Request {
       flash(type: string, message?: unknown): unknown;
+      logout(callback: (error: unknown) => void): void;
     }
   }
 }
