@@ -7,7 +7,7 @@ import { CHROMIUM, FLAGS } from "../test/support/chromium.ts";
 import { root } from "./package.ts";
 
 /** `npm run screenshot`: takes the picture of the demo's account page that README.md shows. */
-const SIZE = { width: 1100, height: 860 };
+const SIZE = { width: 1100, height: 720 };
 const OTHERS = [
   "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1",
   "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -41,7 +41,7 @@ try {
   const page = await enter("/register");
   for (const userAgent of OTHERS) await enter("/login", userAgent);
   await page.goto("/account");
-  const picture = join(root, "docs/account.png");
+  const picture = join(root, "docs/public/account.png");
   await page.screenshot({ path: picture });
   console.log(picture);
 } finally {

@@ -122,7 +122,6 @@ const groups: Group[] = [
 
 export const sidebar = groups.map(({ text, pages }) => ({
   text,
-  collapsed: false,
   items: pages
     .filter(([, page]) => existsSync(join(docs, `${page}.md`)))
     .map(([title, page]) => ({ text: title, link: page === "index" ? "/" : `/${page}` })),

@@ -3,6 +3,7 @@ import { existsSync, globSync, statSync } from "node:fs";
 import { dirname, join, normalize, sep } from "node:path";
 import { test } from "node:test";
 import { root } from "../../scripts/package.ts";
+import { slug } from "../../site/.vitepress/slug.ts";
 import { pages, read } from "./pages.ts";
 
 /** Pages of the repository that link to each other, besides those whose programs are run. */
@@ -17,11 +18,10 @@ function anchorsOf(text: string): string[] {
   const seen = new Map<string, number>();
   const prose = text.replaceAll(/^( *)```.*?^\1```$/gms, "");
   return [...prose.matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = ""]) => {
-    const plain = heading.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1").toLowerCase();
-    const slug = plain.replaceAll(/[^\p{L}\p{N}\p{M}_\- ]/gu, "").replaceAll(" ", "-");
-    const count = seen.get(slug) ?? 0;
-    seen.set(slug, count + 1);
-    return count === 0 ? slug : `${slug}-${count}`;
+    const anchor = slug(heading.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1"));
+    const count = seen.get(anchor) ?? 0;
+    seen.set(anchor, count + 1);
+    return count === 0 ? anchor : `${anchor}-${count}`;
   });
 }
 

@@ -200,10 +200,10 @@ function inContext(name: string, code: string): string {
 async function follow(transcript: string, port: number, cwd: string): Promise<void> {
   const steps = transcript.split(/^\$ /m).filter((step) => step.trim() !== "");
   for (const step of steps) {
-    const [, command = "", expected = ""] = /^((?:.*\\\n)*.*)\n?([^]*)$/.exec(step) ?? [];
+    const [, command = "", expected = ""] = /^((?:.*\\\n)*.*)\n?([\s\S]*)$/.exec(step) ?? [];
     const ours = command.replaceAll("localhost:3000", `127.0.0.1:${port}`).replaceAll(/\bcurl\b/g, "curl -sS");
     const { stdout } = await run("bash", ["-c", ours], { cwd, timeout: TIMEOUT_MS });
-    const pattern = RegExp.escape(expected.trim()).replaceAll(RegExp.escape("…"), "[^]*?");
+    const pattern = RegExp.escape(expected.trim()).replaceAll(RegExp.escape("…"), "[\\s\\S]*?");
     const shown = stdout.replaceAll("\r", "").trim();
     assert.match(shown, new RegExp(`^${pattern}$`), `$ ${command}\n${shown}`);
   }

@@ -21,6 +21,7 @@ app.get("/", async (req, res) => {
   {
     // THE BLOCK
   }
+  void req;
   if (!res.headersSent) res.send("done");
 });
 
