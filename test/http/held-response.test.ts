@@ -285,7 +285,8 @@ for (const protocol of PROTOCOLS) {
       const exchange = await handle((_req, res) => {
         const look = () => [res.headersSent, res.writableEnded, res.statusCode];
         holdResponse(res, hooksOf(res, { beforeHeaders: () => gate.promise }));
-        const untouched = Object.getOwnPropertyNames(res);
+        const untouched = Object.keys(res);
+        const own = headerMethods(res);
         seen.push(look());
         res.statusCode = 201;
         res.write("text");
@@ -295,11 +296,10 @@ for (const protocol of PROTOCOLS) {
         res.on("finish", () => {
           seen.push(look());
           assert.deepEqual(
-            Object.getOwnPropertyNames(res).filter(
-              (name) => !untouched.includes(name) && !/^_|statusMessage/.test(name),
-            ),
+            Object.keys(res).filter((name) => !untouched.includes(name) && !/^_|statusMessage|Headers?$/.test(name)),
             protocol === "http1" ? ["statusCode"] : [],
           );
+          assert.deepEqual(headerMethods(res), own);
           finished.open();
         });
         gate.open();
@@ -591,3 +591,9 @@ function described(error: unknown): Described {
 test("the file that is piped is longer than one chunk", () => {
   assert.ok(FILE_TEXT.length > 512);
 });
+
+/** The methods that a response refuses once its headers were sent. */
+function headerMethods(res: ServerResponse): Record<string, unknown> {
+  const names = ["setHeader", "setHeaders", "appendHeader", "removeHeader"] as const;
+  return Object.fromEntries(names.map((name) => [name, Reflect.get(res, name)]));
+}

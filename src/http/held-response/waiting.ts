@@ -1,5 +1,5 @@
 import { Failure } from "./failure.ts";
-import { type HeaderCall, refuseAsSent } from "./head.ts";
+import { refuseAsSent } from "./head.ts";
 import {
   type Call,
   callBack,
@@ -7,6 +7,7 @@ import {
   dropCall,
   hasChunk,
   type Kind,
+  type Method,
   nothing,
   type Outgoing,
 } from "./outgoing.ts";
@@ -92,15 +93,17 @@ export class Waiting {
     const { statusCode } = response;
     const hasReason = this.#kind !== "http2";
     const statusMessage = hasReason ? response.statusMessage : undefined;
-    const takeOff = overlay(response, SENT[this.#kind]);
+    const disclaim = claimSent(response);
+    const methods = replaceMethods(response, REFUSING[this.#kind]);
     // Only a patch above the hold comes by with an implied `writeHead`.
     const unwatch = isPatched ? this.#watchStatus(statusCode) : nothing;
     this.#unlock = () => {
       unwatch();
-      takeOff();
+      replaceMethods(response, methods);
+      disclaim();
       if (response.statusCode !== statusCode) response.statusCode = statusCode;
       if (statusMessage !== undefined) response.statusMessage = statusMessage;
-      else if (hasReason) Reflect.deleteProperty(response, "statusMessage");
+      else if (hasReason && Object.hasOwn(response, "statusMessage")) Reflect.deleteProperty(response, "statusMessage");
     };
   }
 
@@ -120,7 +123,7 @@ export class Waiting {
       this.#impliedStatus = statusCode;
       return statusCode;
     };
-    return overlay(this.#response, [["statusCode", { get, set: nothing, configurable: true }]]);
+    return cover(this.#response, "statusCode", { get, set: nothing });
   }
 }
 
@@ -136,34 +139,68 @@ export function wakeWriters(response: Outgoing): void {
   if (emitter !== response) response.emit("drain");
 }
 
-/** Properties to show instead of an object's own or inherited ones. */
-type Look = readonly (readonly [name: string, shown: PropertyDescriptor])[];
+const HEADER_METHODS = ["setHeader", "setHeaders", "appendHeader", "removeHeader"] as const;
 
-/** The look of a response whose headers were sent. */
-const SENT: Record<Kind, Look> = {
-  http1: sentLook("http1", "setHeader", "setHeaders", "appendHeader", "removeHeader"),
-  http2: sentLook("http2", "setHeader", "appendHeader", "removeHeader"),
-  foreign: sentLook("foreign", "setHeader", "setHeaders", "appendHeader", "removeHeader"),
+type HeaderMethods = Partial<Record<(typeof HEADER_METHODS)[number], Method>>;
+
+/** The methods of a response whose headers were sent. */
+const REFUSING: Record<Kind, HeaderMethods> = {
+  http1: refusing("http1"),
+  http2: refusing("http2"),
+  foreign: refusing("foreign"),
 };
 
-function sentLook(kind: Kind, ...refused: readonly HeaderCall[]): Look {
-  const shown = (value: unknown) => ({ value, writable: true, configurable: true });
-  return [
-    ["headersSent", shown(true)],
-    ...refused.map((name) => [name, shown((...args: unknown[]) => refuseAsSent(kind, name, args))] as const),
-  ];
+function refusing(kind: Kind): HeaderMethods {
+  const methods = HEADER_METHODS.map((name) => [name, (...args: unknown[]) => refuseAsSent(kind, name, args)]);
+  return Object.fromEntries(methods);
 }
 
-/** Gives an object a look; returns how to take it off. */
-function overlay(object: object, look: Look): () => void {
-  let beneath: PropertyDescriptorMap | undefined;
-  for (const [name, shown] of look) {
-    const own = Object.hasOwn(object, name) && Object.getOwnPropertyDescriptor(object, name);
-    if (own) beneath = { ...beneath, [name]: own };
-    Object.defineProperty(object, name, shown);
+/** Replaces those methods that a response has; returns the former ones. */
+function replaceMethods(response: HeaderMethods, methods: HeaderMethods): HeaderMethods {
+  const former: HeaderMethods = {};
+  for (const name of HEADER_METHODS) {
+    const method = methods[name];
+    if (method === undefined || response[name] === undefined) continue;
+    former[name] = response[name];
+    response[name] = method;
   }
+  return former;
+}
+
+/** Whether a response looks as if its headers were sent; absent before it first does. */
+const LOOKS_SENT = Symbol("sojourn.looksSent");
+
+interface Disguised {
+  [LOOKS_SENT]?: boolean;
+}
+
+/** Stays on the response, as the methods do. */
+const HEADERS_SENT: PropertyDescriptor & ThisType<Disguised> = {
+  configurable: true,
+  get() {
+    return this[LOOKS_SENT] === true || Reflect.get(Object.getPrototypeOf(this), "headersSent", this);
+  },
+};
+
+/** Makes a response say that its headers were sent; returns how to undo that. */
+function claimSent(response: Outgoing & Disguised): () => void {
+  if (response[LOOKS_SENT] === undefined) {
+    // Mocks have a property of their own.
+    if (Object.hasOwn(response, "headersSent")) return cover(response, "headersSent", { value: true, writable: true });
+    Object.defineProperty(response, "headersSent", HEADERS_SENT);
+  }
+  response[LOOKS_SENT] = true;
   return () => {
-    for (const [name] of look) Reflect.deleteProperty(object, name);
-    if (beneath !== undefined) Object.defineProperties(object, beneath);
+    response[LOOKS_SENT] = false;
+  };
+}
+
+/** Gives an object a property; returns how to give it back its own. */
+function cover(object: object, name: string, shown: PropertyDescriptor): () => void {
+  const own = Object.getOwnPropertyDescriptor(object, name);
+  Object.defineProperty(object, name, { ...shown, configurable: true });
+  return () => {
+    if (own === undefined) Reflect.deleteProperty(object, name);
+    else Object.defineProperty(object, name, own);
   };
 }
