@@ -8,11 +8,11 @@ import { entryPoints, root } from "./package.ts";
 const LIMITS_KB: Record<string, number> = {
   sojourn: 98,
   "sojourn/memory": 11,
-  "sojourn/sqlite": 11,
-  "sojourn/file": 9,
-  "sojourn/redis": 15,
-  "sojourn/postgres": 12,
-  "sojourn/mysql": 12,
+  "sojourn/sqlite": 12,
+  "sojourn/file": 11,
+  "sojourn/redis": 16,
+  "sojourn/postgres": 13,
+  "sojourn/mysql": 13,
   "sojourn/sealed": 1,
 };
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { isIPv4, isIPv6 } from "node:net";
-import type { DeviceInfo } from "../session/content.ts";
+import type { DeviceInfo } from "../session/meta.ts";
 
 /** In order of precedence: the headers of earlier ones also contain the names of later ones. */
 const BROWSERS: readonly [string, string][] = [
