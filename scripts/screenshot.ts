@@ -1,9 +1,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { launchChromium } from "../test/browser/chromium.ts";
 import { SharedCleanup, startSite } from "../test/examples/site.ts";
-import { CHROMIUM, FLAGS } from "../test/support/chromium.ts";
 import { root } from "./package.ts";
 
 /** `npm run screenshot`: takes the picture of the demo's account page that README.md shows. */
@@ -18,7 +17,7 @@ const folder = mkdtempSync(join(tmpdir(), "sojourn-screenshot-"));
 shared.after(() => rmSync(folder, { recursive: true, force: true }));
 try {
   const site = await startSite(shared, folder);
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  const browser = await launchChromium();
   shared.after(() => browser.close());
 
   const open = async (userAgent?: string) => {

@@ -5,8 +5,8 @@ import { createServer, type Server } from "node:http";
 import { createRequire } from "node:module";
 import { extname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { CHROMIUM, FLAGS } from "../../test/support/chromium.ts";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { launchChromium } from "../../test/browser/chromium.ts";
 
 /**
  * Looks at the built site in a browser: every page, on a desktop and on a phone, light and dark. `SCREENSHOTS=folder` keeps a
@@ -92,7 +92,7 @@ describe("in a browser", { timeout: LONG_MS }, () => {
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     origin = `http://127.0.0.1:${Object(server.address()).port}`;
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    browser = await launchChromium();
   });
   after(async () => {
     await browser?.close();

@@ -33,8 +33,17 @@ export const beside: readonly string[] = [
   "docs/migrate/iron-session.md",
 ];
 
-/** `test/compat/migrating.test.ts` walks these: their programs follow one another, on the same sessions. */
-export const walked: readonly string[] = ["docs/migrate/cookie-session.md", "docs/migrate/express-session.md"];
+/**
+ * Other tests run the programs of these: `test/compat/migrating.test.ts`, where they follow one another on the same sessions, and those of
+ * `test/identity`.
+ */
+export const walked: readonly string[] = [
+  "docs/guides/csrf.md",
+  "docs/guides/key-rotation.md",
+  "docs/guides/single-sign-on.md",
+  "docs/migrate/cookie-session.md",
+  "docs/migrate/express-session.md",
+];
 
 export const read = (page: string): string => readFileSync(join(root, page), "utf8");
 
