@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { Http2ServerResponse } from "node:http2";
 import { cutOff, type Failure, forgetHead } from "./held-response/failure.ts";
-import { assertChunk, assertHead, http, takeHead } from "./held-response/head.ts";
+import { assertChunk, assertHead, nodeHttp, takeHead } from "./held-response/head.ts";
 import type { HoldHooks } from "./held-response/hooks.ts";
 import {
   type Call,
@@ -110,7 +110,7 @@ class Hold {
 }
 
 function kindOf(response: Outgoing): Kind {
-  if (response instanceof http.ServerResponse) return "http1";
+  if (response instanceof nodeHttp().ServerResponse) return "http1";
   return typeof response.stream?.close === "function" ? "http2" : "foreign";
 }
 

@@ -42,7 +42,7 @@ export interface Capabilities extends Readonly<Partial<StoreCapabilities>> {
   readonly overflows: boolean;
 }
 
-/** Manages sessions outside their requests. `Sessions` documents the methods. */
+/** @internal Manages sessions outside their requests. `Sessions` documents the methods. */
 export interface SessionAdmin {
   readonly capabilities: Capabilities;
   list(userId: string, options?: { current?: object }): Promise<Device[]>;
@@ -55,7 +55,7 @@ export interface SessionAdmin {
 
 const LIST_PAGE = 1_000;
 
-/** Manages sessions that live in a store. */
+/** @internal Manages sessions that live in a store. */
 export class StoredAdmin implements SessionAdmin {
   readonly #parts: SessionParts;
   readonly #access: StoreAccess;
@@ -159,7 +159,7 @@ export class StoredAdmin implements SessionAdmin {
   }
 }
 
-/** Checks the arguments of `revokeAll`. @throws TypeError */
+/** @internal Checks the arguments of `revokeAll`. @throws TypeError */
 export function exceptQuery(userId: string, except: object | string | undefined): { userId: string; except?: string } {
   const kept = typeof except === "string" ? except : stateOf(except)?.handle;
   if (except !== undefined && kept === undefined) {
