@@ -77,7 +77,10 @@ const loading: Plugin = {
         })
         // A name that is computed stays a real `import()`, of a package. Comments tell bundlers to leave it alone.
         .replace(new RegExp(`^var ${HELPER} = .+?^};$`, "ms"), "")
-        .replaceAll(new RegExp(`import\\(${HELPER}\\((\\w+)\\)\\)`, "g"), "import(/* webpackIgnore: true */ /* @vite-ignore */ $1)")
+        .replaceAll(
+          new RegExp(`import\\(${HELPER}\\((\\w+)\\)\\)`, "g"),
+          "import(/* webpackIgnore: true */ /* @vite-ignore */ $1)",
+        )
         // For those who require the source: here a drop-in has a file for that.
         .replaceAll(/\w+ as "module\.exports",? ?/g, "")
         // V8 keeps a file with a single other letter in twice the memory.

@@ -15,6 +15,7 @@ import { type Next, RequestSession } from "./request-session.ts";
 import type { Sessions } from "./sessions.ts";
 
 import { DetachedSessions, type TouchOptions, type UpgradeOptions, Watch } from "./upgrade.ts";
+import { warmUpSoon } from "./warm-up.ts";
 import { warnOnce } from "./warn.ts";
 
 declare global {
@@ -62,6 +63,7 @@ export function session(options: SessionOptions = {}): Sessions {
   const { backend, admin, transports, events, parts, urlTokens, close } = openApplication(options);
   const watch = new Watch(backend, events);
   const detached = new DetachedSessions(backend, transports, watch);
+  warmUpSoon(session);
 
   function middleware(req: IncomingMessage, res: ServerResponse, next: Next): void {
     const above = holderOf(req);
