@@ -6,5 +6,6 @@ const one = () => 1;
 export const contender: Contender = {
   name: "Express 5, bare",
   kind: "bare",
-  open: () => expressSite([], { read: one, write: one, whole: one, fill: one, login: one, logout: one, who: one }),
+  open: () =>
+    expressSite([], { read: one, write: one, whole: one, fill: one, login: one, enter: one, logout: one, who: one }),
 };

@@ -7,5 +7,14 @@ export const contender: Contender = {
   name: "Fastify 5, bare",
   kind: "bare",
   open: () =>
-    fastifySite(() => undefined, { read: one, write: one, whole: one, fill: one, login: one, logout: one, who: one }),
+    fastifySite(() => undefined, {
+      read: one,
+      write: one,
+      whole: one,
+      fill: one,
+      login: one,
+      enter: one,
+      logout: one,
+      who: one,
+    }),
 };

@@ -42,6 +42,11 @@ export const contender: Contender = {
           sessionOf(req).regenerate();
           sessionOf(req).set("userId", "alice");
         },
+        enter(req) {
+          sessionOf(req).regenerate();
+          sessionOf(req).set("userId", "alice");
+          sessionOf(req).set("basket", "lamp");
+        },
         logout: (req) => sessionOf(req).delete(),
         who: (req) => sessionOf(req).get("userId"),
       },

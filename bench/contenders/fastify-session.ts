@@ -38,6 +38,10 @@ export const contender: Contender = {
           await sessionOf(req).regenerate();
           sessionOf(req)["userId"] = "alice";
         },
+        async enter(req) {
+          await sessionOf(req).regenerate();
+          Object.assign(sessionOf(req), { userId: "alice", basket: "lamp" });
+        },
         logout: (req) => sessionOf(req).destroy(),
         who: (req) => sessionOf(req)["userId"],
       },

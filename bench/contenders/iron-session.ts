@@ -51,6 +51,11 @@ export const contender: Contender = {
         session["userId"] = "alice";
         await session.save();
       },
+      async enter(req, res) {
+        const session = await getIronSession(req, res, settings);
+        Object.assign(session, { userId: "alice", basket: "lamp" });
+        await session.save();
+      },
       logout: async (req, res) => (await getIronSession(req, res, settings)).destroy(),
       who: async (req, res) => (await getIronSession(req, res, settings))["userId"],
     });

@@ -33,6 +33,7 @@ const { contender }: { contender: Contender } = await import(`../contenders/${na
 interface Open {
   site: Site;
   bytes: number;
+  properties: number | undefined;
   connections: Connection[];
   /** Of visitors who have a session. */
   jars: Jar[];
@@ -54,10 +55,10 @@ async function describe(): Promise<Described> {
 
 /** Opens the application and checks it, unless it is open, and warms this kind of request up. */
 async function prepare(work: Work): Promise<Prepared> {
-  if (open?.bytes !== work.bytes) {
+  if (open?.bytes !== work.bytes || open.properties !== work.properties) {
     await close();
     try {
-      open = await opened(work.bytes);
+      open = await opened(work);
     } catch (error) {
       if (error instanceof RangeError) return { tooLarge: error.message };
       throw error;
@@ -72,8 +73,8 @@ async function prepare(work: Work): Promise<Prepared> {
 }
 
 /** A fresh application, checked, with its sessions. */
-async function opened(bytes: number): Promise<Open> {
-  const data = new SessionData(bytes);
+async function opened({ bytes, properties }: Work): Promise<Open> {
+  const data = new SessionData(bytes, properties);
   const site = await contender.open(data);
   const connections = Array.from({ length: MOST_AT_ONCE }, () => new Connection(site.listener));
   const jars: Jar[] = [];
@@ -88,7 +89,7 @@ async function opened(bytes: number): Promise<Open> {
     await site.close();
     throw error;
   }
-  return { site, bytes, connections, jars, cookies: [], cookiesAt: 0, sent: 0, written: 0, failed: 0 };
+  return { site, bytes, properties, connections, jars, cookies: [], cookiesAt: 0, sent: 0, written: 0, failed: 0 };
 }
 
 /** Each visitor comes by once. Not timed. */

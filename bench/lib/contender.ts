@@ -47,6 +47,8 @@ export interface Uses<Req, Res> {
   fill(req: Req, res: Res): unknown;
   /** Logs "alice" in, with a new session as the application's documentation has it. */
   login(req: Req, res: Res): unknown;
+  /** Logs in, and puts a small property into the new session. */
+  enter(req: Req, res: Res): unknown;
   logout(req: Req, res: Res): unknown;
   /** Who is logged in. */
   who(req: Req, res: Res): unknown;
@@ -55,7 +57,7 @@ export interface Uses<Req, Res> {
 }
 
 /** The routes, in the order in which they are declared. */
-export const ROUTES = ["read", "write", "whole", "fill", "login", "logout", "who"] as const;
+export const ROUTES = ["read", "write", "whole", "fill", "login", "enter", "logout", "who"] as const;
 
 export function isPromise(value: unknown): value is Promise<unknown> {
   return typeof value === "object" && value !== null && "then" in value;

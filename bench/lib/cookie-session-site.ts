@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { RequestHandler } from "express";
 import type { Site } from "./contender.ts";
-import { expressSite, propertyUses } from "./express-site.ts";
+import { enterBy, expressSite, propertyUses } from "./express-site.ts";
 import type { SessionData } from "./session-data.ts";
 
 /** cookie-session, or a library that takes its place. */
@@ -14,11 +14,13 @@ interface WithSession {
 /** An application with cookie-session, as its README advises. */
 export function cookieSessionSite(data: SessionData, cookieSession: CookieSession): Site {
   const keys = [randomBytes(32).toString("base64url")];
+  const login = (req: object) => {
+    (req as WithSession).session = { userId: "alice" };
+  };
   return expressSite([cookieSession({ name: "session", keys })], {
     ...propertyUses(data),
-    login(req: object) {
-      (req as WithSession).session = { userId: "alice" };
-    },
+    login,
+    enter: enterBy(login),
     logout(req: object) {
       (req as WithSession).session = null;
     },

@@ -11,7 +11,7 @@ import { digits, type Table } from "./table.ts";
  * sockets (`connection.ts`). Each contender has a process; batches alternate, and the framework's cost of a round is taken from the
  * contender's of the same round.
  */
-export interface Case extends Pick<Work, "path" | "cookie" | "bytes" | "atOnce"> {
+export interface Case extends Pick<Work, "path" | "cookie" | "bytes" | "properties" | "atOnce"> {
   name: string;
 }
 

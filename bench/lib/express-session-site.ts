@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import type { RequestHandler } from "express";
+import type { Request, RequestHandler } from "express";
 import type { Awaitable, Site } from "./contender.ts";
-import { expressSite, propertyUses, sessionOf } from "./express-site.ts";
+import { enterBy, expressSite, propertyUses, sessionOf } from "./express-site.ts";
 import { load } from "./peer.ts";
 import type { SessionData } from "./session-data.ts";
 
@@ -32,18 +32,20 @@ export function expressSessionSite(
   const secret = randomBytes(32).toString("base64url");
   const settings = { secret, resave: false, saveUninitialized: false };
   const live = (req: object) => (req as { session: Session }).session;
+  const login = (req: Request) =>
+    new Promise<void>((resolve, reject) =>
+      live(req).regenerate((error) => {
+        if (error) return reject(error);
+        sessionOf(req)["userId"] = "alice";
+        resolve();
+      }),
+    );
   return expressSite(
     [expressSession(store === undefined ? settings : { ...settings, store })],
     {
       ...propertyUses(data),
-      login: (req) =>
-        new Promise<void>((resolve, reject) =>
-          live(req).regenerate((error) => {
-            if (error) return reject(error);
-            sessionOf(req)["userId"] = "alice";
-            resolve();
-          }),
-        ),
+      login,
+      enter: enterBy(login),
       logout: (req) =>
         new Promise<void>((resolve, reject) => live(req).destroy((error) => (error ? reject(error) : resolve()))),
     },

@@ -3,6 +3,9 @@ import express, { type Request, type RequestHandler, type Response } from "expre
 import { type Awaitable, isPromise, ROUTES, type Site, type Uses } from "./contender.ts";
 import type { SessionData } from "./session-data.ts";
 
+/** Of a response that is streamed. */
+const CHUNKS = 50;
+
 /** Express 5 with this middleware, and a route for every use. */
 export function expressSite(
   middleware: readonly RequestHandler[],
@@ -19,6 +22,12 @@ export function expressSite(
       return isPromise(value) ? value.then((settled) => answer(res, settled)) : answer(res, value);
     });
   }
+  app.get("/stream", (req, res) => {
+    uses.read(req, res);
+    res.type("text/plain");
+    for (let chunk = 0; chunk < CHUNKS; chunk++) res.write("some text of a page\n");
+    res.end();
+  });
   const { increment } = uses;
   if (increment !== undefined)
     app.get("/increment", async (req, res) => {
@@ -58,8 +67,16 @@ export function sessionOf(req: Request): Record<string, unknown> {
   return (req as unknown as { session: Record<string, unknown> }).session;
 }
 
+/** Logs in by a contender's own way, then sets a property. */
+export function enterBy(login: (req: Request) => unknown): (req: Request) => unknown {
+  return async (req) => {
+    await login(req);
+    sessionOf(req)["basket"] = "lamp";
+  };
+}
+
 /** The uses that are the same wherever `req.session` is an object with the data as its properties. */
-export function propertyUses(data: SessionData): Omit<Uses<Request, Response>, "login" | "logout"> {
+export function propertyUses(data: SessionData): Omit<Uses<Request, Response>, "login" | "enter" | "logout"> {
   return {
     read: (req) => sessionOf(req)["views"],
     write(req) {

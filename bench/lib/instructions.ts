@@ -47,7 +47,10 @@ export function missingValgrind(): string | undefined {
 
 type Kind = Omit<Work, "warmUpMs" | "batchMs">;
 
-/** Instructions a request, batch by batch, for each kind of request; `undefined` where the contender can't run here. */
+/**
+ * Instructions a request, batch by batch, for each kind of request, all with sessions of one size; `undefined` where the contender can't
+ * run here, and `NaN` where such a session does not fit into its cookies.
+ */
 export async function countInstructions(
   file: string,
   kinds: readonly Kind[],
@@ -61,7 +64,7 @@ export async function countInstructions(
     const prepare = (kind: Kind) => member.prepare({ ...kind, warmUpMs: 0, batchMs: 0 });
     for (let turn = 0; turn < turns; turn++) {
       for (const kind of kinds) {
-        await prepare(kind);
+        if ((await prepare(kind)).tooLarge !== undefined) return kinds.map(() => [Number.NaN]);
         await member.batch(warmUp);
       }
     }

@@ -43,6 +43,12 @@ export function limitSite(data: SessionData, open: Opener): Site {
       opened.set({ userId: "alice" });
       opened.commit();
     },
+    enter(req, res) {
+      const opened = session(req, res);
+      opened.renew();
+      opened.set({ userId: "alice", basket: "lamp" });
+      opened.commit();
+    },
     logout: (req, res) => session(req, res).end(),
     who: (req, res) => session(req, res).get("userId"),
   });

@@ -32,6 +32,8 @@ export function vary(res: ServerResponse): void {
   res.setHeader("Vary", "Cookie");
 }
 
+/** Of tokens that are remembered. */
+const MOST_CHECKED = 10_000;
 const POOL_BYTES = 8_192;
 let pool = Buffer.alloc(0);
 let used = 0;
@@ -46,11 +48,23 @@ export function random(bytes: number): Buffer {
   return pool.subarray(used - bytes, used);
 }
 
+interface Verified {
+  handle: string;
+  /** The hash that the record has to have. */
+  secretHash: string;
+}
+
 /** Tokens of a handle and a secret, with a MAC. */
 export class Tokens {
   readonly #key = createSecretKey(randomBytes(32));
+  readonly #checked: Map<string, Verified> | undefined;
 
-  make(): { token: string; handle: string; secretHash: string } {
+  /** @param remembers whether a token is checked once only, as Sojourn does */
+  constructor({ remembers = false }: { remembers?: boolean } = {}) {
+    this.#checked = remembers ? new Map() : undefined;
+  }
+
+  make(): Verified & { token: string } {
     const handle = random(16).toString("base64url");
     const secret = random(24).toString("base64url");
     const signed = `${handle}.${secret}`;
@@ -61,8 +75,18 @@ export class Tokens {
     };
   }
 
-  /** The handle, and the hash that the record has to have. */
-  verify(token: string): { handle: string; secretHash: string } | undefined {
+  verify(token: string): Verified | undefined {
+    const known = this.#checked?.get(token);
+    if (known !== undefined) return known;
+    const verified = this.#check(token);
+    if (verified !== undefined && this.#checked !== undefined) {
+      if (this.#checked.size >= MOST_CHECKED) this.#checked.clear();
+      this.#checked.set(token, verified);
+    }
+    return verified;
+  }
+
+  #check(token: string): Verified | undefined {
     const end = token.lastIndexOf(".");
     if (!isSame(token.slice(end + 1), this.#mac(token.slice(0, end)))) return undefined;
     const middle = token.indexOf(".");

@@ -31,6 +31,8 @@ export interface Work {
   cookie: boolean;
   /** How much it holds. */
   bytes: number;
+  /** How many small properties it has besides. */
+  properties?: number;
   /** How many clients send at the same time. */
   atOnce: number;
   warmUpMs: number;

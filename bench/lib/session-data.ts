@@ -8,9 +8,11 @@ export class SessionData {
   /** How long the data is as JSON. */
   readonly bytes: number;
 
-  constructor(bytes: number) {
+  /** @param properties how many small properties there are besides */
+  constructor(bytes: number, properties = 0) {
     this.bytes = bytes;
-    this.values = ofSize(bytes);
+    const small = Array.from({ length: properties }, (_, i) => [`setting${i}`, `value ${i}`] as const);
+    this.values = { ...ofSize(bytes), ...Object.fromEntries(small) };
     this.names = Object.keys(this.values);
     this.weight = this.weigh(this.values);
   }

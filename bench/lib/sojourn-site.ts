@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type Session, type SessionOptions, session } from "../../src/index.ts";
 import type { Awaitable, Site } from "./contender.ts";
-import { expressSite, propertyUses } from "./express-site.ts";
+import { enterBy, expressSite, propertyUses } from "./express-site.ts";
 import type { SessionData } from "./session-data.ts";
 
 /** Sojourn as its README has it, with a key. */
@@ -22,6 +22,7 @@ export function keylessSite(
     {
       ...propertyUses(data),
       login: (req) => live(req).login("alice"),
+      enter: enterBy((req) => live(req).login("alice")),
       logout: (req) => live(req).logout(),
       increment: (req) =>
         live(req).update((session) => {

@@ -11,6 +11,7 @@ export const KINDS = [
   { name: "read", path: "/read", cookie: true },
   { name: "write", path: "/write", cookie: true },
   { name: "login", path: "/login", cookie: false },
+  { name: "login and write", path: "/enter", cookie: false },
 ].map((kind) => ({ ...kind, bytes: BYTES }));
 
 /** A busy server, which meets several requests in a turn of the event loop. */

@@ -151,22 +151,47 @@ function run(session: Session, method: Method, done: Done): void {
 }
 
 /**
- * Links a session to a request. A session of another class gets the methods of this one: its store may have been written for another copy
- * of express-session.
+ * Links a session to a request. A session of another class gets the methods of this one: its store
+ * may have been written for another copy of express-session.
  */
 export function linkSession(session: Session, listener: MethodListener): void {
-  const works = isOfThisClass(session) ? WORKS : (session[LINK]?.works ?? worksOf(session));
+  const works = isOfThisClass(session) ? WORKS : (session[LINK]?.works ?? adopt(session));
   // Hidden, as the application's copies of a session must not take it along.
   Object.defineProperty(session, LINK, { value: { listener, works }, configurable: true, writable: true });
-  if (works === WORKS) return;
-  for (const name of METHODS) {
-    Object.defineProperty(session, name, { value: Session.prototype[name], configurable: true, writable: true });
-  }
 }
 
 function isOfThisClass(session: object): boolean {
   return session instanceof Session;
 }
+
+/** A prototype of another class's sessions with this class's methods, and that class's own. */
+interface Adoption {
+  readonly prototype: object;
+  readonly works: Link["works"];
+}
+
+const adoptions = new WeakMap<object, Adoption>();
+
+/** Puts this class's methods before those of a session of another class; returns the latter. */
+function adopt(session: Session): Link["works"] {
+  if (METHODS.some((name) => Object.hasOwn(session, name))) {
+    const works = worksOf(session);
+    Object.defineProperties(session, OWN_METHODS);
+    return works;
+  }
+  const theirs: object = Object.getPrototypeOf(session);
+  let adoption = adoptions.get(theirs);
+  if (adoption === undefined) {
+    adoption = { prototype: Object.create(theirs, OWN_METHODS), works: worksOf(session) };
+    adoptions.set(theirs, adoption);
+  }
+  Object.setPrototypeOf(session, adoption.prototype);
+  return adoption.works;
+}
+
+const OWN_METHODS = Object.fromEntries(
+  METHODS.map((name) => [name, { value: Session.prototype[name], configurable: true, writable: true }]),
+);
 
 function worksOf({ save, reload, destroy, regenerate }: Session): Link["works"] {
   return { save, reload, destroy, regenerate };

@@ -33,6 +33,8 @@ export interface Outgoing extends Emitter {
   hasHeader(name: string): boolean;
   getHeader(name: string): unknown;
   setHeader(name: unknown, value: unknown): unknown;
+  /** HTTP/1.1 only. */
+  setHeaders?: Method;
   appendHeader(name: unknown, value: unknown): unknown;
   removeHeader(name: string): unknown;
   addTrailers(trailers: Record<string, string>): unknown;

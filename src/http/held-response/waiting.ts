@@ -1,5 +1,5 @@
 import { Failure } from "./failure.ts";
-import { type HeaderCall, refuseAsSent } from "./head.ts";
+import { refuseAsSent } from "./head.ts";
 import {
   type Call,
   callBack,
@@ -7,6 +7,7 @@ import {
   dropCall,
   hasChunk,
   type Kind,
+  type Method,
   nothing,
   type Outgoing,
 } from "./outgoing.ts";
@@ -93,12 +94,12 @@ export class Waiting {
     const hasReason = this.#kind !== "http2";
     const statusMessage = hasReason ? response.statusMessage : undefined;
     const disclaim = claimSent(response);
-    const takeOff = overlay(response, REFUSING[this.#kind]);
+    const methods = replaceMethods(response, REFUSING[this.#kind]);
     // Only a patch above the hold comes by with an implied `writeHead`.
     const unwatch = isPatched ? this.#watchStatus(statusCode) : nothing;
     this.#unlock = () => {
       unwatch();
-      takeOff();
+      replaceMethods(response, methods);
       disclaim();
       if (response.statusCode !== statusCode) response.statusCode = statusCode;
       if (statusMessage !== undefined) response.statusMessage = statusMessage;
@@ -122,7 +123,7 @@ export class Waiting {
       this.#impliedStatus = statusCode;
       return statusCode;
     };
-    return overlay(this.#response, [["statusCode", { get, set: nothing, configurable: true }]]);
+    return cover(this.#response, "statusCode", { get, set: nothing });
   }
 }
 
@@ -138,22 +139,32 @@ export function wakeWriters(response: Outgoing): void {
   if (emitter !== response) response.emit("drain");
 }
 
-/** Properties to show instead of an object's own or inherited ones. */
-type Look = readonly (readonly [name: string, shown: PropertyDescriptor])[];
+const HEADER_METHODS = ["setHeader", "setHeaders", "appendHeader", "removeHeader"] as const;
+
+type HeaderMethods = Partial<Record<(typeof HEADER_METHODS)[number], Method>>;
 
 /** The methods of a response whose headers were sent. */
-const REFUSING: Record<Kind, Look> = {
-  http1: refusing("http1", "setHeader", "setHeaders", "appendHeader", "removeHeader"),
-  http2: refusing("http2", "setHeader", "appendHeader", "removeHeader"),
-  foreign: refusing("foreign", "setHeader", "setHeaders", "appendHeader", "removeHeader"),
+const REFUSING: Record<Kind, HeaderMethods> = {
+  http1: refusing("http1"),
+  http2: refusing("http2"),
+  foreign: refusing("foreign"),
 };
 
-function refusing(kind: Kind, ...names: readonly HeaderCall[]): Look {
-  return names.map((name) => [name, plain((...args: unknown[]) => refuseAsSent(kind, name, args))] as const);
+function refusing(kind: Kind): HeaderMethods {
+  const methods = HEADER_METHODS.map((name) => [name, (...args: unknown[]) => refuseAsSent(kind, name, args)]);
+  return Object.fromEntries(methods);
 }
 
-function plain(value: unknown): PropertyDescriptor {
-  return { value, writable: true, configurable: true };
+/** Replaces those methods that a response has; returns the former ones. */
+function replaceMethods(response: HeaderMethods, methods: HeaderMethods): HeaderMethods {
+  const former: HeaderMethods = {};
+  for (const name of HEADER_METHODS) {
+    const method = methods[name];
+    if (method === undefined || response[name] === undefined) continue;
+    former[name] = response[name];
+    response[name] = method;
+  }
+  return former;
 }
 
 /** Whether a response looks as if its headers were sent; absent before it first does. */
@@ -175,7 +186,7 @@ const HEADERS_SENT: PropertyDescriptor & ThisType<Disguised> = {
 function claimSent(response: Outgoing & Disguised): () => void {
   if (response[LOOKS_SENT] === undefined) {
     // Mocks have a property of their own.
-    if (Object.hasOwn(response, "headersSent")) return overlay(response, [["headersSent", plain(true)]]);
+    if (Object.hasOwn(response, "headersSent")) return cover(response, "headersSent", { value: true, writable: true });
     Object.defineProperty(response, "headersSent", HEADERS_SENT);
   }
   response[LOOKS_SENT] = true;
@@ -184,22 +195,12 @@ function claimSent(response: Outgoing & Disguised): () => void {
   };
 }
 
-/**
- * Gives an object a look; returns how to take it off. An inherited method is then the object's own,
- * because to delete a property would make each later access slow.
- */
-function overlay(object: object, look: Look): () => void {
-  const beneath = look.map(([name]) => {
-    const own = Object.getOwnPropertyDescriptor(object, name);
-    const value: unknown = own === undefined ? Reflect.get(object, name) : undefined;
-    return typeof value === "function" ? plain(value) : own;
-  });
-  for (const [name, shown] of look) Object.defineProperty(object, name, shown);
+/** Gives an object a property; returns how to give it back its own. */
+function cover(object: object, name: string, shown: PropertyDescriptor): () => void {
+  const own = Object.getOwnPropertyDescriptor(object, name);
+  Object.defineProperty(object, name, { ...shown, configurable: true });
   return () => {
-    for (const [at, [name]] of look.entries()) {
-      const descriptor = beneath[at];
-      if (descriptor === undefined) Reflect.deleteProperty(object, name);
-      else Object.defineProperty(object, name, descriptor);
-    }
+    if (own === undefined) Reflect.deleteProperty(object, name);
+    else Object.defineProperty(object, name, own);
   };
 }
