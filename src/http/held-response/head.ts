@@ -6,15 +6,12 @@ import type { Call, Kind, Outgoing } from "./outgoing.ts";
  * made on a response that leads nowhere, so class, code and message are those of the running Node.
  */
 
-let http: typeof import("node:http") | undefined;
-
 /**
- * Returns Node's HTTP, which every server has loaded by the time of its first response. An import would
- * load it with `sojourn`, and all that its exports lead to.
+ * Returns Node's HTTP. It is not imported: a process that has a response has loaded it, and one that
+ * starts need not. An import would also load an HTTP client, to which one of its exports leads.
  */
 export function nodeHttp(): typeof import("node:http") {
-  http ??= process.getBuiltinModule("node:http");
-  return http;
+  return process.getBuiltinModule("node:http");
 }
 
 /**
