@@ -14,7 +14,12 @@ const floors = [
   {
     name: "index",
     place: "^src/index[.]ts$",
-    below: ["^src/(compat|http|sealed|wrap|session|crypto)/", DEFAULT_STORE, SEALED_STORE, "^src/stores/open[.]ts$"],
+    below: [
+      "^src/(compat|identity|http|sealed|wrap|session|crypto)/",
+      DEFAULT_STORE,
+      SEALED_STORE,
+      "^src/stores/open[.]ts$",
+    ],
     builtins: [],
     because:
       "It exports and does nothing else, and `sojourn` loads no store but the one in memory (openStore loads the one it is asked for).",
@@ -25,6 +30,13 @@ const floors = [
     below: ["^src/(http|sealed|wrap|session|crypto)/", DEFAULT_STORE, SEALED_STORE],
     builtins: ["events", "http", "util"],
     because: "It maps other libraries' worlds onto ours, from outside.",
+  },
+  {
+    name: "identity",
+    place: "^src/identity/",
+    below: ["^src/session/"],
+    builtins: ["http"],
+    because: "It guards routes by who is logged in and how. It uses sessions, and no other part needs it.",
   },
   {
     name: "http",

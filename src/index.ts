@@ -1,3 +1,4 @@
+export type { Device } from "./contract/device.ts";
 export { SojournError, type SojournErrorCode } from "./contract/errors.ts";
 export type { Callback } from "./contract/time.ts";
 export { systemClock } from "./contract/time.ts";
@@ -6,18 +7,23 @@ export type { Secret } from "./crypto/key-ring.ts";
 export type { CookieAttributes, CookieOptions } from "./http/cookies.ts";
 export type { LegacyReader, LegacySession } from "./http/legacy.ts";
 export { session } from "./http/middleware.ts";
-export type { SessionOptions } from "./http/options.ts";
+export type { SessionLimit, SessionOptions } from "./http/options.ts";
 export type { TrustProxy } from "./http/secure.ts";
 export type { Sessions } from "./http/sessions.ts";
 export { bearer, cookie, header, type QueryOptions, query, type TransportChoice } from "./http/transports.ts";
 export type { TouchOptions, UpgradeOptions, UpgradeSession } from "./http/upgrade.ts";
-export type { Capabilities, Device } from "./session/admin.ts";
-export type { DeviceInfo } from "./session/content.ts";
+export { type FreshnessGuard, type RequireFreshOptions, requireFresh } from "./identity/require-fresh.ts";
+export { returnTo } from "./identity/return-to.ts";
+export type { Capabilities } from "./session/admin.ts";
+export type { AuthenticationMethod } from "./session/authentication.ts";
 export type { SessionEvent, SessionEvents } from "./session/events.ts";
+export type { Actor, DeviceInfo } from "./session/meta.ts";
 // All of it, because only so can applications add to SessionData by declaring module "sojourn".
 export type * from "./session/session-data.ts";
 export type {
+  ConfirmOptions,
   DataOf,
+  ImpersonateOptions,
   LoginOptions,
   LogoutOptions,
   RegenerateOptions,

@@ -1,5 +1,35 @@
 // What sojourn declares. npm run api writes this file.
 
+// Actor
+export interface Actor {
+    readonly userId: string;
+    readonly reason: string;
+    readonly since: Date;
+}
+
+// Admission
+export interface Admission {
+    session: StoredSession;
+    limit: number;
+    exceed: "revoke-oldest" | "refuse";
+    replaces?: {
+        handle: string;
+        expectedVersion: number;
+        tombstone?: StoredSession;
+    };
+}
+
+// AdmissionResult
+export type AdmissionResult = {
+    result: "ok";
+    revoked: readonly string[];
+} | {
+    result: "limit" | "taken" | "conflict" | "gone" | "unsupported";
+};
+
+// AuthenticationMethod
+export type AuthenticationMethod = "face" | "fpt" | "geo" | "hwk" | "iris" | "kba" | "mca" | "mfa" | "otp" | "pin" | "pop" | "pwd" | "rba" | "retina" | "sc" | "sms" | "swk" | "tel" | "user" | "vbm" | "wia";
+
 // Awaitable
 export type Awaitable<T> = T | Promise<T>;
 
@@ -48,6 +78,11 @@ export interface Clock {
     after(ms: number, action: () => void): () => void;
 }
 
+// ConfirmOptions
+export interface ConfirmOptions {
+    methods?: readonly AuthenticationMethod[] | undefined;
+}
+
 // CookieAttributes
 export interface CookieAttributes {
     httpOnly?: boolean | undefined;
@@ -83,9 +118,18 @@ export type DataOf<Data extends object> = {
 // Device
 export interface Device {
     handle: string;
+    userId: string | null;
     label: string;
     ip: string | undefined;
     createdAt: Date;
+    authenticatedAt: Date | null;
+    authenticationMethods: readonly string[];
+    link: string | undefined;
+    actor: {
+        readonly userId: string;
+        readonly reason: string;
+        readonly since: Date;
+    } | null;
     lastUsedAt: Date;
     expiresAt: Date;
     current: boolean;
@@ -113,20 +157,26 @@ export interface FileStoreOptions {
     clock?: Clock | undefined;
 }
 
+// FreshnessGuard
+export type FreshnessGuard = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
+
+// ImpersonateOptions
+export interface ImpersonateOptions {
+    reason: string;
+    for?: Duration | undefined;
+}
+
 // IndexedStore
 export interface IndexedStore extends SessionStore {
-    list(query: {
-        userId?: string;
+    list(query: SessionQuery & {
         cursor?: string;
         limit?: number;
     }): Awaitable<SessionPage>;
-    deleteAll(query: {
-        userId?: string;
+    deleteAll(query: SessionQuery & {
         except?: string;
     }): Awaitable<number>;
-    count(query?: {
-        userId?: string;
-    }): Awaitable<number>;
+    count(query?: SessionQuery): Awaitable<number>;
+    admit?(admission: Admission): Awaitable<AdmissionResult>;
     prune(limit?: number): Awaitable<number>;
 }
 
@@ -149,6 +199,10 @@ export interface LoginOptions {
     remember?: Duration | false | undefined;
     device?: string | DeviceInfo | undefined;
     keep?: boolean | readonly string[] | undefined;
+    methods?: readonly AuthenticationMethod[] | undefined;
+    notAfter?: Date | number | undefined;
+    link?: string | undefined;
+    stamp?: string | undefined;
 }
 
 // LogoutOptions
@@ -168,18 +222,15 @@ export declare class MemoryStore implements IndexedStore {
     touch(handle: string, touchedAt: number, expiresAt: number): boolean;
     delete(handle: string): boolean;
     replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): ReplaceResult;
-    list(query: {
-        userId?: string;
+    admit(admission: Admission): AdmissionResult;
+    list(query: SessionQuery & {
         cursor?: string;
         limit?: number;
     }): SessionPage;
-    deleteAll(query: {
-        userId?: string;
+    deleteAll(query: SessionQuery & {
         except?: string;
     }): number;
-    count(query?: {
-        userId?: string;
-    }): number;
+    count(query?: SessionQuery): number;
     prune(limit?: number): number;
     close(): void;
 }
@@ -244,6 +295,13 @@ export interface RegenerateOptions {
 // ReplaceResult
 export type ReplaceResult = UpdateResult | "taken" | "unsupported";
 
+// RequireFreshOptions
+export interface RequireFreshOptions {
+    within: Duration;
+    methods?: readonly AuthenticationMethod[] | undefined;
+    redirect?: string | undefined;
+}
+
 // ResilientOptions
 export interface ResilientOptions {
     timeout?: {
@@ -284,11 +342,16 @@ export type Session<Data extends object = SessionData> = SessionMembers<Data> & 
 
 // SessionData
 export interface SessionData {
+    actor?: NotForData;
+    authenticatedAt?: NotForData;
+    authenticationMethods?: NotForData;
+    confirm?: NotForData;
     createdAt?: NotForData;
     destroy?: NotForData;
     expiresAt?: NotForData;
     flash?: NotForData;
     id?: NotForData;
+    impersonate?: NotForData;
     isNew?: NotForData;
     login?: NotForData;
     logout?: NotForData;
@@ -296,6 +359,7 @@ export interface SessionData {
     regenerate?: NotForData;
     reload?: NotForData;
     save?: NotForData;
+    stopImpersonating?: NotForData;
     touch?: NotForData;
     transport?: NotForData;
     update?: NotForData;
@@ -320,6 +384,24 @@ export interface SessionEvents {
         handle: string | undefined;
         previous: string;
     };
+    confirm: {
+        handle: string;
+        userId: string;
+    };
+    impersonate: {
+        handle: string;
+        userId: string;
+        actorId: string;
+        reason: string;
+        until: Date;
+        previous: string;
+    };
+    "impersonation-ended": {
+        handle: string;
+        userId: string;
+        actorId: string;
+        reason: string;
+    };
     destroy: {
         handle: string;
         userId: string | null;
@@ -327,6 +409,7 @@ export interface SessionEvents {
     revoke: {
         handle?: string;
         userId?: string;
+        link?: string;
         except?: string;
         count: number;
     };
@@ -359,18 +442,30 @@ export interface SessionEvents {
     };
 }
 
+// SessionLimit
+export interface SessionLimit {
+    limit: number | ((userId: string) => Awaitable<number>);
+    exceed?: "revoke-oldest" | "refuse" | undefined;
+}
+
 // SessionMembers
 export interface SessionMembers<Data extends object = SessionData> {
     readonly id: string;
     readonly isNew: boolean;
     readonly userId: string | null;
     readonly createdAt: Date;
+    readonly authenticatedAt: Date | null;
+    readonly authenticationMethods: readonly string[];
+    readonly actor: Actor | null;
     readonly expiresAt: Date;
     readonly transport: string;
     save(callback?: Callback<void>): Promise<void>;
     reload(callback?: Callback<void>): Promise<void>;
     regenerate(options?: RegenerateOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
     login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+    confirm(options?: ConfirmOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
+    impersonate(userId: string, options: ImpersonateOptions, callback?: Callback<void>): Promise<void>;
+    stopImpersonating(callback?: Callback<void>): Promise<void>;
     logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
     destroy(callback?: Callback<void>): Promise<void>;
     touch(callback?: Callback<void>): Promise<void>;
@@ -398,6 +493,8 @@ export interface SessionOptions<Name extends string = string> {
     } | undefined;
     onStoreError?: "error" | "anonymous" | undefined;
     onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
+    maxSessionsPerUser?: number | SessionLimit | undefined;
+    freshFor?: Duration | undefined;
     maxBytes?: number | undefined;
     accept?: readonly LegacyReader[] | undefined;
     clock?: Clock | undefined;
@@ -409,12 +506,19 @@ export interface SessionPage {
     cursor?: string;
 }
 
+// SessionQuery
+export interface SessionQuery {
+    userId?: string;
+    link?: string;
+}
+
 // SessionRecord
 export interface SessionRecord {
     payload: string;
     version: number;
     secretHash: string;
     userId: string | null;
+    link?: string;
     createdAt: number;
     touchedAt: number;
     expiresAt: number;
@@ -426,6 +530,11 @@ export interface SessionSnapshot<Data extends object = SessionData> {
     userId: string | null;
     transport: string;
     createdAt: Date;
+    authenticatedAt: Date | null;
+    authenticationMethods: readonly string[];
+    link: string | undefined;
+    stamp: string | undefined;
+    actor: Actor | null;
     lastUsedAt: Date;
     expiresAt: Date;
     data: DataOf<Data> & Record<string, unknown>;
@@ -448,17 +557,26 @@ export interface SessionStore {
 export interface Sessions<Data extends object = SessionData> {
     (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void;
     of(req: IncomingMessage): Session<Data>;
-    list(userId: string, options?: {
-        current?: object;
+    list(of: string | {
+        link: string;
+    }, options?: {
+        current?: object | undefined;
+        impersonations?: boolean | undefined;
     }): Promise<Device[]>;
     revoke(handle: string, options?: {
         userId?: string;
+        by?: object;
     }): Promise<boolean>;
-    revokeAll(userId: string, options?: {
+    revokeAll(of: string | {
+        link: string;
+    }, options?: {
         except?: object | string;
+        by?: object;
     }): Promise<number>;
     get(handle: string): Promise<SessionSnapshot<Data> | undefined>;
-    count(userId?: string): Promise<number>;
+    count(of?: string | {
+        link: string;
+    }): Promise<number>;
     prune(limit?: number): Promise<number>;
     close(): Promise<void>;
     readonly capabilities: Capabilities;
@@ -477,11 +595,12 @@ export declare class SojournError extends Error {
     readonly code: SojournErrorCode;
     readonly status: number;
     readonly headers?: Record<string, string>;
+    readonly devices?: readonly Device[];
     constructor(code: SojournErrorCode, message: string, cause?: unknown);
 }
 
 // SojournErrorCode
-export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS";
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
 
 // SqlStoreOptions
 export interface SqlStoreOptions {
@@ -574,9 +693,14 @@ export declare function openStore(url: string, options?: OpenStoreOptions): Prom
 // query
 export declare function query({ iUnderstandThatAddressesLeak, name, bind }: QueryOptions): TransportChoice;
 
+// requireFresh
+export declare function requireFresh(options: RequireFreshOptions): FreshnessGuard;
+
 // resilient
-export declare function resilient(store: IndexedStore, options?: ResilientOptions): ResilientStore & IndexedStore;
-export declare function resilient(store: SessionStore | ExpressSessionStore, options?: ResilientOptions): ResilientStore;
+export declare function resilient<Store extends SessionStore | ExpressSessionStore>(store: Store, options?: ResilientOptions): Store extends IndexedStore ? ResilientStore & IndexedStore : ResilientStore;
+
+// returnTo
+export declare function returnTo(req: IncomingMessage): string;
 
 // session
 export declare function session<Data extends ValidData = SessionData, Name extends string = string>(options?: SessionOptions<Name>): Sessions<Data>;

@@ -142,6 +142,7 @@ export interface SessionRecord {
     version: number;
     secretHash: string;
     userId: string | null;
+    link?: string;
     createdAt: number;
     touchedAt: number;
     expiresAt: number;

@@ -1,5 +1,25 @@
 // What sojourn/file declares. npm run api writes this file.
 
+// Admission
+export interface Admission {
+    session: StoredSession;
+    limit: number;
+    exceed: "revoke-oldest" | "refuse";
+    replaces?: {
+        handle: string;
+        expectedVersion: number;
+        tombstone?: StoredSession;
+    };
+}
+
+// AdmissionResult
+export type AdmissionResult = {
+    result: "ok";
+    revoked: readonly string[];
+} | {
+    result: "limit" | "taken" | "conflict" | "gone" | "unsupported";
+};
+
 // Awaitable
 export type Awaitable<T> = T | Promise<T>;
 
@@ -19,18 +39,15 @@ export declare class FileStore implements IndexedStore {
     touch(handle: string, touchedAt: number, expiresAt: number): Promise<boolean>;
     delete(handle: string): Promise<boolean>;
     replace(handle: string, expectedVersion: number, newHandle: string, record: SessionRecord, tombstone?: StoredSession): Promise<ReplaceResult>;
-    list(query: {
-        userId?: string;
+    admit(admission: Admission): Promise<AdmissionResult>;
+    list(query: SessionQuery & {
         cursor?: string;
         limit?: number;
     }): Promise<SessionPage>;
-    deleteAll({ userId, except }: {
-        userId?: string;
+    deleteAll({ except, ...query }: SessionQuery & {
         except?: string;
     }): Promise<number>;
-    count({ userId }?: {
-        userId?: string;
-    }): Promise<number>;
+    count(query?: SessionQuery): Promise<number>;
     prune(limit?: number): Promise<number>;
     close(): Promise<void>;
 }
@@ -42,18 +59,15 @@ export interface FileStoreOptions {
 
 // IndexedStore
 export interface IndexedStore extends SessionStore {
-    list(query: {
-        userId?: string;
+    list(query: SessionQuery & {
         cursor?: string;
         limit?: number;
     }): Awaitable<SessionPage>;
-    deleteAll(query: {
-        userId?: string;
+    deleteAll(query: SessionQuery & {
         except?: string;
     }): Awaitable<number>;
-    count(query?: {
-        userId?: string;
-    }): Awaitable<number>;
+    count(query?: SessionQuery): Awaitable<number>;
+    admit?(admission: Admission): Awaitable<AdmissionResult>;
     prune(limit?: number): Awaitable<number>;
 }
 
@@ -66,12 +80,19 @@ export interface SessionPage {
     cursor?: string;
 }
 
+// SessionQuery
+export interface SessionQuery {
+    userId?: string;
+    link?: string;
+}
+
 // SessionRecord
 export interface SessionRecord {
     payload: string;
     version: number;
     secretHash: string;
     userId: string | null;
+    link?: string;
     createdAt: number;
     touchedAt: number;
     expiresAt: number;

@@ -1,5 +1,25 @@
 // What sojourn/testing declares. npm run api writes this file.
 
+// Admission
+export interface Admission {
+    session: StoredSession;
+    limit: number;
+    exceed: "revoke-oldest" | "refuse";
+    replaces?: {
+        handle: string;
+        expectedVersion: number;
+        tombstone?: StoredSession;
+    };
+}
+
+// AdmissionResult
+export type AdmissionResult = {
+    result: "ok";
+    revoked: readonly string[];
+} | {
+    result: "limit" | "taken" | "conflict" | "gone" | "unsupported";
+};
+
 // Awaitable
 export type Awaitable<T> = T | Promise<T>;
 
@@ -71,18 +91,15 @@ export interface GatedOptions {
 
 // IndexedStore
 export interface IndexedStore extends SessionStore {
-    list(query: {
-        userId?: string;
+    list(query: SessionQuery & {
         cursor?: string;
         limit?: number;
     }): Awaitable<SessionPage>;
-    deleteAll(query: {
-        userId?: string;
+    deleteAll(query: SessionQuery & {
         except?: string;
     }): Awaitable<number>;
-    count(query?: {
-        userId?: string;
-    }): Awaitable<number>;
+    count(query?: SessionQuery): Awaitable<number>;
+    admit?(admission: Admission): Awaitable<AdmissionResult>;
     prune(limit?: number): Awaitable<number>;
 }
 
@@ -105,12 +122,19 @@ export interface SessionPage {
     cursor?: string;
 }
 
+// SessionQuery
+export interface SessionQuery {
+    userId?: string;
+    link?: string;
+}
+
 // SessionRecord
 export interface SessionRecord {
     payload: string;
     version: number;
     secretHash: string;
     userId: string | null;
+    link?: string;
     createdAt: number;
     touchedAt: number;
     expiresAt: number;
@@ -149,12 +173,10 @@ export interface StoredSession extends SessionRecord {
 export type UpdateResult = "ok" | "conflict" | "gone";
 
 // faulty
-export declare function faulty(store: IndexedStore, options?: FaultyOptions): Faulty<IndexedStore>;
-export declare function faulty(store: SessionStore, options?: FaultyOptions): Faulty<SessionStore>;
+export declare function faulty<Store extends SessionStore>(store: Store, options?: FaultyOptions): Faulty<Store extends IndexedStore ? IndexedStore : SessionStore>;
 
 // gated
-export declare function gated(store: IndexedStore, options?: GatedOptions): Gated<IndexedStore>;
-export declare function gated(store: SessionStore, options?: GatedOptions): Gated<SessionStore>;
+export declare function gated<Store extends SessionStore>(store: Store, options?: GatedOptions): Gated<Store extends IndexedStore ? IndexedStore : SessionStore>;
 
 // storeConformance
 export declare function storeConformance(target: ConformanceTarget): void;

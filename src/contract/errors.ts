@@ -1,3 +1,5 @@
+import type { Device } from "./device.ts";
+
 /** Lists every error code. `docs/ERRORS.md` explains each one under an anchor of its name. */
 export type SojournErrorCode =
   | "STORE_UNAVAILABLE"
@@ -12,7 +14,12 @@ export type SojournErrorCode =
   | "TOO_LARGE"
   | "HEADERS_SENT"
   | "NO_USER_INDEX"
-  | "MIXED_TOKENS";
+  | "MIXED_TOKENS"
+  | "NOT_LOGGED_IN"
+  | "NOT_FRESH"
+  | "TOO_MANY_SESSIONS"
+  | "IMPERSONATING"
+  | "NOT_IMPERSONATING";
 
 const STATUS: Record<SojournErrorCode, number> = {
   STORE_UNAVAILABLE: 503,
@@ -28,6 +35,11 @@ const STATUS: Record<SojournErrorCode, number> = {
   HEADERS_SENT: 500,
   NO_USER_INDEX: 500,
   MIXED_TOKENS: 400,
+  NOT_LOGGED_IN: 401,
+  NOT_FRESH: 401,
+  TOO_MANY_SESSIONS: 409,
+  IMPERSONATING: 403,
+  NOT_IMPERSONATING: 409,
 };
 
 /**
@@ -51,8 +63,14 @@ export class SojournError extends Error {
   readonly code: SojournErrorCode;
   /** The HTTP status that an error handler should send. */
   readonly status: number;
-  /** `Retry-After` for a 503. Express's default error handler sends it. */
+  /** `Retry-After` for a 503, `WWW-Authenticate` for `NOT_FRESH`. Express's default error handler sends it. */
   declare readonly headers?: Record<string, string>;
+  /**
+   * The user's sessions, where a login was refused because there are too many
+   * (`TOO_MANY_SESSIONS`), for a page that offers to end one. Not enumerable, so that no log shows
+   * their addresses.
+   */
+  declare readonly devices?: readonly Device[];
 
   constructor(code: SojournErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });

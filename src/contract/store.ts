@@ -24,6 +24,11 @@ export interface SessionRecord {
   secretHash: string;
   /** The user who is logged in; `null` before a login. Constant for the life of a handle. */
   userId: string | null;
+  /**
+   * A name that the application gave the login, such as an identity provider's session ID, of at
+   * most 255 bytes. Constant for the life of a handle; absent if it gave none.
+   */
+  link?: string;
   /** When the session began, in epoch milliseconds. */
   createdAt: number;
   /** The last use that was stored, in epoch milliseconds. */
@@ -127,20 +132,57 @@ export interface SessionPage {
   cursor?: string;
 }
 
+/** Selects one user's sessions, those of one link, or all: at most one of the two is given. */
+export interface SessionQuery {
+  userId?: string;
+  link?: string;
+}
+
+/** Describes a login of a user who may have only so many sessions. */
+export interface Admission {
+  /** The handle and the record of the new session, which has a user. */
+  session: StoredSession;
+  /** How many unexpired sessions the user may have, the new one included: 1 or more. */
+  limit: number;
+  /** What happens if there are more: the ones used longest ago end, or the new one is refused. */
+  exceed: "revoke-oldest" | "refuse";
+  /** The session that the new one replaces, as {@link SessionStore.replace} does. It doesn't count. */
+  replaces?: { handle: string; expectedVersion: number; tombstone?: StoredSession };
+}
+
+/**
+ * Is the outcome of an `admit`: done, with the handles that were revoked; the user has enough
+ * sessions; or that of a `create` or `replace` that changed nothing.
+ */
+export type AdmissionResult =
+  | { result: "ok"; revoked: readonly string[] }
+  | { result: "limit" | "taken" | "conflict" | "gone" | "unsupported" };
+
 /** Is a store that can also list, count and prune sessions. All stores of Sojourn are. */
 export interface IndexedStore extends SessionStore {
   /**
-   * Returns unexpired sessions, the latest use (`touchedAt`) first, of one user or of all; `limit`
-   * defaults to 100.
+   * Returns unexpired sessions, the latest use (`touchedAt`) first, of one user, one link or all;
+   * `limit` defaults to 100.
    */
-  list(query: { userId?: string; cursor?: string; limit?: number }): Awaitable<SessionPage>;
-  /** Deletes all sessions, or one user's, except the one under `except`. Returns how many. */
-  deleteAll(query: { userId?: string; except?: string }): Awaitable<number>;
+  list(query: SessionQuery & { cursor?: string; limit?: number }): Awaitable<SessionPage>;
   /**
-   * Counts unexpired sessions, or one user's. Without a user it may count expired ones that were
-   * not pruned yet.
+   * Deletes all sessions, one user's or one link's, except the one under `except`, in one
+   * statement or script. Returns how many.
    */
-  count(query?: { userId?: string }): Awaitable<number>;
+  deleteAll(query: SessionQuery & { except?: string }): Awaitable<number>;
+  /**
+   * Counts unexpired sessions, one user's or one link's. Without either it may count expired ones
+   * that were not pruned yet.
+   */
+  count(query?: SessionQuery): Awaitable<number>;
+  /**
+   * Stores a new session and keeps its user's limit, in one atomic step: however many processes
+   * admit sessions of one user at once, at most `limit` unexpired ones are left after each. Any
+   * result but `"ok"` means that nothing changed, except that a tombstone may stay behind. A call
+   * that is repeated, because its reply was lost, is recognized by the secret hash: it returns
+   * `"ok"`, and names no handles that the first one revoked. Without this method `maxSessionsPerUser` is refused.
+   */
+  admit?(admission: Admission): Awaitable<AdmissionResult>;
   /**
    * Deletes at most `limit` (default 1,000) expired records and returns how many. Its cost depends
    * on what expired, not on what lives. It never deletes a record that a touch has just moved.

@@ -83,7 +83,7 @@ export function withDeadline<T>(work: Promise<T>, ms: number, clock: Clock, late
 }
 
 /** Runs work, and `failed` if it throws or rejects. Returns what either gives. */
-export function recover<T>(work: () => Awaitable<T>, failed: (error: unknown) => T): Awaitable<T> {
+export function recover<T>(work: () => Awaitable<T>, failed: (error: unknown) => Awaitable<T>): Awaitable<T> {
   try {
     const pending = work();
     return isPromise(pending) ? pending.catch(failed) : pending;

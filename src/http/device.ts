@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import type { DeviceInfo } from "../session/content.ts";
+import type { DeviceInfo } from "../session/meta.ts";
 
 /** In order of precedence: the headers of earlier ones also contain the names of later ones. */
 const BROWSERS: readonly [string, string][] = [

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { SessionStore } from "../contract/store.ts";
+import type { Awaitable, SessionStore } from "../contract/store.ts";
 import type { Clock } from "../contract/time.ts";
 import type { Secret } from "../crypto/key-ring.ts";
 import type { Duration } from "../session/timeouts.ts";
@@ -78,6 +78,19 @@ export interface SessionOptions<Name extends string = string> {
    * with the error's status, such as 503, and a warning.
    */
   onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
+  /**
+   * How many sessions a user may have at once: a number, or `{ limit, exceed }` with a number or a
+   * function of the user's ID. With `exceed: "revoke-oldest"` (default) a login beyond the limit
+   * ends the sessions used longest ago; with `"refuse"` it rejects with `TOO_MANY_SESSIONS`. Needs
+   * a store that can keep the limit, as all stores of Sojourn can. Default: no limit.
+   */
+  maxSessionsPerUser?: number | SessionLimit | undefined;
+  /**
+   * How long ago a user may have authenticated who ends sessions: by `logout({ everywhere })`, and
+   * by `sessions.revoke` and `revokeAll` if these get the session that asks, as `by` or `except`.
+   * Later calls reject with `NOT_FRESH` (ASVS 7.5.2). Default: any time ago.
+   */
+  freshFor?: Duration | undefined;
   /** The largest session, in bytes as stored. Default 66,048: 64 KiB of data, and 512 for names. */
   maxBytes?: number | undefined;
   /**
@@ -90,6 +103,14 @@ export interface SessionOptions<Name extends string = string> {
    * systemClock}.
    */
   clock?: Clock | undefined;
+}
+
+/** Describes how many sessions a user may have, and what happens beyond that. */
+export interface SessionLimit {
+  /** A whole number from 1, `Infinity` for no limit, or a function that returns it for a user. */
+  limit: number | ((userId: string) => Awaitable<number>);
+  /** What a login beyond the limit does. Default `"revoke-oldest"`. */
+  exceed?: "revoke-oldest" | "refuse" | undefined;
 }
 
 const OPTIONS = new Set([
@@ -107,6 +128,8 @@ const OPTIONS = new Set([
   "onStoreError",
   "onError",
   "maxBytes",
+  "maxSessionsPerUser",
+  "freshFor",
   "accept",
   "clock",
 ]);

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Capabilities, Device } from "../session/admin.ts";
+import type { Device } from "../contract/device.ts";
+import type { Capabilities } from "../session/admin.ts";
 import type { SessionEvent, SessionEvents } from "../session/events.ts";
 import type { SessionData } from "../session/session-data.ts";
 import type { Session } from "../session/session-interface.ts";
@@ -37,35 +38,46 @@ export interface Sessions<Data extends object = SessionData> {
   of(req: IncomingMessage): Session<Data>;
 
   /**
-   * Lists a user's sessions, the latest use first.
+   * Lists the sessions of a user, or of a login's `link`, the latest use first.
    *
-   * @param options - `current` marks one of them as `current: true`: pass `req.session`
-   * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `STORE_…` if it fails
+   * @param options - `current` marks one of them as `current: true`: pass `req.session`.
+   * `impersonations: true` lists those of others who impersonate the user, too
+   * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `STORE_…` if it
+   * fails
    * @example
    * const devices = await sessions.list("alice", { current: req.session });
    */
-  list(userId: string, options?: { current?: object }): Promise<Device[]>;
+  list(
+    of: string | { link: string },
+    options?: { current?: object | undefined; impersonations?: boolean | undefined },
+  ): Promise<Device[]>;
 
   /**
-   * Ends one session by its handle, with `userId` only if it is this user's. Pass `userId` whenever the handle comes from a request.
+   * Ends one session by its handle, with `userId` only if it is this user's. Pass `userId` whenever
+   * the handle comes from a request, or `by: req.session`, which means that session's user, who
+   * must have authenticated recently if `session()` has `freshFor`.
    *
    * @returns whether there was such a session
-   * @throws SojournError `STORE_…` if the store fails
+   * @throws SojournError `NOT_LOGGED_IN` or `NOT_FRESH` for the session in `by`; `STORE_…` if the
+   * store fails
    * @example
    * const wasTheirs = await sessions.revoke(handle, { userId: "alice" });
    */
-  revoke(handle: string, options?: { userId?: string }): Promise<boolean>;
+  revoke(handle: string, options?: { userId?: string; by?: object }): Promise<boolean>;
 
   /**
-   * Ends all sessions of a user, and their sign-in links.
+   * Ends all sessions of a user, and their sign-in links; or all sessions of a login's `link`.
    *
-   * @param options - `except` keeps one of them: `req.session`, or a handle
+   * @param options - `except` keeps one of them: `req.session`, or a handle. `by` is the session
+   * that asks, if it is not `except`: its user must have authenticated recently if `session()` has
+   * `freshFor`
    * @returns how many sessions it ended
-   * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `STORE_…` if it fails
+   * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `NOT_LOGGED_IN`
+   * or `NOT_FRESH` for the session that asks; `STORE_…` if the store fails
    * @example
    * await sessions.revokeAll("alice", { except: req.session });
    */
-  revokeAll(userId: string, options?: { except?: object | string }): Promise<number>;
+  revokeAll(of: string | { link: string }, options?: { except?: object | string; by?: object }): Promise<number>;
 
   /**
    * Reads a session outside its requests.
@@ -79,13 +91,14 @@ export interface Sessions<Data extends object = SessionData> {
   get(handle: string): Promise<SessionSnapshot<Data> | undefined>;
 
   /**
-   * Counts the sessions of a user, or of all. The count of all may include sessions that expired in the last minutes.
+   * Counts the sessions of a user, of a login's `link`, or of all. The count of all may include
+   * sessions that expired in the last minutes.
    *
    * @throws SojournError `NO_USER_INDEX` if the store can't count; `STORE_…` if it fails
    * @example
    * const visitors = await sessions.count();
    */
-  count(userId?: string): Promise<number>;
+  count(of?: string | { link: string }): Promise<number>;
 
   /**
    * Deletes expired sessions from the store now. Sojourn does so about once a minute by itself.
@@ -121,10 +134,11 @@ export interface Sessions<Data extends object = SessionData> {
   on<Event extends SessionEvent>(event: Event, listener: (detail: SessionEvents[Event]) => void): () => void;
 
   /**
-   * Opens the session of a WebSocket's upgrade request, or of a request for an event stream, to read it and to learn of its end. It counts as a use of
-   * the session only with `{ touch: true }`.
+   * Opens the session of a WebSocket's upgrade request, or of a request for an event stream, to
+   * read it and to learn of its end. It counts as a use of the session only with `{ touch: true }`.
    *
-   * @returns `undefined` if there is no session, if two transports bring different ones, or if the `Origin` is another site
+   * @returns `undefined` if there is no session, if two transports bring different ones, or if the
+   * `Origin` is another site
    * @throws SojournError `STORE_…` if the store fails
    * @example
    * import { createServer } from "node:http";

@@ -81,9 +81,10 @@ export class Watch {
     events.on("gone", ends);
     events.on("regenerate", ({ previous }) => this.#end(previous));
     events.on("login", ({ previous }) => this.#end(previous));
-    events.on("revoke", ({ handle, userId, except }) => {
+    events.on("revoke", ({ handle, userId, link, except }) => {
       if (handle !== undefined) this.#end(handle);
-      else if (userId !== undefined) this.#endUser(userId, except);
+      else
+        this.#endAll((opened) => (link === undefined ? isOfUser(opened, userId) : opened.record.link === link), except);
     });
   }
 
@@ -124,9 +125,9 @@ export class Watch {
     queueMicrotask(() => ends.emit("onEnd", undefined));
   }
 
-  #endUser(userId: string, except: string | undefined): void {
+  #endAll(isMeant: (opened: OpenedSession) => boolean, except: string | undefined): void {
     for (const [handle, { opened }] of this.#watched) {
-      if (opened.record.userId === userId && handle !== except) this.#end(handle);
+      if (handle !== except && isMeant(opened)) this.#end(handle);
     }
   }
 
@@ -154,6 +155,11 @@ export class Watch {
     };
     await Promise.all(Array.from({ length: PARALLEL }, work));
   }
+}
+
+/** Whether a session is this user's, or one in which the user acts as another. */
+function isOfUser({ record, content }: OpenedSession, userId: string | undefined): boolean {
+  return record.userId === userId || content.meta.actor?.userId === userId;
 }
 
 /** A host name or an address, with or without a port. */

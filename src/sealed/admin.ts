@@ -1,6 +1,6 @@
 import { SojournError } from "../contract/errors.ts";
 import { isHandle } from "../crypto/token.ts";
-import { type Capabilities, exceptQuery, type SessionAdmin, StoredAdmin } from "../session/admin.ts";
+import { type Capabilities, exceptQuery, type SessionAdmin, type SessionsOf, StoredAdmin } from "../session/admin.ts";
 import type { Events } from "../session/events.ts";
 import type { SealedSessions } from "./backend.ts";
 import { noRevocations, type RevocationList } from "./revocation-list.ts";
@@ -45,12 +45,12 @@ export class SealedAdmin implements SessionAdmin {
    * Ends one session and all copies of its seal.
    * @returns `false` if it had ended before; whether it existed is unknown
    */
-  async revoke(handle: string, { userId }: { userId?: string } = {}): Promise<boolean> {
+  async revoke(handle: string, options: { userId?: string; by?: object } = {}): Promise<boolean> {
     const revocations = this.#requireRevocations("revoke");
-    if (userId !== undefined) {
+    if (options.userId !== undefined || Object.hasOwn(options, "by")) {
       throw new SojournError(
         "NO_USER_INDEX",
-        "revoke(handle, { userId }): only a sealed session's cookie names its user. Use revokeAll(userId), or revoke(handle) with a handle from the event login",
+        "revoke(handle, { userId or by }): only a sealed session's cookie names its user. Use revokeAll(userId), or revoke(handle) with a handle from the event login",
       );
     }
     if (typeof handle !== "string" || !isHandle(handle)) return false;
@@ -60,9 +60,10 @@ export class SealedAdmin implements SessionAdmin {
   }
 
   /** Ends all sessions of a user. @returns 1, as the event does: their number is unknown */
-  async revokeAll(userId: string, { except }: { except?: object | string } = {}): Promise<number> {
+  async revokeAll(of: SessionsOf, options: { except?: object | string; by?: object } = {}): Promise<number> {
     const revocations = this.#requireRevocations("revokeAll");
-    const query = exceptQuery(userId, except);
+    const query = exceptQuery(this.#backend, of, options);
+    if (query.userId === undefined) throw unlisted("revokeAll({ link })");
     const [store] = this.#backend.stores;
     await store?.parts.links?.endAll(query.userId);
     await revocations.endUser(query.userId, query.except);

@@ -9,6 +9,7 @@ import { type OpenedSession, type RequestFacts, SessionContext, type SessionPart
 import { Events } from "../session/events.ts";
 import type { Links } from "../session/links.ts";
 import { SKEW_MS } from "../session/notes.ts";
+import type { Policy } from "../session/policy.ts";
 import { Retries } from "../session/retry.ts";
 import type { CarriedLimits } from "../session/size-limit.ts";
 import { type Deadlines, StoreAccess } from "../session/store-access.ts";
@@ -42,6 +43,7 @@ export class SealedSessions implements SessionBackend {
   readonly overflow: Overflow | undefined;
   /** The stores beside the tokens, which need sweeping and closing. */
   readonly stores: readonly StoredSessions[];
+  readonly policy: Policy;
   readonly #options: SealedOptions;
   /** By the name of the cookie or the header. */
   readonly #tokens = new Map<string, SealedTokens>();
@@ -52,6 +54,7 @@ export class SealedSessions implements SessionBackend {
     const { clock, events, revocations, overflow, deadlines, limits, ring, tokens } = options;
     this.#options = options;
     this.clock = clock;
+    this.policy = options.policy ?? {};
     const stores = [...new Set([revocations, overflow])].filter((store) => store !== undefined);
     this.isSynchronous = stores.every((store) => store.synchronousLoad === true);
     this.stores = stores.map((store) => new StoredSessions({ ...options, store, ring: undefined }));
@@ -167,6 +170,7 @@ export class SealedSessions implements SessionBackend {
         limits,
         tokens,
         events,
+        policy: this.policy,
         pending: [],
         links: this.stores[0]?.parts.links,
         deviceOf,

@@ -2,6 +2,7 @@ import {
   type Awaitable,
   isNote,
   type ReplaceResult,
+  type SessionQuery,
   type SessionRecord,
   type SessionStore,
   type UpdateResult,
@@ -98,7 +99,7 @@ export class CookieRecordStore implements SessionStore {
   }
 
   /** Ends all of a user's sessions except one, by one note. Returns 1: their number is unknown. */
-  async deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
+  async deleteAll({ userId, except }: SessionQuery & { except?: string }): Promise<number> {
     const { revocations } = this.#options;
     if (revocations === undefined || userId === undefined) throw noRevocations("revokeAll");
     await revocations.endUser(userId, except);

@@ -1,34 +1,20 @@
-import { isIndexed, type StoreCapabilities, type StoredSession } from "../contract/store.ts";
+import type { Device } from "../contract/device.ts";
+import { isIndexed, type SessionQuery, type StoreCapabilities } from "../contract/store.ts";
 import { isHandle } from "../crypto/token.ts";
-import { decodePayload, type SessionMeta } from "./content.ts";
+import { isActing } from "./acting.ts";
+import { checkedLink } from "./authentication.ts";
+import { decodePayload } from "./content.ts";
 import type { SessionParts } from "./context.ts";
+import { hasEnded, listDevices, openSessions } from "./devices.ts";
 import { endAll } from "./end.ts";
-import { storePending } from "./rotate.ts";
+import { type Demands, requireFreshFor } from "./freshness.ts";
+import { storePending } from "./pending.ts";
 import { endSession } from "./rotated-handles.ts";
 import { stateOf } from "./session.ts";
 import { type SessionSnapshot, snapshotOf } from "./snapshot.ts";
 import type { StoreAccess } from "./store-access.ts";
 import { BATCH } from "./sweeper.ts";
-import { hasExpired } from "./timeouts.ts";
 import { checkedUserId } from "./user-id.ts";
-
-/** Describes one of a user's sessions, for a list of their devices. */
-export interface Device {
-  /** Names the session for `revoke`. It opens nothing. */
-  handle: string;
-  /** Such as "Firefox on Linux". */
-  label: string;
-  /** The IP address that the session began from, if it was known. */
-  ip: string | undefined;
-  /** When the session began. */
-  createdAt: Date;
-  /** The last use that was stored, at most `touchAfter` before the real one. */
-  lastUsedAt: Date;
-  /** When the session ends if no request uses it again. */
-  expiresAt: Date;
-  /** Whether it is the session passed as `current`. */
-  current: boolean;
-}
 
 /** Describes what an application's sessions guarantee. */
 export interface Capabilities extends Readonly<Partial<StoreCapabilities>> {
@@ -42,18 +28,24 @@ export interface Capabilities extends Readonly<Partial<StoreCapabilities>> {
   readonly overflows: boolean;
 }
 
+/** Options for `sessions.list`. */
+export interface ListOptions {
+  /** Marks this session as `current: true`: pass `req.session`. */
+  current?: object | undefined;
+  /** Whether to list the sessions of others who impersonate the user, too. Default `false`. */
+  impersonations?: boolean | undefined;
+}
+
 /** @internal Manages sessions outside their requests. `Sessions` documents the methods. */
 export interface SessionAdmin {
   readonly capabilities: Capabilities;
-  list(userId: string, options?: { current?: object }): Promise<Device[]>;
+  list(of: SessionsOf, options?: ListOptions): Promise<Device[]>;
   get(handle: string): Promise<SessionSnapshot | undefined>;
-  count(userId?: string): Promise<number>;
-  revoke(handle: string, options?: { userId?: string }): Promise<boolean>;
-  revokeAll(userId: string, options?: { except?: object | string }): Promise<number>;
+  count(of?: SessionsOf): Promise<number>;
+  revoke(handle: string, options?: { userId?: string; by?: object }): Promise<boolean>;
+  revokeAll(of: SessionsOf, options?: { except?: object | string; by?: object }): Promise<number>;
   prune(limit?: number): Promise<number>;
 }
-
-const LIST_PAGE = 1_000;
 
 /** @internal Manages sessions that live in a store. */
 export class StoredAdmin implements SessionAdmin {
@@ -77,21 +69,11 @@ export class StoredAdmin implements SessionAdmin {
     };
   }
 
-  async list(userId: string, { current }: { current?: object } = {}): Promise<Device[]> {
-    const currentHandle = current === undefined ? undefined : stateOf(current)?.handle;
-    const devices: Device[] = [];
-    for await (const { session, meta } of this.#openSessionsOf(checkedUserId(userId, "list(userId)"))) {
-      devices.push({
-        handle: session.handle,
-        label: meta.device?.label ?? "Unknown device",
-        ip: meta.device?.ip,
-        createdAt: new Date(session.createdAt),
-        lastUsedAt: new Date(session.touchedAt),
-        expiresAt: new Date(session.expiresAt),
-        current: session.handle === currentHandle,
-      });
-    }
-    return devices;
+  async list(of: SessionsOf, { current, impersonations }: ListOptions = {}): Promise<Device[]> {
+    const query = queryOf(of, "list");
+    this.#access.indexed("list");
+    await storePending(this.#parts, query);
+    return listDevices(this.#parts, this.#access, query, { current: stateOf(current)?.handle, impersonations });
   }
 
   async get(handle: string): Promise<SessionSnapshot | undefined> {
@@ -99,23 +81,24 @@ export class StoredAdmin implements SessionAdmin {
     await storePending(this.#parts, { handle });
     const record = await this.#access.load(handle);
     const content = record === undefined ? undefined : decodePayload(record.payload);
-    if (record === undefined || content === undefined || this.#hasEnded(record, content.meta)) return undefined;
+    if (record === undefined || content === undefined || hasEnded(this.#parts, record, content.meta)) return undefined;
+    const { actor } = content.meta;
+    if (actor !== undefined && !(await isActing(this.#access, actor))) return undefined;
     return snapshotOf(handle, record, content, () => this.#parts.events.emit("damaged-record", { handle }));
   }
 
-  async count(userId?: string): Promise<number> {
+  async count(of?: SessionsOf): Promise<number> {
     const store = this.#access.indexed("count");
-    if (userId === undefined) return this.#access.read("count", () => store.count({}));
+    if (of === undefined) return this.#access.read("count", () => store.count({}));
+    const query = queryOf(of, "count");
+    await storePending(this.#parts, query);
     let count = 0;
-    for await (const _ of this.#openSessionsOf(checkedUserId(userId, "count(userId)"))) count += 1;
+    for await (const _ of openSessions(this.#parts, this.#access, query)) count += 1;
     return count;
   }
 
-  async revoke(handle: string, options: { userId?: string } = {}): Promise<boolean> {
-    // An undefined user ID must not mean "anyone's".
-    const userId = Object.hasOwn(options, "userId")
-      ? checkedUserId(options.userId, "revoke(handle, { userId })")
-      : undefined;
+  async revoke(handle: string, options: { userId?: string; by?: object } = {}): Promise<boolean> {
+    const userId = ownerOf(this.#parts, options);
     if (typeof handle !== "string" || !isHandle(handle)) return false;
     await storePending(this.#parts, { handle });
     if (userId !== undefined && (await this.#access.load(handle))?.userId !== userId) return false;
@@ -124,10 +107,10 @@ export class StoredAdmin implements SessionAdmin {
     return ended;
   }
 
-  async revokeAll(userId: string, { except }: { except?: object | string } = {}): Promise<number> {
+  async revokeAll(of: SessionsOf, options: { except?: object | string; by?: object } = {}): Promise<number> {
     this.#access.indexed("revokeAll");
-    const query = exceptQuery(userId, except);
-    await storePending(this.#parts, { userId });
+    const query = exceptQuery(this.#parts, of, options);
+    await storePending(this.#parts, query);
     return endAll(this.#parts, this.#access, query);
   }
 
@@ -135,35 +118,58 @@ export class StoredAdmin implements SessionAdmin {
     const store = this.#access.indexed("prune");
     return this.#access.commit("prune", () => store.prune(limit));
   }
-
-  /** Yields the sessions that a request would open: neither ended nor damaged. */
-  async *#openSessionsOf(userId: string): AsyncGenerator<{ session: StoredSession; meta: SessionMeta }> {
-    const store = this.#access.indexed("list");
-    await storePending(this.#parts, { userId });
-    let cursor: string | undefined;
-    do {
-      const query = { userId, limit: LIST_PAGE, ...(cursor !== undefined && { cursor }) };
-      const page = await this.#access.read("list", () => store.list(query));
-      for (const session of page.sessions) {
-        const meta = decodePayload(session.payload)?.meta;
-        if (meta !== undefined && !this.#hasEnded(session, meta)) yield { session, meta };
-      }
-      cursor = page.cursor;
-    } while (cursor !== undefined);
-  }
-
-  /** Returns whether requests reject a session: a timeout may have become shorter. */
-  #hasEnded({ createdAt, touchedAt, expiresAt }: Omit<StoredSession, "handle">, meta: SessionMeta): boolean {
-    const { clock, limits } = this.#parts;
-    return hasExpired({ ...meta, createdAt, touchedAt, expiresAt }, clock.now(), limits);
-  }
 }
 
-/** @internal Checks the arguments of `revokeAll`. @throws TypeError */
-export function exceptQuery(userId: string, except: object | string | undefined): { userId: string; except?: string } {
-  const kept = typeof except === "string" ? except : stateOf(except)?.handle;
+/** A user's ID, or the link of logins. */
+export type SessionsOf = string | { readonly link: string };
+
+/** Checks whose sessions are meant. @throws TypeError */
+function queryOf(of: unknown, method: string): { userId: string } | { link: string } {
+  const isLink = typeof of === "object" && of !== null && "link" in of;
+  if (!isLink) return { userId: checkedUserId(of, `${method}(userId)`) };
+  return { link: checkedLink(of.link, `${method}({ link })`) };
+}
+
+/**
+ * @internal Checks the arguments of `revokeAll`.
+ * @throws TypeError
+ * @throws SojournError NOT_LOGGED_IN, NOT_FRESH for the session that asks
+ */
+export function exceptQuery(
+  parts: Demands,
+  of: unknown,
+  options: { except?: object | string; by?: object },
+): SessionQuery & { except?: string } {
+  const { except } = options;
+  const query = queryOf(of, "revokeAll");
+  const own = typeof except === "string" ? undefined : stateOf(except);
+  const kept = typeof except === "string" ? except : own?.handle;
   if (except !== undefined && kept === undefined) {
     throw new TypeError("revokeAll(userId, { except }): except must be a session or a handle");
   }
-  return { userId: checkedUserId(userId, "revokeAll(userId)"), ...(kept !== undefined && { except: kept }) };
+  if (Object.hasOwn(options, "by")) requireAsker(parts, options.by, "revokeAll");
+  // A request that keeps its own session ends the others of its user.
+  else if (own !== undefined && "userId" in query && own.record.userId === query.userId)
+    requireFreshFor(parts, own, "revokeAll");
+  return { ...query, ...(kept !== undefined && { except: kept }) };
+}
+
+/**
+ * Returns whose session may be revoked; `undefined` for anyone's.
+ * @throws TypeError
+ * @throws SojournError NOT_LOGGED_IN, NOT_FRESH for the session that asks
+ */
+function ownerOf(parts: Demands, options: { userId?: string; by?: object }): string | undefined {
+  const asker = Object.hasOwn(options, "by") ? requireAsker(parts, options.by, "revoke") : undefined;
+  // An undefined user ID must not mean "anyone's".
+  if (!Object.hasOwn(options, "userId")) return asker;
+  return checkedUserId(options.userId, "revoke(handle, { userId })");
+}
+
+/** Returns the user of the session in whose name others are ended. */
+function requireAsker(parts: Demands, by: object | undefined, method: string): string | undefined {
+  const state = stateOf(by);
+  if (state === undefined) throw new TypeError(`${method}({ by }): by must be a session, such as req.session`);
+  requireFreshFor(parts, state, method);
+  return state.record.userId ?? undefined;
 }

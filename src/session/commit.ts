@@ -1,5 +1,5 @@
 import { SojournError } from "../contract/errors.ts";
-import type { Awaitable, ReplaceResult, SessionRecord } from "../contract/store.ts";
+import type { Awaitable, SessionRecord } from "../contract/store.ts";
 import { after, type Clock, recover } from "../contract/time.ts";
 import type { OwnerHashes } from "../crypto/owner.ts";
 import { hashSecret } from "../crypto/token.ts";
@@ -8,10 +8,10 @@ import type { Events } from "./events.ts";
 import type { Commit, Delivery } from "./outcome.ts";
 import { CONFLICT, DONE, DONE_CLEAR, DONE_SET, GONE, REFUSED, REFUSED_CLEAR } from "./outcome.ts";
 import type { Retries, TimeLimit } from "./retry.ts";
-import { tombstoneOf } from "./rotated-handles.ts";
 import { type CarriedLimits, requireFits } from "./size-limit.ts";
 import type { SessionState } from "./state.ts";
 import type { StoreAccess, Stored } from "./store-access.ts";
+import { reportRotation, storeNew, type Written } from "./store-new.ts";
 import { expiryOf, type Timeouts, touchIsDue } from "./timeouts.ts";
 
 /** What is known of a session when its request commits. */
@@ -193,7 +193,7 @@ export class Committer {
     base: Stored | undefined,
     content: Content,
     { limit, forced }: Attempt,
-  ): Awaitable<SessionRecord | null | Exclude<ReplaceResult, "ok" | "unsupported">> {
+  ): Awaitable<Written> {
     const { rotation } = state;
     if (base !== undefined && rotation?.previous === undefined) {
       const { version, secretHash } = base.record;
@@ -205,22 +205,8 @@ export class Committer {
     // A write that failed may still reach the store, where it is deleted: the handle is spent.
     if (state.isUncertain) state.rename();
     const isWorthStoring = forced === true || !isEmpty(state.record, content);
-    if (base === undefined || rotation?.previous === undefined) {
-      if (!isWorthStoring) return null;
-      const record = this.#recordOf(state.record, content, this.#hashFor(state), 1);
-      state.isUncertain = true;
-      return after(access.create(state.handle, record), (created) => (created ? record : "taken"));
-    }
-    const { handle, secret } = rotation.previous;
-    const { version } = base.record;
-    const old = { handle, secretHash: hashSecret(secret) };
-    const tombstone = tombstoneOf(old, state.handle, rotation.isSame, this.#clock.now());
-    if (!isWorthStoring)
-      return after(access.end(handle, version, tombstone), (result) => (result === "ok" ? null : result));
-    const record = this.#recordOf(state.record, content, this.#hashFor(state), 1);
-    state.isUncertain = true;
-    const replaced = access.replace(handle, version, state.handle, record, tombstone);
-    return after(replaced, (result) => (result === "ok" ? record : result));
+    const record = isWorthStoring ? this.#recordOf(state.record, content, this.#hashFor(state), 1) : null;
+    return storeNew(access, state, base, record, { now: this.#clock.now(), events: this.#events });
   }
 
   /** @param record `null` if a stored session was replaced by an empty one, which is not stored */
@@ -248,8 +234,7 @@ export class Committer {
       state.settle(record, content, changes);
       if (status === "blank") this.#events.emit("create", { handle, userId: record.userId });
     }
-    if (rotation?.kind === "login") this.#events.emit("login", { handle, userId: state.record.userId ?? "", previous });
-    else if (previous !== undefined) this.#events.emit("regenerate", { handle, previous });
+    if (rotation !== undefined) reportRotation(this.#events, rotation, state);
     if (record === null) return previous === undefined ? DONE : DONE_CLEAR;
     return status === "blank" || changes.endsAt !== undefined || this.carried !== undefined ? DONE_SET : DONE;
   }
@@ -257,13 +242,15 @@ export class Committer {
   /** Returns a record of `content`, used now. @throws SojournError TOO_LARGE */
   #recordOf(base: SessionRecord, content: Content, secretHash: string, version: number): SessionRecord {
     const payload = encodePayload(content);
-    const { userId, createdAt } = base;
+    const { userId, createdAt, link } = base;
     // A UTF-16 unit is at most three bytes of UTF-8.
     const isSmall = this.carried === undefined && payload.length * 3 <= this.#maxBytes;
     if (!isSmall) requireFits({ payload, userId }, content, this.#maxBytes, this.carried);
     const now = Math.max(this.#clock.now(), base.touchedAt);
     const expiresAt = expiryOf({ ...content.meta, createdAt }, now, this.#limits);
-    return { payload, version, secretHash, userId, createdAt, touchedAt: now, expiresAt };
+    const record: SessionRecord = { payload, version, secretHash, userId, createdAt, touchedAt: now, expiresAt };
+    if (link !== undefined) record.link = link;
+    return record;
   }
 
   #hashFor({ secret, record: { userId, createdAt } }: SessionState): string {
@@ -291,7 +278,7 @@ function basisOf({ rotation, content }: SessionState, base: Stored | undefined):
 
 /** Whether a session may begin without the one it replaces: a regeneration would revive that. */
 function mayBeginAgain({ status, rotation }: SessionState): boolean {
-  return status === "blank" && rotation?.kind !== "regenerate";
+  return status === "blank" && (rotation === undefined || rotation.kind === "login");
 }
 
 /** Whether there is nothing to store of a new session. */

@@ -1,3 +1,4 @@
+import { metaOf, type SessionMeta } from "./meta.ts";
 import { notSerializable, requireSerializable, step } from "./serializable.ts";
 
 /**
@@ -15,30 +16,6 @@ export interface Content {
   readonly meta: SessionMeta;
   /** The JSON text of each property. */
   readonly encoded: ReadonlyMap<string, string>;
-}
-
-/** A session's metadata, which no store needs to understand. */
-export interface SessionMeta {
-  /** See `Lifetime` in timeouts.ts. */
-  endsAt?: number;
-  absoluteFrom?: number;
-  /** The device, for the user's list of devices. */
-  device?: DeviceInfo;
-  /** Messages for the next page, by type. */
-  flash?: Record<string, unknown[]>;
-  /**
-   * The session's first transport, the only one that its token works by. Absent for the default. A
-   * cookie's name follows if no MAC covers it.
-   */
-  transport?: string;
-}
-
-/** Describes the device that a session began on. */
-export interface DeviceInfo {
-  /** Such as "Firefox on Linux". */
-  label?: string;
-  /** Its IP address. */
-  ip?: string;
 }
 
 /** The changes of one request, in a form that merges into any newer content. */
@@ -259,38 +236,4 @@ export function cookieTransport(name: string): string {
 function hasMeta(meta: SessionMeta): boolean {
   for (const name in meta) if (meta[name as keyof SessionMeta] !== undefined) return true;
   return false;
-}
-
-/** Returns metadata of the right shape, or `undefined`. */
-function metaOf(value: unknown): SessionMeta | undefined {
-  if (!isPlainRecord(value)) return undefined;
-  const { endsAt, absoluteFrom, device, flash, transport } = value;
-  const meta: SessionMeta = {};
-  if (typeof endsAt === "number") meta.endsAt = endsAt;
-  else if (endsAt !== undefined) return undefined;
-  if (typeof absoluteFrom === "number") meta.absoluteFrom = absoluteFrom;
-  else if (absoluteFrom !== undefined) return undefined;
-  if (isDevice(device)) meta.device = device;
-  else if (device !== undefined) return undefined;
-  if (isFlash(flash)) meta.flash = flash;
-  else if (flash !== undefined) return undefined;
-  if (typeof transport === "string") meta.transport = transport;
-  else if (transport !== undefined) return undefined;
-  return meta;
-}
-
-function isPlainRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isDevice(value: unknown): value is DeviceInfo {
-  return isPlainRecord(value) && isTextOrAbsent(value["label"]) && isTextOrAbsent(value["ip"]);
-}
-
-function isTextOrAbsent(value: unknown): boolean {
-  return value === undefined || typeof value === "string";
-}
-
-function isFlash(value: unknown): value is Record<string, unknown[]> {
-  return isPlainRecord(value) && Object.values(value).every(Array.isArray);
 }

@@ -3,10 +3,12 @@ import type { Awaitable, SessionRecord } from "../contract/store.ts";
 import { after, type Clock, SerialQueue } from "../contract/time.ts";
 import type { TokenSource } from "../crypto/token.ts";
 import type { CommitOptions, Committer } from "./commit.ts";
-import { type Content, type DeviceInfo, EMPTY } from "./content.ts";
+import { type Content, EMPTY } from "./content.ts";
 import type { Events } from "./events.ts";
 import type { Links } from "./links.ts";
+import type { DeviceInfo } from "./meta.ts";
 import { type Commit, type CookieAction, type Delivery, DONE, GONE } from "./outcome.ts";
+import type { Policy } from "./policy.ts";
 import type { Retries } from "./retry.ts";
 import type { RotatedToken } from "./rotated-handles.ts";
 import { SessionState } from "./state.ts";
@@ -22,6 +24,7 @@ export interface SessionParts {
   readonly limits: Timeouts;
   readonly tokens: TokenSource;
   readonly events: Events;
+  readonly policy: Policy;
   /** Requests whose login or regeneration may not be stored yet. */
   readonly pending: WeakRef<SessionContext>[];
   /** Ends sign-in links; `undefined` without `query()`. */
@@ -132,6 +135,8 @@ export class SessionContext {
     state.status = "ended";
     this.cookie = "none";
     this.access.abandon(state.handle);
+    const { actor } = state.content.meta;
+    if (actor !== undefined) this.access.abandon(actor.session);
     this.parts.events.emit("destroy", { handle: state.handle, userId: state.record.userId });
   }
 
@@ -177,8 +182,9 @@ export class SessionContext {
     else state.persist(now + parseDuration(duration, "persist(duration)"));
   }
 
-  expiresAt({ record: { createdAt }, endsAt, absoluteFrom }: SessionState): number {
-    return expiryOf({ createdAt, endsAt, absoluteFrom }, this.parts.clock.now(), this.parts.limits);
+  expiresAt({ record: { createdAt }, content: { meta }, endsAt, absoluteFrom }: SessionState): number {
+    const { notAfter } = meta;
+    return expiryOf({ createdAt, endsAt, absoluteFrom, notAfter }, this.parts.clock.now(), this.parts.limits);
   }
 
   /** Stores one session. The caller must hold its turn in the queue. */
@@ -218,9 +224,19 @@ export class SessionContext {
     return new SessionState({ status: "blank", record, content: this.stamped(content) }, tokens, events);
   }
 
-  blankRecord(userId: string | null = null, createdAt: number = this.parts.clock.now()): SessionRecord {
+  blankRecord(userId: string | null = null, createdAt?: number, link?: string): SessionRecord {
     const touchedAt = this.parts.clock.now();
-    return { payload: "", version: 0, secretHash: "", userId, createdAt, touchedAt, expiresAt: 0 };
+    const record: SessionRecord = {
+      payload: "",
+      version: 0,
+      secretHash: "",
+      userId,
+      createdAt: createdAt ?? touchedAt,
+      touchedAt,
+      expiresAt: 0,
+    };
+    if (link !== undefined) record.link = link;
+    return record;
   }
 
   /** Adds the transport to a session's metadata, unless it is the default. */

@@ -1,8 +1,10 @@
 import { undeliverableError } from "../contract/errors.ts";
-import type { Awaitable } from "../contract/store.ts";
+import type { Awaitable, SessionQuery } from "../contract/store.ts";
 import { after } from "../contract/time.ts";
+import { endImpersonation } from "./acting.ts";
 import { refuseIfReplaced, type SessionContext, type SessionParts } from "./context.ts";
-import { endSession } from "./rotated-handles.ts";
+import { requireFreshFor } from "./freshness.ts";
+import { endSession, endSuccessors } from "./rotated-handles.ts";
 import type { LogoutOptions } from "./session-interface.ts";
 import type { SessionState } from "./state.ts";
 import type { StoreAccess } from "./store-access.ts";
@@ -17,6 +19,7 @@ export function logout(
 ): Awaitable<void> {
   const { userId } = state.record;
   const { parts, access } = context;
+  if (everywhere && userId !== null) requireFreshFor(parts, state, "logout({ everywhere })");
   const others = everywhere && userId !== null ? () => endAll(parts, access, { userId }) : undefined;
   const ended = destroy(context, state, others);
   if (clearSiteData) context.clearSiteData = true;
@@ -52,27 +55,32 @@ export function destroy(
       const { handle, record } = stored;
       state.status = "ending";
       endings.push(() =>
-        after(endSession(context.access, handle), () => {
-          state.status = "ended";
-          parts.events.emit("destroy", { handle, userId: record.userId });
-        }),
+        after(endSession(context.access, handle), () =>
+          after(endImpersonation(context, state), () => {
+            state.status = "ended";
+            parts.events.emit("destroy", { handle, userId: record.userId });
+          }),
+        ),
       );
     } else if (state.status === "blank" && context.late?.handle !== undefined) {
       const { handle } = context.late;
-      endings.push(() => endSession(context.access, handle));
+      endings.push(() => endSuccessors(context.access, handle));
     }
     if (others !== undefined) endings.push(others);
     return context.confirmEndings();
   });
 }
 
-/** Ends all sessions of a user except one, and their sign-in links. Returns how many sessions. */
+/**
+ * Ends all sessions of a user or of a link except one, and the user's sign-in links. Returns how
+ * many sessions.
+ */
 export async function endAll(
   { links, events }: SessionParts,
   access: StoreAccess,
-  query: { userId: string; except?: string },
+  query: SessionQuery & { except?: string },
 ): Promise<number> {
-  await links?.endAll(query.userId);
+  if (query.userId !== undefined) await links?.endAll(query.userId);
   const count = await access.endAll(query);
   if (count > 0) events.emit("revoke", { ...query, count });
   return count;

@@ -12,10 +12,27 @@ export interface SessionEvents {
   login: { handle: string; userId: string; previous: string | undefined };
   /** A session's ID was rotated without a login. */
   regenerate: { handle: string | undefined; previous: string };
+  /** A user proved again who they are, by `confirm`. */
+  confirm: { handle: string; userId: string };
+  /** Somebody began to act as another user: `actorId` as `userId`, in the session `handle`, until then at the latest. */
+  impersonate: {
+    handle: string;
+    userId: string;
+    actorId: string;
+    reason: string;
+    until: Date;
+    /** The session of `actorId` that did it. */
+    previous: string;
+  };
+  /**
+   * An impersonation ended, because a request stopped it or logged out. One that ends by its time,
+   * or with the actor's sessions, emits nothing more: see `until` of `impersonate`, and `revoke`.
+   */
+  "impersonation-ended": { handle: string; userId: string; actorId: string; reason: string };
   /** A request ended its session, by `destroy` or `logout`. */
   destroy: { handle: string; userId: string | null };
-  /** Sessions were revoked: one by its handle, or all of a user's except one. */
-  revoke: { handle?: string; userId?: string; except?: string; count: number };
+  /** Sessions were revoked: one by its handle, or all of a user's or of a link's except one. */
+  revoke: { handle?: string; userId?: string; link?: string; except?: string; count: number };
   /** A save found that another request had saved first, and merged its own changes into that. */
   conflict: { handle: string; attempt: number };
   /** A merge replaced the value of a property that another request had saved meanwhile. */
@@ -44,6 +61,9 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
   create: true,
   login: true,
   regenerate: true,
+  confirm: true,
+  impersonate: true,
+  "impersonation-ended": true,
   destroy: true,
   revoke: true,
   conflict: true,

@@ -70,6 +70,17 @@ export function endSession(access: StoreAccess, handle: string): Awaitable<boole
   return endEach(access, [handle], new Set(), false);
 }
 
+/** Deletes the sessions that replaced one, which may still be there itself. */
+export function endSuccessors(access: StoreAccess, handle: string): Awaitable<boolean> {
+  return after(access.load(tombstoneHandle(handle)), (tombstone) =>
+    endEach(access, [handle, ...successorsOf(tombstone)], new Set(), false),
+  );
+}
+
+function successorsOf(tombstone: { payload: string } | undefined): readonly string[] {
+  return tombstone === undefined ? [] : decodeTombstone(tombstone).successors;
+}
+
 function endEach(
   access: StoreAccess,
   [handle, ...others]: readonly string[],
@@ -81,9 +92,8 @@ function endEach(
   seen.add(handle);
   return after(access.delete(handle), (wasThere) => {
     if (wasThere) return endEach(access, others, seen, true);
-    return after(access.load(tombstoneHandle(handle)), (tombstone) => {
-      const successors = tombstone === undefined ? [] : decodeTombstone(tombstone).successors;
-      return endEach(access, [...successors, ...others], seen, hasEnded);
-    });
+    return after(access.load(tombstoneHandle(handle)), (tombstone) =>
+      endEach(access, [...successorsOf(tombstone), ...others], seen, hasEnded),
+    );
   });
 }

@@ -15,11 +15,16 @@
 export interface SessionData {
   // The members of a session. They are declared here so that the compiler rejects data of the same
   // name.
+  actor?: NotForData;
+  authenticatedAt?: NotForData;
+  authenticationMethods?: NotForData;
+  confirm?: NotForData;
   createdAt?: NotForData;
   destroy?: NotForData;
   expiresAt?: NotForData;
   flash?: NotForData;
   id?: NotForData;
+  impersonate?: NotForData;
   isNew?: NotForData;
   login?: NotForData;
   logout?: NotForData;
@@ -27,6 +32,7 @@ export interface SessionData {
   regenerate?: NotForData;
   reload?: NotForData;
   save?: NotForData;
+  stopImpersonating?: NotForData;
   touch?: NotForData;
   transport?: NotForData;
   update?: NotForData;

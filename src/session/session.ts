@@ -1,16 +1,28 @@
 import { inspect } from "node:util";
 import type { Awaitable } from "../contract/store.ts";
 import { type Callback, deliver } from "../contract/time.ts";
+import { actorOf } from "./acting.ts";
+import { authenticatedAt, authenticationMethods } from "./authentication.ts";
 import { transportOf } from "./content.ts";
 import { refuseIfReplaced, type SessionContext } from "./context.ts";
 import { destroy, logout } from "./end.ts";
-import { login, regenerate } from "./rotate.ts";
-import type { LoginOptions, LogoutOptions, RegenerateOptions, Session, SessionMembers } from "./session-interface.ts";
+import { impersonate, stopImpersonating } from "./impersonation.ts";
+import { confirm, login } from "./login.ts";
+import { FACTS, MEMBERS, refuseMember } from "./members.ts";
+import type { Actor } from "./meta.ts";
+import { regenerate } from "./rotate.ts";
+import type {
+  ConfirmOptions,
+  ImpersonateOptions,
+  LoginOptions,
+  LogoutOptions,
+  RegenerateOptions,
+  Session,
+  SessionMembers,
+} from "./session-interface.ts";
 import type { SessionState } from "./state.ts";
 import type { Duration } from "./timeouts.ts";
 import { update } from "./update.ts";
-
-export type { LoginOptions, LogoutOptions, RegenerateOptions } from "./session-interface.ts";
 
 const STATE = Symbol("state");
 const CONTEXT = Symbol("context");
@@ -64,6 +76,20 @@ export class SessionObject implements SessionMembers {
     return new Date(this[STATE].record.createdAt);
   }
 
+  get authenticatedAt(): Date | null {
+    const { record, content } = this[STATE];
+    const at = authenticatedAt(record, content.meta);
+    return at === null ? null : new Date(at);
+  }
+
+  get authenticationMethods(): readonly string[] {
+    return authenticationMethods(this[STATE].content.meta);
+  }
+
+  get actor(): Actor | null {
+    return actorOf(this[STATE].content.meta);
+  }
+
   get expiresAt(): Date {
     return new Date(this[CONTEXT].expiresAt(this[STATE]));
   }
@@ -88,6 +114,19 @@ export class SessionObject implements SessionMembers {
   login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
     const [given, done] = optionsAndCallback(options, callback);
     return deliver(() => login(this[CONTEXT], this[STATE], userId, given), done);
+  }
+
+  confirm(options?: ConfirmOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
+    const [given, done] = optionsAndCallback(options, callback);
+    return deliver(() => confirm(this[CONTEXT], this[STATE], given), done);
+  }
+
+  impersonate(userId: string, options: ImpersonateOptions, callback?: Callback<void>): Promise<void> {
+    return deliver(() => impersonate(this[CONTEXT], this[STATE], userId, options ?? {}), callback);
+  }
+
+  stopImpersonating(callback?: Callback<void>): Promise<void> {
+    return deliver(() => stopImpersonating(this[CONTEXT], this[STATE]), callback);
   }
 
   logout(options?: LogoutOptions | Callback<void>, callback?: Callback<void>): Promise<void> {
@@ -147,9 +186,15 @@ export function sessionOf(context: SessionContext): Session {
   return state.object;
 }
 
+/** Returns what is behind a session that a handler holds; `undefined` for any other value. */
+export function openedBy(session: unknown): { context: SessionContext; state: SessionState } | undefined {
+  if (!(session instanceof SessionObject) || !session[IS_SESSION]) return undefined;
+  return { context: session[CONTEXT], state: session[STATE] };
+}
+
 /** Returns the state of a session that a handler holds; `undefined` for any other value. */
 export function stateOf(session: unknown): SessionState | undefined {
-  return session instanceof SessionObject && session[IS_SESSION] ? session[STATE] : undefined;
+  return openedBy(session)?.state;
 }
 
 /**
@@ -166,7 +211,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   },
   set(target, key, value) {
     if (typeof key === "symbol") return Reflect.set(target, key, value);
-    refuseMember(key);
+    if (MEMBERS.has(key)) refuseMember(key);
     refuseIfReplaced(target[STATE]);
     target[STATE].assign(key, value);
     return true;
@@ -177,7 +222,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   },
   deleteProperty(target, key) {
     if (typeof key === "symbol") return Reflect.deleteProperty(target, key);
-    refuseMember(key);
+    if (MEMBERS.has(key)) refuseMember(key);
     refuseIfReplaced(target[STATE]);
     return target[STATE].remove(key);
   },
@@ -197,7 +242,7 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
   },
   defineProperty(target, key, descriptor) {
     if (typeof key === "string") {
-      refuseMember(key);
+      if (MEMBERS.has(key)) refuseMember(key);
       refuseIfReplaced(target[STATE]);
       target[STATE].decode(key);
     }
@@ -214,29 +259,6 @@ function optionsAndCallback<O extends object>(
 ): [O | Record<string, never>, Callback<void> | undefined] {
   if (typeof options === "function") return [{}, options];
   return [options ?? {}, callback];
-}
-
-/** The members that are readable properties. Only the session's methods change them. */
-const FACTS: ReadonlySet<string> = new Set(["id", "isNew", "userId", "createdAt", "expiresAt", "transport"]);
-
-const METHODS = ["save", "reload", "regenerate", "login", "logout", "destroy", "touch", "update", "persist", "flash"];
-
-/** Advice for code that writes to a member of a session. */
-const INSTEAD: Readonly<Record<string, string>> = {
-  id: "To rotate it, call await req.session.regenerate()",
-  userId: "To log in, call await req.session.login(userId); to log out, req.session.logout() or req.session.destroy()",
-  expiresAt: "To move it, call await req.session.persist(duration), or req.session.touch()",
-  flash:
-    "Instead of connect-flash, use app.use((req, res, next) => { req.flash = (...args) => req.session.flash(...args); next(); })",
-};
-
-const MEMBERS = new Set([...FACTS, ...METHODS, "__proto__"]);
-
-/** Rejects writes to a member of a session, which would do nothing. @throws TypeError */
-function refuseMember(name: string): void {
-  if (!MEMBERS.has(name)) return;
-  const instead = Object.hasOwn(INSTEAD, name) ? `. ${INSTEAD[name]}` : "";
-  throw new TypeError(`req.session.${name} is a member of the session: choose another name for your data${instead}`);
 }
 
 /** Returns whether a name yields nothing unless it is data: a way to the prototype, or `cookie`. */

@@ -1,6 +1,9 @@
 import type { SessionRecord } from "../contract/store.ts";
+import { actorOf } from "./acting.ts";
+import { authenticatedAt, authenticationMethods } from "./authentication.ts";
 import type { Content } from "./content.ts";
 import { transportOf } from "./content.ts";
+import type { Actor } from "./meta.ts";
 import type { SessionData } from "./session-data.ts";
 import type { DataOf } from "./session-interface.ts";
 
@@ -14,6 +17,16 @@ export interface SessionSnapshot<Data extends object = SessionData> {
   transport: string;
   /** When the session began. */
   createdAt: Date;
+  /** When the user last authenticated: at the login, or at a later `confirm`; `null` before a login. */
+  authenticatedAt: Date | null;
+  /** How the user authenticated then: the `methods` of that call. */
+  authenticationMethods: readonly string[];
+  /** The login's `link`, if it had one. */
+  link: string | undefined;
+  /** The login's `stamp`, if it had one. */
+  stamp: string | undefined;
+  /** Who acts in it in the place of its user; `null` in a user's own session. */
+  actor: Actor | null;
   /** The last use that was stored, at most `touchAfter` before the real one. */
   lastUsedAt: Date;
   /** When the session ends if no request uses it again. */
@@ -25,10 +38,12 @@ export interface SessionSnapshot<Data extends object = SessionData> {
 /** Builds a snapshot. @param onDamage called for each property that is not JSON, and is omitted */
 export function snapshotOf(
   handle: string,
-  { userId, createdAt, touchedAt, expiresAt }: SessionRecord,
+  record: SessionRecord,
   content: Content,
   onDamage: () => void,
 ): SessionSnapshot {
+  const { userId, link, createdAt, touchedAt, expiresAt } = record;
+  const at = authenticatedAt(record, content.meta);
   const data: Record<string, unknown> = {};
   for (const [name, text] of content.encoded) {
     try {
@@ -43,6 +58,11 @@ export function snapshotOf(
     userId,
     transport: transportOf(content.meta),
     createdAt: new Date(createdAt),
+    authenticatedAt: at === null ? null : new Date(at),
+    authenticationMethods: authenticationMethods(content.meta),
+    link,
+    stamp: content.meta.stamp,
+    actor: actorOf(content.meta),
     lastUsedAt: new Date(touchedAt),
     expiresAt: new Date(expiresAt),
     data,

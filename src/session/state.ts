@@ -76,10 +76,10 @@ export class SessionState {
     return this.#secret;
   }
 
-  /** Draws a new handle and secret at the next use. */
-  rename(): void {
-    this.#handle = undefined;
-    this.#secret = undefined;
+  /** Takes another handle and secret. Without them, draws new ones at the next use. */
+  rename(handle?: string, secret?: string): void {
+    this.#handle = handle;
+    this.#secret = secret;
   }
 
   /** Decodes a stored property into `values`, unless it is there, was removed, or is not stored. */
@@ -102,8 +102,7 @@ export class SessionState {
   }
 
   has(name: string): boolean {
-    if (Object.hasOwn(this.values, name)) return true;
-    return this.content.encoded.has(name) && this.#removed?.has(name) !== true;
+    return Object.hasOwn(this.values, name) || (this.content.encoded.has(name) && this.#removed?.has(name) !== true);
   }
 
   assign(name: string, value: unknown): void {
@@ -120,7 +119,9 @@ export class SessionState {
   }
 
   get endsAt(): number | undefined {
-    return this.#endsAt === undefined ? this.content.meta.endsAt : (this.#endsAt ?? undefined);
+    const { endsAt, notAfter } = this.content.meta;
+    const end = this.#endsAt === undefined ? endsAt : (this.#endsAt ?? undefined);
+    return end === undefined || notAfter === undefined ? end : Math.min(end, notAfter);
   }
 
   get absoluteFrom(): number | undefined {
@@ -132,7 +133,6 @@ export class SessionState {
     this.#absoluteFrom = absoluteFrom;
   }
 
-  /** Messages for the next page. */
   get flash(): FlashMessages {
     this.#flash ??= new FlashMessages();
     return this.#flash;

@@ -1,10 +1,13 @@
 import { SojournError } from "../contract/errors.ts";
 import {
+  type Admission,
+  type AdmissionResult,
   type Awaitable,
   type IndexedStore,
   isIndexed,
   leaveTombstone,
   type ReplaceResult,
+  type SessionQuery,
   type SessionRecord,
   type SessionStore,
   type StoredSession,
@@ -31,7 +34,7 @@ export interface Stored {
  * promise.
  */
 export class StoreAccess {
-  readonly store: SessionStore & Partial<Pick<IndexedStore, "deleteAll">>;
+  readonly store: SessionStore & Partial<Pick<IndexedStore, "deleteAll" | "admit">>;
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   readonly #events: Events;
@@ -127,6 +130,12 @@ export class StoreAccess {
     );
   }
 
+  /** Stores a login within its user's limit. */
+  admit(admission: Admission): Awaitable<AdmissionResult> {
+    const admit = (): Awaitable<AdmissionResult> => this.store.admit?.(admission) ?? { result: "unsupported" };
+    return this.#begin("admit", admission.session.handle, admit);
+  }
+
   touch(handle: string, touchedAt: number, expiresAt: number): Awaitable<boolean> {
     return this.commit("touch", () => this.store.touch(handle, touchedAt, expiresAt));
   }
@@ -135,8 +144,8 @@ export class StoreAccess {
     return this.commit("delete", () => this.store.delete(handle));
   }
 
-  /** Ends a user's sessions except one. Returns how many. @throws SojournError NO_USER_INDEX */
-  endAll(query: { userId: string; except?: string }): Awaitable<number> {
+  /** Ends the sessions of a user or a link except one. @throws SojournError NO_USER_INDEX */
+  endAll(query: SessionQuery & { except?: string }): Awaitable<number> {
     const { deleteAll } = this.store;
     if (typeof deleteAll !== "function") throw noUserIndex("revokeAll");
     return this.commit("deleteAll", () => deleteAll.call(this.store, query));
@@ -175,7 +184,11 @@ export class StoreAccess {
    * Begins a session. A call that fails may still take effect later, and no client will hold the
    * session's token, so a failure deletes it.
    */
-  #begin<T extends boolean | string>(operation: string, handle: string, work: () => Awaitable<T>): Awaitable<T> {
+  #begin<T extends boolean | string | AdmissionResult>(
+    operation: string,
+    handle: string,
+    work: () => Awaitable<T>,
+  ): Awaitable<T> {
     let hasFailed = false;
     const failed = (error: unknown): never => {
       hasFailed = true;
@@ -187,7 +200,8 @@ export class StoreAccess {
         const working = work();
         if (!isPromise(working)) return working;
         return working.then((result) => {
-          if (hasFailed && (result === true || result === "ok")) this.abandon(handle);
+          const outcome = typeof result === "object" ? result.result : result;
+          if (hasFailed && (outcome === true || outcome === "ok")) this.abandon(handle);
           return result;
         });
       });

@@ -4,12 +4,15 @@ import { after, type Clock, isPromise } from "../contract/time.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { OwnerHashes } from "../crypto/owner.ts";
 import { sameHash, type TokenSource, type VerifiedToken } from "../crypto/token.ts";
+import { isActing } from "./acting.ts";
 import type { CheckedToken, Opening, SessionBackend, TokenScope } from "./backend.ts";
 import { Committer } from "./commit.ts";
-import { type Content, type DeviceInfo, decodePayload } from "./content.ts";
+import { type Content, decodePayload } from "./content.ts";
 import { type OpenedSession, type RequestFacts, SessionContext, type SessionParts } from "./context.ts";
 import type { Events } from "./events.ts";
 import { Links } from "./links.ts";
+import type { DeviceInfo } from "./meta.ts";
+import type { Policy } from "./policy.ts";
 import { Retries } from "./retry.ts";
 import { findRotated, type RotatedToken } from "./rotated-handles.ts";
 import { RunningRequests } from "./running.ts";
@@ -23,6 +26,7 @@ export interface BackendOptions {
   deadlines: Deadlines;
   tokens: TokenSource;
   events: Events;
+  policy?: Policy;
   maxBytes: number;
   deviceOf(request: object): DeviceInfo;
 }
@@ -40,14 +44,15 @@ export class StoredSessions implements SessionBackend {
   #closing: Promise<void> | undefined = undefined;
 
   constructor(options: BackendOptions & { store: SessionStore; ring?: KeyRing | undefined }) {
-    const { store, clock, limits, deadlines, tokens, events, maxBytes, ring, deviceOf } = options;
+    const { store, clock, limits, deadlines, tokens, events, policy = {}, maxBytes, ring, deviceOf } = options;
     this.clock = clock;
     this.isSynchronous = store.synchronousLoad === true;
     this.access = new StoreAccess(store, clock, deadlines, events);
     this.#owners = ring === undefined ? undefined : new OwnerHashes(ring);
     const retries = new Retries(clock, events, deadlines.commitMs);
     const committer = new Committer({ clock, limits, events, retries, maxBytes, owners: this.#owners });
-    this.parts = { committer, retries, clock, limits, tokens, events, pending: [], links: undefined, deviceOf };
+    const shared = { committer, retries, clock, limits, tokens, events, policy, deviceOf };
+    this.parts = { ...shared, pending: [], links: undefined };
     this.running = limits.idleMs === Number.POSITIVE_INFINITY ? undefined : new RunningRequests(clock, limits);
     this.#sweeper = isIndexed(store) ? new Sweeper(clock, this.access, store) : undefined;
   }
@@ -73,16 +78,14 @@ export class StoredSessions implements SessionBackend {
       if (stored === undefined) return this.#noteRotation(token);
       const record = this.#proven(token, stored);
       if (record === undefined) return undefined;
-      const { handle, secret, outdated } = token;
       const now = this.clock.now();
-      const content = openContent(handle, record, scope.transport, this.parts, now);
+      const content = openContent(token.handle, record, scope.transport, this.parts, now);
       if (content === undefined) return undefined;
-      const used = counts ? this.#used(token, record, content, now) : record;
-      return {
-        opened: { handle, secret, record: used, content },
-        outdated: outdated || scope.former !== undefined,
-        renew: false,
-      };
+      const { actor } = content.meta;
+      if (actor === undefined) return this.#opening(token, scope, record, content, counts ? now : undefined);
+      return after(isActing(this.access, actor), (isThere) =>
+        isThere ? this.#opening(token, scope, record, content, counts ? now : undefined) : this.#noteRotation(token),
+      );
     });
   }
 
@@ -162,6 +165,23 @@ export class StoredSessions implements SessionBackend {
     return undefined;
   }
 
+  /** @param usedAt `undefined` if that is no use of the session */
+  #opening(
+    token: VerifiedToken,
+    { former }: TokenScope,
+    record: SessionRecord,
+    content: Content,
+    usedAt: number | undefined,
+  ): Opening {
+    const { handle, secret, outdated } = token;
+    const used = usedAt === undefined ? record : this.#used(token, record, content, usedAt);
+    return {
+      opened: { handle, secret, record: used, content },
+      outdated: outdated || former !== undefined,
+      renew: false,
+    };
+  }
+
   /** Finds out, once for each token, whether a rotation replaced its session. */
   #noteRotation(token: VerifiedToken): Awaitable<undefined> {
     if (token.rotated !== undefined) return undefined;
@@ -210,7 +230,9 @@ export class StoredSessions implements SessionBackend {
       const { createdAt, touchedAt, expiresAt } = record;
       if (hasExpired({ ...meta, createdAt, touchedAt, expiresAt }, this.clock.now(), this.parts.limits))
         return undefined;
-      return { record, lifetime: { ...meta, createdAt } };
+      const living = { record, lifetime: { ...meta, createdAt } };
+      if (meta.actor === undefined) return living;
+      return after(isActing(this.access, meta.actor), (isThere) => (isThere ? living : undefined));
     });
   }
 }
@@ -247,8 +269,8 @@ export function openContent(
     events.emit("damaged-record", { handle });
     return undefined;
   }
-  const { endsAt, absoluteFrom } = content.meta;
-  if (hasExpired({ endsAt, absoluteFrom, createdAt, touchedAt, expiresAt }, now, limits)) return undefined;
+  const { endsAt, absoluteFrom, notAfter } = content.meta;
+  if (hasExpired({ endsAt, absoluteFrom, notAfter, createdAt, touchedAt, expiresAt }, now, limits)) return undefined;
   if (content.meta.transport === transport) return content;
   events.emit("transport-refused", { handle });
   return undefined;

@@ -80,6 +80,8 @@ export interface Lifetime {
   endsAt?: number | undefined;
   /** The start of the absolute timeout after `persist(false)` removed a fixed end. */
   absoluteFrom?: number | undefined;
+  /** The latest end, whatever the other times say: nothing lengthens a session beyond it. */
+  notAfter?: number | undefined;
 }
 
 /** The year 9999, the latest time that is stored: it fits `Date` and every database's integers. */
@@ -90,8 +92,9 @@ export const LONGEST_COOKIE_MS = 400 * 24 * 60 * 60 * 1_000;
 
 /** @internal Returns when a session ends if it is used now. */
 export function expiryOf(session: Lifetime, now: number, limits: Timeouts): number {
-  if (session.endsAt !== undefined) return Math.min(session.endsAt, FOREVER);
-  return Math.min(now + limits.idleMs, absoluteEnd(session, limits), FOREVER);
+  const { endsAt, notAfter = FOREVER } = session;
+  if (endsAt !== undefined) return Math.min(endsAt, notAfter, FOREVER);
+  return Math.min(now + limits.idleMs, absoluteEnd(session, limits), notAfter, FOREVER);
 }
 
 /**

@@ -1,24 +1,31 @@
 import { resolve } from "node:path";
 import { SojournError } from "../contract/errors.ts";
 import {
+  type Admission,
+  type AdmissionResult,
   type IndexedStore,
   leaveTombstone,
   type ReplaceResult,
   type SessionPage,
+  type SessionQuery,
   type SessionRecord,
   type StoreCapabilities,
   type StoredSession,
   type UpdateResult,
 } from "../contract/store.ts";
 import { type Clock, systemClock } from "../contract/time.ts";
+import { checkedAdmission } from "./admission.ts";
 import { inBatches, Semaphore } from "./concurrency.ts";
+import { Admissions } from "./file/admissions.ts";
 import { checkFolders, makeFolder, makeRoot } from "./file/disk.ts";
 import { storeError, systemCode } from "./file/failures.ts";
-import { CHUNK, isOf, Lifecycle } from "./file/lifecycle.ts";
+import { CHUNK, Lifecycle } from "./file/lifecycle.ts";
+import { Listing } from "./file/listing.ts";
 import { Markers } from "./file/markers.ts";
-import { nameOfHandle, nameOfUser, newState, randomName, stateOf } from "./file/names.ts";
+import { groupOf, groupOfUser, nameOfHandle, randomName, stateOf } from "./file/names.ts";
 import { Sessions, untilDone } from "./file/sessions.ts";
-import { checkedLimit, decodeCursor, Newest, nextPage } from "./paging.ts";
+import { Turns } from "./file/turns.ts";
+import { checkedLimit, decodeCursor } from "./paging.ts";
 import { refuseUrl } from "./path.ts";
 
 export type * from "../contract/types.ts";
@@ -69,6 +76,9 @@ export class FileStore implements IndexedStore {
   readonly #sessions: Sessions;
   readonly #markers: Markers;
   readonly #lifecycle: Lifecycle;
+  readonly #listing: Listing;
+  readonly #admissions: Admissions;
+  readonly #admitting = new Set<Promise<unknown>>();
   readonly #calls = new Semaphore(MOST_AT_ONCE);
   #isClosed = false;
 
@@ -85,6 +95,15 @@ export class FileStore implements IndexedStore {
     this.#sessions = new Sessions(this.#root, this.#clock);
     this.#markers = new Markers(this.#root);
     this.#lifecycle = new Lifecycle(this.#sessions, this.#markers, this.#clock);
+    this.#listing = new Listing(this.#sessions, this.#markers, this.#clock);
+    this.#admissions = new Admissions({
+      sessions: this.#sessions,
+      lifecycle: this.#lifecycle,
+      listing: this.#listing,
+      turns: new Turns(this.#sessions.tmp, (work) => this.#withFolders(work)),
+      run: (step) => this.#calls.run(step),
+      leave: (tombstone) => leaveTombstone(this, tombstone),
+    });
     try {
       checkFolders(this.#root, this.#folders);
     } catch (error) {
@@ -104,15 +123,7 @@ export class FileStore implements IndexedStore {
 
   create(handle: string, record: SessionRecord): Promise<boolean> {
     return this.#run(async () => {
-      try {
-        return await this.#lifecycle.create(handle, record);
-      } catch (error) {
-        if (systemCode(error) !== "ENOENT") throw error;
-        // This is the first session, or the folder was removed.
-        await makeRoot(this.#root);
-        for (const folder of this.#folders) await makeFolder(folder);
-        return await this.#lifecycle.create(handle, record);
-      }
+      return this.#withFolders(() => this.#lifecycle.create(handle, record));
     });
   }
 
@@ -132,7 +143,8 @@ export class FileStore implements IndexedStore {
           isUnnamed ||= await this.#sessions.writePayload(name, handle, record, payloadName);
           if (!isUnnamed) return undefined;
           const { version, touchedAt, expiresAt } = record;
-          const next = stateOf({ version, touchedAt, expiresAt, payloadName, userName: state.userName });
+          const { userName, linkName } = state;
+          const next = stateOf({ version, touchedAt, expiresAt, payloadName, userName, linkName });
           await this.#markers.bringForward(name, state, next);
           if (!(await this.#sessions.setState(name, state, next))) return undefined;
           isUnnamed = false;
@@ -140,7 +152,7 @@ export class FileStore implements IndexedStore {
           // All other payloads belong to versions before this one.
           const others = payloads.filter((other) => other !== payloadName);
           await this.#sessions.removePayloads(name, others);
-          await this.#markers.addUser(name, state.userName);
+          await this.#markers.addNamed(name, state);
           return "ok";
         });
         return result;
@@ -181,74 +193,62 @@ export class FileStore implements IndexedStore {
   ): Promise<ReplaceResult> {
     if (tombstone !== undefined) await leaveTombstone(this, tombstone);
     return this.#run(async () => {
-      const name = nameOfHandle(handle);
-      const newName = nameOfHandle(newHandle);
-      const next = newState(record);
-      let isPrepared = false;
-      let isDone = false;
-      try {
-        return await untilDone(async () => {
-          const { state, payloads } = await this.#sessions.look(name);
-          if (state === undefined || state.expiresAt <= this.#clock.now()) return "gone";
-          if (state.version !== expectedVersion) return "conflict";
-          isPrepared ||= await this.#lifecycle.publish(newHandle, record, next, { withState: false });
-          if (!isPrepared) return "taken";
-          isDone = await this.#sessions.replace(name, state, newName, next);
-          if (!isDone) return undefined;
-          await this.#markers.addUser(newName, next.userName);
-          await this.#lifecycle.remove(name, state, payloads);
-          return "ok";
-        });
-      } finally {
-        if (isPrepared && !isDone) await this.#lifecycle.remove(newName, next, [next.payloadName]);
-      }
+      const { result, finish } = await this.#lifecycle.replace(handle, expectedVersion, newHandle, record);
+      await finish?.();
+      return result;
     });
   }
 
-  /** Returns one page. Reads the user's sessions, or without a user the folders of all. */
-  list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
+  /**
+   * Keeps a user's limit. Logins of one user take turns; one that was stopped is passed by after
+   * half a second. A process that is killed between the new session and the end of the oldest one
+   * leaves both, and the user's next login ends what is too much.
+   */
+  async admit(admission: Admission): Promise<AdmissionResult> {
+    this.#assertOpen();
+    const checked = checkedAdmission(admission);
+    const work = this.#admissions.admit({ ...checked, group: groupOfUser(checked.userId) });
+    this.#admitting.add(work);
+    try {
+      return await work;
+    } catch (error) {
+      throw storeError(error, this.#root);
+    } finally {
+      this.#admitting.delete(work);
+    }
+  }
+
+  /** Returns one page. Reads the sessions of the user or link, or else the folders of all. */
+  list(query: SessionQuery & { cursor?: string; limit?: number }): Promise<SessionPage> {
     return this.#run(async () => {
       const limit = checkedLimit(query.limit ?? 100, "list");
-      const newest = new Newest(limit + 1, decodeCursor(query.cursor));
-      for await (const names of this.#namesOf(query.userId)) {
-        // Only the payload has the handle, so the name stands for it until the page is known.
-        for (const place of await this.#live(names, query.userId)) newest.offer(place);
-      }
-      const page = newest.places.slice(0, limit);
-      const sessions = await inBatches(page, CHUNK, ({ handle: name }) => this.#sessions.load(name));
-      return { sessions: sessions.flatMap((session) => session ?? []), ...nextPage(newest.places, limit) };
+      return this.#listing.page(groupOf(query), limit, decodeCursor(query.cursor));
     });
   }
 
   /** Deletes sessions one by one. New ones may stay. After an error, call it again. */
-  deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
+  deleteAll({ except, ...query }: SessionQuery & { except?: string }): Promise<number> {
     return this.#run(async () => {
+      const group = groupOf(query);
       const kept = except === undefined ? undefined : nameOfHandle(except);
       let ended = 0;
       for (let isMore = true; isMore; ) {
         isMore = false;
-        for await (const all of this.#namesOf(userId)) {
+        for await (const all of this.#listing.names(group)) {
           const names = all.filter((name) => name !== kept);
-          // A session may have been replaced before its turn, and then the user has a new one.
-          isMore ||= userId !== undefined && names.length > 0;
-          ended += (await inBatches(names, CHUNK, (name) => this.#lifecycle.delete(name, userId))).filter(
-            Boolean,
-          ).length;
+          // A session may have been replaced before its turn, and then the group has a new one.
+          isMore ||= group !== undefined && names.length > 0;
+          const deleted = await inBatches(names, CHUNK, (name) => this.#lifecycle.delete(name, group));
+          ended += deleted.filter(Boolean).length;
         }
       }
       return ended;
     });
   }
 
-  /** Counts sessions: without a user only by folders, with expired ones until `prune`. */
-  count({ userId }: { userId?: string } = {}): Promise<number> {
-    return this.#run(async () => {
-      let count = 0;
-      for await (const names of this.#namesOf(userId)) {
-        count += userId === undefined ? names.length : (await this.#live(names, userId)).length;
-      }
-      return count;
-    });
+  /** Counts sessions: without a user or link only by folders, with expired ones until `prune`. */
+  count(query: SessionQuery = {}): Promise<number> {
+    return this.#run(() => this.#listing.count(groupOf(query)));
   }
 
   /** Removes sessions that expired two minutes ago or earlier. `limit` defaults to 1,000. */
@@ -259,11 +259,12 @@ export class FileStore implements IndexedStore {
   /** Waits for pending calls. Later calls fail with `STORE_CLOSED`. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    await Promise.allSettled(this.#admitting);
     await this.#calls.idle();
   }
 
   async #run<T>(call: () => Promise<T>): Promise<T> {
-    if (this.#isClosed) throw new SojournError("STORE_CLOSED", `The session folder ${this.#root} is closed.`);
+    this.#assertOpen();
     try {
       return await this.#calls.run(call);
     } catch (error) {
@@ -271,28 +272,23 @@ export class FileStore implements IndexedStore {
     }
   }
 
+  #assertOpen(): void {
+    if (this.#isClosed) throw new SojournError("STORE_CLOSED", `The session folder ${this.#root} is closed.`);
+  }
+
+  /** Makes the folders that are missing before the first session, or were removed. */
+  async #withFolders<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (systemCode(error) !== "ENOENT") throw error;
+      await makeRoot(this.#root);
+      for (const folder of this.#folders) await makeFolder(folder);
+      return await work();
+    }
+  }
+
   get #folders(): readonly string[] {
     return [...this.#sessions.folders, ...this.#markers.folders];
-  }
-
-  /** Returns the unexpired sessions among these, of one user or of everyone. */
-  async #live(names: readonly string[], userId: string | undefined): Promise<{ touchedAt: number; handle: string }[]> {
-    const now = this.#clock.now();
-    const looks = await inBatches(names, CHUNK, async (name) => ({
-      name,
-      state: (await this.#sessions.look(name)).state,
-    }));
-    return looks.flatMap(({ name, state }) =>
-      state !== undefined && state.expiresAt > now && isOf(state, userId)
-        ? [{ touchedAt: state.touchedAt, handle: name }]
-        : [],
-    );
-  }
-
-  async *#namesOf(userId: string | undefined): AsyncGenerator<string[]> {
-    if (userId === undefined) return yield* this.#sessions.shards();
-    const names = await this.#markers.ofUser(nameOfUser(userId));
-    await this.#sessions.assertPresent();
-    yield names;
   }
 }

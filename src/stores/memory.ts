@@ -1,8 +1,21 @@
 import { SojournError } from "../contract/errors.ts";
-import type { IndexedStore, ReplaceResult, SessionPage, SessionRecord } from "../contract/store.ts";
-import { isNote, NOTE, type StoreCapabilities, type StoredSession, type UpdateResult } from "../contract/store.ts";
-import { type Clock, queueMicrotask, systemClock } from "../contract/time.ts";
+import type {
+  Admission,
+  AdmissionResult,
+  IndexedStore,
+  ReplaceResult,
+  SessionPage,
+  SessionQuery,
+  SessionRecord,
+  StoreCapabilities,
+  StoredSession,
+  UpdateResult,
+} from "../contract/store.ts";
+import { isNote, NOTE } from "../contract/store.ts";
+import { type Clock, systemClock } from "../contract/time.ts";
+import { checkedAdmission, endedBy } from "./admission.ts";
 import { bytesOf, Entry, Table } from "./memory/table.ts";
+import { tell, warnOfLoss } from "./memory/warnings.ts";
 import { checkedLimit, decodeCursor, encodeCursor, Newest, nextPage } from "./paging.ts";
 
 export type * from "../contract/types.ts";
@@ -23,12 +36,10 @@ export interface MemoryStoreOptions {
 
 /** How many expired sessions each write removes: more than the one that it can add, so they never pile up. */
 const SWEPT_PER_WRITE = 4;
-/** The longest handle, hash or user ID. */
+/** The longest handle, hash, user ID or link. */
 const LONGEST_NAME = 4_096;
 /** How many sessions `list` looks at before it returns a shorter page, because most have expired. */
 const SEEN_PER_PAGE = 5_000;
-
-let hasWarned = false;
 
 /**
  * Keeps sessions in this process's memory: for development, for tests, and for applications that may forget.
@@ -70,14 +81,7 @@ export class MemoryStore implements IndexedStore {
     this.#maxEntries = maxEntries;
     this.#maxBytes = maxBytes;
     this.#onEvict = onEvict;
-    if (process.env.NODE_ENV !== "production" || options.acceptLossOnRestart === true || hasWarned) return;
-    hasWarned = true;
-    process.emitWarning(
-      "Sessions are kept in this process's memory: a restart signs everyone out, and other processes don't see them. " +
-        'Use a store that lasts, such as `new SqliteStore("sessions.db")` from "sojourn/sqlite", ' +
-        "or state `new MemoryStore({ acceptLossOnRestart: true })`.",
-      { code: "SOJOURN_MEMORY_STORE" },
-    );
+    if (process.env.NODE_ENV === "production" && options.acceptLossOnRestart !== true) warnOfLoss();
   }
 
   load(handle: string): SessionRecord | undefined {
@@ -139,36 +143,51 @@ export class MemoryStore implements IndexedStore {
     record: SessionRecord,
     tombstone?: StoredSession,
   ): ReplaceResult {
-    const [table, newTable] = [this.#table(handle), this.#table(newHandle)];
-    const entry = this.#live(table, handle);
+    const entry = this.#live(this.#table(handle), handle);
     if (entry?.version !== expectedVersion) return entry === undefined ? "gone" : "conflict";
-    if (this.#live(newTable, newHandle) !== undefined) return "taken";
-    const next = this.#checked(new Entry(newHandle, record), record);
-    const note = tombstone && this.#checked(new Entry(tombstone.handle, tombstone), tombstone);
-    // Before anything changes, because it fails if there is no room.
-    this.#makeRoom(note ? 1 : 0, Math.max(0, next.bytes - entry.bytes) + (note?.bytes ?? 0), entry);
-    const before = note && this.#notes.find(note.handle);
-    if (before) this.#notes.remove(before);
-    if (note) this.#notes.add(note);
-    table.remove(entry);
-    newTable.add(next);
+    if (this.#live(this.#table(newHandle), newHandle) !== undefined) return "taken";
+    this.#put(this.#checked(new Entry(newHandle, record), record), entry, tombstone);
     return "ok";
   }
 
+  admit(admission: Admission): AdmissionResult {
+    const { session, userId, replaces } = checkedAdmission(admission);
+    const there = this.#live(this.#table(session.handle), session.handle);
+    if (there?.hasHash(session.secretHash)) return { result: "ok", revoked: [] };
+    const old = replaces && this.#live(this.#table(replaces.handle), replaces.handle);
+    if (old?.version !== replaces?.expectedVersion) return { result: old === undefined ? "gone" : "conflict" };
+    if (there !== undefined) return { result: "taken" };
+    const next = this.#checked(new Entry(session.handle, session), session);
+    const ended = () => {
+      const sessions = this.#table().chosen({ userId }, this.#clock.now()) ?? [];
+      return endedBy(
+        admission,
+        sessions.filter((entry) => entry !== old && entry !== next),
+      );
+    };
+    if (ended() === undefined) return { result: "limit" };
+    this.#put(next, old, replaces?.tombstone);
+    // Only now, because to make room some of them may have been evicted.
+    const revoked = ended() ?? [];
+    for (const entry of revoked) this.#table().remove(entry);
+    return { result: "ok", revoked: revoked.map(({ handle }) => handle) };
+  }
+
   /**
-   * Lists one page. Costs the user's sessions or, without a user, the page, the sessions used in the same millisecond as
-   * its last one, and expired sessions in between. If those are many, the page is shorter than `limit`.
+   * Lists one page. Costs the sessions of the user or link or, without either, the page, the sessions used in the same
+   * millisecond as its last one, and expired sessions in between. If those are many, the page is shorter than `limit`.
    */
-  list(query: { userId?: string; cursor?: string; limit?: number }): SessionPage {
-    const { userId, cursor, limit = 100 } = query;
+  list(query: SessionQuery & { cursor?: string; limit?: number }): SessionPage {
+    const { cursor, limit = 100 } = query;
     const table = this.#table();
     const start = decodeCursor(cursor);
     // One more than the page holds tells whether there is another.
     const newest = new Newest(checkedLimit(limit, "list") + 1, start);
     const now = this.#clock.now();
     let unseen = Number.NEGATIVE_INFINITY;
-    if (userId !== undefined) for (const entry of table.ofUser(userId, now)) newest.offer(entry);
-    for (const order of userId === undefined ? [table.anonymous, table.signedIn] : []) {
+    const chosen = table.chosen(query, now);
+    for (const entry of chosen ?? []) newest.offer(entry);
+    for (const order of chosen === undefined ? [table.anonymous, table.signedIn] : []) {
       let [left, time] = [SEEN_PER_PAGE + limit, Number.POSITIVE_INFINITY];
       for (const entry of order.backFrom(start?.touchedAt)) {
         if (entry.touchedAt < time) {
@@ -188,25 +207,25 @@ export class MemoryStore implements IndexedStore {
     return { sessions, ...rest, ...nextPage(places, limit) };
   }
 
-  deleteAll(query: { userId?: string; except?: string }): number {
-    const { userId, except } = query;
+  deleteAll(query: SessionQuery & { except?: string }): number {
+    const { except } = query;
     const table = this.#table();
     const now = this.#clock.now();
     const spared = except === undefined || isNote(except) ? undefined : this.#live(table, except, now);
-    if (userId === undefined) {
+    const ended = table.chosen(query, now)?.filter((entry) => entry !== spared);
+    if (ended === undefined) {
       this.#sessions = new Table();
       if (spared !== undefined) this.#sessions.add(spared);
       return table.size - [...table.ends.backFrom(now)].length - this.#sessions.size;
     }
-    const ended = table.ofUser(userId, now).filter((entry) => entry !== spared);
     for (const entry of ended) table.remove(entry);
     return ended.length;
   }
 
-  /** Without a user, it takes no time, and counts expired sessions that no write has removed yet. */
-  count(query: { userId?: string } = {}): number {
+  /** Without a user or link, it takes no time, and counts expired sessions that no write has removed yet. */
+  count(query: SessionQuery = {}): number {
     const table = this.#table();
-    return query.userId === undefined ? table.size : table.ofUser(query.userId, this.#clock.now()).length;
+    return table.chosen(query, this.#clock.now())?.length ?? table.size;
   }
 
   /** Seldom needed: every write removes a few expired sessions. */
@@ -237,10 +256,23 @@ export class MemoryStore implements IndexedStore {
     return swept;
   }
 
+  /** Adds a new session. It may replace another one, of which a tombstone is left. */
+  #put(next: Entry, old: Entry | undefined, tombstone: StoredSession | undefined): void {
+    const note = tombstone && this.#checked(new Entry(tombstone.handle, tombstone), tombstone);
+    const growth = Math.max(0, next.bytes - (old?.bytes ?? 0));
+    // Before anything changes, because it fails if there is no room.
+    this.#makeRoom((old ? 0 : 1) + (note ? 1 : 0), growth + (note?.bytes ?? 0), old);
+    const before = note && this.#notes.find(note.handle);
+    if (before) this.#notes.remove(before);
+    if (note) this.#notes.add(note);
+    if (old) this.#table(old.handle).remove(old);
+    this.#table(next.handle).add(next);
+  }
+
   #checked(entry: Entry, { secretHash }: SessionRecord, growth = 0): Entry {
-    const names = [entry.handle, entry.userId ?? "", secretHash];
+    const names = [entry.handle, entry.userId ?? "", entry.link ?? "", secretHash];
     if (entry.bytes + growth <= this.#maxBytes && names.every(({ length }) => length <= LONGEST_NAME)) return entry;
-    const what = "The session is larger than the memory store's maxBytes, or its handle, hash or user ID";
+    const what = "The session is larger than the memory store's maxBytes, or its handle, hash, user ID or link";
     throw new SojournError("TOO_LARGE", `${what} is longer than 4,096 characters.`);
   }
 
@@ -262,16 +294,4 @@ export class MemoryStore implements IndexedStore {
       if (this.#onEvict) tell(this.#onEvict, { handle: victim.handle, userId: victim.userId });
     }
   }
-}
-
-/** Calls later, so that the listener may use the store; and its failure is not the failure of a request. */
-function tell<Event>(listener: (event: Event) => void, event: Event): void {
-  queueMicrotask(() => {
-    try {
-      listener(event);
-    } catch (error) {
-      const name = error instanceof Error ? error.name : typeof error;
-      process.emitWarning(`The memory store's onEvict threw (${name}).`, { code: "SOJOURN_LISTENER_THREW" });
-    }
-  });
 }

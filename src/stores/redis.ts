@@ -1,15 +1,19 @@
 import { SojournError } from "../contract/errors.ts";
 import {
+  type Admission,
+  type AdmissionResult,
   type IndexedStore,
   isNote,
   type ReplaceResult,
   type SessionPage,
+  type SessionQuery,
   type SessionRecord,
   type StoreCapabilities,
   type StoredSession,
   type UpdateResult,
 } from "../contract/store.ts";
 import { type Clock, systemClock, withDeadline } from "../contract/time.ts";
+import { checkedAdmission } from "./admission.ts";
 import { Semaphore } from "./concurrency.ts";
 import { checkedLimit, decodeCursor } from "./paging.ts";
 import { Bulk } from "./redis/bulk.ts";
@@ -17,6 +21,7 @@ import { connectionOf, type RedisClient } from "./redis/client.ts";
 import { Commands } from "./redis/commands.ts";
 import { duplicateOf } from "./redis/duplicate.ts";
 import { evictionWarnings } from "./redis/eviction.ts";
+import { groupOf } from "./redis/groups.ts";
 import { Keys } from "./redis/keys.ts";
 import { Listing } from "./redis/listing.ts";
 import { OwnConnection } from "./redis/own-connection.ts";
@@ -88,6 +93,7 @@ export class RedisStore implements IndexedStore {
   };
 
   readonly #clock: Clock;
+  readonly #keys: Keys;
   readonly #records: RedisRecords;
   readonly #listing: Listing;
   readonly #bulk: Bulk;
@@ -111,6 +117,7 @@ export class RedisStore implements IndexedStore {
     this.#warnOfEviction = evictionWarnings(reads, keys.newest(0));
     const commands = new Commands({ reads, writes, clock, onAnswer: () => this.#warnOfEviction("sessions") });
     this.#clock = clock;
+    this.#keys = keys;
     this.#records = new RedisRecords(commands, keys, reads.isCluster);
     this.#listing = new Listing(commands, keys);
     this.#bulk = new Bulk(commands, keys, this.#listing, this.#records);
@@ -149,29 +156,38 @@ export class RedisStore implements IndexedStore {
     return this.#run((now) => this.#records.replace(handle, expectedVersion, newHandle, record, tombstone, now));
   }
 
-  /** Returns one page, with a command for each session of the user, or without a user 256. */
-  async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
+  /**
+   * Keeps a user's limit in one round trip, at the cost of a look at each of the user's sessions.
+   * Returns `"unsupported"` on a Cluster, where these are on different nodes.
+   */
+  async admit(admission: Admission): Promise<AdmissionResult> {
+    const checked = checkedAdmission(admission);
+    return this.#run((now) => this.#records.admit(checked, now));
+  }
+
+  /** Returns one page, with a command for each session of the user or link, or for everyone 256. */
+  async list(query: SessionQuery & { cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
     const start = decodeCursor(query.cursor);
-    const { userId } = query;
+    const group = groupOf(this.#keys, query);
     return this.#run((now) =>
-      userId === undefined
-        ? this.#listing.everyone(limit, start, now)
-        : this.#listing.ofUser(userId, limit, start, now),
+      group === undefined ? this.#listing.everyone(limit, start, now) : this.#listing.ofGroup(group, limit, start, now),
     );
   }
 
   /** Deletes sessions in batches of 500. After an error, call it again. */
-  deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
+  deleteAll({ except, ...query }: SessionQuery & { except?: string }): Promise<number> {
+    const group = groupOf(this.#keys, query);
     return this.#run((now) =>
-      userId === undefined ? this.#bulk.everyone(except, now) : this.#bulk.allOfUser(userId, except, now),
+      group === undefined ? this.#bulk.everyone(except, now) : this.#bulk.allOf(group, except, now),
     );
   }
 
-  /** Counts sessions, at the cost of `list`. Without a user, expired ones count until `prune`. */
-  count({ userId }: { userId?: string } = {}): Promise<number> {
+  /** Counts sessions, at the cost of `list`. Without a user or link, expired ones count until `prune`. */
+  count(query: SessionQuery = {}): Promise<number> {
+    const group = groupOf(this.#keys, query);
     return this.#run(async (now) =>
-      userId === undefined ? this.#listing.countEveryone() : (await this.#listing.placesOf(userId, now)).length,
+      group === undefined ? this.#listing.countEveryone() : (await this.#listing.placesOf(group, now)).length,
     );
   }
 

@@ -1,18 +1,23 @@
 import type { SojournError } from "../contract/errors.ts";
 import type {
+  Admission,
+  AdmissionResult,
   IndexedStore,
   ReplaceResult,
   SessionPage,
+  SessionQuery,
   SessionRecord,
   StoreCapabilities,
   StoredSession,
   UpdateResult,
 } from "../contract/store.ts";
-import { type Clock, setImmediate, systemClock } from "../contract/time.ts";
-import { checkedLimit, decodeCursor, Newest, nextPage, pageOf, startOf } from "./paging.ts";
+import { type Clock, systemClock } from "../contract/time.ts";
+import { checkedAdmission } from "./admission.ts";
+import { checkedLimit } from "./paging.ts";
 import { refuseUrl } from "./path.ts";
-import { recordOf, storedOf } from "./sql/records.ts";
+import { recordOf } from "./sql/records.ts";
 import { BATCH_SIZE } from "./sql/statements.ts";
+import { admit } from "./sqlite/admission.ts";
 import {
   blockUntilUnlocked,
   checkedDatabase,
@@ -24,6 +29,7 @@ import {
 } from "./sqlite/database.ts";
 import { DatabaseFile } from "./sqlite/database-file.ts";
 import { failure, storeError } from "./sqlite/failures.ts";
+import { chosenBy, Listing } from "./sqlite/listing.ts";
 import { checkedTable, migrate } from "./sqlite/schema.ts";
 import { codec, encode, prepareStatements, rowOf, type SqliteStatements } from "./sqlite/statements.ts";
 import { WriteQueue } from "./sqlite/write-queue.ts";
@@ -49,8 +55,6 @@ export interface SqliteStoreOptions {
   clock?: Clock | undefined;
 }
 
-/** Rows that a list of everyone reads in one turn of the event loop. */
-const SCAN_ROWS = 1_000;
 /** A locked read may block the process this long. A write-ahead log makes that very rare. */
 const READ_BLOCK_MS = 20;
 
@@ -89,6 +93,7 @@ export class SqliteStore implements IndexedStore {
   readonly #file: DatabaseFile;
   readonly #queue: WriteQueue;
   readonly #sql: SqliteStatements;
+  readonly #listing: Listing;
   #closing: Promise<void> | undefined;
 
   constructor(pathOrDatabase: string | SqliteDatabase, options: SqliteStoreOptions = {}) {
@@ -114,6 +119,7 @@ export class SqliteStore implements IndexedStore {
       this.#file = new DatabaseFile(database, this.#clock);
       this.#queue = new WriteQueue(database, this.#file, this.#name, busyTimeout);
       this.#sql = prepareStatements(database, table);
+      this.#listing = new Listing(this.#sql, this.#clock, (work) => this.#read(work));
     } catch (error) {
       this.#closeDatabase();
       throw storeError(error, this.#name);
@@ -179,48 +185,34 @@ export class SqliteStore implements IndexedStore {
     });
   }
 
+  async admit(admission: Admission): Promise<AdmissionResult> {
+    const pages = 12 + overflowPages(checkedAdmission(admission).session);
+    return this.#write(pages, () => admit(this.#sql, admission, this.#clock.now()));
+  }
+
   /**
-   * Lists one page. For one user it costs that user's sessions. For everyone it reads all sessions,
+   * Lists one page. For a user or link it costs their sessions. For everyone it reads all sessions,
    * a thousand per turn of the event loop: an index for this rare query would slow down every
    * touch.
    *
    * @throws TypeError for a cursor that no list returned, and for a limit below 1
    */
-  async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
+  async list(query: SessionQuery & { cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
-    if (query.userId !== undefined) {
-      const { touchedAt, handle } = startOf(query.cursor);
-      const userId = encode(query.userId);
-      const values = [userId, this.#clock.now(), touchedAt, touchedAt, encode(handle), limit + 1];
-      const found = this.#read(() => this.#sql.listUser.all(...values)).map((row) => storedOf(codec, valuesOf(row)));
-      return pageOf(found, limit);
-    }
-    const newest = new Newest(limit + 1, decodeCursor(query.cursor));
-    const lastRow = this.#lastRow();
-    for (let after = 0; after < lastRow; await new Promise(setImmediate)) {
-      const rows = this.#read(() => this.#sql.scan.all(after, lastRow, this.#clock.now(), SCAN_ROWS));
-      if (rows.length === 0) break;
-      for (const row of rows) {
-        const [id, handle, touchedAt] = valuesOf(row);
-        newest.offer({ handle: codec.decode(handle), touchedAt: codec.number(touchedAt) });
-        after = codec.number(id);
-      }
-    }
-    const sessions = newest.places.slice(0, limit).flatMap(({ handle }) => {
-      const record = this.load(handle);
-      return record === undefined ? [] : [{ handle, ...record }];
-    });
-    return { sessions, ...nextPage(newest.places, limit) };
+    const chosen = chosenBy(this.#sql, query);
+    if (chosen !== undefined) return this.#listing.chosen(chosen, query.cursor, limit);
+    return this.#listing.everyone(query.cursor, limit, (handle) => this.load(handle));
   }
 
   /** Deletes sessions, 500 in a transaction. An error undoes none of them. New ones may stay. */
-  async deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
-    const lastRow = this.#lastRow();
-    const batch = [lastRow, except === undefined ? null : encode(except), BATCH_SIZE];
-    const { deleteBatch, deleteBatchOfUser } = this.#sql;
+  async deleteAll({ except, ...query }: SessionQuery & { except?: string }): Promise<number> {
+    const batch = [this.#listing.lastRow(), except === undefined ? null : encode(except), BATCH_SIZE];
+    const chosen = chosenBy(this.#sql, query);
     for (let ended = 0; ; ) {
       const { deleted, unexpired } = await this.#free(BATCH_SIZE, () => {
-        const rows = userId === undefined ? deleteBatch.all(...batch) : deleteBatchOfUser.all(encode(userId), ...batch);
+        const rows = chosen
+          ? chosen.statements.deleteBatch.all(chosen.name, ...batch)
+          : this.#sql.deleteBatch.all(...batch);
         return { deleted: rows.length, unexpired: rows.filter((row) => this.#isUnexpired(row)).length };
       });
       ended += unexpired;
@@ -229,10 +221,10 @@ export class SqliteStore implements IndexedStore {
   }
 
   /** Counts sessions. For everyone it includes expired ones until a prune deletes them. */
-  count({ userId }: { userId?: string } = {}): number {
-    const { countAll, countUser } = this.#sql;
+  count(query: SessionQuery = {}): number {
+    const chosen = chosenBy(this.#sql, query);
     return this.#read(() => {
-      const row = userId === undefined ? countAll.get() : countUser.get(encode(userId), this.#clock.now());
+      const row = chosen ? chosen.statements.count.get(chosen.name, this.#clock.now()) : this.#sql.countAll.get();
       return codec.number(valuesOf(row)[0]);
     });
   }
@@ -261,10 +253,6 @@ export class SqliteStore implements IndexedStore {
       this.#closeDatabase();
     });
     return this.#closing;
-  }
-
-  #lastRow(): number {
-    return this.#read(() => Number(valuesOf(this.#sql.lastRow.get())[0] ?? 0));
   }
 
   #read<T>(work: () => T): T {

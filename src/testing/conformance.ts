@@ -1,13 +1,15 @@
 import { describe, test } from "node:test";
 import { isIndexed, type SessionStore } from "../contract/store.ts";
+import { admit, whyNotAdmitting } from "./conformance/admit.ts";
 import { basics } from "./conformance/basics.ts";
 import { bulk } from "./conformance/bulk.ts";
-import { type Check, CheckContext } from "./conformance/check.ts";
+import { type Check, CheckContext, canAdmit } from "./conformance/check.ts";
 import { close } from "./conformance/close.ts";
 import { compareAndSet } from "./conformance/compare-and-set.ts";
 import { gone } from "./conformance/gone.ts";
 import { identity } from "./conformance/identity.ts";
 import { index } from "./conformance/index.ts";
+import { links } from "./conformance/links.ts";
 import { notes } from "./conformance/notes.ts";
 import { prune } from "./conformance/prune.ts";
 import { replace } from "./conformance/replace.ts";
@@ -45,6 +47,8 @@ export const conformanceGroups: readonly (readonly [string, readonly Check[]])[]
   ["notes", notes],
   ["index", index],
   ["bulk", bulk],
+  ["links", links],
+  ["admit", admit],
   ["prune", prune],
   ["close", close],
 ];
@@ -80,7 +84,11 @@ export async function examine(target: ConformanceTarget, check: Check, skip: (wh
   const clock = new ManualClock();
   const [first, second] = await target.open(clock);
   try {
-    if (check.needs !== "index") await check.run(new CheckContext(first, second, clock));
+    if (check.needs === "admit") {
+      const why = await whyNotAdmitting(new CheckContext(first, second, clock));
+      if (why !== undefined) skip(why);
+      else if (canAdmit(first) && canAdmit(second)) await check.run(new CheckContext(first, second, clock));
+    } else if (check.needs !== "index") await check.run(new CheckContext(first, second, clock));
     else if (!isIndexed(first) || !isIndexed(second)) skip("this store is not indexed");
     else await check.run(new CheckContext(first, second, clock));
   } finally {

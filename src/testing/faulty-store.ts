@@ -53,8 +53,10 @@ export interface FaultyOptions extends GatedOptions {
  * fail("update", { kind: "lost reply" });
  * const sessions = session({ store }); // the next update fails, although the store has it
  */
-export function faulty(store: IndexedStore, options?: FaultyOptions): Faulty<IndexedStore>;
-export function faulty(store: SessionStore, options?: FaultyOptions): Faulty<SessionStore>;
+export function faulty<Store extends SessionStore>(
+  store: Store,
+  options?: FaultyOptions,
+): Faulty<Store extends IndexedStore ? IndexedStore : SessionStore>;
 export function faulty(store: SessionStore, options: FaultyOptions = {}): Faulty<SessionStore> {
   const { clock = systemClock, synchronousLoad } = options;
   const calls: StoreOperation[] = [];

@@ -49,8 +49,10 @@ interface Waiting extends Gate {
  * gate.release();
  * await deleted;
  */
-export function gated(store: IndexedStore, options?: GatedOptions): Gated<IndexedStore>;
-export function gated(store: SessionStore, options?: GatedOptions): Gated<SessionStore>;
+export function gated<Store extends SessionStore>(
+  store: Store,
+  options?: GatedOptions,
+): Gated<Store extends IndexedStore ? IndexedStore : SessionStore>;
 export function gated(store: SessionStore, { synchronousLoad }: GatedOptions = {}): Gated<SessionStore> {
   let gates: Waiting[] = [];
   const wrapped = wrapStore(store, {

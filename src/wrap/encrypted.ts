@@ -9,7 +9,7 @@ const DAMAGED = "";
 /**
  * Encrypts payloads at rest: a copy of the database, or a backup, reveals no session data.
  *
- * Each seal is bound to its record's handle, version, user, secret hash and creation time. So a
+ * Each seal is bound to its record's handle, version, user, link, secret hash and creation time. So a
  * payload can't be moved to another row, and changing these columns can't turn a session into an
  * administrator's. The times that a touch moves are not bound. Any other payload, plain text
  * included, reads as damaged and never as data (CVE-2026-39324).
@@ -34,9 +34,17 @@ export function encrypted(store: SessionStore, ring: KeyRing, name = "record"): 
   });
 }
 
-function bindings(handle: string, { version, userId, secretHash, createdAt }: SessionRecord): string[] {
+function bindings(handle: string, { version, userId, link, secretHash, createdAt }: SessionRecord): string[] {
   const user = userId === null ? [] : [userId];
-  return [handle, String(version), secretHash, String(createdAt), ...user];
+  // Their number tells a link without a user from a user without a link.
+  return [
+    handle,
+    String(version),
+    secretHash,
+    String(createdAt),
+    ...user,
+    ...(link === undefined ? [] : ["link", link]),
+  ];
 }
 
 /** The first byte names the encoding: UTF-8 can't represent half a surrogate pair. */

@@ -68,6 +68,7 @@ export interface ResilientStore extends SessionStore {
 
 const OPTIONS = new Set(["timeout", "maxPending", "retryReads", "clock", "random"]);
 const READS: ReadonlySet<StoreOperation> = new Set(["load", "list", "count"]);
+const BEGINS: ReadonlySet<StoreOperation> = new Set(["create", "replace", "admit"]);
 
 /**
  * Wraps a store in a circuit breaker. While the store is down, requests that need it fail at once
@@ -92,8 +93,10 @@ const READS: ReadonlySet<StoreOperation> = new Set(["load", "list", "count"]);
  * store.on("open", ({ pauseMs }) => console.error(`the session store is down: pausing for ${pauseMs} ms`));
  * const sessions = session({ store });
  */
-export function resilient(store: IndexedStore, options?: ResilientOptions): ResilientStore & IndexedStore;
-export function resilient(store: SessionStore | ExpressSessionStore, options?: ResilientOptions): ResilientStore;
+export function resilient<Store extends SessionStore | ExpressSessionStore>(
+  store: Store,
+  options?: ResilientOptions,
+): Store extends IndexedStore ? ResilientStore & IndexedStore : ResilientStore;
 export function resilient(given: SessionStore | ExpressSessionStore, options: ResilientOptions = {}): ResilientStore {
   for (const name of Object.keys(options)) {
     if (OPTIONS.has(name)) continue;
@@ -271,7 +274,8 @@ async function undo(
   handles: readonly string[],
 ): Promise<void> {
   const created = handles.at(-1);
-  const isCreated = (operation === "create" && answer === true) || (operation === "replace" && answer === "ok");
+  const result = typeof answer === "object" && answer !== null && "result" in answer ? answer.result : answer;
+  const isCreated = BEGINS.has(operation) && (result === true || result === "ok");
   // If the deletion fails too, the session expires.
   if (isCreated && created !== undefined && !isNote(created)) await store.delete(created);
 }

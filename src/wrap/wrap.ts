@@ -15,7 +15,7 @@ export type StoreOperation = Exclude<keyof IndexedStore, "synchronousLoad" | "ca
 export interface WrapOptions {
   /**
    * Runs each call. `call` passes it on to the wrapped store, which is the default. `handles` are those
-   * that the call names: none for a call on many sessions; two for `replace`, the new one last.
+   * that the call names: none for a call on many sessions; for `replace` and `admit` the new one last.
    */
   around?<T>(operation: StoreOperation, call: () => Awaitable<T>, handles: readonly string[]): Awaitable<T>;
   /** Changes a record, but no tombstone of `replace`, on its way in. Default: leaves it. */
@@ -31,8 +31,10 @@ export interface WrapOptions {
  *
  * @param target receives the methods. Default: a new object
  */
-export function wrapStore(store: IndexedStore, options: WrapOptions): IndexedStore;
-export function wrapStore(store: SessionStore, options: WrapOptions): SessionStore;
+export function wrapStore<Store extends SessionStore>(
+  store: Store,
+  options: WrapOptions,
+): Store extends IndexedStore ? IndexedStore : SessionStore;
 export function wrapStore<T extends object>(store: SessionStore, options: WrapOptions, target: T): T & SessionStore;
 export function wrapStore(store: SessionStore, options: WrapOptions, target: object = {}): SessionStore {
   const {
@@ -67,10 +69,19 @@ export function wrapStore(store: SessionStore, options: WrapOptions, target: obj
     ...page,
     sessions: page.sessions.map((session) => decode(session.handle, session)),
   });
-  return Object.assign(wrapped, {
+  const indexed: IndexedStore = Object.assign(wrapped, {
     list: (query) => around("list", () => after(store.list(query), decoded), []),
     deleteAll: (query) => around("deleteAll", () => store.deleteAll(query), []),
     count: (query) => around("count", () => store.count(query), []),
     prune: (limit) => around("prune", () => store.prune(limit), []),
   } satisfies Pick<IndexedStore, "list" | "deleteAll" | "count" | "prune">);
+  const admit = store.admit?.bind(store);
+  if (admit !== undefined) {
+    indexed.admit = ({ session, ...rest }) => {
+      const { handle } = session;
+      const call = () => admit({ ...rest, session: { ...encode(handle, session), handle } });
+      return around("admit", call, rest.replaces === undefined ? [handle] : [rest.replaces.handle, handle]);
+    };
+  }
+  return indexed;
 }

@@ -13,14 +13,19 @@ export function temporaryFolder(t: Cleanup): string {
   return folder;
 }
 
-/** Real processes that serve one SQLite file, and a client of each. */
-export async function startProcesses(t: Cleanup, count: number): Promise<Client[]> {
+/** Real processes that serve one SQLite file, and a client of each. @param program the one that each runs, with the file and `args` */
+export async function startProcesses(
+  t: Cleanup,
+  count: number,
+  program = join(import.meta.dirname, "site-process.ts"),
+  ...args: readonly string[]
+): Promise<Client[]> {
   const file = join(temporaryFolder(t), "sessions.db");
-  return Promise.all(Array.from({ length: count }, () => startProcess(t, file)));
+  return Promise.all(Array.from({ length: count }, () => startProcess(t, program, [file, ...args])));
 }
 
-async function startProcess(t: Cleanup, file: string): Promise<Client> {
-  const child: ChildProcess = fork(join(import.meta.dirname, "site-process.ts"), [file], {
+async function startProcess(t: Cleanup, program: string, args: readonly string[]): Promise<Client> {
+  const child: ChildProcess = fork(program, args, {
     execArgv: ["--conditions=sojourn-source", "--disable-warning=ExperimentalWarning"],
     env: { PATH: process.env["PATH"], NODE_ENV: "test" },
   });

@@ -11,7 +11,7 @@ test("a listener of an event that there isn't is refused with the names of those
   for (const event of ["logout", "constructor", "__proto__", "", undefined, Symbol("login")]) {
     assert.throws(() => Reflect.apply(sessions.on, sessions, [event, () => {}]), {
       name: "TypeError",
-      message: /there is no event .*; the events are create, login, regenerate, destroy, .*overwritten/,
+      message: /there is no event .*; the events are create, login, regenerate, confirm, .*overwritten/,
     });
   }
   const store = resilient(new MemoryStore({ acceptLossOnRestart: true }));

@@ -6,11 +6,16 @@ import type { SessionMembers } from "../../src/session/session-interface.ts";
 
 /** The compiler checks that each member of a session is here, and that each name here is one that data can't have. */
 const members: { [Name in keyof SessionMembers as Name & string]: Name extends keyof SessionData ? true : never } = {
+  actor: true,
+  authenticatedAt: true,
+  authenticationMethods: true,
+  confirm: true,
   createdAt: true,
   destroy: true,
   expiresAt: true,
   flash: true,
   id: true,
+  impersonate: true,
   isNew: true,
   login: true,
   logout: true,
@@ -18,6 +23,7 @@ const members: { [Name in keyof SessionMembers as Name & string]: Name extends k
   regenerate: true,
   reload: true,
   save: true,
+  stopImpersonating: true,
   touch: true,
   transport: true,
   update: true,

@@ -2,6 +2,7 @@ import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { inspect } from "node:util";
 import mysql from "mysql2/promise";
+import type { Admission } from "../../src/contract/store.ts";
 import { mysql as dialect } from "../../src/stores/mysql/dialect.ts";
 import { MysqlStore } from "../../src/stores/mysql.ts";
 import type { SchemaStep } from "../../src/stores/sql/dialect.ts";
@@ -10,7 +11,7 @@ import { ManualClock } from "../../src/testing/index.ts";
 import { dropMysqlTables, mysqlLockWaits, mysqlQuery, sharedMysql } from "../support/servers/mariadb.ts";
 import { tableName } from "../support/servers/private-process.ts";
 import { recordAt } from "../support/sql-records.ts";
-import { failureOf, sqlChecks } from "./sql-checks.ts";
+import { failureOf, keepsLimit, sqlChecks } from "./sql-checks.ts";
 
 const { url, skip } = sharedMysql;
 const clock = new ManualClock();
@@ -61,7 +62,7 @@ describe("MysqlStore alone", { skip }, () => {
     for (const connection of connections) connection.release();
     deepEqual(await mysqlQuery(url, `SELECT version, label FROM ${table}`), [{ version: 1, label: null }]);
     const [status] = await mysqlQuery(url, `SHOW TABLE STATUS LIKE '${table}'`);
-    equal(status?.["Comment"], "Sojourn sessions, schema 3");
+    equal(status?.["Comment"], "Sojourn sessions, schema 4");
 
     // What is running goes on; what starts says that it is too old.
     equal((await store.load("handle"))?.version, 1);
@@ -69,7 +70,7 @@ describe("MysqlStore alone", { skip }, () => {
     const old = new MysqlStore(url, { table, clock });
     await rejects(old.load("handle"), {
       code: "STORE_UNAVAILABLE",
-      message: /has schema 3, and this version of sojourn knows 2/,
+      message: /has schema 4, and this version of sojourn knows 3/,
     });
     await old.close();
   });
@@ -90,6 +91,8 @@ describe("MysqlStore alone", { skip }, () => {
     ok(record !== undefined && record.payload === "payload");
     equal(await store.update("handle", { ...record, version: 2 }, 1), "ok");
     equal(await store.update("handle", { ...record, version: 2 }, 1), "conflict");
+    equal(await store.create("linked", { ...record, link: "sid" }), true);
+    equal(await store.count({ link: "sid" }), 1);
     await store.close();
   });
 
@@ -221,6 +224,13 @@ describe("MysqlStore alone", { skip }, () => {
     await count("update to an end", () => store.update("handle", { ...record, version: 3, expiresAt: 0 }, 2));
     await store.create("handle", record);
     await count("delete", () => store.delete("handle"));
+    const admit = (handle: string, replaces?: Admission["replaces"]) => {
+      const session = { ...record, handle, userId: "admitted", secretHash: handle };
+      return store.admit({ session, limit: 1, exceed: "revoke-oldest", ...(replaces && { replaces }) });
+    };
+    await count("admit", () => admit("a"));
+    await count("admit, revoking", () => admit("b"));
+    await count("admit, replacing", () => admit("c", { handle: "b", expectedVersion: 1 }));
     await count("deleteAll", () => store.deleteAll({ userId: "user" }));
     deepEqual(counts, {
       load: 1,
@@ -238,9 +248,23 @@ describe("MysqlStore alone", { skip }, () => {
       prune: 1,
       "update to an end": 1,
       delete: 1,
+      // With those that can't be prepared, START TRANSACTION and COMMIT.
+      admit: 3,
+      "admit, revoking": 4,
+      "admit, replacing": 3,
       deleteAll: 2,
     });
     await store.close();
+  });
+
+  test("under any isolation level a user's limit is kept", async () => {
+    for (const level of ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]) {
+      const pool = newPool({ connectionLimit: 4 });
+      pool.pool.on("connection", (connection) => connection.query(`SET SESSION TRANSACTION ISOLATION LEVEL ${level}`));
+      const store = new MysqlStore(pool, { table: newTable(), clock, timeoutMs: 20_000 });
+      await keepsLimit(store, clock.now(), level);
+      await store.close();
+    }
   });
 
   test("lists and sweeps go by an index", async () => {
@@ -256,6 +280,9 @@ describe("MysqlStore alone", { skip }, () => {
     const plans = {
       by_use: `SELECT handle, payload FROM ${table} WHERE expires_at > 1 AND touched_at <= 300 AND (touched_at < 300 OR handle > 'h')
         ORDER BY touched_at DESC, handle LIMIT 11`,
+      by_link: `SELECT handle, payload FROM ${table} WHERE link = 'h' AND expires_at > 1`,
+      by_user: `SELECT handle FROM ${table} WHERE user_id = 'h' AND expires_at > 1 UNION ALL
+        SELECT handle FROM ${table} WHERE handle IN ('a', 'b') AND expires_at > 1`,
       by_expiry: `DELETE FROM ${table} WHERE expires_at <= 1 ORDER BY expires_at, handle LIMIT 10`,
     };
     const [server] = await mysqlQuery(url, "SELECT VERSION() AS version");

@@ -14,7 +14,7 @@ import { dropTables, postgresQuery, sharedPostgres } from "../support/servers/po
 import { eventually, tableName } from "../support/servers/private-process.ts";
 import { FaultProxy } from "../support/servers/proxy.ts";
 import { recordAt } from "../support/sql-records.ts";
-import { failureOf, sqlChecks } from "./sql-checks.ts";
+import { failureOf, keepsLimit, sqlChecks } from "./sql-checks.ts";
 
 const { url, skip } = sharedPostgres;
 const clock = new ManualClock();
@@ -73,7 +73,7 @@ describe("PostgresStore alone", { skip }, () => {
       url,
       `SELECT version::int, label, obj_description('${table}'::regclass) FROM ${table}`,
     );
-    deepEqual(row, { version: 1, label: null, obj_description: "Sojourn sessions, schema 3" });
+    deepEqual(row, { version: 1, label: null, obj_description: "Sojourn sessions, schema 4" });
 
     // What is running goes on; what starts says that it is too old.
     equal((await store.load("handle"))?.version, 1);
@@ -81,7 +81,7 @@ describe("PostgresStore alone", { skip }, () => {
     const old = new PostgresStore(url, { table, clock });
     await rejects(old.load("handle"), {
       code: "STORE_UNAVAILABLE",
-      message: /has schema 3, and this version of sojourn knows 2/,
+      message: /has schema 4, and this version of sojourn knows 3/,
     });
     await old.close();
   });
@@ -102,6 +102,8 @@ describe("PostgresStore alone", { skip }, () => {
     ok(record !== undefined && record.payload === "payload");
     equal(await store.update("handle", { ...record, version: 2 }, 1), "ok");
     equal(await store.update("handle", { ...record, version: 2 }, 1), "conflict");
+    equal(await store.create("linked", { ...record, link: "sid" }), true);
+    equal(await store.count({ link: "sid" }), 1);
     await store.close();
   });
 
@@ -243,6 +245,15 @@ describe("PostgresStore alone", { skip }, () => {
       };
       await Promise.all([increment(), increment(), increment(), increment()]);
       equal((await store.load("handle"))?.payload, "40", `${level}, ${refused} refused`);
+      await store.close();
+    }
+  });
+
+  test("under any isolation level a user's limit is kept", async () => {
+    for (const level of ["read committed", "repeatable read", "serializable"]) {
+      const options = `-c default_transaction_isolation=${level.replace(" ", "\\ ")}`;
+      const store = new PostgresStore(newPool({ options, max: 4 }), { table: newTable(), clock });
+      await keepsLimit(store, clock.now(), level);
       await store.close();
     }
   });

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import type { SessionRecord } from "../../src/contract/store.ts";
 import { Keys, SHARDS, shardOf } from "../../src/stores/redis/keys.ts";
 import { reconnectPauseMs } from "../../src/stores/redis/packages.ts";
-import { decodeValue, encodeValue, HEAD_BYTES, owner, ownerOf, timesOf } from "../../src/stores/redis/value.ts";
+import { decodeValue, encodeValue, HEAD_BYTES, label, linkOf, ownerOf, timesOf } from "../../src/stores/redis/value.ts";
 
 const record: SessionRecord = {
   payload: '[0,"n",1]\n1',
@@ -20,6 +20,11 @@ const STORED =
   "100000000003000loyx6fy9000loyw3v29000loyw3v28markmark0ts3drf00050017" +
   `"ann"n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg[0,"n",1]\n1`;
 
+/** The same with a link. */
+const LINKED =
+  "300000000003000loyx6fy9000loyw3v29000loyw3v28markmark0nxq03c00050017" +
+  `"ann"0005"sid"n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg[0,"n",1]\n1`;
+
 const times = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 const texts = fc.string({ unit: "binary", maxLength: 200 });
 const records = fc.record<SessionRecord>(
@@ -31,14 +36,21 @@ const records = fc.record<SessionRecord>(
     createdAt: times,
     touchedAt: fc.integer({ min: 0, max: 2 ** 50 }),
     expiresAt: fc.integer({ min: 0, max: 2 ** 50 }),
+    link: texts,
   },
-  { noNullPrototype: true },
+  {
+    noNullPrototype: true,
+    requiredKeys: ["payload", "version", "secretHash", "userId", "createdAt", "touchedAt", "expiresAt"],
+  },
 );
 
 describe("a session as one string in Redis", () => {
   test("looks as it always has", () => {
     equal(encodeValue("handle", record, "markmark"), STORED);
     deepEqual(decodeValue("handle", STORED), record);
+    const linked = { ...record, link: "sid" };
+    equal(encodeValue("handle", linked, "markmark"), LINKED);
+    deepEqual(decodeValue("handle", LINKED), linked);
   });
 
   test("comes back from UTF-8 as it was, whatever it holds", () => {
@@ -47,37 +59,44 @@ describe("a session as one string in Redis", () => {
         const value = Buffer.from(encodeValue(handle, given, "markmark")).toString();
         deepEqual(decodeValue(handle, value), given);
         deepEqual(timesOf(value), { expiresAt: given.expiresAt, touchedAt: given.touchedAt });
-        equal(ownerOf(value), owner(given.userId));
+        equal(ownerOf(value), label(given.userId));
+        equal(linkOf(value), given.link === undefined ? undefined : label(given.link));
       }),
     );
   });
 
   test("tells its owner in ASCII, so that a length counts bytes and characters alike", () => {
-    equal(owner(null), "0000");
-    equal(owner(""), '0002""');
+    equal(label(null), "0000");
+    equal(label(""), '0002""');
     equal(
-      owner('ä"\n\u{1f680}'),
+      label('ä"\n\u{1f680}'),
       '000o"\\u00e4\\"\\n\\ud83d\\ude80"'.replace("000o", (24).toString(36).padStart(4, "0")),
     );
-    match(owner("žluťoučký"), /^[ -~]+$/);
+    match(label("žluťoučký"), /^[ -~]+$/);
   });
 
-  test("is nothing when cut off, changed, or another handle's; only the times that move may change", () => {
-    for (let length = 0; length < STORED.length; length++)
-      equal(decodeValue("handle", STORED.slice(0, length)), undefined);
-    equal(decodeValue("other", STORED), undefined);
-    for (let at = 0; at < STORED.length; at++) {
-      for (const bit of [1, 2, 4, 8, 16, 32, 64]) {
-        const character = String.fromCharCode(STORED.charCodeAt(at) ^ bit);
-        const decoded = decodeValue("handle", STORED.slice(0, at) + character + STORED.slice(at + 1));
-        const isTime = at >= 12 && at < 34;
-        // A letter's other case is the same digit.
-        if (decoded === undefined) continue;
-        if (isTime) deepEqual({ ...decoded, touchedAt: 0, expiresAt: 0 }, { ...record, touchedAt: 0, expiresAt: 0 });
-        else deepEqual(decoded, record, `at ${at}`);
+  for (const [what, stored, original] of [
+    ["a session", STORED, record],
+    ["one with a link", LINKED, { ...record, link: "sid" }],
+  ] as const) {
+    test(`${what} is nothing when cut off, changed, or another handle's; only moving times may change`, () => {
+      for (let length = 0; length < stored.length; length++)
+        equal(decodeValue("handle", stored.slice(0, length)), undefined);
+      equal(decodeValue("other", stored), undefined);
+      for (let at = 0; at < stored.length; at++) {
+        for (const bit of [1, 2, 4, 8, 16, 32, 64]) {
+          const character = String.fromCharCode(stored.charCodeAt(at) ^ bit);
+          const decoded = decodeValue("handle", stored.slice(0, at) + character + stored.slice(at + 1));
+          const isTime = at >= 12 && at < 34;
+          // A letter's other case is the same digit.
+          if (decoded === undefined) continue;
+          const times = { touchedAt: 0, expiresAt: 0 };
+          if (isTime) deepEqual({ ...decoded, ...times }, { ...original, ...times });
+          else deepEqual(decoded, original, `at ${at}`);
+        }
       }
-    }
-  });
+    });
+  }
 
   test("any text at all is nothing, and no error", () => {
     fc.assert(
@@ -88,7 +107,10 @@ describe("a session as one string in Redis", () => {
     fc.assert(
       fc.property(
         fc.string({ unit: fc.constantFrom(...'0123456789az"\\'), minLength: HEAD_BYTES, maxLength: 200 }),
-        (text) => equal(decodeValue("handle", `1${text}`), undefined),
+        (text) => {
+          equal(decodeValue("handle", `1${text}`), undefined);
+          equal(decodeValue("handle", `3${text}`), undefined);
+        },
       ),
     );
   });
@@ -118,11 +140,27 @@ describe("the keys of the Redis store", () => {
   test("are never another store's, though its prefix begins with this store's", () => {
     const handle = "AAAAAAAAAAAAAAAAAAAAAA";
     const own = new Keys("shop:");
-    for (const prefix of ["shop:user:", "shop:user:user:", "shop:newest:", "shop:ends:"]) {
+    for (const prefix of [
+      "shop:user:",
+      "shop:user:user:",
+      "shop:link:",
+      "shop:link:user:",
+      "shop:newest:",
+      "shop:ends:",
+    ]) {
       const other = new Keys(prefix);
       const shard = shardOf(handle);
-      const theirs = [other.session(handle), other.newest(shard), other.ends(shard), other.user("ada")];
-      const ours = theirs.map((key) => own.user(key.slice("shop:user:".length)));
+      const theirs = [
+        other.session(handle),
+        other.newest(shard),
+        other.ends(shard),
+        other.user("ada"),
+        other.link("ada"),
+      ];
+      const ours = theirs.flatMap((key) => {
+        const name = key.slice("shop:user:".length);
+        return [own.user(name), own.link(name)];
+      });
       ours.push(own.session(handle), own.newest(shard), own.ends(shard));
       deepEqual(
         ours.filter((key) => theirs.includes(key)),

@@ -321,3 +321,18 @@ function unreachable(url: string): string {
   place.host = "127.0.0.1:1";
   return place.href;
 }
+
+/** Sixteen logins of one user at once, of whom three may be in, from no session and from three. */
+export async function keepsLimit(store: IndexedStore, now: number, what: string): Promise<void> {
+  for (const exceed of ["refuse", "revoke-oldest"] as const) {
+    const results = await Promise.all(
+      Array.from({ length: 16 }, async (_, n) => {
+        const record = recordAt(now, { userId: "admitted", secretHash: `${exceed}${n}` });
+        return store.admit?.({ session: { ...record, handle: `${exceed}${n}` }, limit: 3, exceed });
+      }),
+    );
+    const admitted = results.filter((result) => result?.result === "ok").length;
+    equal(admitted, exceed === "refuse" ? 3 : 16, what);
+    equal(await store.count({ userId: "admitted" }), 3, what);
+  }
+}

@@ -11,10 +11,10 @@ const numbers = [version, createdAt, touchedAt, expiresAt];
 const texts = [secretHash, userId, payload];
 
 const databases = {
-  PostgreSQL: { dialect: postgres(true), row: (of: readonly unknown[]) => [...of.map(String), ...texts] },
+  PostgreSQL: { dialect: postgres(true), row: (of: readonly unknown[]) => [...of.map(String), ...texts, null] },
   MySQL: {
     dialect: mysql,
-    row: (of: readonly unknown[]) => [...of, ...texts.map((text) => Buffer.from(text ?? ""))],
+    row: (of: readonly unknown[]) => [...of, ...texts.map((text) => Buffer.from(text ?? "")), null],
   },
 };
 

@@ -29,6 +29,28 @@ const fixtures: readonly string[] = [
       ('Zm9vYmFyYmF6cXV4cXV1eA', '{"views":7}', 8, 'n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg', 'ann', 2524608000000, 2524608001000, 2524609801000, 2524609800000),
       ('YW5vbnltb3VzYW5vbnltbw', '{}', 1, 'secret', NULL, 2524608000000, 2524608000000, 2524609800000, 2524609800000);
   `,
+  `
+    CREATE TABLE "sojourn_sessions" (
+      handle TEXT NOT NULL PRIMARY KEY,
+      payload TEXT NOT NULL,
+      version INTEGER NOT NULL,
+      secret_hash TEXT NOT NULL,
+      user_id TEXT,
+      created_at INTEGER NOT NULL,
+      touched_at INTEGER NOT NULL,
+      expires_at INTEGER NOT NULL,
+      sweep_at INTEGER NOT NULL,
+      link TEXT
+    );
+    CREATE INDEX "sojourn_sessions_sweep" ON "sojourn_sessions" (sweep_at);
+    CREATE INDEX "sojourn_sessions_user" ON "sojourn_sessions" (user_id) WHERE user_id IS NOT NULL;
+    CREATE INDEX "sojourn_sessions_link" ON "sojourn_sessions" (link) WHERE link IS NOT NULL;
+    CREATE TABLE "sojourn_sessions_schema" (version INTEGER NOT NULL);
+    INSERT INTO "sojourn_sessions_schema" VALUES (2);
+    INSERT INTO "sojourn_sessions" VALUES
+      ('Zm9vYmFyYmF6cXV4cXV1eA', '{"views":7}', 8, 'n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg', 'ann', 2524608000000, 2524608001000, 2524609801000, 2524609800000, NULL),
+      ('YW5vbnltb3VzYW5vbnltbw', '{}', 1, 'secret', NULL, 2524608000000, 2524608000000, 2524609800000, 2524609800000, NULL);
+  `,
 ];
 
 /** What a later version might add. */
@@ -68,7 +90,8 @@ for (const [index, fixture] of fixtures.entries()) {
     equal(store.load("YW5vbnltb3VzYW5vbnltbw")?.userId, null);
     deepEqual(await store.list({ userId: "ann" }), { sessions: [{ handle: "Zm9vYmFyYmF6cXV4cXV1eA", ...ann }] });
     equal(await store.update("Zm9vYmFyYmF6cXV4cXV1eA", { ...ann, version: 9 }, 8), "ok");
-    equal(await store.create("new", { ...ann, version: 1 }), true);
+    equal(await store.create("new", { ...ann, version: 1, link: "sid" }), true);
+    equal(store.count({ link: "sid" }), 1);
     clock.set(2_524_609_801_000);
     equal(await store.prune(), 3);
     await store.close();
@@ -108,7 +131,7 @@ test("a new database takes all the steps", (t) => {
 
 test("a step that fails leaves everything as it was", (t) => {
   const { raw } = database(t);
-  raw.exec(fixtures[0] ?? "");
+  raw.exec(fixtures.at(-1) ?? "");
   const broken: SchemaStep = (table) => `DELETE FROM "${table}"; this is not SQL`;
   throws(() => migrate(raw, "sojourn_sessions", [...steps, nextStep, broken]));
   equal(raw.isTransaction, false);
@@ -122,7 +145,7 @@ test("the schema of a newer version is refused and left alone", (t) => {
   migrate(raw, "sojourn_sessions", [...steps, nextStep]);
   throws(() => new SqliteStore(path), {
     code: "STORE_UNAVAILABLE",
-    message: /has schema 2, and this version of sojourn knows 1/,
+    message: /has schema 3, and this version of sojourn knows 2/,
   });
   deepEqual({ ...raw.prepare("SELECT version FROM sojourn_sessions_schema").get() }, { version: steps.length + 1 });
 });

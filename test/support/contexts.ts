@@ -3,6 +3,7 @@ import { hashSecret, TokenCodec, TokenSource } from "../../src/crypto/token.ts";
 import { StoredAdmin } from "../../src/session/admin.ts";
 import type { RequestFacts, SessionContext } from "../../src/session/context.ts";
 import { Events, type SessionEvent, type SessionEvents } from "../../src/session/events.ts";
+import type { Policy } from "../../src/session/policy.ts";
 import { sessionOf } from "../../src/session/session.ts";
 import type { Session } from "../../src/session/session-interface.ts";
 import { StoredSessions } from "../../src/session/stored.ts";
@@ -19,7 +20,7 @@ export interface Held {
 type Told = { [E in SessionEvent]: { event: E } & SessionEvents[E] }[SessionEvent];
 
 const EVENTS: SessionEvent[] = [
-  "create", "login", "regenerate", "destroy", "revoke", "conflict", "overwritten", "gone", "damaged-record", "duplicate-cookie", "cookie-not-sent", "store-error",
+  "create", "login", "regenerate", "confirm", "impersonate", "impersonation-ended", "destroy", "revoke", "conflict", "overwritten", "gone", "damaged-record", "duplicate-cookie", "cookie-not-sent", "store-error",
 ]; // biome-ignore format: a list of names
 
 /** The engine without HTTP: a backend with its admin, clock and store, and all events. */
@@ -30,6 +31,7 @@ export function engine({
   maxBytes = 66_048,
   tokens = new TokenSource(),
   isHeld = true,
+  policy = {},
 }: {
   clock?: ManualClock;
   store?: SessionStore;
@@ -38,6 +40,7 @@ export function engine({
   tokens?: TokenSource;
   /** Whether a response waits for the commit. Without one, logins and regenerations are stored at once. */
   isHeld?: boolean;
+  policy?: Policy;
 } = {}) {
   const events = new Events();
   const told: Told[] = [];
@@ -47,6 +50,7 @@ export function engine({
     clock,
     events,
     tokens,
+    policy,
     maxBytes,
     limits: timeouts(limits),
     deadlines: { readMs: 1_000, commitMs: 2_000 },

@@ -8,24 +8,28 @@ import type { State } from "./names.ts";
  * stop an attacker who can write here.
  */
 export function encodeContent(handle: string, record: SessionRecord): Buffer {
-  const { version, secretHash, userId, createdAt, payload } = record;
-  const line = JSON.stringify([handle, version, secretHash, userId, createdAt, payload]);
+  const { version, secretHash, userId, createdAt, payload, link } = record;
+  const fields = [handle, version, secretHash, userId, createdAt, payload, ...(link === undefined ? [] : [link])];
+  const line = JSON.stringify(fields);
   return Buffer.from(`${hashOf(line)}\n${line}`);
 }
 
 /** Decodes a payload file. Returns `undefined` if it is damaged, or of another state. */
 export function decodeContent(file: Buffer, { version, touchedAt, expiresAt }: State): StoredSession | undefined {
-  const [handle, storedVersion, secretHash, userId, createdAt, payload] = fieldsOf(file);
+  const [handle, storedVersion, secretHash, userId, createdAt, payload, link] = fieldsOf(file);
   if (typeof handle !== "string" || storedVersion !== version || typeof secretHash !== "string") return undefined;
   if ((typeof userId !== "string" && userId !== null) || typeof createdAt !== "number") return undefined;
   if (typeof payload !== "string") return undefined;
-  return { handle, payload, version, secretHash, userId, createdAt, touchedAt, expiresAt };
+  const session = { handle, payload, version, secretHash, userId, createdAt, touchedAt, expiresAt };
+  return typeof link === "string" ? { ...session, link } : session;
 }
 
-/** Returns a payload file's session and user, unless it is anonymous or damaged. */
-export function decodeOwner(file: Buffer): { handle: string; userId: string } | undefined {
-  const [handle, , , userId] = fieldsOf(file);
-  return typeof handle === "string" && typeof userId === "string" ? { handle, userId } : undefined;
+/** Returns a payload file's session with its user and link, unless it is damaged. */
+export function decodeNames(file: Buffer): { handle: string; userId: string | null; link?: string } | undefined {
+  const [handle, , , userId, , , link] = fieldsOf(file);
+  if (typeof handle !== "string") return undefined;
+  const named = { handle, userId: typeof userId === "string" ? userId : null };
+  return typeof link === "string" ? { ...named, link } : named;
 }
 
 function fieldsOf(file: Buffer): unknown[] {

@@ -1,8 +1,8 @@
-import type { SessionRecord } from "../../contract/store.ts";
+import type { ReplaceResult, SessionRecord } from "../../contract/store.ts";
 import type { Clock } from "../../contract/time.ts";
 import { inBatches } from "../concurrency.ts";
 import type { Markers } from "./markers.ts";
-import { nameOfHandle, nameOfUser, newState, type State } from "./names.ts";
+import { type Group, groupsOf, isOf, nameOfHandle, newState, type State } from "./names.ts";
 import { type Sessions, untilDone } from "./sessions.ts";
 
 /** How many sessions a call on many sessions works on at once. */
@@ -29,14 +29,14 @@ export class Lifecycle {
     if (record.expiresAt <= this.#clock.now()) return true;
     const state = newState(record);
     if (!(await this.publish(handle, record, state, { withState: true }))) return false;
-    await this.#markers.addUser(name, state.userName);
+    await this.#markers.addNamed(name, state);
     return true;
   }
 
   /**
    * Creates a session's markers and folder. Returns `false` if another session is there. The caller
-   * adds the user's marker again once the session has its state: a reader who found no session may
-   * have removed it.
+   * adds the markers of user and link again once the session has its state: a reader who found no
+   * session may have removed them.
    *
    * @param options `withState: false` leaves the state to `replace`
    */
@@ -61,12 +61,53 @@ export class Lifecycle {
     return isPublished;
   }
 
-  /** Ends a session, if it is this user's. Returns whether an unexpired one was there. */
-  delete(name: string, userId?: string): Promise<boolean> {
+  /**
+   * Ends a session, and begins another one in the same step. If that is done, `finish` removes what
+   * is left of the old one; instead, `undo` takes the step back, as long as nothing has changed the
+   * new one.
+   */
+  async replace(
+    handle: string,
+    expectedVersion: number,
+    newHandle: string,
+    record: SessionRecord,
+  ): Promise<{ result: Exclude<ReplaceResult, "unsupported">; finish?(): Promise<void>; undo?(): Promise<void> }> {
+    const name = nameOfHandle(handle);
+    const newName = nameOfHandle(newHandle);
+    const next = newState(record);
+    let isPrepared = false;
+    let isDone = false;
+    try {
+      return await untilDone(async () => {
+        const { state, payloads } = await this.#sessions.look(name);
+        if (state === undefined || state.expiresAt <= this.#clock.now()) return { result: "gone" };
+        if (state.version !== expectedVersion) return { result: "conflict" };
+        isPrepared ||= await this.publish(newHandle, record, next, { withState: false });
+        if (!isPrepared) return { result: "taken" };
+        isDone = await this.#sessions.replace(name, state, newName, next);
+        if (!isDone) return undefined;
+        await this.#markers.addNamed(newName, next);
+        return {
+          result: "ok",
+          finish: () => this.remove(name, state, payloads),
+          undo: async () => {
+            if (!(await this.#sessions.replace(newName, next, name, state))) return;
+            await this.#markers.addNamed(name, state);
+            await this.remove(newName, next, [next.payloadName]);
+          },
+        };
+      });
+    } finally {
+      if (isPrepared && !isDone) await this.remove(newName, next, [next.payloadName]);
+    }
+  }
+
+  /** Ends a session, if it belongs to this group. Returns whether an unexpired one was there. */
+  delete(name: string, group?: Group): Promise<boolean> {
     return untilDone(async () => {
       const { state, payloads } = await this.#sessions.look(name);
-      if (state === undefined || !isOf(state, userId)) {
-        if (userId !== undefined) await this.#removeStray(name, nameOfUser(userId));
+      if (state === undefined || !isOf(state, group)) {
+        if (group !== undefined) await this.#removeStray(name, group);
         return false;
       }
       return (await this.end(name, state, payloads)) ? state.expiresAt > this.#clock.now() : undefined;
@@ -80,9 +121,15 @@ export class Lifecycle {
     return true;
   }
 
+  /** Returns the version of an unexpired session, or `undefined` if there is none. */
+  async versionOf(name: string): Promise<number | undefined> {
+    const { state } = await this.#sessions.look(name);
+    return state === undefined || state.expiresAt <= this.#clock.now() ? undefined : state.version;
+  }
+
   /** Removes the rest of an ended session. The last marker lets a sweep find unfinished work. */
   async remove(name: string, state: State, payloads: readonly string[]): Promise<void> {
-    await this.#markers.removeUser(name, state.userName);
+    for (const group of groupsOf(state)) await this.#markers.removeNamed(name, group);
     await this.#sessions.tidy(name, payloads);
     await this.#markers.removeDue(name, state);
     await this.#restoreMarkers(name);
@@ -142,13 +189,13 @@ export class Lifecycle {
     await this.#sessions.tidy(name, payloads);
   }
 
-  /** Removes user markers of ended sessions. Only their payloads still tell who the users were. */
+  /** Removes markers of ended sessions. Only their payloads still tell the users and links. */
   async #removeStrays(left: { name: string } | { path: string }): Promise<void> {
-    for (const { name, userName } of await this.#sessions.owners(left)) await this.#removeStray(name, userName);
+    for (const { name, group } of await this.#sessions.owners(left)) await this.#removeStray(name, group);
   }
 
-  async #removeStray(name: string, userName: string): Promise<void> {
-    await this.#markers.removeUser(name, userName);
+  async #removeStray(name: string, group: Group): Promise<void> {
+    await this.#markers.removeNamed(name, group);
     await this.#restoreMarkers(name);
   }
 
@@ -157,9 +204,4 @@ export class Lifecycle {
     const { state } = await this.#sessions.look(name);
     if (state !== undefined) await this.#markers.add(name, state);
   }
-}
-
-/** Returns whether a session belongs to a user; any does if none is given. */
-export function isOf(state: State, userId: string | undefined): boolean {
-  return userId === undefined || state.userName === nameOfUser(userId);
 }

@@ -1,45 +1,46 @@
 import { join } from "node:path";
 import * as disk from "./disk.ts";
 import { succeeds } from "./failures.ts";
-import { isSessionName, type State } from "./names.ts";
+import { type Group, groupsOf, isSessionName, type State } from "./names.ts";
 
 /** Sessions that expire within the same two minutes share a folder. */
 const BUCKET_MS = 120_000;
 
 /**
- * The indexes: empty files, named after sessions, in a folder for each user and for each two
- * minutes of expiry.
+ * The indexes: empty files, named after sessions, in a folder for each user, for each link, and for
+ * each two minutes of expiry.
  *
  * A marker is created before its session and removed after it. So a crash can leave a marker too
  * many, never one too few; readers therefore look at the session itself.
  */
 export class Markers {
-  readonly #users: string;
+  readonly #groups: Readonly<Record<Group["folder"], string>>;
   readonly #due: string;
 
   constructor(root: string) {
-    this.#users = join(root, "users");
+    this.#groups = { users: join(root, "users"), links: join(root, "links") };
     this.#due = join(root, "due");
   }
 
   get folders(): readonly string[] {
-    return [this.#users, this.#due];
+    return [...Object.values(this.#groups), this.#due];
   }
 
-  /** Creates and syncs both markers of a session. */
-  async add(name: string, { expiresAt, userName }: State): Promise<void> {
-    const due = this.#bucketFolder(bucketOf(expiresAt));
+  /** Creates and syncs all markers of a session. */
+  async add(name: string, state: State): Promise<void> {
+    const due = this.#bucketFolder(bucketOf(state.expiresAt));
     await markIn([due], name);
-    await this.addUser(name, userName);
+    await this.addNamed(name, state);
     await disk.syncNames(due);
-    if (userName !== undefined) await disk.syncNames(this.#userFolder(userName));
+    for (const group of groupsOf(state)) await disk.syncNames(this.#folder(group));
   }
 
-  /** Creates the user's marker. */
-  async addUser(name: string, userName: string | undefined): Promise<void> {
-    if (userName === undefined) return;
-    const folder = this.#userFolder(userName);
-    await markIn([join(folder, ".."), folder], name);
+  /** Creates the markers of a session's user and link. */
+  async addNamed(name: string, state: State): Promise<void> {
+    for (const group of groupsOf(state)) {
+      const folder = this.#folder(group);
+      await markIn([join(folder, ".."), folder], name);
+    }
   }
 
   /** Adds a marker for an earlier expiry. For a later one, `prune` postpones the old marker. */
@@ -48,14 +49,13 @@ export class Markers {
     if (bucket < bucketOf(from.expiresAt)) await markIn([this.#bucketFolder(bucket)], name);
   }
 
-  async removeUser(name: string, userName: string | undefined): Promise<void> {
-    if (userName === undefined) return;
-    const folder = this.#userFolder(userName);
+  async removeNamed(name: string, group: Group): Promise<void> {
+    const folder = this.#folder(group);
     if (await disk.remove(join(folder, name))) await disk.removeFolder(folder);
   }
 
-  async ofUser(userName: string): Promise<string[]> {
-    return (await disk.namesIn(this.#userFolder(userName))).filter(isSessionName);
+  async ofGroup(group: Group): Promise<string[]> {
+    return (await disk.namesIn(this.#folder(group))).filter(isSessionName);
   }
 
   /** Returns the buckets whose time has passed, oldest first. */
@@ -92,8 +92,8 @@ export class Markers {
     return join(this.#due, String(bucket));
   }
 
-  #userFolder(userName: string): string {
-    return join(this.#users, userName.slice(0, 3), userName);
+  #folder({ folder, name }: Group): string {
+    return join(this.#groups[folder], name.slice(0, 3), name);
   }
 }
 

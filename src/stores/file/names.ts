@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { isNote, type SessionRecord } from "../../contract/store.ts";
+import { isNote, type SessionQuery, type SessionRecord } from "../../contract/store.ts";
 
 /**
  * Names of files and folders. They consist of hashes, numbers and random digits, never of text from
@@ -12,9 +12,46 @@ export function nameOfHandle(handle: string): string {
   return isNote(handle) ? `n${hash}` : hash;
 }
 
-/** Names a user's folder. Hashes UTF-16, so that different texts have different names. */
-export function nameOfUser(userId: string): string {
-  return createHash("sha256").update(userId, "utf16le").digest("hex");
+/** Names a user or a link. Hashes UTF-16, so that different texts have different names. */
+function nameOf(text: string): string {
+  return createHash("sha256").update(text, "utf16le").digest("hex");
+}
+
+/** A user or a link, and where the markers of its sessions are. */
+export interface Group {
+  readonly folder: "users" | "links";
+  readonly name: string;
+}
+
+/** Returns the user or the link that a query names; `undefined` for everyone's sessions. */
+export function groupOf({ userId, link }: SessionQuery): Group | undefined {
+  if (userId !== undefined) return groupOfUser(userId);
+  return link === undefined ? undefined : { folder: "links", name: nameOf(link) };
+}
+
+export function groupOfUser(userId: string): Group {
+  return { folder: "users", name: nameOf(userId) };
+}
+
+/** Returns the user and the link of a session, if it has them. */
+export function groupsOf({ userName, linkName }: Pick<State, "userName" | "linkName">): Group[] {
+  const groups: Group[] = [];
+  if (userName !== undefined) groups.push({ folder: "users", name: userName });
+  if (linkName !== undefined) groups.push({ folder: "links", name: linkName });
+  return groups;
+}
+
+/** Returns whether a session belongs to a group; any does if none is given. */
+export function isOf({ userName, linkName }: State, group: Group | undefined): boolean {
+  return group === undefined || group.name === (group.folder === "users" ? userName : linkName);
+}
+
+/** Returns the names of a record's user and link. */
+export function namesOf({ userId, link }: { userId: string | null; link?: string }) {
+  return {
+    userName: userId === null ? undefined : nameOf(userId),
+    linkName: link === undefined ? undefined : nameOf(link),
+  };
 }
 
 export function randomName(): string {
@@ -35,27 +72,36 @@ export interface State {
   readonly payloadName: string;
   /** The user's folder, if there is a user. */
   readonly userName: string | undefined;
+  /** The link's folder, if there is a link. */
+  readonly linkName: string | undefined;
 }
 
-const STATE = /^([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([0-9a-f]{32})\.([0-9a-f]{64}|-)$/;
+const STATE =
+  /^([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([0-9a-f]{32})\.([0-9a-f]{64}|-)(?:\.([0-9a-f]{64}))?$/;
 
 export function stateOf(parts: Omit<State, "name">): State {
-  const { version, payloadName, userName } = parts;
+  const { version, payloadName, userName, linkName } = parts;
   const touchedAt = wholeMs(parts.touchedAt);
   const expiresAt = wholeMs(parts.expiresAt);
   const numbers = [version, touchedAt, expiresAt].map((number) => number.toString(36));
-  return { ...parts, touchedAt, expiresAt, name: [...numbers, payloadName, userName ?? "-"].join(".") };
+  return {
+    ...parts,
+    touchedAt,
+    expiresAt,
+    name: [...numbers, payloadName, userName ?? "-", ...(linkName ? [linkName] : [])].join("."),
+  };
 }
 
 /** Returns the state of a session that begins. */
-export function newState({ version, touchedAt, expiresAt, userId }: SessionRecord): State {
-  const userName = userId === null ? undefined : nameOfUser(userId);
-  return stateOf({ version, touchedAt, expiresAt, payloadName: randomName(), userName });
+export function newState(record: SessionRecord): State {
+  const { version, touchedAt, expiresAt } = record;
+  return stateOf({ version, touchedAt, expiresAt, payloadName: randomName(), ...namesOf(record) });
 }
 
 /** Parses the name of a state file. Returns `undefined` for any other name. */
 export function parseState(name: string): State | undefined {
-  const [, version = "", touchedAt = "", expiresAt = "", payloadName = "", userName = ""] = STATE.exec(name) ?? [];
+  const [, version = "", touchedAt = "", expiresAt = "", payloadName = "", userName = "", linkName] =
+    STATE.exec(name) ?? [];
   if (version === "") return undefined;
   return {
     name,
@@ -64,11 +110,16 @@ export function parseState(name: string): State | undefined {
     expiresAt: Number.parseInt(expiresAt, 36),
     payloadName,
     userName: userName === "-" ? undefined : userName,
+    linkName,
   };
 }
 
 export function isPayloadName(name: string): boolean {
   return /^[0-9a-f]{32}$/.test(name);
+}
+
+export function isNoteName(name: string): boolean {
+  return name.startsWith("n");
 }
 
 export function isSessionName(name: string): boolean {

@@ -3,10 +3,20 @@ import { join } from "node:path";
 import { SojournError } from "../../contract/errors.ts";
 import type { SessionRecord, StoredSession } from "../../contract/store.ts";
 import { type Clock, systemClock } from "../../contract/time.ts";
-import { decodeContent, decodeOwner, encodeContent } from "./content.ts";
+import { decodeContent, decodeNames, encodeContent } from "./content.ts";
 import * as disk from "./disk.ts";
 import { refusal, succeeds, unless } from "./failures.ts";
-import { isPayloadName, isSessionName, nameOfHandle, nameOfUser, parseState, randomName, type State } from "./names.ts";
+import {
+  type Group,
+  groupsOf,
+  isPayloadName,
+  isSessionName,
+  nameOfHandle,
+  namesOf,
+  parseState,
+  randomName,
+  type State,
+} from "./names.ts";
 
 /** The files in a session's folder. */
 export interface Look {
@@ -55,6 +65,11 @@ export class Sessions {
     return [this.#sessions, this.#tmp];
   }
 
+  /** Where writers prepare folders. A sweep removes what killed ones left. */
+  get tmp(): string {
+    return this.#tmp;
+  }
+
   /**
    * Throws if the folder of all sessions has disappeared: a removed folder or an unmounted disk
    * does not mean that there are no sessions. Before the first session the folder may be missing.
@@ -91,14 +106,16 @@ export class Sessions {
     return session ?? undefined;
   }
 
-  /** Returns the users of the payloads in a session's folder, or in an abandoned folder. */
-  async owners(left: { name: string } | { path: string }): Promise<{ name: string; userName: string }[]> {
+  /** Returns users and links of the payloads in a session's folder, or in an abandoned folder. */
+  async owners(left: { name: string } | { path: string }): Promise<{ name: string; group: Group }[]> {
     const folder = "path" in left ? left.path : this.#folder(left.name);
-    const owners: { name: string; userName: string }[] = [];
+    const owners: { name: string; group: Group }[] = [];
     for (const payload of (await disk.namesIn(folder)).filter(isPayloadName)) {
       const file = await disk.read(join(folder, payload));
-      const owner = file && decodeOwner(file);
-      if (owner !== undefined) owners.push({ name: nameOfHandle(owner.handle), userName: nameOfUser(owner.userId) });
+      const names = file && decodeNames(file);
+      if (names === undefined) continue;
+      const name = nameOfHandle(names.handle);
+      owners.push(...groupsOf(namesOf(names)).map((group) => ({ name, group })));
     }
     return owners;
   }

@@ -1,4 +1,4 @@
-import type { SessionRecord, StoredSession } from "../../contract/store.ts";
+import type { SessionQuery, SessionRecord, StoredSession } from "../../contract/store.ts";
 
 /** V8 stops the process while a large `Map` grows, so a table has many small ones. */
 const SHARDS = 256;
@@ -19,6 +19,7 @@ const copyOf = (text: string) => [text.slice(0, 1), text.slice(1)].join("");
 export class Entry {
   readonly handle: string;
   readonly userId: string | null;
+  readonly link: string | undefined;
   version: number;
   createdAt: number;
   touchedAt: number;
@@ -29,6 +30,7 @@ export class Entry {
   constructor(handle: string, record: SessionRecord) {
     this.handle = copyOf(handle);
     this.userId = record.userId && copyOf(record.userId);
+    this.link = record.link && copyOf(record.link);
     this.version = record.version;
     this.createdAt = record.createdAt;
     this.touchedAt = record.touchedAt;
@@ -38,10 +40,14 @@ export class Entry {
   }
 
   get bytes(): number {
-    return bytesOf(this.handle) + bytesOf(this.userId ?? "") + bytesOf(this.text);
+    return bytesOf(this.handle) + bytesOf(this.userId ?? "") + bytesOf(this.link ?? "") + bytesOf(this.text);
   }
 
-  /** Takes over everything but the user, who never changes. */
+  hasHash(secretHash: string): boolean {
+    return secretHash.length === this.#hashLength && this.text.startsWith(secretHash);
+  }
+
+  /** Takes over everything but the user and the link, which never change. */
   write({ secretHash, version, createdAt, touchedAt, expiresAt }: SessionRecord, text: string): void {
     this.version = version;
     this.createdAt = createdAt;
@@ -52,9 +58,10 @@ export class Entry {
   }
 
   record(): SessionRecord {
-    const { version, userId, createdAt, touchedAt, expiresAt } = this;
+    const { version, userId, link, createdAt, touchedAt, expiresAt } = this;
     const [secretHash, payload] = [this.text.slice(0, this.#hashLength), this.text.slice(this.#hashLength)];
-    return { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt };
+    const record = { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt };
+    return link === undefined ? record : { ...record, link };
   }
 
   stored(): StoredSession {
@@ -72,6 +79,26 @@ class Shards<Value> {
     const shard = (hash | 0) % SHARDS;
     this.#maps[shard] ??= new Map();
     return this.#maps[shard];
+  }
+}
+
+/** Entries by a name that several of them may have: their user, or their link. */
+class Groups {
+  readonly #groups = new Shards<Set<Entry>>();
+
+  of(name: string): Iterable<Entry> {
+    return this.#groups.of(name).get(name) ?? [];
+  }
+
+  add(name: string, entry: Entry): void {
+    const groups = this.#groups.of(name);
+    groups.set(name, (groups.get(name) ?? new Set()).add(entry));
+  }
+
+  remove(name: string, entry: Entry): void {
+    const groups = this.#groups.of(name);
+    const group = groups.get(name);
+    if (group?.delete(entry) && group.size === 0) groups.delete(name);
   }
 }
 
@@ -142,13 +169,14 @@ class Order {
   }
 }
 
-/** Entries by handle, by user, by their last use and by their end. */
+/** Entries by handle, by user, by link, by their last use and by their end. */
 export class Table {
   readonly ends = new Order((entry) => entry.expiresAt);
   readonly anonymous = new Order((entry) => entry.touchedAt);
   readonly signedIn = new Order((entry) => entry.touchedAt);
   readonly #entries = new Shards<Entry>();
-  readonly #users = new Shards<Set<Entry>>();
+  readonly #users = new Groups();
+  readonly #links = new Groups();
   size = 0;
   bytes = 0;
 
@@ -156,33 +184,30 @@ export class Table {
     return this.#entries.of(handle).get(handle);
   }
 
-  /** A user's sessions that have not expired. */
-  ofUser(userId: string, now: number): Entry[] {
-    return [...(this.#users.of(userId).get(userId) ?? [])].filter(({ expiresAt }) => expiresAt > now);
+  /** Sessions that have not expired, of a user or of a link; `undefined` if the query names neither. */
+  chosen({ userId, link }: SessionQuery, now: number): Entry[] | undefined {
+    const group = userId === undefined ? link !== undefined && this.#links.of(link) : this.#users.of(userId);
+    return group ? [...group].filter(({ expiresAt }) => expiresAt > now) : undefined;
   }
 
   add(entry: Entry): void {
-    const { handle, userId } = entry;
+    const { handle, userId, link } = entry;
     this.#entries.of(handle).set(handle, entry);
-    if (userId !== null) {
-      const users = this.#users.of(userId);
-      users.set(userId, (users.get(userId) ?? new Set()).add(entry));
-    }
+    if (userId !== null) this.#users.add(userId, entry);
+    if (link !== undefined) this.#links.add(link, entry);
     this.size += 1;
     this.bytes += entry.bytes;
     this.enter(entry);
   }
 
   remove(entry: Entry): void {
-    const { handle, userId } = entry;
+    const { handle, userId, link } = entry;
     this.leave(entry);
     this.size -= 1;
     this.bytes -= entry.bytes;
     this.#entries.of(handle).delete(handle);
-    if (userId === null) return;
-    const users = this.#users.of(userId);
-    const sessions = users.get(userId);
-    if (sessions?.delete(entry) && sessions.size === 0) users.delete(userId);
+    if (userId !== null) this.#users.remove(userId, entry);
+    if (link !== undefined) this.#links.remove(link, entry);
   }
 
   removeExpired(now: number): boolean {

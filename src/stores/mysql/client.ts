@@ -14,6 +14,8 @@ export interface MysqlCallbackPool {
 /** A connection that was checked out of a {@link MysqlPool}. */
 export interface MysqlConnection {
   execute(query: MysqlQuery): Promise<[unknown, unknown]>;
+  /** Runs a statement that can't be prepared. */
+  query(query: { sql: string }): Promise<[unknown, unknown]>;
   release(): void;
   destroy(): void;
   on(event: "error", listener: (error: Error) => void): unknown;

@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import { SojournError } from "../../contract/errors.ts";
+import { NOTE } from "../../contract/store.ts";
 import type { Result, SqlDialect, Values } from "../sql/dialect.ts";
 import { IS_NOTE, IS_SESSION } from "../sql/records.ts";
-import { BATCH_SIZE, sharedStatements, withParameters } from "../sql/statements.ts";
+import { BATCH_SIZE, conditionOf, sharedStatements, withParameters } from "../sql/statements.ts";
 import { discard, type MysqlConnection, type MysqlPool, type MysqlQuery } from "./client.ts";
 import { explain, isDuplicate } from "./failures.ts";
 
@@ -9,6 +11,8 @@ import { explain, isDuplicate } from "./failures.ts";
 const UTF16 = 0xff;
 /** Seconds that a process waits while another one migrates the table. */
 const LOCK_SECONDS = 30;
+/** How long the row that stands for a user stays, for the next login, in milliseconds. */
+const LOCK_ROW_MS = 60_000;
 
 export const mysql: SqlDialect<MysqlPool, MysqlConnection> = {
   quote: "`",
@@ -24,13 +28,13 @@ export const mysql: SqlDialect<MysqlPool, MysqlConnection> = {
   }),
 
   async deleteAll(run, table, values) {
-    const ofUser = "userId" in values();
-    const whose = `${ofUser ? "user_id = :userId" : IS_SESSION} AND NOT (handle <=> :except)`;
+    const condition = conditionOf(values());
+    const whose = `${condition} AND NOT (handle <=> :except)`;
     // Both, because a session that has expired by this process's clock may be alive by another's.
     const unexpired = "AND expires_at > :now";
     const expired = "AND expires_at <= :now";
     let ended = 0;
-    if (!ofUser) {
+    if (condition === IS_SESSION) {
       // Deletes everything but the last few, and those that get a new handle in the meantime. Each
       // batch begins where the last one ended. From the first row it would walk over all rows that
       // are deleted and not yet purged, in time quadratic in the sessions.
@@ -91,6 +95,9 @@ export const mysql: SqlDialect<MysqlPool, MysqlConnection> = {
     ],
     // See `writeIds`.
     (table, comment) => [`ALTER TABLE ${table} ADD COLUMN write_id BIGINT NOT NULL DEFAULT 0, COMMENT='${comment}'`],
+    (table, comment) => [
+      `ALTER TABLE ${table} ADD COLUMN link VARBINARY(255), ADD KEY by_link (link), COMMENT='${comment}'`,
+    ],
   ],
 
   async inspect(connection, { schema = null, name }) {
@@ -126,6 +133,28 @@ export const mysql: SqlDialect<MysqlPool, MysqlConnection> = {
     } finally {
       await query(connection, `SELECT RELEASE_LOCK(${lock})`, { schema, name }).catch(() => {});
     }
+  },
+
+  /**
+   * Locks a row, a note that stands for the user: gap locks on the user's index would let two
+   * first logins in, and then stop both in a deadlock. GET_LOCK takes one more round trip to give
+   * back, and means nothing to the other servers of a Galera cluster; two that write this row
+   * conflict there. The transaction's snapshot is taken by its first plain read, after the wait.
+   */
+  async beginForUser(connection, table, userId, now) {
+    const lock = `${NOTE}admitting:${createHash("sha256").update(userId).digest("base64url")}`;
+    await connection.query({ sql: "START TRANSACTION" });
+    await query(
+      connection,
+      `INSERT INTO ${table} (handle, version, created_at, touched_at, expires_at, secret_hash, payload)
+        VALUES (:lock, 1, :now, :now, :until, '', '')
+        ON DUPLICATE KEY UPDATE expires_at = :until, write_id = write_id + 1`,
+      { lock, now, until: now + LOCK_ROW_MS },
+    );
+  },
+  // As text: MySQL can't prepare these.
+  async end(connection, how) {
+    await connection.query({ sql: how });
   },
 
   connect: (pool) => pool.getConnection(),

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { SojournError } from "../../contract/errors.ts";
 import type { Result, SchemaStep, SqlDialect, Values } from "../sql/dialect.ts";
-import { IS_NOTE, IS_SESSION, RECORD } from "../sql/records.ts";
-import { BATCH_SIZE, type Statements, sharedStatements, withParameters } from "../sql/statements.ts";
+import { IS_NOTE, RECORD } from "../sql/records.ts";
+import { BATCH_SIZE, conditionOf, type Statements, sharedStatements, withParameters } from "../sql/statements.ts";
 import type { PostgresClient, PostgresPool, PostgresQuery } from "./client.ts";
 import { explain, isDuplicate } from "./failures.ts";
 
@@ -42,6 +42,11 @@ const steps: readonly SchemaStep[] = [
   // See `writeIds`.
   (table, comment) => [
     `ALTER TABLE ${table} ADD COLUMN write_id bigint NOT NULL DEFAULT 0`,
+    `COMMENT ON TABLE ${table} IS '${comment}'`,
+  ],
+  (table, comment) => [
+    `ALTER TABLE ${table} ADD COLUMN link text COLLATE "C"`,
+    `CREATE INDEX ON ${table} (link) WHERE link IS NOT NULL`,
     `COMMENT ON TABLE ${table} IS '${comment}'`,
   ],
 ];
@@ -108,6 +113,23 @@ export function postgres(prepare: boolean): Dialect {
       }
     },
 
+    /**
+     * Takes an advisory lock, because nothing in the table stands for a user who has no session
+     * yet. It needs a transaction of its own: behind PgBouncer only a transaction keeps its server.
+     * READ COMMITTED, so that what follows sees what the lock's last holder has committed; one
+     * statement that locks and counts would count as of before its wait. Both in one round trip,
+     * in text without parameters.
+     */
+    async beginForUser(client, table, userId) {
+      const lock = createHash("sha256").update(`${table}\0`).update(userId).digest().readBigInt64BE();
+      const text = `BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(${lock})`;
+      await client.query({ text, values: [], rowMode: "array", types: textFormat });
+    },
+
+    async end(client, how) {
+      await query(client, how);
+    },
+
     async connect(pool) {
       const client = await pool.connect();
       try {
@@ -160,7 +182,7 @@ const textFormat: PostgresQuery["types"] = { getTypeParser: () => (value) => val
 const OVERWRITE = `ON CONFLICT (handle) DO UPDATE SET
   version = excluded.version, created_at = excluded.created_at, touched_at = excluded.touched_at,
   expires_at = excluded.expires_at, sweep_at = excluded.sweep_at, secret_hash = excluded.secret_hash,
-  user_id = excluded.user_id, payload = excluded.payload, write_id = excluded.write_id`;
+  user_id = excluded.user_id, payload = excluded.payload, link = excluded.link, write_id = excluded.write_id`;
 
 function statements(table: string): Statements {
   const { found, ...shared } = sharedStatements(table, {
@@ -177,7 +199,7 @@ function statements(table: string): Statements {
     SELECT (SELECT count(*) FROM changed), version, write_id FROM (SELECT) one LEFT JOIN found ON true`;
   const insertTombstone = `noted AS (INSERT INTO ${table} (handle, ${RECORD}, sweep_at)
       SELECT :noteHandle, :noteVersion::bigint, :noteCreatedAt::bigint, :noteTouchedAt::bigint, :noteExpiresAt::bigint,
-        :noteSecretHash, :noteUserId, :notePayload, :noteExpiresAt::bigint FROM changed ${OVERWRITE}),`;
+        :noteSecretHash, :noteUserId, :notePayload, :noteLink, :noteExpiresAt::bigint FROM changed ${OVERWRITE}),`;
   return {
     ...shared,
     insert: `${shared.insert} ${OVERWRITE} WHERE ${table}.expires_at <= :now OR ${table}.write_id = :writeId RETURNING 1`,
@@ -220,7 +242,7 @@ const deleteAll: Dialect["deleteAll"] = async (run, table, values) => {
     const { rows } = await run(
       `WITH doomed AS MATERIALIZED (
         SELECT handle FROM ${table}
-        WHERE ${"userId" in now ? "user_id = :userId" : IS_SESSION} AND handle > :after AND handle IS DISTINCT FROM :except
+        WHERE ${conditionOf(now)} AND handle > :after AND handle IS DISTINCT FROM :except
         ORDER BY handle LIMIT ${BATCH_SIZE} FOR UPDATE),
       removed AS (DELETE FROM ${table} t USING doomed WHERE t.handle = doomed.handle RETURNING t.expires_at)
       SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM removed WHERE expires_at > :now),

@@ -1,11 +1,13 @@
+import { isNote, NOTE } from "../../contract/store.ts";
 import { inBatches, Semaphore } from "../concurrency.ts";
 import type { Commands } from "./commands.ts";
-import { type Keys, SHARDS, shardOf } from "./keys.ts";
+import type { Group } from "./groups.ts";
+import { type Keys, memberOf, SHARDS, shardOf } from "./keys.ts";
 import { BATCH, eachShard, type Listing } from "./listing.ts";
 import type { RedisRecords } from "./records.ts";
 import { listOf, numberOf, textOf } from "./replies.ts";
 import { SWEEP } from "./scripts.ts";
-import { ANONYMOUS, owner } from "./value.ts";
+import { ANONYMOUS } from "./value.ts";
 
 /** How many shards are emptied at once. */
 const SHARDS_AT_ONCE = 8;
@@ -14,7 +16,10 @@ const LOOKS = 10;
 
 /** An entry of the index "ends". */
 interface Due {
-  owner: string;
+  /** The user and the link as the entry has them. */
+  labels: string;
+  userId: string | null;
+  link?: string;
   handle: string;
 }
 
@@ -33,23 +38,22 @@ export class Bulk {
   }
 
   /**
-   * Ends a user's sessions. Repeats until the index has no new handles, because a session may have
+   * Ends a group's sessions. Repeats until the index has no new handles, because a session may have
    * been replaced before its turn. Sessions go before index entries, so that after a failure the
    * index is complete.
    */
-  async allOfUser(userId: string, except: string | undefined, now: number): Promise<number> {
-    const index = this.#keys.user(userId);
-    const mine = owner(userId);
+  async allOf(group: Group, except: string | undefined, now: number): Promise<number> {
+    const { index } = group;
     const named = new Set<string>();
     for (let all = 0; ; ) {
       const before = named.size;
-      const places = await this.#listing.placesOf(userId, now, named);
+      const places = await this.#listing.placesOf(group, now, named);
       const handles = places.map(({ handle }) => handle).filter((handle) => handle !== except);
       let ended = 0;
       for (let begin = 0; begin < handles.length; begin += BATCH) {
         const batch = handles.slice(begin, begin + BATCH);
-        ended += await this.#delete(batch, now, mine);
-        await this.#commands.write(index, ["ZREM", index, ...batch]);
+        ended += await this.#delete(batch, now, group);
+        await this.#commands.write(index, ["ZREM", index, ...batch.map(memberOf)]);
       }
       all += ended;
       if (named.size === before && ended === handles.length) return all;
@@ -77,7 +81,7 @@ export class Bulk {
     }
   }
 
-  async #delete(handles: readonly string[], now: number, of?: string): Promise<number> {
+  async #delete(handles: readonly string[], now: number, of?: Group): Promise<number> {
     const results = await Promise.all(handles.map((handle) => this.#records.delete(handle, now, of)));
     return results.filter(Boolean).length;
   }
@@ -120,25 +124,37 @@ export class Bulk {
   async #sweep(shard: number, entries: readonly Due[], now: number): Promise<number> {
     const ends = this.#keys.ends(shard);
     const keys = [ends, this.#keys.newest(shard), ...entries.map(({ handle }) => this.#keys.session(handle))];
-    const args = [String(now), ...entries.flatMap((entry) => [entry.owner, entry.handle])];
+    const args = [String(now), ...entries.flatMap((entry) => [entry.labels, entry.handle])];
     const [removed, ...gone] = listOf(await this.#commands.run(SWEEP, keys, args));
-    // The user's index is in another slot. The shard's entry goes last: it brings an unfinished
-    // sweep back here.
-    const ofUsers = entries.filter((entry, i) => numberOf(gone[i]) === 1 && entry.owner !== ANONYMOUS);
-    if (ofUsers.length > 0) {
-      await inBatches(ofUsers, BATCH, (entry) => {
-        const index = this.#keys.user(String(JSON.parse(entry.owner.slice(4))));
-        return this.#commands.write(index, ["ZREM", index, entry.handle]);
-      });
-      await this.#commands.write(ends, ["ZREM", ends, ...ofUsers.map((entry) => entry.owner + entry.handle)]);
+    // The indexes of users and links are in other slots. The shard's entry goes last: it brings an
+    // unfinished sweep back here.
+    const named = entries.filter((entry, i) => numberOf(gone[i]) === 1 && entry.labels !== ANONYMOUS);
+    if (named.length > 0) {
+      await inBatches(named, BATCH, (entry) =>
+        Promise.all(
+          this.#keys
+            .indexes(entry)
+            .map((index) => this.#commands.write(index, ["ZREM", index, memberOf(entry.handle)])),
+        ),
+      );
+      await this.#commands.write(ends, ["ZREM", ends, ...named.map((entry) => entry.labels + entry.handle)]);
     }
     return numberOf(removed);
   }
 }
 
 function dueOf(entry: string): Due {
-  const end = 4 + Number.parseInt(entry.slice(0, 4), 36);
-  return { owner: entry.slice(0, end), handle: entry.slice(end) };
+  const userEnd = labelEnd(entry, 0);
+  const userId = userEnd === 4 ? null : String(JSON.parse(entry.slice(4, userEnd)));
+  if (!isNote(entry.slice(userEnd))) return { labels: entry.slice(0, userEnd), userId, handle: entry.slice(userEnd) };
+  const linkStart = userEnd + NOTE.length;
+  const end = labelEnd(entry, linkStart);
+  const link = String(JSON.parse(entry.slice(linkStart + 4, end)));
+  return { labels: entry.slice(0, end), userId, link, handle: entry.slice(end) };
+}
+
+function labelEnd(entry: string, start: number): number {
+  return start + 4 + Number.parseInt(entry.slice(start, start + 4), 36);
 }
 
 function sum(numbers: readonly number[]): number {

@@ -2,15 +2,15 @@ import type { SessionPage, StoredSession } from "../../contract/store.ts";
 import { inBatches } from "../concurrency.ts";
 import { Newest, nextPage, type PageStart } from "../paging.ts";
 import type { Commands } from "./commands.ts";
-import { type Keys, SHARDS, shardOf } from "./keys.ts";
+import { type Group, isIn, startBytes } from "./groups.ts";
+import { handleOf, type Keys, memberOf, SHARDS, shardOf } from "./keys.ts";
+import { YOUNG_MS } from "./records.ts";
 import { listOf, numberOf, textOf } from "./replies.ts";
 import { FORGET, PAGE } from "./scripts.ts";
-import { decodeValue, HEAD_BYTES, owner, ownerOf, timesOf } from "./value.ts";
+import { decodeValue, timesOf } from "./value.ts";
 
 /** How many commands are sent at once. More would delay other calls. */
 export const BATCH = 500;
-/** An index entry without a session is kept this long: the session may still be on its way. */
-const YOUNG_MS = 60_000;
 
 /** Returns the places in a list after `start`, at most `room`. Fewer are the last ones. */
 type Source = (room: number, start: PageStart | undefined) => Promise<readonly PageStart[]>;
@@ -47,9 +47,9 @@ export class Listing {
     return this.#page(source, limit, start, now, (missing) => this.#forget(missing));
   }
 
-  /** Lists a user's sessions: reads the heads of all of them, then the values of the page. */
-  async ofUser(userId: string, limit: number, start: PageStart | undefined, now: number): Promise<SessionPage> {
-    const places = await this.placesOf(userId, now);
+  /** Lists a group's sessions: reads the heads of all of them, then the values of the page. */
+  async ofGroup(group: Group, limit: number, start: PageStart | undefined, now: number): Promise<SessionPage> {
+    const places = await this.placesOf(group, now);
     const source: Source = async (room, after) => {
       const newest = new Newest(room, after);
       for (const place of places) newest.offer(place);
@@ -59,29 +59,29 @@ export class Listing {
   }
 
   /**
-   * Returns a user's unexpired sessions, unordered. @param named collects all handles in the user's
-   * index
+   * Returns a group's unexpired sessions, unordered. @param named collects all handles in the
+   * group's index
    */
-  async placesOf(userId: string, now: number, named?: Set<string>): Promise<PageStart[]> {
-    const index = this.#keys.user(userId);
+  async placesOf(group: Group, now: number, named?: Set<string>): Promise<PageStart[]> {
+    const { index } = group;
     const entries = pairs(listOf(await this.#commands.read(index, ["ZRANGE", index, "0", "-1", "WITHSCORES"])));
-    const mine = owner(userId);
-    const end = String(HEAD_BYTES + mine.length - 5);
+    const end = String(startBytes(group) - 1);
     const places: PageStart[] = [];
     const missing: string[] = [];
     await inBatches(entries, BATCH, async ([member, createdAt]) => {
-      const handle = textOf(member);
+      const handle = handleOf(textOf(member));
       named?.add(handle);
       const key = this.#keys.session(handle);
       const head = textOf(await this.#commands.read(key, ["GETRANGE", key, "0", end]));
-      if (head === "" || ownerOf(head) !== mine) {
+      const isMine = head !== "" && (isIn(group, head) ?? isIn(group, (await this.#value(handle)) ?? ""));
+      if (!isMine) {
         if (numberOf(createdAt) < now - YOUNG_MS) missing.push(handle);
         return;
       }
       const { touchedAt, expiresAt } = timesOf(head);
       if (expiresAt > now) places.push({ touchedAt, handle });
     });
-    await inBatches(missing, BATCH, (handle) => this.#commands.write(index, ["ZREM", index, handle]));
+    await inBatches(missing, BATCH, (handle) => this.#commands.write(index, ["ZREM", index, memberOf(handle)]));
     return places;
   }
 

@@ -1,10 +1,18 @@
 import { SojournError } from "../../contract/errors.ts";
-import type { ReplaceResult, SessionRecord, StoredSession, UpdateResult } from "../../contract/store.ts";
+import type {
+  Admission,
+  AdmissionResult,
+  ReplaceResult,
+  SessionRecord,
+  StoredSession,
+  UpdateResult,
+} from "../../contract/store.ts";
 import type { Commands } from "./commands.ts";
-import { type Keys, shardOf } from "./keys.ts";
-import { crossesSlots, numberOf, textOf } from "./replies.ts";
-import { CREATE, DELETE, REPLACE, TOUCH, UPDATE } from "./scripts.ts";
-import { decodeValue, encodeValue, marks, owner, timeField } from "./value.ts";
+import type { Group } from "./groups.ts";
+import { type Keys, memberOf, shardOf } from "./keys.ts";
+import { crossesSlots, listOf, numberOf, textOf } from "./replies.ts";
+import { ADMIT, CREATE, DELETE, REPLACE, type Script, TOUCH, UPDATE } from "./scripts.ts";
+import { decodeValue, encodeValue, hashLengthOf, label, labelsOf, marks, timeField } from "./value.ts";
 
 /**
  * How much longer than its session a key lives, in milliseconds. The application's clock decides
@@ -13,10 +21,15 @@ import { decodeValue, encodeValue, marks, owner, timeField } from "./value.ts";
  */
 const EXTRA_TTL_MS = 300_000;
 
+/** An index entry without a session is kept this long: the session may still be on its way. */
+export const YOUNG_MS = 60_000;
+
 /** What UPDATE returns. */
 const UPDATE_RESULTS: readonly UpdateResult[] = ["gone", "ok", "conflict"];
 /** What REPLACE returns. */
-const REPLACE_RESULTS: readonly ReplaceResult[] = [...UPDATE_RESULTS, "taken"];
+const REPLACE_RESULTS: readonly (UpdateResult | "taken")[] = [...UPDATE_RESULTS, "taken"];
+/** What ADMIT returns first. */
+const ADMIT_RESULTS = [...REPLACE_RESULTS, "limit"] as const;
 
 /** Reads and writes single sessions, in one round trip each. `now` is the application's time. */
 export class RedisRecords {
@@ -43,10 +56,12 @@ export class RedisRecords {
 
   async create(handle: string, record: SessionRecord, now: number): Promise<boolean> {
     const created = this.#commands.run(CREATE, this.#keysOf(handle), this.#values(handle, record, now));
-    if (record.userId === null) return numberOf(await created) === 1;
-    // In the same round trip, and second: the index lacks unacknowledged sessions only.
-    const index = this.#keys.user(record.userId);
-    const [reply] = await Promise.all([created, this.#commands.write(index, ["ZADD", index, String(now), handle])]);
+    if (record.userId === null && record.link === undefined) return numberOf(await created) === 1;
+    // In the same round trip, and second: the indexes lack unacknowledged sessions only.
+    const indexed = this.#keys
+      .indexes(record)
+      .map((index) => this.#commands.write(index, ["ZADD", index, String(now), memberOf(handle)]));
+    const [reply] = await Promise.all([created, ...indexed]);
     return numberOf(reply) === 1;
   }
 
@@ -73,9 +88,9 @@ export class RedisRecords {
     return numberOf(await this.#commands.run(TOUCH, this.#keysOf(handle).slice(0, 2), args)) === 1;
   }
 
-  /** @param of deletes the session only if it has this owner */
-  async delete(handle: string, now: number, of?: string): Promise<boolean> {
-    const args = [String(now), handle, ...(of === undefined ? [] : [of])];
+  /** @param of deletes the session only if it belongs to this group */
+  async delete(handle: string, now: number, of?: Group): Promise<boolean> {
+    const args = [String(now), handle, ...(of === undefined ? [] : [of.label, of.kind])];
     return numberOf(await this.#commands.run(DELETE, this.#keysOf(handle).slice(0, 2), args)) === 1;
   }
 
@@ -92,22 +107,61 @@ export class RedisRecords {
       ...this.#keysOf(newHandle),
       ...this.#keysOf(handle).slice(0, 2),
       this.#keys.session(tombstone?.handle ?? handle),
-      ...(record.userId === null ? [] : [this.#keys.user(record.userId)]),
+      ...this.#keys.indexes(record),
     ];
-    const args = [...this.#values(newHandle, record, now), timeField(expectedVersion), handle];
+    const args = [...this.#values(newHandle, record, now), timeField(expectedVersion), handle, memberOf(newHandle)];
     if (tombstone !== undefined) {
-      args.push(encodeValue(tombstone.handle, tombstone, this.#nextMark()), ttl(tombstone.expiresAt, now));
+      args.push(...this.#tombstone(tombstone, now));
     }
+    const reply = await this.#onOneServer(REPLACE, keys, args);
+    return reply === undefined ? "unsupported" : resultOf(REPLACE_RESULTS, reply);
+  }
+
+  async admit(admission: Admission & { userId: string }, now: number): Promise<AdmissionResult> {
+    const { session, userId, limit, exceed, replaces } = admission;
+    const { handle } = session;
+    if (this.#isCluster) return { result: "unsupported" };
+    const old = replaces?.handle ?? handle;
+    const keys = [
+      ...this.#keysOf(handle),
+      ...this.#keysOf(old).slice(0, 2),
+      this.#keys.session(replaces?.tombstone?.handle ?? old),
+      ...this.#keys.indexes(session),
+    ];
+    const args = [
+      ...this.#values(handle, session, now),
+      ...(replaces === undefined ? ["", ""] : [timeField(replaces.expectedVersion), old]),
+      memberOf(handle),
+      ...(replaces?.tombstone === undefined ? ["", ""] : this.#tombstone(replaces.tombstone, now)),
+      session.secretHash,
+      hashLengthOf(session.secretHash),
+      label(userId),
+      String(limit),
+      exceed,
+      String(YOUNG_MS),
+    ];
+    const reply = await this.#onOneServer(ADMIT, keys, args);
+    if (reply === undefined) return { result: "unsupported" };
+    const [code, ...revoked] = listOf(reply);
+    const result = resultOf(ADMIT_RESULTS, code);
+    return result === "ok" ? { result, revoked: revoked.map(textOf) } : { result };
+  }
+
+  /** Runs a script on keys of several slots. Returns `undefined` if the server is a cluster. */
+  async #onOneServer(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     try {
-      const result = REPLACE_RESULTS[numberOf(await this.#commands.run(REPLACE, keys, args))];
-      if (result !== undefined) return result;
-      throw new SojournError("STORE_UNAVAILABLE", "Redis sent an unexpected reply.");
+      return await this.#commands.run(script, keys, args);
     } catch (error) {
       if (!crossesSlots(error)) throw error;
       // The server is a proxy for a cluster.
       this.#isCluster = true;
-      return "unsupported";
+      return undefined;
     }
+  }
+
+  /** Returns the arguments of the scripts that leave a tombstone. */
+  #tombstone(tombstone: StoredSession, now: number): string[] {
+    return [encodeValue(tombstone.handle, tombstone, this.#nextMark()), ttl(tombstone.expiresAt, now)];
   }
 
   /** Returns the session, newest and ends keys of a session, which share a slot. */
@@ -125,9 +179,15 @@ export class RedisRecords {
       String(-whole(record.touchedAt)),
       String(whole(record.expiresAt)),
       handle,
-      owner(record.userId),
+      labelsOf(record),
     ];
   }
+}
+
+function resultOf<Result>(results: readonly Result[], reply: unknown): Result {
+  const result = results[numberOf(reply)];
+  if (result !== undefined) return result;
+  throw new SojournError("STORE_UNAVAILABLE", "Redis sent an unexpected reply.");
 }
 
 function ttl(expiresAt: number, now: number): string {

@@ -18,7 +18,7 @@ const COMMON = `
 local function head(key)
   local text = redis.call('GETRANGE', key, 0, ${HEAD_BYTES - 1})
   if text == '' then return nil end
-  if #text < ${HEAD_BYTES} or not string.find(text, '^[12]') then
+  if #text < ${HEAD_BYTES} or not string.find(text, '^[1-4]') then
     error(redis.error_reply('SOJOURNFORMAT not a session'))
   end
   return text
@@ -32,11 +32,20 @@ local function ownerOf(key, text)
   if length == 0 then return '0000' end
   return string.sub(text, 61, 64) .. redis.call('GETRANGE', key, ${HEAD_BYTES}, ${HEAD_BYTES - 1} + length)
 end
+-- Where the link is, or would be.
+local function linkAt(text) return ${HEAD_BYTES} + tonumber(string.sub(text, 61, 64), 36) end
+-- With its length in front; '' if there is none.
+local function linkOf(key, text)
+  if not string.find(text, '^[34]') then return '' end
+  local at = linkAt(text)
+  local length = redis.call('GETRANGE', key, at, at + 3)
+  return length .. redis.call('GETRANGE', key, at + 4, at + 3 + tonumber(length, 36))
+end
 `;
 
 // For the scripts that store a session.
 // KEYS: session, newest, ends.
-// ARGV: now, value, TTL in ms, minus touchedAt, expiresAt, handle, owner.
+// ARGV: now, value, TTL in ms, minus touchedAt, expiresAt, handle, user and link.
 const STORE = `${COMMON}
 -- Stores the session. Returns whether it belongs in the indexes; "newest" has it then.
 local function store()
@@ -76,8 +85,9 @@ return 1`);
  * Ends a session if its version is the expected one, and stores another. The keys have three slots,
  * so it does not run on a Cluster.
  * KEYS: as for STORE, of the new session; session and newest of the old one; the tombstone (without
- * one: the old session again); the user's index, if the new session has a user.
- * ARGV: as for STORE; the expected version; the old handle; the tombstone's value and TTL, if any.
+ * one: the old session again); the indexes of the new session's user and link, if any.
+ * ARGV: as for STORE; the expected version; the old handle; the entry in these indexes; the
+ * tombstone's value and TTL, if any.
  * Returns 1 if done, 0 if there is no old session, 2 if it has another version, 3 if the new handle
  * is taken.
  */
@@ -89,12 +99,81 @@ if string.sub(old, 2, 12) ~= ARGV[8] then return 2 end
 if isTaken then return 3 end
 redis.call('DEL', KEYS[4])
 redis.call('ZREM', KEYS[5], ARGV[9])
-if ARGV[10] then redis.call('SET', KEYS[6], ARGV[10], 'PX', ARGV[11]) end
+if ARGV[11] then redis.call('SET', KEYS[6], ARGV[11], 'PX', ARGV[12]) end
 if store() then
   redis.call('ZADD', KEYS[3], ARGV[5], ARGV[7] .. ARGV[6])
-  if KEYS[7] then redis.call('ZADD', KEYS[7], ARGV[1], ARGV[6]) end
+  for i = 7, #KEYS do redis.call('ZADD', KEYS[i], ARGV[1], ARGV[10]) end
 end
 return 1`);
+
+/**
+ * Stores a user's new session within a limit. It finds the user's other sessions by the entries of
+ * the user's index: their keys are not among KEYS, which only a single server allows. It writes
+ * nothing before it has read everything.
+ * KEYS: as for STORE; session and newest of the session that is replaced, and the tombstone
+ * (without them: the new session's keys again); the user's index; the link's, if there is a link.
+ * ARGV: as for STORE; the replaced session's version and handle ('' without one); the entry in
+ * these indexes; the tombstone's value and TTL ('' without one); the secret hash and its length as
+ * values have it; the user as values have it; the limit; 'refuse' or 'revoke-oldest'; how long an
+ * entry without a session stays, in ms.
+ * Returns 1 and the handles that were revoked, or as REPLACE, or 4 if the user has enough sessions.
+ */
+export const ADMIT = script(`${STORE}
+local now, replaces = tonumber(ARGV[1]), ARGV[8] ~= ''
+local there = head(KEYS[1])
+if isLive(there, now) then
+  local at = linkAt(there) + #linkOf(KEYS[1], there)
+  local hash = redis.call('GETRANGE', KEYS[1], at, at + #ARGV[13] - 1)
+  if hash == ARGV[13] and string.sub(there, 65, 68) == ARGV[14] then return {1} end
+else
+  there = nil
+end
+if replaces then
+  local old = head(KEYS[4])
+  if not isLive(old, now) then return {0} end
+  if string.sub(old, 2, 12) ~= ARGV[8] then return {2} end
+end
+if there then return {3} end
+-- What is in front of the shard: the client may have put more there than the store's own prefix.
+local prefix = string.sub(KEYS[1], 1, -1 - #'{00}:' - #ARGV[6])
+local others, stale = {}, {}
+local entries = redis.call('ZRANGE', KEYS[7], 0, -1, 'WITHSCORES')
+for i = 1, #entries, 2 do
+  local shard, handle = '{' .. string.sub(entries[i], 1, 2) .. '}', string.sub(entries[i], 3)
+  local key = prefix .. shard .. ':' .. handle
+  -- A key with other data is no session.
+  local isSession, text = pcall(head, key)
+  if not isSession or isNote(handle) or (replaces and key == KEYS[4]) then
+    -- It doesn't count.
+  elseif isLive(text, now) and ownerOf(key, text) == ARGV[15] then
+    local touchedAt = tonumber(string.sub(text, 24, 34), 36)
+    others[#others + 1] = {touchedAt, entries[i], handle, key, prefix .. 'newest:' .. shard}
+  elseif not text and tonumber(entries[i + 1]) < now - tonumber(ARGV[18]) then
+    stale[#stale + 1] = entries[i]
+  end
+end
+local surplus = #others + 1 - tonumber(ARGV[16])
+if surplus > 0 and ARGV[17] == 'refuse' then return {4} end
+for _, entry in ipairs(stale) do redis.call('ZREM', KEYS[7], entry) end
+table.sort(others, function(a, b) return a[1] < b[1] end)
+local reply = {1}
+for i = 1, surplus do
+  local touchedAt, entry, handle, key, newest = unpack(others[i])
+  redis.call('DEL', key)
+  redis.call('ZREM', newest, handle)
+  redis.call('ZREM', KEYS[7], entry)
+  reply[#reply + 1] = handle
+end
+if replaces then
+  redis.call('DEL', KEYS[4])
+  redis.call('ZREM', KEYS[5], ARGV[9])
+  if ARGV[11] ~= '' then redis.call('SET', KEYS[6], ARGV[11], 'PX', ARGV[12]) end
+end
+if store() then
+  redis.call('ZADD', KEYS[3], ARGV[5], ARGV[7] .. ARGV[6])
+  for i = 7, #KEYS do redis.call('ZADD', KEYS[i], ARGV[1], ARGV[10]) end
+end
+return reply`);
 
 /**
  * Moves each of a live session's times forward.
@@ -115,12 +194,13 @@ end
 return 1`);
 
 /**
- * Deletes a session, of this owner only if one is given.
- * KEYS: session, newest. ARGV: now, handle, owner. Returns 1 if a live session was there.
+ * Deletes a session, only that of this user or link if one is given.
+ * KEYS: session, newest. ARGV: now, handle, user or link, 'user' or 'link'. Returns 1 if a live
+ * session was there.
  */
 export const DELETE = script(`${COMMON}
 local old = head(KEYS[1])
-if old and ARGV[3] and ownerOf(KEYS[1], old) ~= ARGV[3] then return 0 end
+if old and ARGV[3] and (ARGV[4] == 'link' and linkOf or ownerOf)(KEYS[1], old) ~= ARGV[3] then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[2])
 return isLive(old, ARGV[1]) and 1 or 0`);
@@ -158,21 +238,25 @@ return redis.call('ZREM', KEYS[1], ARGV[1])`);
 
 /**
  * Sweeps sessions that are due by the index "ends": removes expired ones, and updates the index for
- * the others. The entry of a removed user's session stays until the caller has updated the user's
- * index.
- * KEYS: ends, newest, sessions. ARGV: now; then owner and handle of each session in turn.
+ * the others. The entry of a removed session with a user or link stays until the caller has updated
+ * their indexes.
+ * KEYS: ends, newest, sessions. ARGV: now; then user and link, and handle, of each session in turn.
  * Returns the number of removed records; then for each session whether it is gone.
  */
 export const SWEEP = script(`${COMMON}
+local function labelsOf(key, text)
+  local link = linkOf(key, text)
+  return ownerOf(key, text) .. (link == '' and '' or '${NOTE}' .. link)
+end
 local now, removed, gone = ARGV[1], 0, {}
 for i = 3, #KEYS do
-  local owner, handle = ARGV[2 * i - 4], ARGV[2 * i - 3]
+  local labels, handle = ARGV[2 * i - 4], ARGV[2 * i - 3]
   -- Other applications' data must not stop the sweep.
   local isSession, text = pcall(head, KEYS[i])
   if not isSession then text = nil end
-  local isMine = text and ownerOf(KEYS[i], text) == owner
+  local isMine = text and labelsOf(KEYS[i], text) == labels
   if isMine and isLive(text, now) then
-    redis.call('ZADD', KEYS[1], expiresAt(text), owner .. handle)
+    redis.call('ZADD', KEYS[1], expiresAt(text), labels .. handle)
     gone[i - 2] = 0
   else
     if isMine then
@@ -180,7 +264,7 @@ for i = 3, #KEYS do
       removed = removed + 1
     end
     if isMine or not text then redis.call('ZREM', KEYS[2], handle) end
-    if owner == '0000' then redis.call('ZREM', KEYS[1], owner .. handle) end
+    if labels == '0000' then redis.call('ZREM', KEYS[1], labels .. handle) end
     gone[i - 2] = 1
   end
 end

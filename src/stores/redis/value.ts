@@ -1,10 +1,12 @@
 import { crc32 } from "node:zlib";
-import type { SessionRecord } from "../../contract/store.ts";
+import { NOTE, type SessionRecord } from "../../contract/store.ts";
 
 /**
  * Encodes a session as one string: half the memory of a hash, and one read of one key.
  *
  *     1 vvvvvvvvvvv eeeeeeeeeee ttttttttttt ccccccccccc mmmmmmmm sssssss uuuu hhhh "user" hash payload
+ *
+ * A session with a link has format 3 or 4, and after the user: llll "link".
  *
  * Without the spaces: format, version, expiresAt, touchedAt, createdAt, mark, checksum, length of
  * the user ID, length of the secret hash, all numbers in base 36; then the texts. Scripts compare
@@ -18,6 +20,9 @@ import type { SessionRecord } from "../../contract/store.ts";
 const PLAIN = "1";
 /** A payload as JSON, for half surrogate pairs, which UTF-8 can't represent. */
 const ESCAPED = "2";
+const LINKED = "3";
+const LINKED_ESCAPED = "4";
+const FORMATS = [PLAIN, ESCAPED, LINKED, LINKED_ESCAPED];
 const EXPIRES_AT = 12;
 const TOUCHED_AT = 23;
 const CREATED_AT = 34;
@@ -28,7 +33,7 @@ const HASH_LENGTH = 64;
 
 /** The length before the user ID, in bytes. */
 export const HEAD_BYTES = 68;
-/** The prefix of an anonymous session's owner, see {@link owner}. */
+/** The prefix of an anonymous session's owner, see {@link label}. */
 export const ANONYMOUS = "0000";
 
 const LONGEST_TEXT = 36 ** 4 - 1;
@@ -50,21 +55,23 @@ export function encodeValue(handle: string, record: SessionRecord, mark: string)
   const { secretHash } = record;
   const isPlain = record.payload.isWellFormed();
   const payload = isPlain ? record.payload : JSON.stringify(record.payload);
-  const user = owner(record.userId);
+  const user = label(record.userId);
+  const link = record.link === undefined ? "" : label(record.link);
   const version = timeField(record.version);
   const createdAt = timeField(record.createdAt);
-  const hashLength = lengthField(secretHash, "secret hash");
+  const hashLength = hashLengthOf(secretHash);
   return [
-    isPlain ? PLAIN : ESCAPED,
+    link === "" ? (isPlain ? PLAIN : ESCAPED) : isPlain ? LINKED : LINKED_ESCAPED,
     version,
     timeField(record.expiresAt),
     timeField(record.touchedAt),
     createdAt,
     mark,
-    checksumOf(handle, version, createdAt, user, secretHash, payload),
+    checksumOf(handle, version, createdAt, user + link, secretHash, payload),
     user.slice(0, 4),
     hashLength,
     user.slice(4),
+    link,
     secretHash,
     payload,
   ].join("");
@@ -72,21 +79,25 @@ export function encodeValue(handle: string, record: SessionRecord, mark: string)
 
 /** Decodes a value. Returns `undefined` if {@link encodeValue} did not make it for this handle. */
 export function decodeValue(handle: string, value: string): SessionRecord | undefined {
-  if (value.length < HEAD_BYTES || !(value.startsWith(PLAIN) || value.startsWith(ESCAPED))) return undefined;
+  const format = value.charAt(0);
+  if (value.length < HEAD_BYTES || !FORMATS.includes(format)) return undefined;
   const userEnd = HEAD_BYTES + numberAt(value, USER_LENGTH, HASH_LENGTH);
-  const hashEnd = userEnd + numberAt(value, HASH_LENGTH, HEAD_BYTES);
+  const link = linkOf(value);
+  const linkEnd = userEnd + (link?.length ?? 0);
+  const hashEnd = linkEnd + numberAt(value, HASH_LENGTH, HEAD_BYTES);
   if (!(hashEnd <= value.length)) return undefined;
-  const secretHash = value.slice(userEnd, hashEnd);
+  const secretHash = value.slice(linkEnd, hashEnd);
   const payload = value.slice(hashEnd);
   const version = value.slice(1, EXPIRES_AT);
   const createdAt = value.slice(CREATED_AT, MARK);
-  const checksum = checksumOf(handle, version, createdAt, ownerOf(value), secretHash, payload);
+  const checksum = checksumOf(handle, version, createdAt, ownerOf(value) + (link ?? ""), secretHash, payload);
   if (value.slice(CHECKSUM, USER_LENGTH) !== checksum) return undefined;
   const userId: unknown = userEnd === HEAD_BYTES ? null : JSON.parse(value.slice(HEAD_BYTES, userEnd));
+  const named: unknown = link === undefined ? undefined : JSON.parse(link.slice(4));
   const { expiresAt, touchedAt } = timesOf(value);
   if (!Number.isSafeInteger(expiresAt + touchedAt) || (userId !== null && typeof userId !== "string")) return undefined;
-  return {
-    payload: value.startsWith(PLAIN) ? payload : String(JSON.parse(payload)),
+  const record = {
+    payload: format === PLAIN || format === LINKED ? payload : String(JSON.parse(payload)),
     version: Number.parseInt(version, 36),
     secretHash,
     userId,
@@ -94,6 +105,7 @@ export function decodeValue(handle: string, value: string): SessionRecord | unde
     touchedAt,
     expiresAt,
   };
+  return named === undefined ? record : { ...record, link: String(named) };
 }
 
 /** Returns the two times that move, from the start of a value. */
@@ -104,18 +116,41 @@ export function timesOf(value: string): { expiresAt: number; touchedAt: number }
   };
 }
 
-/** Returns a session's owner, from the start of its value, in the form of {@link owner}. */
+/** Returns a session's user, from the start of its value, in the form of {@link label}. */
 export function ownerOf(value: string): string {
   const end = HEAD_BYTES + numberAt(value, USER_LENGTH, HASH_LENGTH);
   return value.slice(USER_LENGTH, HASH_LENGTH) + value.slice(HEAD_BYTES, end);
 }
 
-/** Encodes a user ID as values do: its length, then ASCII JSON. */
-export function owner(userId: string | null): string {
-  if (userId === null) return ANONYMOUS;
+/**
+ * Returns a session's link, from the start of its value, in the form of {@link label}; `undefined`
+ * if it has none. If the start is too short, so is the result.
+ */
+export function linkOf(value: string): string | undefined {
+  if (!value.startsWith(LINKED) && !value.startsWith(LINKED_ESCAPED)) return undefined;
+  const start = HEAD_BYTES + numberAt(value, USER_LENGTH, HASH_LENGTH);
+  return value.slice(start, start + 4 + numberAt(value, start, start + 4));
+}
+
+/** Encodes a user ID or a link as values do: its length, then ASCII JSON. */
+export function label(name: string | null): string {
+  if (name === null) return ANONYMOUS;
   const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  const text = JSON.stringify(userId).replace(/[^ -~]/g, escaped);
+  const text = JSON.stringify(name).replace(/[^ -~]/g, escaped);
   return lengthField(text, "user ID") + text;
+}
+
+/**
+ * Encodes user and link for the index "ends". No session's handle begins with the mark in front of
+ * the link, because those of notes do.
+ */
+export function labelsOf({ userId, link }: { userId: string | null; link?: string }): string {
+  return label(userId) + (link === undefined ? "" : NOTE + label(link));
+}
+
+/** Encodes a secret hash's length as values do. */
+export function hashLengthOf(secretHash: string): string {
+  return lengthField(secretHash, "secret hash");
 }
 
 /** Encodes a version or time in a fixed width, which scripts can compare and replace. */

@@ -39,7 +39,7 @@ export interface SqlDialect<P, C extends SqlConnection> extends Codec {
   readonly quote: string;
   statements(table: string): Statements;
   /**
-   * Deletes sessions in batches: those of `:userId`, or everyone's; never the one under `:except`,
+   * Deletes sessions in batches: those of `:userId` or `:link`, or everyone's; never the one under `:except`,
    * which may be `null`. Also deletes sessions that get a new handle in the meantime.
    *
    * @returns how many of them were unexpired
@@ -50,6 +50,13 @@ export interface SqlDialect<P, C extends SqlConnection> extends Codec {
     values: () => Values,
   ): Promise<number>;
   query(connection: C, text: string, values?: Values): Promise<Result>;
+  /**
+   * Begins a transaction that only one connection at a time has for this user. Its reads see what
+   * the transactions before it have committed.
+   */
+  beginForUser(connection: C, table: string, userId: string | Buffer, now: number): Promise<void>;
+  /** Commits a transaction, or undoes it. */
+  end(connection: C, how: "COMMIT" | "ROLLBACK"): Promise<void>;
 
   readonly steps: readonly SchemaStep[];
   /**

@@ -13,7 +13,7 @@ export interface Codec {
 }
 
 /** A record's columns, in the order that {@link recordOf} reads. */
-export const RECORD = "version, created_at, touched_at, expires_at, secret_hash, user_id, payload";
+export const RECORD = "version, created_at, touched_at, expires_at, secret_hash, user_id, payload, link";
 
 const AFTER_NOTES = String.fromCharCode(NOTE.charCodeAt(0) + 1);
 /** Conditions that an index on `handle` can answer, because it compares bytes. */
@@ -21,7 +21,7 @@ export const IS_NOTE = `handle >= '${NOTE}' AND handle < '${AFTER_NOTES}'`;
 export const IS_SESSION = `(handle < '${NOTE}' OR handle >= '${AFTER_NOTES}')`;
 
 /** The longest texts, in bytes. They fit an index of every database and page size. */
-const MAX_BYTES = { handle: 255, secretHash: 255, userId: 1_024 } as const;
+const MAX_BYTES = { handle: 255, secretHash: 255, userId: 1_024, link: 255 } as const;
 
 /**
  * Checks a table or schema name. Statements can't bind names, so a name that needs escaping is
@@ -45,8 +45,9 @@ export function valuesOf({ encode }: Codec, handle: string, record: SessionRecor
     handle: encode(handle),
     secretHash: encode(record.secretHash),
     userId: record.userId === null ? null : encode(record.userId),
+    link: record.link === undefined ? null : encode(record.link),
   };
-  for (const field of ["handle", "secretHash", "userId"] as const) {
+  for (const field of ["handle", "secretHash", "userId", "link"] as const) {
     if (Buffer.byteLength(texts[field] ?? "") <= MAX_BYTES[field]) continue;
     throw new TypeError(`${field} is longer than the ${MAX_BYTES[field]} bytes that its column holds`);
   }
@@ -66,7 +67,7 @@ export function recordOf(
   row: readonly unknown[],
 ): SessionRecord {
   // By index: destructuring the array costs a list 5 % more.
-  return {
+  const record = {
     payload: decode(row[6]),
     version: number(row[0]),
     secretHash: decode(row[4]),
@@ -75,11 +76,12 @@ export function recordOf(
     touchedAt: number(row[2]),
     expiresAt: number(row[3]),
   };
+  return row[7] === null ? record : { ...record, link: decode(row[7]) };
 }
 
 /** Reads the columns of {@link RECORD}, then a handle. */
 export function storedOf(codec: Parameters<typeof recordOf>[0], row: readonly unknown[]): StoredSession {
-  return { handle: codec.decode(row[7]), ...recordOf(codec, row) };
+  return { handle: codec.decode(row[8]), ...recordOf(codec, row) };
 }
 
 /**

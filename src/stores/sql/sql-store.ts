@@ -1,17 +1,23 @@
 import {
+  type Admission,
+  type AdmissionResult,
   type IndexedStore,
   leaveTombstone,
   type ReplaceResult,
   type SessionPage,
+  type SessionQuery,
   type SessionRecord,
   type StoreCapabilities,
   type StoredSession,
   type UpdateResult,
 } from "../../contract/store.ts";
 import { type Clock, systemClock } from "../../contract/time.ts";
+import { checkedAdmission } from "../admission.ts";
 import { checkedLimit, pageOf, startOf } from "../paging.ts";
+import { admit } from "./admission.ts";
+import { Changes } from "./changes.ts";
 import { Connections } from "./connections.ts";
-import type { Result, Row, SqlConnection, SqlDialect, Values } from "./dialect.ts";
+import type { Result, SqlConnection, SqlDialect, Values } from "./dialect.ts";
 import type { PoolSource } from "./pools.ts";
 import { checkedName, recordOf, storedOf, valuesOf, wholeMs, writeIds } from "./records.ts";
 import { BATCH_SIZE, type Statements } from "./statements.ts";
@@ -46,9 +52,6 @@ export function checkedOptions(store: string, options: SqlStoreOptions) {
   return { schema, name, createTable, clock, timeoutMs, maxConnections };
 }
 
-/** How often a change that explains nothing runs. */
-const MAX_LOOKS = 2;
-
 /**
  * Stores sessions in a SQL database. The dialect holds everything that differs between databases.
  * Each change is one atomic statement. A second one, if any, only finds out why nothing changed.
@@ -59,6 +62,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
   readonly #connections: Connections<P, C>;
   readonly #table: string;
   readonly #statements: Statements;
+  readonly #changes: Changes<C>;
   readonly #nextWriteId = writeIds();
 
   protected constructor(
@@ -71,6 +75,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
     this.#dialect = dialect;
     this.#table = schema === undefined ? quote(name) : `${quote(schema)}.${quote(name)}`;
     this.#statements = dialect.statements(this.#table);
+    this.#changes = new Changes(dialect, this.#statements);
     this.#connections = new Connections({
       ...options,
       dialect,
@@ -95,18 +100,9 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
   }
 
   async create(handle: string, record: SessionRecord): Promise<boolean> {
-    const { query, isDuplicate } = this.#dialect;
-    const { insert, replaceExpired } = this.#statements;
-    const values = { ...valuesOf(this.#dialect, handle, record), now: this.#now(), writeId: this.#nextWriteId() };
+    const values = this.#insertOf(handle, record);
     return this.#connections.run(
-      async (connection) => {
-        try {
-          return (await query(connection, insert, values)).affected > 0;
-        } catch (error) {
-          if (!isDuplicate(error)) throw error;
-          return (await query(connection, replaceExpired, values)).affected > 0;
-        }
-      },
+      (connection) => this.#changes.insert(connection, values),
       // If the handle is in use now, the first attempt may still have created a session.
       (created) => created,
     );
@@ -119,7 +115,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
     const change = record.expiresAt <= values.now ? this.#statements.end : this.#statements.update;
     return this.#connections.run<UpdateResult>(
       async (connection) => {
-        const found = await this.#change(connection, change, values);
+        const found = await this.#changes.change(connection, change, values);
         if (found === "changed") return "ok";
         if (found === undefined) return "gone";
         return Number(found[1]) === writeId ? "ok" : "conflict";
@@ -133,7 +129,7 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
     const values = { ...this.#unexpired(handle), touchedAt: wholeMs(touchedAt), expiresAt: wholeMs(expiresAt) };
     return this.#connections.run(
       // MySQL may be configured to count changed rows instead of found ones, so a row is enough.
-      async (connection) => (await this.#change(connection, this.#statements.touch, values)) !== undefined,
+      async (connection) => (await this.#changes.change(connection, this.#statements.touch, values)) !== undefined,
     );
   }
 
@@ -154,38 +150,49 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
     record: SessionRecord,
     tombstone?: StoredSession,
   ): Promise<ReplaceResult> {
-    const { replace, replaceWithTombstone, isOwn } = this.#statements;
-    if (tombstone !== undefined && replaceWithTombstone === undefined) await leaveTombstone(this, tombstone);
-    const { handle: newKey, ...content } = valuesOf(this.#dialect, newHandle, record);
-    const values = { ...content, ...this.#unexpired(handle), expectedVersion, newHandle: newKey };
-    const note = tombstone && prefixed("note", valuesOf(this.#dialect, tombstone.handle, tombstone));
-    const change = (note && replaceWithTombstone) ?? replace;
+    if (tombstone !== undefined && this.#statements.replaceWithTombstone === undefined) {
+      await leaveTombstone(this, tombstone);
+    }
+    const { text, values } = this.#replaceOf(newHandle, record, { handle, expectedVersion, tombstone });
     return this.#connections.run<ReplaceResult>(async (connection) => {
-      try {
-        const found = await this.#change(connection, change, { ...values, ...note });
-        if (found === "changed") return "ok";
-        if (found !== undefined) return "conflict";
-      } catch (error) {
-        if (this.#dialect.isDuplicate(error)) return "taken";
-        throw error;
-      }
+      const result = await this.#changes.replace(connection, values, text);
+      if (result !== "gone") return result;
       // An earlier attempt may have done it. No two records share a secret's hash.
-      return (await this.#dialect.query(connection, isOwn, values)).rows.length > 0 ? "ok" : "gone";
+      const own = await this.#dialect.query(connection, this.#statements.isOwn, values);
+      return own.rows.length > 0 ? "ok" : "gone";
     });
   }
 
+  async admit(given: Admission): Promise<AdmissionResult> {
+    const admission = checkedAdmission(given);
+    const { handle, ...record } = admission.session;
+    const insert = this.#insertOf(handle, record);
+    const { tombstone, ...old } = admission.replaces ?? { handle, expectedVersion: 0 };
+    const replace = this.#replaceOf(handle, record, { ...old, tombstone });
+    // As if an earlier tombstone had expired, which it overwrites.
+    const note = tombstone && { ...this.#insertOf(tombstone.handle, tombstone), now: Number.MAX_SAFE_INTEGER };
+    const tools = {
+      dialect: this.#dialect,
+      statements: this.#statements,
+      changes: this.#changes,
+      table: this.#table,
+    };
+    return this.#connections.run((connection) =>
+      admit(tools, connection, { admission, now: insert.now, insert, replace, note }),
+    );
+  }
+
   /**
-   * Lists one page, with one statement. For one user it costs that user's sessions. For everyone it
+   * Lists one page, with one statement. For a user or link it costs their sessions. For everyone it
    * costs the page; in PostgreSQL, all sessions of the 17-minute periods that the page covers.
    *
    * @throws TypeError for a cursor that no list returned, and for a limit below 1
    */
-  async list(query: { userId?: string; cursor?: string; limit?: number }): Promise<SessionPage> {
+  async list(query: SessionQuery & { cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
     const start = startOf(query.cursor);
-    const { listAll, listUser } = this.#statements;
-    const { rows } = await this.#run(query.userId === undefined ? listAll : listUser, {
-      ...this.#ofUser(query.userId),
+    const { rows } = await this.#run(this.#statements[`list${chosenBy(query)}`], {
+      ...this.#chosen(query),
       usedAt: wholeMs(start.touchedAt),
       after: this.#dialect.encode(start.handle),
       limit: limit + 1,
@@ -195,19 +202,18 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
   }
 
   /** Deletes sessions, 500 in a statement. An error undoes none of them. New sessions may stay. */
-  async deleteAll({ userId, except }: { userId?: string; except?: string }): Promise<number> {
+  async deleteAll({ except, ...query }: SessionQuery & { except?: string }): Promise<number> {
     const spared = except === undefined ? null : this.#dialect.encode(except);
     return this.#dialect.deleteAll(
       (text, values) => this.#run(text, values),
       this.#table,
-      () => ({ ...this.#ofUser(userId), except: spared }),
+      () => ({ ...this.#chosen(query), except: spared }),
     );
   }
 
   /** Counts sessions. For everyone it reads an index: a second for some millions of sessions. */
-  async count({ userId }: { userId?: string } = {}): Promise<number> {
-    const { countAll, countUser } = this.#statements;
-    const { rows } = await this.#run(userId === undefined ? countAll : countUser, this.#ofUser(userId));
+  async count(query: SessionQuery = {}): Promise<number> {
+    const { rows } = await this.#run(this.#statements[`count${chosenBy(query)}`], this.#chosen(query));
     return Number(rows[0]?.[0]);
   }
 
@@ -232,34 +238,41 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
     return this.#connections.run((connection) => this.#dialect.query(connection, text, values));
   }
 
-  /** Runs a change. If that did nothing, returns `version` and `write_id` of the unexpired row. */
-  async #change(connection: C, change: string, values: Values): Promise<"changed" | Row | undefined> {
-    const { query } = this.#dialect;
-    const { found } = this.#statements;
-    for (let look = 1; ; look++) {
-      const { rows, affected } = await query(connection, change, values);
-      if (found !== undefined) return affected > 0 ? "changed" : (await query(connection, found, values)).rows[0];
-      const [changed, version, writeId] = rows[0] ?? [];
-      if (Number(changed) > 0) return "changed";
-      if (version === null) return undefined;
-      // If the version matches, the row changed while the statement waited for it. Look again.
-      const isConflict = "expectedVersion" in values && Number(version) !== values["expectedVersion"];
-      if (isConflict || look === MAX_LOOKS) return [version, writeId];
-    }
-  }
-
   #unexpired(handle: string) {
     return { handle: this.#dialect.encode(handle), now: this.#now() };
   }
 
-  #ofUser(userId: string | undefined): Values {
+  #insertOf(handle: string, record: SessionRecord) {
+    return { ...valuesOf(this.#dialect, handle, record), now: this.#now(), writeId: this.#nextWriteId() };
+  }
+
+  #replaceOf(
+    newHandle: string,
+    record: SessionRecord,
+    old: { handle: string; expectedVersion: number; tombstone: StoredSession | undefined },
+  ) {
+    const { tombstone, expectedVersion } = old;
+    const { replace, replaceWithTombstone } = this.#statements;
+    const { handle: newKey, ...content } = valuesOf(this.#dialect, newHandle, record);
+    const note = tombstone && prefixed("note", valuesOf(this.#dialect, tombstone.handle, tombstone));
+    const values = { ...content, ...this.#unexpired(old.handle), expectedVersion, newHandle: newKey, ...note };
+    return { text: (note && replaceWithTombstone) ?? replace, values };
+  }
+
+  #chosen({ userId, link }: SessionQuery): Values {
     const now = this.#now();
-    return userId === undefined ? { now } : { now, userId: this.#dialect.encode(userId) };
+    if (userId !== undefined) return { now, userId: this.#dialect.encode(userId) };
+    return link === undefined ? { now } : { now, link: this.#dialect.encode(link) };
   }
 
   #now(): number {
     return wholeMs(this.#clock.now());
   }
+}
+
+function chosenBy({ userId, link }: SessionQuery): "User" | "Link" | "All" {
+  if (userId !== undefined) return "User";
+  return link === undefined ? "All" : "Link";
 }
 
 /** Renames `{ handle: … }` to `{ noteHandle: … }`. */

@@ -34,7 +34,7 @@ export function sharedStatements(table: string, extras?: Extras) {
   const { name = "", created = "", updated = "" } = extras?.column ?? {};
   const content = "version = :version, created_at = :createdAt, touched_at = :touchedAt, expires_at = :expiresAt";
   const set = `${content}, secret_hash = :secretHash, payload = :payload`;
-  const setAll = `${set}, user_id = :userId${name && `, ${name} = ${created}`}`;
+  const setAll = `${set}, user_id = :userId, link = :link${name && `, ${name} = ${created}`}`;
   const ifVersion = "WHERE handle = :handle AND version = :expectedVersion AND expires_at > :now";
   const unexpired = `FROM ${table} WHERE handle = :handle AND expires_at > :now`;
   const list = (condition: string, order = "") => `SELECT ${RECORD}, handle FROM ${table}
@@ -44,7 +44,7 @@ export function sharedStatements(table: string, extras?: Extras) {
   return {
     load: `SELECT ${RECORD} ${unexpired}`,
     insert: `INSERT INTO ${table} (handle, ${RECORD}, write_id${name && `, ${name}`})
-      VALUES (:handle, :version, :createdAt, :touchedAt, :expiresAt, :secretHash, :userId, :payload, :writeId${name && `, ${created}`})`,
+      VALUES (:handle, :version, :createdAt, :touchedAt, :expiresAt, :secretHash, :userId, :payload, :link, :writeId${name && `, ${created}`})`,
     /** Overwrites an expired record, and what an earlier attempt of this write stored. */
     replaceExpired: `UPDATE ${table} SET ${setAll}, write_id = :writeId
       WHERE handle = :handle AND (expires_at <= :now OR write_id = :writeId)`,
@@ -59,8 +59,23 @@ export function sharedStatements(table: string, extras?: Extras) {
     isOwn: `SELECT 1 FROM ${table} WHERE handle = :newHandle AND secret_hash = :secretHash`,
     listAll: list(extras ? `${extras.listAll.condition} AND ${IS_SESSION}` : IS_SESSION, extras?.listAll.order),
     listUser: list("user_id = :userId"),
+    listLink: list("link = :link"),
     countUser: `SELECT COUNT(*) FROM ${table} WHERE user_id = :userId AND expires_at > :now`,
+    countLink: `SELECT COUNT(*) FROM ${table} WHERE link = :link AND expires_at > :now`,
+    /** Finds a user's sessions and two more records, some of them twice. */
+    rivals: ["user_id = :userId", "handle IN (:handle, :newHandle)"]
+      .map(
+        (which) => `SELECT handle, version, touched_at, secret_hash, user_id FROM ${table}
+        WHERE ${which} AND expires_at > :now`,
+      )
+      .join(" UNION ALL "),
   };
+}
+
+/** Returns the condition for the sessions of `:userId`, of `:link`, or of everyone. */
+export function conditionOf(values: object): string {
+  if ("userId" in values) return "user_id = :userId";
+  return "link" in values ? "link = :link" : IS_SESSION;
 }
 
 /** Replaces each `:name` in a statement by what `mark` returns. */

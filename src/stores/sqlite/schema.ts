@@ -26,6 +26,10 @@ export const steps: readonly SchemaStep[] = [
     CREATE INDEX "${table}_sweep" ON "${table}" (sweep_at);
     CREATE INDEX "${table}_user" ON "${table}" (user_id) WHERE user_id IS NOT NULL;
   `,
+  (table) => `
+    ALTER TABLE "${table}" ADD COLUMN link TEXT;
+    CREATE INDEX "${table}_link" ON "${table}" (link) WHERE link IS NOT NULL;
+  `,
 ];
 
 /** @throws TypeError for a name that would need escaping, or that SQLite reserves */

@@ -17,17 +17,26 @@ export function prepareStatements(database: SqliteDatabase, tableName: string) {
   const batch = "rowid <= ? AND handle IS NOT ? ORDER BY rowid LIMIT ?";
   const deleteBatch = (condition: string) => `DELETE FROM ${table}
     WHERE rowid IN (SELECT rowid FROM ${table} WHERE ${condition} AND ${batch}) RETURNING expires_at`;
+  /** Statements on the sessions that a column chooses. */
+  const ofColumn = (column: "user_id" | "link") => ({
+    list: database.prepare(`
+      SELECT ${RECORD}, handle FROM ${table}
+      WHERE ${column} = ? AND expires_at > ? AND (touched_at < ? OR touched_at = ? AND handle > ?)
+      ORDER BY touched_at DESC, handle LIMIT ?`),
+    count: database.prepare(`SELECT count(*) AS count FROM ${table} WHERE ${column} = ? AND expires_at > ?`),
+    deleteBatch: database.prepare(deleteBatch(`${column} = ?`)),
+  });
   const due = `SELECT rowid FROM ${table} WHERE sweep_at <= ? ORDER BY sweep_at LIMIT ?`;
   return {
     load: withArrays(database.prepare(`SELECT ${RECORD} FROM ${table} WHERE handle = ? AND expires_at > ?`)),
     exists: database.prepare(`SELECT 1 FROM ${table} WHERE handle = ? AND expires_at > ?`),
     // Overwrites an expired record, which counts as absent.
     create: database.prepare(`
-      INSERT INTO ${table} (handle, ${RECORD}, sweep_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO ${table} (handle, ${RECORD}, sweep_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (handle) DO UPDATE SET
         version = excluded.version, created_at = excluded.created_at, touched_at = excluded.touched_at,
         expires_at = excluded.expires_at, secret_hash = excluded.secret_hash, user_id = excluded.user_id,
-        payload = excluded.payload, sweep_at = excluded.sweep_at
+        payload = excluded.payload, link = excluded.link, sweep_at = excluded.sweep_at
       WHERE expires_at <= ?`),
     update: database.prepare(`${update} ${ifVersion} AND sweep_at <= ?`),
     updateSooner: database.prepare(`${update}, sweep_at = min(sweep_at, ?) ${ifVersion}`),
@@ -38,12 +47,13 @@ export function prepareStatements(database: SqliteDatabase, tableName: string) {
     // Renames the row and changes its contents. OR IGNORE: not if the new handle is in use.
     replace: database.prepare(`
       UPDATE OR IGNORE ${table} SET handle = ?, version = ?, created_at = ?, touched_at = ?, expires_at = ?,
-        secret_hash = ?, user_id = ?, payload = ?, sweep_at = ? ${ifVersion}`),
+        secret_hash = ?, user_id = ?, payload = ?, link = ?, sweep_at = ? ${ifVersion}`),
 
-    listUser: database.prepare(`
-      SELECT ${RECORD}, handle FROM ${table}
-      WHERE user_id = ? AND expires_at > ? AND (touched_at < ? OR touched_at = ? AND handle > ?)
-      ORDER BY touched_at DESC, handle LIMIT ?`),
+    ofUser: ofColumn("user_id"),
+    ofLink: ofColumn("link"),
+    usesOfUser: database.prepare(
+      `SELECT touched_at, handle FROM ${table} WHERE user_id = ? AND expires_at > ? AND ${IS_SESSION}`,
+    ),
     scan: database.prepare(`
       SELECT rowid, handle, touched_at FROM ${table} WHERE rowid > ? AND rowid <= ? AND expires_at > ? AND ${IS_SESSION}
       ORDER BY rowid LIMIT ?`),
@@ -51,10 +61,8 @@ export function prepareStatements(database: SqliteDatabase, tableName: string) {
     countAll: database.prepare(
       `SELECT (SELECT count(*) FROM ${table}) - (SELECT count(*) FROM ${table} WHERE ${IS_NOTE}) AS count`,
     ),
-    countUser: database.prepare(`SELECT count(*) AS count FROM ${table} WHERE user_id = ? AND expires_at > ?`),
 
     deleteBatch: database.prepare(deleteBatch(IS_SESSION)),
-    deleteBatchOfUser: database.prepare(deleteBatch("user_id = ?")),
     deleteExpired: database.prepare(`DELETE FROM ${table} WHERE rowid IN (${due}) AND expires_at <= ?`),
     sweepLater: database.prepare(
       `UPDATE ${table} SET sweep_at = expires_at WHERE rowid IN (${due}) AND expires_at > ?`,
@@ -64,10 +72,10 @@ export function prepareStatements(database: SqliteDatabase, tableName: string) {
 
 /** Returns the columns of a new row, in the order of `create` and `replace`. */
 export function rowOf(handle: string, record: SessionRecord): SqliteValue[] {
-  const { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt } = record;
+  const { payload, version, secretHash, userId, link, createdAt, touchedAt, expiresAt } = record;
   const user = userId === null ? null : encode(userId);
   const content = [version, createdAt, touchedAt, expiresAt, encode(secretHash), user, encode(payload)];
-  return [encode(handle), ...content, expiresAt];
+  return [encode(handle), ...content, link === undefined ? null : encode(link), expiresAt];
 }
 
 /** Encodes text. SQLite stores UTF-8, so text with lone surrogates becomes bytes of UTF-16. */

@@ -1,4 +1,5 @@
-import { setImmediate, systemClock } from "../../contract/time.ts";
+import { setImmediate } from "../../contract/time.ts";
+import { afterPause } from "../pause.ts";
 import type { SqliteDatabase, SqliteStatement } from "./database.ts";
 import type { DatabaseFile } from "./database-file.ts";
 import { failure, isFull, isLocked, isStatementError, storeError } from "./failures.ts";
@@ -128,7 +129,7 @@ export class WriteQueue {
     this.#file.committed(pages);
   }
 
-  /** Tries again after a pause. Uses the system clock, because the locks are other processes'. */
+  /** Tries again after a pause. */
   #waitForLock(writes: readonly Write[]): void {
     const pauseMs = Math.min(2 ** this.#attempts++, MAX_PAUSE_MS) * (0.5 + Math.random() / 2);
     for (const write of writes) {
@@ -138,12 +139,6 @@ export class WriteQueue {
     }
     if (this.#queue.length === 0) return;
     this.#isScheduled = true;
-    // The clock's timers don't keep the process alive, but a waiting write must: an open port does.
-    const { port1 } = new MessageChannel();
-    port1.ref();
-    systemClock.after(pauseMs, () => {
-      port1.close();
-      this.#flush();
-    });
+    afterPause(pauseMs, () => this.#flush());
   }
 }

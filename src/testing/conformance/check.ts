@@ -1,5 +1,12 @@
 import { deepEqual, equal } from "node:assert/strict";
-import type { IndexedStore, SessionRecord, SessionStore, StoredSession } from "../../contract/store.ts";
+import {
+  type IndexedStore,
+  isIndexed,
+  type SessionQuery,
+  type SessionRecord,
+  type SessionStore,
+  type StoredSession,
+} from "../../contract/store.ts";
 import { systemClock } from "../../contract/time.ts";
 import { Events } from "../../session/events.ts";
 import { StoreAccess } from "../../session/store-access.ts";
@@ -10,7 +17,15 @@ type Run<Store extends SessionStore> = (context: CheckContext<Store>) => Promise
 /** One requirement of the store contract, and what it needs from the store. */
 export type Check =
   | { readonly name: string; readonly needs?: "any text"; readonly run: Run<SessionStore> }
-  | { readonly name: string; readonly needs: "index"; readonly run: Run<IndexedStore> };
+  | { readonly name: string; readonly needs: "index"; readonly run: Run<IndexedStore> }
+  | { readonly name: string; readonly needs: "admit"; readonly run: Run<AdmittingStore> };
+
+/** Is a store that can keep a user's limit. */
+export type AdmittingStore = IndexedStore & Required<Pick<IndexedStore, "admit">>;
+
+export function canAdmit(store: SessionStore): store is AdmittingStore {
+  return isIndexed(store) && store.admit !== undefined;
+}
 
 /** Makes checks from their names and functions. */
 export function checks(table: Readonly<Record<string, Run<SessionStore>>>): Check[] {
@@ -75,7 +90,7 @@ export function accessTo(store: SessionStore): StoreAccess {
 /** Returns the handles of one page. */
 export async function handlesOf(
   store: IndexedStore,
-  query: { userId?: string; limit?: number; cursor?: string } = {},
+  query: SessionQuery & { limit?: number; cursor?: string } = {},
 ): Promise<string[]> {
   return (await store.list(query)).sessions.map(({ handle }) => handle);
 }
@@ -83,7 +98,7 @@ export async function handlesOf(
 /** Returns all pages of a list. */
 export async function pages(
   store: IndexedStore,
-  query: { userId?: string; limit: number },
+  query: SessionQuery & { limit: number },
 ): Promise<readonly (readonly StoredSession[])[]> {
   const all: (readonly StoredSession[])[] = [];
   let cursor: string | undefined;

@@ -116,6 +116,11 @@ session(options);
 // @ts-expect-error no such option
 session({ idleTimeOut: "30m" });
 
+session({ maxSessionsPerUser: 3 });
+session({ maxSessionsPerUser: { limit: async (userId) => userId.length, exceed: "refuse" } });
+// @ts-expect-error no such way
+session({ maxSessionsPerUser: { limit: 1, exceed: "newest" } });
+
 // --- session<Data>(), for those who declare nothing
 interface Shop {
   cart: string[];
@@ -136,6 +141,13 @@ export const handler: RequestHandler = async (req, res) => {
   await visit.update((newest) => newest.undeclared);
   // @ts-expect-error the user's ID changes by login() alone
   visit.userId = "ada";
+  await visit.login("ada", { methods: ["pwd", "otp"], notAfter: new Date(), link: "sid", stamp: "1" });
+  // @ts-expect-error RFC 8176 calls it "pwd"
+  await visit.login("ada", { methods: ["password"] });
+  // @ts-expect-error confirm() sets it
+  visit.authenticatedAt = new Date();
+  const methods: readonly string[] = visit.authenticationMethods;
+  await shop.revokeAll({ link: methods.join() }, { except: visit });
   const snapshot = await shop.get(visit.id);
   const stored: string[] | undefined = snapshot?.data.cart;
   const other: unknown = snapshot?.data["other"];

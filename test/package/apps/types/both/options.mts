@@ -1,12 +1,16 @@
 // With `exactOptionalPropertyTypes`, an option that is not set may be undefined: `name: process.env.NAME`.
 import type {
+  ConfirmOptions,
   CookieAttributes,
+  ImpersonateOptions,
   LoginOptions,
   LogoutOptions,
   MemoryStoreOptions,
   OpenStoreOptions,
   RegenerateOptions,
+  RequireFreshOptions,
   ResilientOptions,
+  SessionLimit,
   SessionOptions,
 } from "sojourn";
 import type { CookieSessionOptions } from "sojourn/cookie-session";
@@ -23,6 +27,10 @@ type Mistakes =
   | MayBeUndefined<SessionOptions>
   | MayBeUndefined<CookieAttributes>
   | MayBeUndefined<LoginOptions>
+  | MayBeUndefined<ConfirmOptions>
+  | MayBeUndefined<Omit<ImpersonateOptions, "reason">>
+  | MayBeUndefined<Omit<RequireFreshOptions, "within">>
+  | MayBeUndefined<Omit<SessionLimit, "limit">>
   | MayBeUndefined<LogoutOptions>
   | MayBeUndefined<RegenerateOptions>
   | MayBeUndefined<MemoryStoreOptions>

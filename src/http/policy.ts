@@ -1,0 +1,39 @@
+import type { IndexedStore, SessionStore } from "../contract/store.ts";
+import { type Policy, UserLimit } from "../session/policy.ts";
+import { parseDuration } from "../session/timeouts.ts";
+import { SealedStore } from "../stores/sealed.ts";
+import type { SessionLimit, SessionOptions } from "./options.ts";
+
+/**
+ * Reads the options on users' sessions.
+ * @throws TypeError for a limit that the store can't keep
+ */
+export function policyOf(options: SessionOptions, store: SessionStore | SealedStore): Policy {
+  const { freshFor, maxSessionsPerUser } = options;
+  const freshMs = freshFor === undefined ? undefined : parseDuration(freshFor || 0, "freshFor");
+  return { freshMs, userLimit: maxSessionsPerUser === undefined ? undefined : userLimitOf(maxSessionsPerUser, store) };
+}
+
+function userLimitOf(
+  maxSessionsPerUser: NonNullable<SessionOptions["maxSessionsPerUser"]>,
+  store: SessionStore | SealedStore,
+): UserLimit {
+  const { limit, exceed }: Partial<SessionLimit> =
+    typeof maxSessionsPerUser === "object" ? (maxSessionsPerUser ?? {}) : { limit: maxSessionsPerUser };
+  const userLimit = new UserLimit(limit, exceed);
+  if (store instanceof SealedStore) {
+    throw new TypeError(
+      "maxSessionsPerUser: nothing counts sealed sessions, which live in their cookies; keep sessions in a store, such as new SqliteStore(file)",
+    );
+  }
+  if (!canAdmit(store)) {
+    throw new TypeError(
+      "maxSessionsPerUser needs a store with the method admit, which counts and stores in one step: use a store of Sojourn, such as SqliteStore or RedisStore",
+    );
+  }
+  return userLimit;
+}
+
+function canAdmit(store: SessionStore & Partial<Pick<IndexedStore, "admit">>): boolean {
+  return typeof store.admit === "function";
+}

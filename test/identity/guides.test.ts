@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { promisify } from "node:util";
+import { root } from "../../scripts/package.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+/**
+ * Every block of code of these guides runs as it stands. Here the requests to each application, as a script, with `ask(path, options?)` that keeps
+ * cookies and returns status, text and location; `undefined` for a program that listens to nothing.
+ */
+const GUIDES: Record<string, readonly (string | undefined)[]> = {
+  "fresh-logins.md": [
+    `const one = browser();
+     const page = { accept: "text/html" };
+     const away = await one.get("/settings/email", page);
+     assert.deepEqual([away.status, away.location], [303, "/confirm?returnTo=%2Fsettings%2Femail"]);
+     assert.equal((await one.post("/settings/email")).status, 401);
+     await one.post("/login");
+     assert.equal((await one.get("/settings/email", page)).status, 200);
+     const back = await one.post(away.location);
+     assert.deepEqual([back.status, back.location], [303, "/settings/email"]);`,
+    `const one = browser();
+     assert.equal((await one.post("/payments")).status, 401);
+     assert.deepEqual(JSON.parse((await one.post("/otp")).text).how, ["pwd", "otp"]);
+     assert.deepEqual(JSON.parse((await one.post("/otp")).text).how, ["otp"]);
+     assert.equal((await one.post("/payments")).text, "Paid");`,
+    `const [one, two] = [browser(), browser()];
+     for (const each of [one, two]) await each.post("/login");
+     assert.deepEqual(JSON.parse((await one.post("/devices/none/end")).text), { ended: false });
+     assert.deepEqual(JSON.parse((await one.post("/devices/end-others")).text), { ended: 1 });
+     assert.equal((await one.post("/logout-everywhere")).text, "Goodbye");`,
+  ],
+  "impersonation.md": [
+    `const one = browser();
+     assert.equal((await one.post("/support/act-as/bob")).status, 403);
+     await one.post("/login");
+     await one.post("/support/act-as/bob");
+     assert.equal((await one.get("/")).text, "carol acts as bob: ticket 4711");
+     await one.post("/support/stop");
+     assert.equal((await one.get("/")).text, "Hello carol");
+     assert.equal(audit.length, 2);`,
+    undefined,
+  ],
+  "limits.md": [
+    `for (let i = 0; i < 3; i += 1) assert.equal((await browser().post("/login")).status, 200);
+     const refused = await browser().post("/login");
+     assert.equal(refused.status, 409);
+     assert.equal(JSON.parse(refused.text).devices.length, 3);`,
+    undefined,
+    `const one = browser();
+     await one.post("/callback");
+     assert.deepEqual(JSON.parse((await one.post("/backchannel-logout")).text), { ended: 1 });`,
+  ],
+};
+
+const HELPERS = `
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import http from "node:http";
+function browser() {
+  const cookies = new Map();
+  // Not fetch, which says that it is no page view.
+  const ask = async (method, path, headers = {}) => {
+    const cookie = [...cookies].map((pair) => pair.join("=")).join("; ");
+    const request = http.request(origin + path, { method, headers: { cookie, ...headers } }).end();
+    const [response] = await once(request, "response");
+    for (const line of response.headers["set-cookie"] ?? []) {
+      const [pair = ""] = line.split(";");
+      cookies.set(pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1));
+    }
+    let text = "";
+    for await (const chunk of response.setEncoding("utf8")) text += chunk;
+    return { status: response.statusCode, text, location: response.headers.location };
+  };
+  return { get: (path, headers) => ask("GET", path, headers), post: (path, headers) => ask("POST", path, headers) };
+}
+await once(server, "listening");
+const origin = "http://127.0.0.1:" + server.address().port;
+`;
+
+const { folder, remove } = temporaryFolder();
+
+describe("the guides", { concurrency: 1 }, () => {
+  for (const [guide, scripts] of Object.entries(GUIDES)) {
+    const page = readFileSync(join(root, "docs/guides", guide), "utf8");
+    const blocks = [...page.matchAll(/```js\n(.*?)```/gs)].map(([, code = ""]) => code);
+
+    test(`${guide} opens with code, and has as many programs as are run here`, () => {
+      assert.equal(blocks.length, scripts.length);
+      assert.match(page, /^# [^\n]+\n\n```js\n/);
+    });
+
+    for (const [index, code] of blocks.entries()) {
+      test(`${guide}: program ${index + 1} runs`, async () => {
+        const script = scripts[index];
+        const served = code
+          .replace("app.listen(3000)", "const server = app.listen(0, '127.0.0.1')")
+          .replace('"sessions.db"', JSON.stringify(join(folder, `${guide}.${index}.db`)));
+        const program = script === undefined ? served : `${served}\n${HELPERS}\n${script}\nprocess.exit(0);`;
+        const run = promisify(execFile);
+        await run(process.execPath, ["--conditions=sojourn-source", "--input-type=module", "-e", program], {
+          cwd: root,
+          timeout: 60_000,
+        });
+      });
+    }
+  }
+
+  test("leave nothing behind", () => remove());
+});
