@@ -26,13 +26,8 @@ rmSync(modules, { recursive: true });
 writeFileSync(join(dist, "package.json"), '{ "type": "commonjs" }\n');
 
 function compile(...options: string[]): void {
-  run(["typescript/bin/tsc", "-p", "tsconfig.build.json", ...options], "inherit");
-}
-
-/** Runs a program of a development dependency. */
-function run([file = "", ...args]: string[], stdout: "inherit" | "ignore"): void {
-  const stdio = ["ignore" as const, stdout, "inherit" as const];
-  execFileSync(process.execPath, [join(root, "node_modules", file), ...args], { cwd: root, stdio });
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json", ...options], { cwd: root, stdio: "inherit" });
 }
 
 // They name the `.ts` files that they were made from, which older compilers don't look for.
@@ -79,9 +74,6 @@ function reach(file: string): void {
     reach(join(dirname(file), path.replace(/\.(?:js|cjs|mjs)$/, ".d.ts")));
   }
 }
-
-// With tabs, which take less room than spaces, so that the code is small and can still be read and debugged.
-run(["@biomejs/biome/bin/biome", "format", "--write", "--config-path=scripts/biome/dist.json", "dist"], "ignore");
 
 const missing = entryPoints().flatMap(({ name, targets }) =>
   targets

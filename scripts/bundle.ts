@@ -1,4 +1,5 @@
 import { join, relative } from "node:path";
+import { transform } from "esbuild";
 import { type GetModuleInfo, type Plugin, rollup } from "rollup";
 import { entryPoints } from "./package.ts";
 
@@ -65,35 +66,45 @@ function usersOf(id: string, from: string, getModuleInfo: GetModuleInfo, seen = 
 /** What the compiler puts around the argument of `import()` where it is computed. */
 const HELPER = "__rewriteRelativeImportExtension";
 
+/** Says of an ES module how Node's modules, and packages whose name is computed, are loaded. */
+function loadedOtherwise(code: string): string {
+  return (
+    code
+      // Node's own modules are not required, because a bundle that is an ES module has no `require`.
+      .replaceAll(/^import \{(.+)\} from "(node:.+)";$/gm, (_, names: string, module: string) => {
+        return `const {${names.replaceAll(" as ", ": ")}} = process.getBuiltinModule("${module}");`;
+      })
+      // A name that is computed stays a real `import()`, of a package.
+      .replace(new RegExp(`^var ${HELPER} = .+?^};$`, "ms"), "")
+      .replaceAll(new RegExp(`import\\(${HELPER}\\((\\w+)\\)\\)`, "g"), "import($1)")
+      // For those who require the source: here a drop-in has a file for that.
+      .replaceAll(/\w+ as "module\.exports",? ?/g, "")
+  );
+}
+
 const loading: Plugin = {
   name: "loading",
-  transform(code) {
-    return {
-      map: null,
-      code: code
-        // Node's own modules are not required, because a bundle that is an ES module has no `require`.
-        .replaceAll(/^import \{(.+)\} from "(node:.+)";$/gm, (_, names: string, module: string) => {
-          return `const {${names.replaceAll(" as ", ": ")}} = process.getBuiltinModule("${module}");`;
-        })
-        // A name that is computed stays a real `import()`, of a package. Comments tell bundlers to leave it alone.
-        .replace(new RegExp(`^var ${HELPER} = .+?^};$`, "ms"), "")
-        .replaceAll(
-          new RegExp(`import\\(${HELPER}\\((\\w+)\\)\\)`, "g"),
-          "import(/* webpackIgnore: true */ /* @vite-ignore */ $1)",
-        )
-        // For those who require the source: here a drop-in has a file for that.
-        .replaceAll(/\w+ as "module\.exports",? ?/g, "")
-        // V8 keeps a file with a single other letter in twice the memory.
-        .replaceAll(/[^\0-\x7f]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`),
-    };
+  /**
+   * Small files load faster, and V8 keeps their text. For stack traces, what a module exports and the public members of classes keep their
+   * names, and lines are short. ASCII, because V8 keeps a file with a single other letter in twice the memory.
+   */
+  async transform(source) {
+    const { code } = await transform(loadedOtherwise(source), {
+      minifyWhitespace: true,
+      minifyIdentifiers: true,
+      charset: "ascii",
+      lineLimit: 120,
+    });
+    return { code, map: null };
   },
   /**
    * A package is imported within a `try`, which is how bundlers know that it may be missing. It is not required, because Vite 7 makes a package
    * that is missing throw as soon as the bundle is loaded, unless it is imported.
    */
   renderDynamicImport({ targetModuleId, targetChunk }) {
-    const isPackage = targetModuleId !== null && targetChunk === null;
-    if (!isPackage) return null;
+    if (targetChunk !== null) return null;
+    // A computed name: comments tell bundlers to leave it alone.
+    if (targetModuleId === null) return { left: "import(/* webpackIgnore: true */ /* @vite-ignore */ ", right: ")" };
     return { left: "(async () => { try { return await import(", right: "); } catch (error) { throw error; } })()" };
   },
 };

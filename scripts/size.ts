@@ -1,36 +1,27 @@
 import { execFileSync } from "node:child_process";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { tools } from "./cached-tools.ts";
+import { buildSync } from "esbuild";
 import { entryPoints, root } from "./package.ts";
 
 /** What an entry point of `dist/` weighs as a bundle, minified and compressed, by esbuild; of `sojourn` with all that openStore can open. */
 const LIMITS_KB: Record<string, number> = {
-  sojourn: 84,
-  "sojourn/memory": 6,
-  "sojourn/sqlite": 11,
-  "sojourn/file": 9,
-  "sojourn/redis": 14,
-  "sojourn/postgres": 12,
-  "sojourn/mysql": 12,
+  sojourn: 95,
+  "sojourn/memory": 7,
+  "sojourn/sqlite": 12,
+  "sojourn/file": 11,
+  "sojourn/redis": 16,
+  "sojourn/postgres": 13,
+  "sojourn/mysql": 13,
   "sojourn/sealed": 1,
 };
 /** What the package takes in an application's `node_modules`. */
 const PACKAGE_LIMIT_KB = 700;
 
-interface Esbuild {
-  buildSync(options: Record<string, unknown>): {
-    outputFiles: { contents: Uint8Array }[];
-    metafile: { inputs: Record<string, unknown> };
-  };
-}
-const esbuild: Esbuild = createRequire(join(tools(join(root, "scripts/tools")), "package.json"))("esbuild");
-
 for (const { name, built } of entryPoints()) {
   const limit = LIMITS_KB[name];
   if (limit === undefined) continue;
-  const { outputFiles, metafile } = esbuild.buildSync({
+  const { outputFiles, metafile } = buildSync({
     entryPoints: [join(root, `${built}.js`)],
     bundle: true,
     minify: true,
