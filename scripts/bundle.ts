@@ -1,6 +1,6 @@
 import { join, relative } from "node:path";
 import { transform } from "esbuild";
-import { type GetModuleInfo, type Plugin, rollup } from "rollup";
+import { type GetModuleInfo, type Plugin, type ProgramNode, rollup } from "rollup";
 import { entryPoints } from "./package.ts";
 
 /**
@@ -82,20 +82,32 @@ function loadedOtherwise(code: string): string {
   );
 }
 
+/**
+ * Begins a line with each statement of a module and each member of a class. esbuild's `lineLimit` would break texts too, into which
+ * Rollup's plug-in for CommonJS then writes tabs.
+ */
+function inLines(code: string, { body }: ProgramNode): string {
+  const starts = body.flatMap((statement) => {
+    const declared = statement.type === "ExportNamedDeclaration" ? statement.declaration : statement;
+    const members = declared?.type === "ClassDeclaration" ? declared.body.body : [];
+    return [statement, ...members].map((node) => ("start" in node ? Number(node.start) : 0));
+  });
+  return starts.map((start, i) => code.slice(start, starts[i + 1])).join("\n");
+}
+
 const loading: Plugin = {
   name: "loading",
   /**
    * Small files load faster, and V8 keeps their text. For stack traces, what a module exports and the public members of classes keep their
-   * names, and lines are short. ASCII, because V8 keeps a file with a single other letter in twice the memory.
+   * names, and lines are functions. ASCII, because V8 keeps a file with a single other letter in twice the memory.
    */
   async transform(source) {
     const { code } = await transform(loadedOtherwise(source), {
       minifyWhitespace: true,
       minifyIdentifiers: true,
       charset: "ascii",
-      lineLimit: 120,
     });
-    return { code, map: null };
+    return { code: inLines(code, this.parse(code)), map: null };
   },
   /**
    * A package is imported within a `try`, which is how bundlers know that it may be missing. It is not required, because Vite 7 makes a package
