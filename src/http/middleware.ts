@@ -197,7 +197,7 @@ function holderOf(req: IncomingMessage & Holding): RequestSession | undefined {
   return req[HOLDER];
 }
 
-/** Returns the sessions of a request, the last one first. */
+/** @internal Returns the sessions of a request, the last one first. */
 export function holdersOf(req: IncomingMessage & Holding): readonly RequestSession[] {
   const last = req[HOLDER];
   return last === undefined ? [] : [last, ...(req[EARLIER] ?? [])];
@@ -208,7 +208,7 @@ function isOf(holder: RequestSession, { store }: RequestParts): boolean {
   return holder.parts.store === store;
 }
 
-/** Notes that `csrf()` ran before the session that a `session()` below it may give the request. */
+/** @internal Notes that `csrf()` ran before the session that a `session()` below it may give the request. */
 export function markUnseen(req: IncomingMessage & Holding): void {
   req[UNSEEN] = true;
 }
