@@ -104,7 +104,7 @@ export function createEmptyApp({ aliases = false, dependencies = {} }: AppOption
 export function build(): void {
   const built = join(root, "dist/package.json");
   const builtAt = existsSync(built) ? statSync(built).mtimeMs : 0;
-  const sources = globSync(["src/**/*.ts", "scripts/build.ts", "scripts/commonjs.ts"], { cwd: root });
+  const sources = globSync(["src/**/*.ts", "scripts/{build,bundle}.ts"], { cwd: root });
   if (sources.some((file) => statSync(join(root, file)).mtimeMs > builtAt))
     runIn(root, process.execPath, "scripts/build.ts");
 }
