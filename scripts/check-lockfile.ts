@@ -27,6 +27,7 @@ for (const folder of [
   ".",
   "bench",
   "scripts/tools",
+  "site",
   "test/neighbours",
   "test/package/matrix",
   "test/stores/better-sqlite3",
