@@ -38,6 +38,7 @@ export interface ConformanceTarget {
     ]>;
     remove?(): Promise<void> | void;
     anyText?: boolean;
+    admits?: boolean;
     skip?: string | undefined;
 }
 

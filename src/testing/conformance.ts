@@ -1,6 +1,6 @@
 import { describe, test } from "node:test";
 import { isIndexed, type SessionStore } from "../contract/store.ts";
-import { admit, whyNotAdmitting } from "./conformance/admit.ts";
+import { admit, unsupported, whyNotAdmitting } from "./conformance/admit.ts";
 import { basics } from "./conformance/basics.ts";
 import { bulk } from "./conformance/bulk.ts";
 import { type Check, CheckContext, canAdmit } from "./conformance/check.ts";
@@ -32,6 +32,12 @@ export interface ConformanceTarget {
    * can't store. Sojourn's own payloads have neither. Default: `true`.
    */
   anyText?: boolean;
+  /**
+   * `false` declares that the store can't keep users' limits: its `admit` must answer
+   * `"unsupported"`, and the checks of `admit` do not run. Default: they run if the store has the
+   * method, and else are skipped.
+   */
+  admits?: boolean;
   /** Skips all checks for this reason, for instance a missing server, and reports it. */
   skip?: string | undefined;
 }
@@ -72,6 +78,10 @@ export function storeConformance(target: ConformanceTarget): void {
   describe(`${target.name} keeps the store contract`, { skip: target.skip ?? false }, () => {
     for (const [group, checks] of conformanceGroups) {
       describe(group, () => {
+        if (group === "admit" && target.admits === false) {
+          test("admit answers that it is not supported", () => examine(target, unsupported, () => {}));
+          return;
+        }
         for (const check of checks) test(check.name, (t) => examine(target, check, (why) => t.skip(why)));
       });
     }

@@ -86,7 +86,7 @@ test("no handle and no user is a path: names are hashes, and nothing appears out
   deepEqual(readdirSync(outside), ["sessions"]);
   for (const path of everythingIn(root)) {
     const name = basename(path);
-    ok(/^(sessions|users|due|tmp|[0-9a-f]{3,64}|[0-9]+|[0-9a-z.]+\.[0-9a-f]{64})$/.test(name), name);
+    ok(/^(sessions|users|links|due|tmp|[0-9a-f]{3,64}|[0-9]+|[0-9a-z.]+\.[0-9a-f]{64})$/.test(name), name);
   }
   for (const handle of odd) equal(await store.delete(handle), true);
   equal(await store.count(), 0);

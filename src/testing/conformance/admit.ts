@@ -241,6 +241,14 @@ export async function whyNotAdmitting(context: CheckContext<SessionStore>): Prom
   return result === "unsupported" ? "this configuration of the store has no admit" : undefined;
 }
 
+/** The only check of a store that declares that it can't admit. */
+export const unsupported: Check = {
+  name: "admit answers that it is not supported",
+  async run(context: CheckContext<SessionStore>) {
+    equal(await whyNotAdmitting(context), "this configuration of the store has no admit");
+  },
+};
+
 /** Returns a session of `user` with its own secret. */
 function fresh(context: Context, name: string, different: Partial<SessionRecord> = {}): StoredSession {
   const record = context.record({ payload: "fresh", userId: "user", secretHash: `hash of ${name}`, ...different });
