@@ -33,6 +33,7 @@ export type {
 } from "./session/session-interface.ts";
 export type { SessionSnapshot } from "./session/snapshot.ts";
 export { type Duration, duration } from "./session/timeouts.ts";
+export type { SessionToValidate } from "./session/validation.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export type * from "./stores/open.ts";
 export { openStore } from "./stores/open.ts";

@@ -413,6 +413,15 @@ export interface SessionEvents {
         except?: string;
         count: number;
     };
+    invalidated: {
+        handle: string;
+        userId: string;
+    };
+    "validation-failed": {
+        handle: string;
+        userId: string;
+        error: SojournError;
+    };
     conflict: {
         handle: string;
         attempt: number;
@@ -495,6 +504,10 @@ export interface SessionOptions<Name extends string = string> {
     onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
     maxSessionsPerUser?: number | SessionLimit | undefined;
     freshFor?: Duration | undefined;
+    validate?: ((session: SessionToValidate) => Awaitable<boolean>) | undefined;
+    validateEvery?: Duration | undefined;
+    validateTimeout?: Duration | undefined;
+    onValidateError?: "refuse" | "keep" | undefined;
     maxBytes?: number | undefined;
     accept?: readonly LegacyReader[] | undefined;
     clock?: Clock | undefined;
@@ -553,6 +566,13 @@ export interface SessionStore {
     close(): Awaitable<void>;
 }
 
+// SessionToValidate
+export interface SessionToValidate {
+    readonly userId: string;
+    readonly authenticatedAt: Date;
+    readonly stamp: string | null;
+}
+
 // Sessions
 export interface Sessions<Data extends object = SessionData> {
     (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void;
@@ -600,7 +620,7 @@ export declare class SojournError extends Error {
 }
 
 // SojournErrorCode
-export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "VALIDATION_FAILED" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
 
 // SqlStoreOptions
 export interface SqlStoreOptions {

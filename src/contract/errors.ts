@@ -15,6 +15,7 @@ export type SojournErrorCode =
   | "HEADERS_SENT"
   | "NO_USER_INDEX"
   | "MIXED_TOKENS"
+  | "VALIDATION_FAILED"
   | "NOT_LOGGED_IN"
   | "NOT_FRESH"
   | "TOO_MANY_SESSIONS"
@@ -35,6 +36,7 @@ const STATUS: Record<SojournErrorCode, number> = {
   HEADERS_SENT: 500,
   NO_USER_INDEX: 500,
   MIXED_TOKENS: 400,
+  VALIDATION_FAILED: 503,
   NOT_LOGGED_IN: 401,
   NOT_FRESH: 401,
   TOO_MANY_SESSIONS: 409,

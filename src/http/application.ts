@@ -94,7 +94,7 @@ export function openApplication(options: SessionOptions): Application {
       commitMs: parseDuration(options.storeTimeout?.commit ?? "2s", "storeTimeout.commit"),
     },
     tokens: new TokenSource(),
-    policy: policyOf(options, store),
+    policy: policyOf(options, store, { clock, events }),
     deviceOf,
   };
   const { backend, admin } =

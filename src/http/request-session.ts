@@ -220,7 +220,8 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
 
   /** Whether no response may pass for one with the session, which could not be opened. */
   get #mustRefuse(): boolean {
-    return this.#token.error !== undefined && this.#parts.onStoreError === "error";
+    const { error } = this.#token;
+    return error !== undefined && (this.#parts.onStoreError === "error" || error.code === "VALIDATION_FAILED");
   }
 
   #refuse(): void {
@@ -242,7 +243,8 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     const { backend, accept } = this.#parts;
     const token = this.#token;
     if (!token.isPresent) return accept === undefined ? undefined : this.#moveLegacy(accept);
-    return backend.isSynchronous && !token.mustOpen ? undefined : token.open();
+    if (backend.isSynchronous && !token.mustOpen) return undefined;
+    return backend.validation === undefined ? token.open() : token.openValid();
   }
 
   #proceed(): void {
@@ -252,6 +254,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
       this.#next(token.error);
       return;
     }
+    if (token.isInvalidated) this.#start().cookie = "clear";
     // The response has to bring a new token, even if nothing reads the session.
     if (token.opening?.renew === true && token.carrier.deliverable) this.#start();
     this.#next();

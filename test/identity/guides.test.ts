@@ -12,6 +12,14 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
  * cookies and returns status, text and location; `undefined` for a program that listens to nothing.
  */
 const GUIDES: Record<string, readonly (string | undefined)[]> = {
+  "disabled-users.md": [
+    `const [one, two] = [browser(), browser()];
+     for (const each of [one, two]) await each.post("/login");
+     assert.equal((await one.post("/password")).text, "Changed");
+     assert.equal((await one.get("/")).text, "alice");
+     users.get("alice").isActive = false;
+     assert.equal((await two.get("/")).text, "nobody");`,
+  ],
   "fresh-logins.md": [
     `const one = browser();
      const page = { accept: "text/html" };
