@@ -40,9 +40,10 @@ export interface Sessions<Data extends object = SessionData> {
   /**
    * Lists the sessions of a user, or of a login's `link`, the latest use first.
    *
-   * @param options - `current` marks one of them as `current: true`: pass `req.session`. `impersonations: true` lists those of others who impersonate
-   * the user, too
-   * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `STORE_…` if it fails
+   * @param options - `current` marks one of them as `current: true`: pass `req.session`.
+   * `impersonations: true` lists those of others who impersonate the user, too
+   * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `STORE_…` if it
+   * fails
    * @example
    * const devices = await sessions.list("alice", { current: req.session });
    */
@@ -52,11 +53,13 @@ export interface Sessions<Data extends object = SessionData> {
   ): Promise<Device[]>;
 
   /**
-   * Ends one session by its handle, with `userId` only if it is this user's. Pass `userId` whenever the handle comes from a request, or `by:
-   * req.session`, which means that session's user, who must have authenticated recently if `session()` has `freshFor`.
+   * Ends one session by its handle, with `userId` only if it is this user's. Pass `userId` whenever
+   * the handle comes from a request, or `by: req.session`, which means that session's user, who
+   * must have authenticated recently if `session()` has `freshFor`.
    *
    * @returns whether there was such a session
-   * @throws SojournError `NOT_LOGGED_IN` or `NOT_FRESH` for the session in `by`; `STORE_…` if the store fails
+   * @throws SojournError `NOT_LOGGED_IN` or `NOT_FRESH` for the session in `by`; `STORE_…` if the
+   * store fails
    * @example
    * const wasTheirs = await sessions.revoke(handle, { userId: "alice" });
    */
@@ -65,11 +68,12 @@ export interface Sessions<Data extends object = SessionData> {
   /**
    * Ends all sessions of a user, and their sign-in links; or all sessions of a login's `link`.
    *
-   * @param options - `except` keeps one of them: `req.session`, or a handle. `by` is the session that asks, if it is not `except`: its user must have
-   * authenticated recently if `session()` has `freshFor`
+   * @param options - `except` keeps one of them: `req.session`, or a handle. `by` is the session
+   * that asks, if it is not `except`: its user must have authenticated recently if `session()` has
+   * `freshFor`
    * @returns how many sessions it ended
-   * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `NOT_LOGGED_IN` or `NOT_FRESH` for the session that asks;
-   * `STORE_…` if the store fails
+   * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `NOT_LOGGED_IN`
+   * or `NOT_FRESH` for the session that asks; `STORE_…` if the store fails
    * @example
    * await sessions.revokeAll("alice", { except: req.session });
    */
@@ -87,7 +91,8 @@ export interface Sessions<Data extends object = SessionData> {
   get(handle: string): Promise<SessionSnapshot<Data> | undefined>;
 
   /**
-   * Counts the sessions of a user, of a login's `link`, or of all. The count of all may include sessions that expired in the last minutes.
+   * Counts the sessions of a user, of a login's `link`, or of all. The count of all may include
+   * sessions that expired in the last minutes.
    *
    * @throws SojournError `NO_USER_INDEX` if the store can't count; `STORE_…` if it fails
    * @example
@@ -129,10 +134,11 @@ export interface Sessions<Data extends object = SessionData> {
   on<Event extends SessionEvent>(event: Event, listener: (detail: SessionEvents[Event]) => void): () => void;
 
   /**
-   * Opens the session of a WebSocket's upgrade request, or of a request for an event stream, to read it and to learn of its end. It counts as a use of
-   * the session only with `{ touch: true }`.
+   * Opens the session of a WebSocket's upgrade request, or of a request for an event stream, to
+   * read it and to learn of its end. It counts as a use of the session only with `{ touch: true }`.
    *
-   * @returns `undefined` if there is no session, if two transports bring different ones, or if the `Origin` is another site
+   * @returns `undefined` if there is no session, if two transports bring different ones, or if the
+   * `Origin` is another site
    * @throws SojournError `STORE_…` if the store fails
    * @example
    * import { createServer } from "node:http";

@@ -29,9 +29,10 @@ const NO_SESSION =
  * Creates a middleware that lets only users pass who have authenticated recently, by a login or by
  * `req.session.confirm()`. It belongs before what changes a password, an address or a payment.
  *
- * Somebody who impersonates the user never passes: that is the error `IMPERSONATING`, with 403. Anyone else gets 401 with `application/problem+json` and the challenge of RFC 9470, or is
- * redirected. Methods are not part of the challenge: it can only name authentication contexts, which
- * they are not.
+ * Somebody who impersonates the user never passes: that is the error `IMPERSONATING`, with 403.
+ * Anyone else gets 401 with `application/problem+json` and the challenge of RFC 9470, or is
+ * redirected. Methods are not part of the challenge: it can only name authentication contexts,
+ * which they are not.
  *
  * @throws TypeError for an option that can't be
  * @example

@@ -248,8 +248,9 @@ export class Committer {
     if (!isSmall) requireFits({ payload, userId }, content, this.#maxBytes, this.carried);
     const now = Math.max(this.#clock.now(), base.touchedAt);
     const expiresAt = expiryOf({ ...content.meta, createdAt }, now, this.#limits);
-    const record = { payload, version, secretHash, userId, createdAt, touchedAt: now, expiresAt };
-    return link === undefined ? record : { ...record, link };
+    const record: SessionRecord = { payload, version, secretHash, userId, createdAt, touchedAt: now, expiresAt };
+    if (link !== undefined) record.link = link;
+    return record;
   }
 
   #hashFor({ secret, record: { userId, createdAt } }: SessionState): string {

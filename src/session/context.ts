@@ -225,9 +225,18 @@ export class SessionContext {
   }
 
   blankRecord(userId: string | null = null, createdAt?: number, link?: string): SessionRecord {
-    const now = this.parts.clock.now();
-    const record = { payload: "", version: 0, secretHash: "", userId, createdAt: createdAt ?? now, touchedAt: now };
-    return link === undefined ? { ...record, expiresAt: 0 } : { ...record, expiresAt: 0, link };
+    const touchedAt = this.parts.clock.now();
+    const record: SessionRecord = {
+      payload: "",
+      version: 0,
+      secretHash: "",
+      userId,
+      createdAt: createdAt ?? touchedAt,
+      touchedAt,
+      expiresAt: 0,
+    };
+    if (link !== undefined) record.link = link;
+    return record;
   }
 
   /** Adds the transport to a session's metadata, unless it is the default. */

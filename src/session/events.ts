@@ -25,8 +25,8 @@ export interface SessionEvents {
     previous: string;
   };
   /**
-   * An impersonation ended, because a request stopped it or logged out. One that ends by its time, or
-   * with the actor's sessions, emits nothing more: see `until` of `impersonate`, and `revoke`.
+   * An impersonation ended, because a request stopped it or logged out. One that ends by its time,
+   * or with the actor's sessions, emits nothing more: see `until` of `impersonate`, and `revoke`.
    */
   "impersonation-ended": { handle: string; userId: string; actorId: string; reason: string };
   /** A request ended its session, by `destroy` or `logout`. */

@@ -21,9 +21,9 @@ interface Named {
 }
 
 /**
- * Stores the pending logins and regenerations that concern a user, a link or a handle. So a query about
- * sessions after `await login()` includes that login, although it reaches the store only with the
- * response.
+ * Stores the pending logins and regenerations that concern a user, a link or a handle. So a query
+ * about sessions after `await login()` includes that login, although it reaches the store only with
+ * the response.
  */
 export async function storePending(
   { pending }: SessionParts,

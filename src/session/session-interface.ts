@@ -22,9 +22,14 @@ export interface LoginOptions {
   device?: string | DeviceInfo | undefined;
   /** What the new session keeps of the data. Default: all of it, or nothing if another user was logged in. */
   keep?: boolean | readonly string[] | undefined;
-  /** How the user authenticated, by the names of RFC 8176, such as `["pwd", "otp"]`. Default: none. */
+  /**
+   * How the user authenticated, by the names of RFC 8176, such as `["pwd", "otp"]`. Default: none.
+   */
   methods?: readonly AuthenticationMethod[] | undefined;
-  /** The session's latest end, a `Date` or epoch milliseconds, such as that of an identity provider's session. Nothing lengthens it. Default: none. */
+  /**
+   * The session's latest end, a `Date` or epoch milliseconds, such as that of an identity
+   * provider's session. Nothing lengthens it. Default: none.
+   */
   notAfter?: Date | number | undefined;
   /**
    * A name by which `sessions.list`, `count` and `revokeAll` find this login and others of the same name, such as an identity provider's session ID.
@@ -37,13 +42,18 @@ export interface LoginOptions {
 
 /** Options for `req.session.confirm`. */
 export interface ConfirmOptions {
-  /** How the user authenticated this time, by the names of RFC 8176. They replace those of the login. Default: none. */
+  /**
+   * How the user authenticated this time, by the names of RFC 8176. They replace those of the
+   * login. Default: none.
+   */
   methods?: readonly AuthenticationMethod[] | undefined;
 }
 
 /** Options for `req.session.impersonate`. */
 export interface ImpersonateOptions {
-  /** Why: any text of at most 1,000 characters, for `req.session.actor` and the event `impersonate`. */
+  /**
+   * Why: any text of at most 1,000 characters, for `req.session.actor` and the event `impersonate`.
+   */
   reason: string;
   /** How long at most, such as `"30m"` (default). It never outlasts the actor's own session. */
   for?: Duration | undefined;
@@ -101,13 +111,19 @@ export interface SessionMembers<Data extends object = SessionData> {
   /** When the session began. */
   readonly createdAt: Date;
 
-  /** When the user last authenticated: at the login, or at a later {@link confirm}. `null` before a login. */
+  /**
+   * When the user last authenticated: at the login, or at a later {@link confirm}. `null` before a
+   * login.
+   */
   readonly authenticatedAt: Date | null;
 
   /** How the user authenticated then: the `methods` of that call, such as `["pwd", "otp"]`. */
   readonly authenticationMethods: readonly string[];
 
-  /** Who acts in this session in the place of its user, since {@link impersonate}; `null` in a user's own session. */
+  /**
+   * Who acts in this session in the place of its user, since {@link impersonate}; `null` in a
+   * user's own session.
+   */
   readonly actor: Actor | null;
 
   /** When the session ends if nobody uses it again. */
@@ -153,12 +169,14 @@ export interface SessionMembers<Data extends object = SessionData> {
   regenerate(options?: RegenerateOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
 
   /**
-   * Logs a user in. Rotates the session ID, which prevents session fixation, keeps the data, and lists the session under the user's devices.
-   * This object becomes the new session.
+   * Logs a user in. Rotates the session ID, which prevents session fixation, keeps the data, and
+   * lists the session under the user's devices. This object becomes the new session.
    *
-   * The login is stored with the response, in one write with the data; the response waits for it. Call {@link save} to store it at once.
+   * The login is stored with the response, in one write with the data; the response waits for it.
+   * Call {@link save} to store it at once.
    *
-   * @throws SojournError `HEADERS_SENT` if the new cookie can't be sent any more; `TOO_MANY_SESSIONS` if `maxSessionsPerUser` refuses it
+   * @throws SojournError `HEADERS_SENT` if the new cookie can't be sent any more;
+   * `TOO_MANY_SESSIONS` if `maxSessionsPerUser` refuses it
    * @throws TypeError if `userId` is not a non-empty string, or an option can't be
    * @example
    * await req.session.login(user.id, { remember: "30d", methods: ["pwd", "otp"] });
@@ -166,11 +184,12 @@ export interface SessionMembers<Data extends object = SessionData> {
   login(userId: string, options?: LoginOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
 
   /**
-   * Records that the user has just proved again who they are. Sets {@link authenticatedAt} and {@link authenticationMethods}, and rotates the session
-   * ID. Keeps the data, and no end moves. Check the password before. It is stored with the response, as a login is.
+   * Records that the user has just proved again who they are. Sets {@link authenticatedAt} and
+   * {@link authenticationMethods}, and rotates the session ID. Keeps the data, and no end moves.
+   * Check the password before. It is stored with the response, as a login is.
    *
-   * @throws SojournError `NOT_LOGGED_IN` if no user is logged in; `HEADERS_SENT` if the new cookie can't be sent any more; `SESSION_GONE` if the session
-   * is known to have ended
+   * @throws SojournError `NOT_LOGGED_IN` if no user is logged in; `HEADERS_SENT` if the new cookie
+   * can't be sent any more; `SESSION_GONE` if the session is known to have ended
    * @throws TypeError for an unknown method
    * @example
    * await req.session.confirm({ methods: ["pwd"] });
@@ -178,14 +197,17 @@ export interface SessionMembers<Data extends object = SessionData> {
   confirm(options?: ConfirmOptions | Callback<void>, callback?: Callback<void>): Promise<void>;
 
   /**
-   * Lets the user act as another one for a while. `req.session` is then a new, empty session of that user; the user's own session waits, and
-   * {@link stopImpersonating} returns to it. Check first that the user may do that. It is stored at once, and rotates the session ID.
+   * Lets the user act as another one for a while. `req.session` is then a new, empty session of
+   * that user; the user's own session waits, and {@link stopImpersonating} returns to it. Check
+   * first that the user may do that. It is stored at once, and rotates the session ID.
    *
-   * It ends by {@link stopImpersonating}, a logout (which ends both sessions), after `for`, and when the actor's or the other user's sessions are
-   * revoked. After `for` the client is logged out. `login`, `confirm`, `impersonate` and `logout({ everywhere })` reject meanwhile.
+   * It ends by {@link stopImpersonating}, a logout (which ends both sessions), after `for`, and
+   * when the actor's or the other user's sessions are revoked. After `for` the client is logged
+   * out. `login`, `confirm`, `impersonate` and `logout({ everywhere })` reject meanwhile.
    *
-   * @throws SojournError `NOT_LOGGED_IN` if no user is logged in; `IMPERSONATING` if this is an impersonation; `HEADERS_SENT` if the new cookie can't be
-   * sent; `SESSION_GONE` if the session has ended; `STORE_…` if the store fails
+   * @throws SojournError `NOT_LOGGED_IN` if no user is logged in; `IMPERSONATING` if this is an
+   * impersonation; `HEADERS_SENT` if the new cookie can't be sent; `SESSION_GONE` if the session
+   * has ended; `STORE_…` if the store fails
    * @throws TypeError without a reason, for the user's own ID, and for sealed sessions
    * @example
    * await req.session.impersonate("bob", { reason: "ticket 4711", for: "15m" });
@@ -193,20 +215,23 @@ export interface SessionMembers<Data extends object = SessionData> {
   impersonate(userId: string, options: ImpersonateOptions, callback?: Callback<void>): Promise<void>;
 
   /**
-   * Ends an impersonation. `req.session` is then the actor's own session again, with its data. Rotates the session ID, and is stored at once.
+   * Ends an impersonation. `req.session` is then the actor's own session again, with its data.
+   * Rotates the session ID, and is stored at once.
    *
-   * @throws SojournError `NOT_IMPERSONATING` if there is none; `SESSION_GONE` if the actor's session has ended; `HEADERS_SENT` if the new cookie can't be
-   * sent; `STORE_…` if the store fails
+   * @throws SojournError `NOT_IMPERSONATING` if there is none; `SESSION_GONE` if the actor's
+   * session has ended; `HEADERS_SENT` if the new cookie can't be sent; `STORE_…` if the store fails
    * @example
    * if (req.session.actor !== null) await req.session.stopImpersonating();
    */
   stopImpersonating(callback?: Callback<void>): Promise<void>;
 
   /**
-   * Logs the user out. Ends this session, or with `everywhere` all of the user's; `req.session` is then a new, empty session.
+   * Logs the user out. Ends this session, or with `everywhere` all of the user's; `req.session` is
+   * then a new, empty session.
    *
-   * @throws SojournError `STORE_…` if the store fails; for `everywhere`, `NO_USER_INDEX` if the store can't list a user's sessions, and `NOT_FRESH` if
-   * `session()` has `freshFor` and the user authenticated too long ago
+   * @throws SojournError `STORE_…` if the store fails; for `everywhere`, `NO_USER_INDEX` if the
+   * store can't list a user's sessions, and `NOT_FRESH` if `session()` has `freshFor` and the user
+   * authenticated too long ago
    * @example
    * await req.session.logout({ everywhere: true });
    */

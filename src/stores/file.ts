@@ -100,8 +100,8 @@ export class FileStore implements IndexedStore {
       sessions: this.#sessions,
       lifecycle: this.#lifecycle,
       listing: this.#listing,
-      turns: new Turns(this.#sessions.tmp),
-      run: (step) => this.#calls.run(() => this.#withFolders(step)),
+      turns: new Turns(this.#sessions.tmp, (work) => this.#withFolders(work)),
+      run: (step) => this.#calls.run(step),
       leave: (tombstone) => leaveTombstone(this, tombstone),
     });
     try {

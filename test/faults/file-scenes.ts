@@ -1,5 +1,5 @@
-import { deepEqual, equal } from "node:assert/strict";
-import type { SessionRecord } from "../../src/contract/store.ts";
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { encodeTombstone, type SessionRecord, type StoredSession, tombstoneHandle } from "../../src/contract/store.ts";
 import type { FileStore } from "../../src/stores/file.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 
@@ -30,11 +30,20 @@ export interface Scene {
   to: SessionRecord | undefined;
   /** What takes the place of "handle", under that very name. */
   heir?: SessionRecord;
+  /** Other sessions that are over when it is done. */
+  ends?: readonly string[];
   /** Acknowledged before the disk has it. */
   mayBeUndone?: boolean;
 }
 
+const tombstone: StoredSession = {
+  handle: tombstoneHandle("handle"),
+  ...recordOf({ payload: encodeTombstone({ secretHash: "hash", successors: ["heir"] }), userId: null }),
+};
+
 const withOld = (store: FileStore) => store.create("handle", old);
+const withOldest = (store: FileStore) =>
+  store.create("oldest", recordOf({ touchedAt: now - 1, secretHash: "the oldest one's" }));
 
 export const scenes: readonly Scene[] = [
   { what: "the first session of all", work: withOld, from: undefined, to: old },
@@ -79,6 +88,32 @@ export const scenes: readonly Scene[] = [
     to: undefined,
     heir,
   },
+  {
+    what: "a login within a limit",
+    before: withOldest,
+    work: (store) => store.admit({ session: { handle: "handle", ...old }, limit: 1, exceed: "revoke-oldest" }),
+    from: undefined,
+    to: old,
+    ends: ["oldest"],
+  },
+  {
+    what: "a login within a limit in the place of another session",
+    async before(store) {
+      await withOldest(store);
+      await withOld(store);
+    },
+    work: (store) =>
+      store.admit({
+        session: { handle: "heir", ...heir },
+        limit: 1,
+        exceed: "revoke-oldest",
+        replaces: { handle: "handle", expectedVersion: 1, tombstone },
+      }),
+    from: old,
+    to: undefined,
+    heir,
+    ends: ["oldest"],
+  },
   { what: "a logout", before: withOld, work: (store) => store.delete("handle"), from: old, to: undefined },
   {
     what: "an end by update",
@@ -114,7 +149,7 @@ export const scenes: readonly Scene[] = [
 /** What is there is the old or the new, and the indexes agree. */
 export async function inspect(
   next: FileStore,
-  { from, to, heir }: Scene,
+  { from, to, heir, ends = [] }: Scene,
   isDone: boolean,
   when: string,
 ): Promise<void> {
@@ -125,6 +160,14 @@ export async function inspect(
     if (!isOld) deepEqual(found, to, when);
   }
   if (heir !== undefined) deepEqual(await next.load("heir"), found === undefined ? heir : undefined, when);
+  const isOver = heir === undefined ? found !== undefined : found === undefined;
+  for (const handle of ends) {
+    const isThere = (await next.load(handle)) !== undefined;
+    if (isDone) equal(isThere, false, when);
+    // Nobody loses a session for a login that did not happen.
+    else if (!isOver) equal(isThere, true, when);
+  }
+  if (heir !== undefined && ends.length > 0 && found === undefined) ok(await next.load(tombstone.handle), when);
   // The indexes name what can be loaded, all of it and nothing else.
   const { sessions } = await next.list({ userId: "user" });
   for (const { handle, ...record } of sessions) deepEqual(await next.load(handle), record, when);

@@ -314,6 +314,21 @@ describe("an impersonation", () => {
     assert.deepEqual(await look(all, acting), ["bob", "admin", undefined]);
   });
 
+  test("ends by a regeneration that does not keep the user", async () => {
+    for (const keep of [false, ["own"]]) {
+      const all = engine();
+      const acting = await impersonate(all, await login(all, "admin"), "bob");
+      const visit = await all.request(acting);
+      put(visit.session, "own", "bob's page");
+      await visit.session.regenerate({ keep });
+      assert.deepEqual([visit.session.userId, visit.session.actor, visit.session.authenticatedAt], [null, null, null]);
+      await visit.end();
+      assert.deepEqual(await look(all, acting), NOBODY);
+      all.clock.advance(30 * MINUTE);
+      assert.equal(await all.admin.count("admin"), 0);
+    }
+  });
+
   test("right after a login in the same request works, and objects of the session before are read-only", async () => {
     const all = engine();
     const visit = await all.request();

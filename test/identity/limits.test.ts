@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
 import type { IndexedStore } from "../../src/contract/store.ts";
-import { type Device, type SessionLimit, SojournError, session } from "../../src/index.ts";
+import { type Device, resilient, type SessionLimit, SojournError, session } from "../../src/index.ts";
 import { UserLimit } from "../../src/session/policy.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
@@ -218,6 +218,22 @@ describe("a limit on a user's sessions", () => {
     assert.deepEqual(asked, ["ada", "admin", "ada", "admin", "ada", "admin"]);
     assert.equal((await one.visitor().get("/login?broken")).status, 500);
     assert.deepEqual(one.refusals, [new Error("no database")]);
+  });
+
+  test("is kept through resilient(), and with encrypted data", async (t) => {
+    for (const exceed of ["revoke-oldest", "refuse"] as const) {
+      const clock = new ManualClock();
+      const secret = "a secret of a test, long enough for all";
+      const store = resilient(memory(clock), { clock });
+      const one = await start(t, { clock, store, secret, encrypt: true, maxSessionsPerUser: { limit: 1, exceed } });
+      const [first, second] = [one.visitor(), one.visitor()];
+      await first.get("/login?ada");
+      const answer = await second.get("/login?ada");
+      assert.equal(answer.status, exceed === "refuse" ? 409 : 200);
+      const users = [(await first.get("/")).text, (await second.get("/")).text].map((text) => text.split(" ")[0]);
+      assert.deepEqual(users, exceed === "refuse" ? ["ada", "null"] : ["null", "ada"]);
+      assert.equal(await one.sessions.count("ada"), 1);
+    }
   });
 
   test("counts no session that has expired", async (t) => {

@@ -66,6 +66,8 @@ test("a payload reads as damaged in another row, another version, or with anothe
     { version: 2 },
     { userId: "admin" },
     { userId: null },
+    { link: "sid" },
+    { userId: null, link: "alice" },
     { secretHash: "m".repeat(43) },
     { createdAt: record.createdAt + 1 },
   ];
@@ -78,6 +80,13 @@ test("a payload reads as damaged in another row, another version, or with anothe
     inner.create(`row ${number}`, { ...row, ...change });
     assert.equal((await store.load(`row ${number}`))?.payload, "", JSON.stringify(change));
   }
+  const linked = { ...record, link: "sid" };
+  await store.create("linked", linked);
+  assert.deepEqual(await store.load("linked"), linked);
+  const { link: _, ...unlinked } = inner.load("linked") ?? linked;
+  inner.delete("linked");
+  inner.create("linked", unlinked);
+  assert.equal((await store.load("linked"))?.payload, "", "without its link");
 });
 
 test("what replaces a session is sealed for its own row", async () => {

@@ -37,6 +37,15 @@ test("property: any meta and any JSON encoded survive, under any names", () => {
     {
       endsAt: fc.integer(),
       absoluteFrom: fc.integer(),
+      notAfter: fc.integer(),
+      authenticatedAt: fc.integer(),
+      methods: fc.array(fc.string({ unit: "binary" })),
+      stamp: fc.string({ unit: "binary" }),
+      actor: fc.record(
+        { userId: fc.string(), reason: fc.string({ unit: "binary" }), since: fc.integer(), session: fc.string() },
+        { noNullPrototype: true },
+      ),
+      parked: fc.record({ endsAt: fc.integer() }, { requiredKeys: [], noNullPrototype: true }),
       device: fc.record(
         { label: fc.string({ unit: "binary" }), ip: fc.string() },
         { requiredKeys: [], noNullPrototype: true },
@@ -83,7 +92,9 @@ test("type confusion in the index or the meta counts as absent", () => {
   ]; // biome-ignore format: a list of small values
   const meta = [
     '{"endsAt":"5"}', '{"endsAt":null}', '{"absoluteFrom":true}', '{"device":1}', '{"device":[]}', '{"device":{"label":1}}', '{"device":{"ip":{}}}',
-    '{"flash":[]}', '{"flash":{"a":"b"}}', '{"flash":null}', '{"transport":1}', "0", "null", "[]", '"x"', "{", "}",
+    '{"notAfter":"5"}', '{"authenticatedAt":null}', '{"methods":"pwd"}', '{"methods":[1]}', '{"methods":{}}', '{"stamp":1}', '{"actor":{}}', '{"actor":null}',
+    '{"actor":{"userId":"a","reason":"b","since":"1","session":"c"}}', '{"actor":{"userId":1,"reason":"b","since":1,"session":"c"}}', '{"parked":1}',
+    '{"parked":{"endsAt":null}}', '{"flash":[]}', '{"flash":{"a":"b"}}', '{"flash":null}', '{"transport":1}', "0", "null", "[]", '"x"', "{", "}",
   ]; // biome-ignore format: a list of small values
   for (const text of meta) assert.equal(decodePayload(`[${text.length},"a",1]\n${text}1`), undefined, text);
   for (const head of heads) assert.equal(decodePayload(`${head}\n1`), undefined, head);

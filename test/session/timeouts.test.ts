@@ -109,6 +109,12 @@ test("when a session ends", () => {
     ["no limits: the end of year 9999", { createdAt: 0 }, 5, NO_LIMITS, FOREVER],
     ["remembered beyond year 9999", { createdAt: 0, endsAt: Number.MAX_SAFE_INTEGER }, 5, LIMITS, FOREVER],
     ["remembered for ever", { createdAt: 0, endsAt: Number.POSITIVE_INFINITY }, 5, LIMITS, FOREVER],
+    ["a latest end before all others", { createdAt: 0, notAfter: 500 }, 0, LIMITS, 500],
+    ["a latest end after all others", { createdAt: 0, notAfter: 99_999 }, 9_900, LIMITS, 10_000],
+    ["a latest end where there are no others", { createdAt: 0, notAfter: 99_999 }, 5, NO_LIMITS, 99_999],
+    ["a latest end, though remembered", { createdAt: 0, endsAt: 50_000, notAfter: 40_000 }, 5, LIMITS, 40_000],
+    ["a latest end after the remembered one", { createdAt: 0, endsAt: 50_000, notAfter: 60_000 }, 5, LIMITS, 50_000],
+    ["a latest end beyond the calendar", { createdAt: 0, notAfter: FOREVER + 1 }, 5, NO_LIMITS, FOREVER],
   ];
   for (const [name, lifetime, now, limits, end] of table) assert.equal(expiryOf(lifetime, now, limits), end, name);
 });
@@ -137,6 +143,9 @@ test("whether a stored session has ended, to the millisecond", () => {
     ["absolute end shortened since: at", used(9_500, 99_999), 10_000, LIMITS, true],
     ["remembered beyond idle and absolute", used(0, 99_999, { endsAt: 99_999 }), 50_000, LIMITS, false],
     ["remembered, at its end", used(0, 99_999, { endsAt: 99_999 }), 99_999, LIMITS, true],
+    ["a latest end: before", used(9_000, 99_999, { notAfter: 9_500 }), 9_499, LIMITS, false],
+    ["a latest end: at", used(9_000, 99_999, { notAfter: 9_500 }), 9_500, LIMITS, true],
+    ["a latest end, though remembered", used(0, 99_999, { endsAt: 99_999, notAfter: 50_000 }), 50_000, LIMITS, true],
     [
       "taken back: absolute end counts from there",
       used(14_500, 99_999, { absoluteFrom: 5_000 }),

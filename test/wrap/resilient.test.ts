@@ -433,6 +433,22 @@ describe("a session that is created too late", () => {
     equal(inner.load("late"), undefined);
   });
 
+  test("within a limit, likewise", async () => {
+    const { store, clock, inner, fault, record } = scene();
+    fault.fail("admit", { kind: "delay", ms: 2_500 });
+    const session = { ...record, userId: "user", handle: "late" };
+    const admitting = rejects(
+      async () => store.admit?.({ session, limit: 1, exceed: "refuse" }),
+      code("STORE_TIMEOUT"),
+    );
+    clock.advance(2_000);
+    await admitting;
+    clock.advance(500);
+    await settled();
+    deepEqual(fault.calls, ["admit", "delete"]);
+    equal(inner.load("late"), undefined);
+  });
+
   test("in time, it stays", async () => {
     const { store, clock, inner, fault, record } = scene();
     fault.fail("create", { kind: "delay", ms: 1_999 });

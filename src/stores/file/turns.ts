@@ -25,11 +25,14 @@ export interface Turn {
  */
 export class Turns {
   readonly #tmp: string;
+  readonly #withFolders: <T>(work: () => Promise<T>) => Promise<T>;
   /** The last call of each name in this process: they queue up here instead of on the disk. */
   readonly #queues = new Map<string, Promise<unknown>>();
 
-  constructor(tmp: string) {
+  /** @param withFolders runs work again after it has made folders that were missing */
+  constructor(tmp: string, withFolders: <T>(work: () => Promise<T>) => Promise<T>) {
     this.#tmp = tmp;
+    this.#withFolders = withFolders;
   }
 
   /** Runs `work` when no other call of this name runs in this process. */
@@ -49,21 +52,29 @@ export class Turns {
     const own = `turn-${randomName()}`;
     const prepared = join(this.#tmp, randomName());
     await run(async () => {
-      await mkdir(prepared, { mode: 0o700 });
+      await this.#withFolders(() => mkdir(prepared, { mode: 0o700 }));
       await disk.mark(join(prepared, own));
     });
-    let seen: string | undefined;
-    let waitedMs = 0;
-    while (!(await run(() => disk.moveFolder(prepared, place)))) {
-      const [held] = await run(() => disk.namesIn(place));
-      if (held !== undefined && held === seen && waitedMs >= STALE_MS) {
-        await run(() => disk.remove(join(place, held)));
-        continue;
+    try {
+      let seen: string | undefined;
+      let waitedMs = 0;
+      while (!(await run(() => disk.moveFolder(prepared, place)))) {
+        const [held] = await run(() => disk.namesIn(place));
+        if (held !== undefined && held === seen && waitedMs >= STALE_MS) {
+          await run(() => disk.remove(join(place, held)));
+          continue;
+        }
+        if (held !== seen) [seen, waitedMs] = [held, 0];
+        const pauseMs = PAUSE_MS * (0.5 + Math.random() / 2);
+        waitedMs += pauseMs;
+        await new Promise<void>((resolve) => afterPause(pauseMs, resolve));
       }
-      if (held !== seen) [seen, waitedMs] = [held, 0];
-      const pauseMs = PAUSE_MS * (0.5 + Math.random() / 2);
-      waitedMs += pauseMs;
-      await new Promise<void>((resolve) => afterPause(pauseMs, resolve));
+    } catch (error) {
+      await run(async () => {
+        await disk.remove(join(prepared, own));
+        await disk.removeFolder(prepared);
+      });
+      throw error;
     }
     return {
       isMine: () => run(() => disk.isOwn(join(place, own))),
