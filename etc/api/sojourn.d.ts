@@ -508,6 +508,7 @@ export interface SessionOptions<Name extends string = string> {
     validateEvery?: Duration | undefined;
     validateTimeout?: Duration | undefined;
     onValidateError?: "refuse" | "keep" | undefined;
+    countsAsUse?: ((req: IncomingMessage) => boolean) | undefined;
     maxBytes?: number | undefined;
     accept?: readonly LegacyReader[] | undefined;
     clock?: Clock | undefined;

@@ -109,7 +109,12 @@ export function openApplication(options: SessionOptions): Application {
   if (onError !== undefined && typeof onError !== "function") {
     throw new TypeError("onError must be a function (error, req, res)");
   }
-  const parts = { backend, events, store: given, onStoreError, onError, accept: acceptOf(options.accept ?? []) };
+  const { countsAsUse } = options;
+  if (countsAsUse !== undefined && typeof countsAsUse !== "function") {
+    throw new TypeError("countsAsUse must be a function (req) that returns true or false");
+  }
+  const accept = acceptOf(options.accept ?? []);
+  const parts = { backend, events, store: given, onStoreError, onError, countsAsUse, accept };
   const { link } = transports;
   const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), backend);
   return { backend, admin, transports, events, parts, urlTokens, close: () => backend.close() };

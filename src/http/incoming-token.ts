@@ -29,6 +29,8 @@ export class IncomingToken {
   readonly #backend: SessionBackend;
   readonly #events: Events;
   readonly #req: IncomingMessage;
+  /** Whether the request is a use of its session. */
+  readonly #counts: boolean;
   /** The carriers in which the client sent something. */
   readonly #bringing: readonly TokenCarrier[];
   /** The carrier for a client without a token. */
@@ -41,10 +43,12 @@ export class IncomingToken {
     req: IncomingMessage,
     carriers: readonly TokenCarrier[],
     fallback: TokenCarrier,
+    counts: boolean,
   ) {
     this.#backend = backend;
     this.#events = events;
     this.#req = req;
+    this.#counts = counts;
     this.#fallback = fallback;
     this.#bringing = carriers.length === 1 ? carriers : carriers.filter((carrier) => carrier.read(req).length > 0);
     this.carrier = this.#bringing[0] ?? fallback;
@@ -62,7 +66,7 @@ export class IncomingToken {
   get mustOpen(): boolean {
     if (this.#bringing.length > 1 || this.#tokens.length > 1) return true;
     const token = this.#tokens[0];
-    return token !== undefined && this.#backend.isOpeningDue(token);
+    return token !== undefined && this.#backend.isOpeningDue(token, this.#counts);
   }
 
   /** Whether the request brought tokens of two sessions, neither of which is safe (ASVS 3.5.1). */
@@ -105,7 +109,7 @@ export class IncomingToken {
 
   /** Looks the session up, without an effect on this object. */
   find(): Awaitable<Opening | undefined> {
-    return openFirst(this.#backend, this.#tokens, this.carrier);
+    return openFirst(this.#backend, this.#tokens, this.carrier, this.#counts);
   }
 
   fail(error: unknown): void {
@@ -166,7 +170,7 @@ export class IncomingToken {
       return found;
     }
     const tokens = this.#verify(carrier.read(this.#req), carrier);
-    return after(openFirst(this.#backend, tokens, carrier), (opening) => {
+    return after(openFirst(this.#backend, tokens, carrier, this.#counts), (opening) => {
       if (opening === undefined) return this.#openOnly(position + 1, found);
       if (found !== undefined) {
         throw new SojournError("MIXED_TOKENS", "the request brought tokens of two sessions: send only one");

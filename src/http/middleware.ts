@@ -11,7 +11,8 @@ import "./express-request-first.ts";
 import { isResponse } from "./held-response.ts";
 import { carriersFor, newTokenCarrier } from "./incoming-token.ts";
 import type { SessionOptions } from "./options.ts";
-import { type Next, RequestSession } from "./request-session.ts";
+import type { Next } from "./request-parts.ts";
+import { RequestSession } from "./request-session.ts";
 import type { Sessions } from "./sessions.ts";
 
 import { DetachedSessions, type TouchOptions, type UpgradeOptions, Watch } from "./upgrade.ts";
@@ -70,11 +71,13 @@ export function session(options: SessionOptions = {}): Sessions {
     const linkToken = urlTokens?.take(req);
     let carriers: readonly TokenCarrier[];
     let isHeld: boolean;
+    let counts: boolean;
     try {
       isHeld = isResponse(res);
       carriers = carriersFor(transports, req, isHeld && req.headers.upgrade === undefined);
+      counts = parts.countsAsUse === undefined || checkedUse(parts.countsAsUse(req));
     } catch (error) {
-      // The application's `cookie` function failed. Without a framework, nothing else catches this.
+      // The application's `cookie` or `countsAsUse` failed. Without a framework, nothing else catches this.
       return next(error);
     }
     const carrier = newTokenCarrier(req, carriers);
@@ -96,7 +99,7 @@ export function session(options: SessionOptions = {}): Sessions {
             const text = req.method === "GET" ? linkToken : "";
             urlTokens.exchange(req, res, () => requestSession.liveSession, text).catch(next);
           };
-    const requestSession = new RequestSession(parts, { req, res, isHeld, next: proceed }, carriers, carrier);
+    const requestSession = new RequestSession(parts, { req, res, isHeld, counts, next: proceed }, carriers, carrier);
     giveSession(req, requestSession);
     requestSession.begin();
   }
@@ -140,6 +143,12 @@ export function session(options: SessionOptions = {}): Sessions {
       capabilities: { get: () => admin.capabilities },
     },
   );
+}
+
+/** @throws TypeError for a promise, which would count as a use */
+function checkedUse(counts: unknown): boolean {
+  if (typeof counts === "boolean") return counts;
+  throw new TypeError("countsAsUse(req) must return true or false, and no promise");
 }
 
 const HOLDER = Symbol("session holder");

@@ -108,6 +108,12 @@ export interface SessionOptions<Name extends string = string> {
    * can tell; `"keep"` goes on with the session. The next request asks again.
    */
   onValidateError?: "refuse" | "keep" | undefined;
+  /**
+   * Says whether a request is a use of its session. One that is not, such as a poll or a health
+   * check, reads and changes the session as any other, but lengthens nothing: neither the idle time
+   * nor the cookie. Default: every request is a use.
+   */
+  countsAsUse?: ((req: IncomingMessage) => boolean) | undefined;
   /** The largest session, in bytes as stored. Default 66,048: 64 KiB of data, and 512 for names. */
   maxBytes?: number | undefined;
   /**
@@ -151,6 +157,7 @@ const OPTIONS = new Set([
   "validateEvery",
   "validateTimeout",
   "onValidateError",
+  "countsAsUse",
   "accept",
   "clock",
 ]);

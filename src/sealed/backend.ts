@@ -79,9 +79,9 @@ export class SealedSessions implements SessionBackend {
     return scope.former === undefined ? unsealed : { ...unsealed, outdated: true };
   }
 
-  /** Always `true`: only the seal records the last use. */
-  isOpeningDue(): boolean {
-    return true;
+  /** Only the seal records the last use. */
+  isOpeningDue(_token: Unsealed, counts: boolean): boolean {
+    return counts || this.validation !== undefined;
   }
 
   get validation(): Validation | undefined {
@@ -98,7 +98,7 @@ export class SealedSessions implements SessionBackend {
     return validation.check({ handle, facts: () => factsOf(record, content.meta), end });
   }
 
-  open({ sealed, outdated }: Unsealed, scope: TokenScope): Awaitable<Opening | undefined> {
+  open({ sealed, outdated }: Unsealed, scope: TokenScope, counts: boolean): Awaitable<Opening | undefined> {
     const { handle, record, overflowKey } = sealed;
     return after(this.revocations?.includes(handle, record) ?? false, (isRevoked) => {
       if (isRevoked) return undefined;
@@ -110,7 +110,7 @@ export class SealedSessions implements SessionBackend {
         const complete = { ...record, payload: text };
         const content = openContent(handle, complete, scope.transport, this.#options, now);
         if (content === undefined) return undefined;
-        const renew = outdated || touchIsDue(record.touchedAt, now, this.#options.limits);
+        const renew = counts && (outdated || touchIsDue(record.touchedAt, now, this.#options.limits));
         return { opened: { ...sealed, record: complete, secret: "", content }, outdated, renew };
       });
     });

@@ -49,8 +49,11 @@ export interface SessionBackend {
   readonly validation: Validation | undefined;
   /** Verifies the form and the MAC of a token. Never throws. */
   verify(text: string, scope: TokenScope): CheckedToken | undefined;
-  /** Returns whether the token's session must be opened, even if nothing reads it. */
-  isOpeningDue(token: CheckedToken): boolean;
+  /**
+   * Returns whether the token's session must be opened, even if nothing reads it.
+   * @param counts whether the request is a use of it
+   */
+  isOpeningDue(token: CheckedToken, counts: boolean): boolean;
   /** Opens a token's session; `undefined` for none. @param counts whether that is a use of it */
   open(token: CheckedToken, scope: TokenScope, counts: boolean): Awaitable<Opening | undefined>;
   /**

@@ -70,8 +70,8 @@ export class StoredSessions implements SessionBackend {
     return this.parts.policy.validation;
   }
 
-  isOpeningDue({ handle, touchDueAt }: VerifiedToken): boolean {
-    return this.clock.now() >= touchDueAt || this.validation?.isDue(handle) === true;
+  isOpeningDue({ handle, touchDueAt }: VerifiedToken, counts: boolean): boolean {
+    return (counts && this.clock.now() >= touchDueAt) || this.validation?.isDue(handle) === true;
   }
 
   /**

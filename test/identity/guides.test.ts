@@ -52,6 +52,45 @@ const GUIDES: Record<string, readonly (string | undefined)[]> = {
      assert.equal(audit.length, 2);`,
     undefined,
   ],
+  "session-end-warning.md": [
+    `const one = browser();
+     assert.deepEqual(JSON.parse((await one.get("/session")).text), { secondsLeft: 0 });
+     await one.post("/login");
+     assert.equal(JSON.parse((await one.post("/session")).text).secondsLeft, 1800);
+     assert.match((await one.get("/")).text, /<script src="[/]session-warning[.]js">/);
+
+     // The page's script, in a page of which it sees only this.
+     const { runInNewContext } = await import("node:vm");
+     const [warning, button] = [{ hidden: true }, {}];
+     let [left, wait] = [1_800, 0];
+     const asked = [];
+     const fetch = async (path, { method }) => {
+       asked.push(method + " " + path);
+       if (method === "POST") left = 1_800;
+       return { json: async () => ({ secondsLeft: left }) };
+     };
+     const location = {};
+     const globals = {
+       document: { querySelector: (name) => (name === "#warning" ? warning : button) },
+       setTimeout: (_action, ms) => (wait = ms),
+       clearTimeout: () => {},
+       fetch,
+       location,
+     };
+     const settled = () => new Promise((resolve) => setImmediate(resolve));
+     const page = runInNewContext((await one.get("/session-warning.js")).text + "; look", globals);
+     await settled();
+     assert.deepEqual([warning.hidden, wait], [true, 60_000]);
+     left = 100;
+     await page();
+     assert.deepEqual([warning.hidden, wait], [false, 10_000]);
+     button.onclick();
+     await settled();
+     assert.deepEqual([warning.hidden, asked.at(-1)], [true, "POST /session"]);
+     left = 0;
+     await page();
+     assert.equal(location.href, "/login");`,
+  ],
   "limits.md": [
     `for (let i = 0; i < 3; i += 1) assert.equal((await browser().post("/login")).status, 200);
      const refused = await browser().post("/login");

@@ -59,7 +59,10 @@ async function start(t: Cleanup, kind: Kind, options: SiteOptions = {}, probe = 
     const { pathname, searchParams } = new URL(req.url ?? "/", "http://x");
     if (pathname.startsWith("/held/")) await held.pass();
     const what = pathname.replace("/held/", "/");
-    if (what === "/unread") return res.end("unread");
+    if (what === "/unread") {
+      res.end("unread");
+      return;
+    }
     if (what === "/login") {
       const stamp = searchParams.get("stamp");
       await req.session.login("ada", stamp === null ? {} : { stamp });

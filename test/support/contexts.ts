@@ -71,7 +71,7 @@ export function engine({
             true,
           );
     const context = backend.context(
-      { transport, delivery: "possible", isHeld, isOver: false, request: {}, ...facts },
+      { transport, delivery: "possible", isHeld, isOver: false, countsAsUse: true, request: {}, ...facts },
       opening?.opened,
     );
     return new TestRequest(context, held, opening !== undefined);
