@@ -5,6 +5,7 @@ export { systemClock } from "./contract/time.ts";
 export type * from "./contract/types.ts";
 export type { Secret } from "./crypto/key-ring.ts";
 export type { CookieAttributes, CookieOptions } from "./http/cookies.ts";
+export type { DeviceOptions } from "./http/device.ts";
 export type { LegacyReader, LegacySession } from "./http/legacy.ts";
 export { session } from "./http/middleware.ts";
 export type { SessionLimit, SessionOptions } from "./http/options.ts";
@@ -18,6 +19,7 @@ export type { Capabilities } from "./session/admin.ts";
 export type { AuthenticationMethod } from "./session/authentication.ts";
 export type { SessionEvent, SessionEvents } from "./session/events.ts";
 export type { Actor, DeviceInfo } from "./session/meta.ts";
+export type { ErasedSessions, ExportedSession } from "./session/personal-data.ts";
 // All of it, because only so can applications add to SessionData by declaring module "sojourn".
 export type * from "./session/session-data.ts";
 export type {

@@ -141,8 +141,42 @@ export interface DeviceInfo {
     ip?: string;
 }
 
+// DeviceOptions
+export interface DeviceOptions {
+    ip?: "full" | "network" | false | undefined;
+    label?: boolean | undefined;
+}
+
 // Duration
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d" | "w"}`;
+
+// ErasedSessions
+export interface ErasedSessions {
+    sessions: number;
+    impersonations: number;
+}
+
+// ExportedSession
+export interface ExportedSession {
+    handle: string;
+    userId: string;
+    createdAt: string;
+    authenticatedAt: string | null;
+    authenticationMethods: readonly string[];
+    lastUsedAt: string;
+    expiresAt: string;
+    transport: string;
+    device: DeviceInfo | null;
+    link: string | null;
+    actor: {
+        userId: string;
+        reason: string;
+        since: string;
+    } | null;
+    flash: Readonly<Record<string, readonly unknown[]>>;
+    data: Record<string, unknown>;
+    isDamaged: boolean;
+}
 
 // ExpressSessionStore
 export interface ExpressSessionStore {
@@ -509,6 +543,7 @@ export interface SessionOptions<Name extends string = string> {
     validateTimeout?: Duration | undefined;
     onValidateError?: "refuse" | "keep" | undefined;
     countsAsUse?: ((req: IncomingMessage) => boolean) | undefined;
+    device?: DeviceOptions | false | undefined;
     maxBytes?: number | undefined;
     accept?: readonly LegacyReader[] | undefined;
     clock?: Clock | undefined;
@@ -599,6 +634,8 @@ export interface Sessions<Data extends object = SessionData> {
         link: string;
     }): Promise<number>;
     prune(limit?: number): Promise<number>;
+    export(userId: string): Promise<ExportedSession[]>;
+    erase(userId: string): Promise<ErasedSessions>;
     close(): Promise<void>;
     readonly capabilities: Capabilities;
     on<Event extends SessionEvent>(event: Event, listener: (detail: SessionEvents[Event]) => void): () => void;

@@ -12,7 +12,7 @@ import { MemoryStore } from "../stores/memory.ts";
 import { SealedStore } from "../stores/sealed.ts";
 import { encrypted } from "../wrap/encrypted.ts";
 import { fromExpressStore, isExpressStore } from "../wrap/from-express-store.ts";
-import { deviceOf } from "./device.ts";
+import { deviceReader } from "./device.ts";
 import { acceptOf } from "./legacy.ts";
 import { refuseUnknown, type SessionOptions } from "./options.ts";
 import { policyOf } from "./policy.ts";
@@ -95,7 +95,7 @@ export function openApplication(options: SessionOptions): Application {
     },
     tokens: new TokenSource(),
     policy: policyOf(options, store, { clock, events }),
-    deviceOf,
+    deviceOf: deviceReader(options.device),
   };
   const { backend, admin } =
     store instanceof SealedStore

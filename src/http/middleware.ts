@@ -118,6 +118,8 @@ export function session(options: SessionOptions = {}): Sessions {
       get: admin.get.bind(admin),
       count: admin.count.bind(admin),
       prune: admin.prune.bind(admin),
+      export: admin.export.bind(admin),
+      erase: admin.erase.bind(admin),
       close() {
         watch.close();
         return close();

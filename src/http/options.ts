@@ -7,6 +7,7 @@ import type { SessionToValidate } from "../session/validation.ts";
 import type { SealedStore } from "../stores/sealed.ts";
 import type { ExpressSessionStore } from "../wrap/from-express-store.ts";
 import type { CookieOptions } from "./cookies.ts";
+import type { DeviceOptions } from "./device.ts";
 import type { LegacyReader } from "./legacy.ts";
 import type { TrustProxy } from "./secure.ts";
 import type { TransportChoice } from "./transports.ts";
@@ -114,6 +115,12 @@ export interface SessionOptions<Name extends string = string> {
    * nor the cookie. Default: every request is a use.
    */
   countsAsUse?: ((req: IncomingMessage) => boolean) | undefined;
+  /**
+   * What a login keeps of the device it came from: `{ ip: "network" }` the network of its address
+   * instead of the address, `{ ip: false }` no address, `{ label: false }` no label, `false` neither.
+   * Default `{ ip: "full", label: true }`.
+   */
+  device?: DeviceOptions | false | undefined;
   /** The largest session, in bytes as stored. Default 66,048: 64 KiB of data, and 512 for names. */
   maxBytes?: number | undefined;
   /**
@@ -158,6 +165,7 @@ const OPTIONS = new Set([
   "validateTimeout",
   "onValidateError",
   "countsAsUse",
+  "device",
   "accept",
   "clock",
 ]);
