@@ -10,11 +10,13 @@ import { temporaryFolder } from "./temporary-folder.ts";
 
 /** Requests a second over loopback: the application on one core, the load on another; contenders take turns. */
 const KINDS = {
-  anonymous: { path: "/none", cookie: false },
-  untouched: { path: "/none", cookie: true },
-  read: { path: "/read", cookie: true },
-  write: { path: "/write", cookie: true },
-  login: { path: "/login", cookie: false },
+  anonymous: { path: "/none", cookie: false, pipelined: 1 },
+  untouched: { path: "/none", cookie: true, pipelined: 1 },
+  read: { path: "/read", cookie: true, pipelined: 1 },
+  "read, 8 pipelined": { path: "/read", cookie: true, pipelined: 8 },
+  write: { path: "/write", cookie: true, pipelined: 1 },
+  login: { path: "/login", cookie: false, pipelined: 1 },
+  "login and write": { path: "/enter", cookie: false, pipelined: 1 },
 };
 type Kind = keyof typeof KINDS;
 
@@ -92,13 +94,13 @@ async function run(files: readonly string[], kinds: readonly Kind[], options: As
     }
     for (const kind of kinds) {
       options.progress(`End to end: ${kind}`);
-      const { path, cookie } = KINDS[kind];
+      const { path, cookie, pipelined } = KINDS[kind];
       for (let round = -warmUps; round < rounds; round++) {
         for (const runner of inTurn(ready, round + warmUps)) {
           const loads = runner.loads.get(kind) ?? [];
           const clients = cookie ? cookieFile(folder.path, runner.file, await runner.member.cookies()) : anonymous;
           const before = await runner.member.cpuMicroseconds();
-          const result = await load(runner.origin + path, clients, ROUND_SECONDS);
+          const result = await load(runner.origin + path, clients, ROUND_SECONDS, pipelined);
           const cpuMicroseconds = ((await runner.member.cpuMicroseconds()) - before) / result.requests;
           if (kind === "write") runner.writes += result.requests;
           runner.loads.set(kind, round < 0 ? loads : [...loads, { ...result, cpuMicroseconds }]);

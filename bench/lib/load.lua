@@ -1,7 +1,9 @@
--- For wrk: a browser's headers and, in turn, the cookies of a file; at the end one line of numbers.
-local requests, last = {}, 0
+-- For wrk: a browser's headers and, in turn, the cookies of a file; so many requests at once of each
+-- connection; at the end one line of numbers.
+local requests, last, pipelined = {}, 0, 1
 
 function init(args)
+  pipelined = tonumber(args[2])
   wrk.headers["Host"] = "localhost:3000"
   wrk.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
   wrk.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -14,8 +16,12 @@ function init(args)
 end
 
 function request()
-  last = last % #requests + 1
-  return requests[last]
+  local text = ""
+  for _ = 1, pipelined do
+    last = last % #requests + 1
+    text = text .. requests[last]
+  end
+  return text
 end
 
 function done(summary, latency)

@@ -32,9 +32,10 @@ export function cookieFile(folder: string, name: string, headers: readonly strin
   return path;
 }
 
-export async function load(url: string, cookies: string, seconds: number): Promise<Load> {
+/** @param pipelined how many requests a connection sends at once */
+export async function load(url: string, cookies: string, seconds: number, pipelined = 1): Promise<Load> {
   const script = join(import.meta.dirname, "load.lua");
-  const wrk = ["wrk", "-t1", `-c${CONNECTIONS}`, `-d${seconds}s`, "-s", script, url, "--", cookies];
+  const wrk = ["wrk", "-t1", `-c${CONNECTIONS}`, `-d${seconds}s`, "-s", script, url, "--", cookies, String(pipelined)];
   const { stdout } = await promisify(execFile)("taskset", ["-c", String(CORES.rest), ...wrk]);
   const numbers = /^numbers (.*)$/m.exec(stdout)?.[1]?.split(" ").map(Number);
   const [requests = 0, duration = 0, p50 = 0, p99 = 0, failed = 0] = numbers ?? [];

@@ -27,10 +27,21 @@ const AGAINST_MEMORY = [
   { case: "write", atMost: 1 / 4 },
   { case: "login", atMost: 1 / 5 },
 ].map((budget) => ({ ours: "sojourn-memory", against: "express-session-memory", ...budget }));
+const dropIn = (budget: Pick<CpuBudget, "case" | "atMost">): CpuBudget => ({
+  ours: "sojourn-express-session",
+  against: "express-session-memory",
+  ...budget,
+});
 const BUDGETS: CpuBudget[] = [
   ...AGAINST_MEMORY,
   ...AGAINST_MEMORY.map((budget) => ({ ...budget, case: alone(budget.case) })),
+  { ours: "sojourn-memory", against: "fastify-session", case: "login and write", atMost: 1 },
   { ours: "sojourn-sqlite", against: "express-session-memory", case: "read", atMost: 1 / 2 },
+  { ours: "sojourn-sealed", against: "cookie-session", case: "write", atMost: 0.6 },
+  { ours: "sojourn-sealed", against: "cookie-session", case: "login", atMost: 0.8 },
+  ...["untouched", "read"].map((name) => ({ case: name, atMost: 0.5 })).map(dropIn),
+  ...["anonymous", "write", "login"].map((name) => ({ case: name, atMost: 0.6 })).map(dropIn),
+  { ours: "sojourn-cookie-session", against: "cookie-session", case: "login", atMost: 1 },
   ...["read", "write"].flatMap((name) =>
     [
       { against: "iron-session", atMost: 1 / 15 },

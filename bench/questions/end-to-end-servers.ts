@@ -14,11 +14,15 @@ export const question: Question = {
           "express-session-postgres",
           "sojourn-mysql",
         ],
-        kinds: ["untouched", "read", "write", "login"],
+        kinds: ["untouched", "read", "write", "login", "login and write"],
         quickKinds: ["read"],
         budgets: [
           { ours: "sojourn-redis", against: "express-session-redis", kind: "read", atLeast: 1.6 },
           { ours: "sojourn-postgres", against: "express-session-postgres", kind: "read", atLeast: 1.8 },
+          ...(["write", "login", "login and write"] as const).flatMap((kind) => [
+            { ours: "sojourn-redis", against: "express-session-redis", kind, atLeast: 1.2 },
+            { ours: "sojourn-postgres", against: "express-session-postgres", kind, atLeast: 1.2 },
+          ]),
         ],
         plot: "bench-end-to-end-servers.svg",
       },

@@ -178,9 +178,9 @@ export interface IndexedStore extends SessionStore {
   /**
    * Stores a new session and keeps its user's limit, in one atomic step: however many processes
    * admit sessions of one user at once, at most `limit` unexpired ones are left after each. Any
-   * result but `"ok"` means that nothing changed, except that a tombstone may stay behind. A store
-   * that repeats a call whose reply was lost recognizes its own work by the secret hash, and
-   * returns `"ok"`. Without this method `maxSessionsPerUser` is refused.
+   * result but `"ok"` means that nothing changed, except that a tombstone may stay behind. A call
+   * that is repeated, because its reply was lost, is recognized by the secret hash: it returns
+   * `"ok"`, and names no handles that the first one revoked. Without this method `maxSessionsPerUser` is refused.
    */
   admit?(admission: Admission): Awaitable<AdmissionResult>;
   /**

@@ -74,6 +74,13 @@ class Model {
     return true;
   }
 
+  /** A user's sessions but one, the one whose use is oldest first. */
+  of(userId: string, except: Stored | undefined): Stored[] {
+    return this.sessions
+      .filter((entry) => entry.userId === userId && entry !== except)
+      .sort((a, b) => a.touchedAt - b.touchedAt || a.order - b.order);
+  }
+
   list(userId?: string): string[] {
     return this.sessions
       .filter((entry) => userId === undefined || entry.userId === userId)
@@ -90,7 +97,7 @@ function bytesOf({ handle, userId, secretHash, payload }: StoredSession): number
 const handles = fc.constantFrom(...NAMES);
 const steps = fc.record({
   what: fc.constantFrom(
-    ...["create", "create", "create", "update", "update", "touch", "replace", "replace"],
+    ...["create", "create", "create", "update", "update", "touch", "replace", "replace", "admit", "admit"],
     ...["delete", "end", "prune", "wait"],
   ),
   handle: handles,
@@ -171,6 +178,31 @@ function play(store: MemoryStore, model: Model, clock: ManualClock, step: Step):
     };
     equal(
       outcome(() => store.replace(handle, version, other, { ...fresh }, note)),
+      expected(),
+    );
+  } else if (what === "admit" && !isNote(handle) && !isNote(other) && userId !== null) {
+    const isReplacing = versionOff === 0 && known !== undefined;
+    const session = { handle: other, ...fresh, secretHash: `new ${other}` };
+    const exceed = payload === "" ? "refuse" : "revoke-oldest";
+    const replaces = isReplacing && { replaces: { handle, expectedVersion: version } };
+    const expected = () => {
+      const there = model.find(other);
+      if (there?.secretHash === session.secretHash) return { result: "ok", revoked: [] };
+      if (there !== undefined) return { result: "taken" };
+      if (tooLarge(other, session)) return "TOO_LARGE";
+      const old = isReplacing ? known : undefined;
+      const isOver = () => model.of(userId, old).length >= 2;
+      if (exceed === "refuse" && isOver()) return { result: "limit" };
+      const growth = Math.max(0, bytesOf(session) - (old === undefined ? 0 : bytesOf(old)));
+      if (!model.makeRoom(old === undefined ? 1 : 0, growth, old)) return "STORE_FULL";
+      const revoked = model.of(userId, old).slice(0, Math.max(0, model.of(userId, old).length - 1));
+      if (old !== undefined) model.remove(handle);
+      model.put(other, session);
+      for (const entry of revoked) model.remove(entry.handle);
+      return { result: "ok", revoked: revoked.map((entry) => entry.handle) };
+    };
+    deepEqual(
+      outcome(() => store.admit({ session, limit: 2, exceed, ...replaces })),
       expected(),
     );
   } else if (what === "end") {
