@@ -214,6 +214,9 @@ export interface IndexedStore extends SessionStore {
     prune(limit?: number): Awaitable<number>;
 }
 
+// InferData
+export type InferData<Schema extends StandardSchema> = NonNullable<Schema["~standard"]["types"]>["input"];
+
 // LegacyReader
 export interface LegacyReader {
     readonly name: string;
@@ -279,6 +282,12 @@ export interface MemoryStoreOptions {
     }) => void) | undefined;
     acceptLossOnRestart?: boolean | undefined;
     clock?: Clock | undefined;
+}
+
+// Migration
+export interface Migration {
+    readonly from: number;
+    up(data: Record<string, unknown>): Record<string, unknown> | undefined | void;
 }
 
 // MysqlStoreOptions
@@ -354,6 +363,22 @@ export interface ResilientStore extends SessionStore {
     readonly counts: Readonly<CircuitCounts>;
     on<E extends keyof CircuitEvents>(event: E, listener: (detail: CircuitEvents[E]) => void): () => void;
 }
+
+// SchemaIssue
+export interface SchemaIssue {
+    readonly message: string;
+    readonly path?: readonly (PropertyKey | {
+        readonly key: PropertyKey;
+    })[] | undefined;
+}
+
+// SchemaResult
+export type SchemaResult = {
+    readonly value: unknown;
+    readonly issues?: undefined;
+} | {
+    readonly issues: readonly SchemaIssue[];
+};
 
 // SealedStore
 export declare class SealedStore {
@@ -470,6 +495,12 @@ export interface SessionEvents {
     "damaged-record": {
         handle: string;
     };
+    "migration-failed": {
+        handle: string;
+        from: number;
+        to: number;
+        error: SojournError;
+    };
     "duplicate-cookie": {
         count: number;
     };
@@ -544,6 +575,9 @@ export interface SessionOptions<Name extends string = string> {
     onValidateError?: "refuse" | "keep" | undefined;
     countsAsUse?: ((req: IncomingMessage) => boolean) | undefined;
     device?: DeviceOptions | false | undefined;
+    schema?: StandardSchema<ValidData> | undefined;
+    migrate?: readonly Migration[] | undefined;
+    onSchemaError?: "set-aside" | "drop" | undefined;
     maxBytes?: number | undefined;
     accept?: readonly LegacyReader[] | undefined;
     clock?: Clock | undefined;
@@ -658,7 +692,7 @@ export declare class SojournError extends Error {
 }
 
 // SojournErrorCode
-export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "VALIDATION_FAILED" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "INVALID_DATA" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "VALIDATION_FAILED" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
 
 // SqlStoreOptions
 export interface SqlStoreOptions {
@@ -679,6 +713,19 @@ export interface SqliteStoreOptions {
     durability?: SqliteDurability | undefined;
     busyTimeout?: number | undefined;
     clock?: Clock | undefined;
+}
+
+// StandardSchema
+export interface StandardSchema<Input = unknown> {
+    readonly "~standard": {
+        readonly version: 1;
+        readonly vendor: string;
+        readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>;
+        readonly types?: {
+            readonly input: Input;
+            readonly output: unknown;
+        } | undefined;
+    };
 }
 
 // StoreCapabilities
@@ -761,6 +808,9 @@ export declare function resilient<Store extends SessionStore | ExpressSessionSto
 export declare function returnTo(req: IncomingMessage): string;
 
 // session
+export declare function session<Data extends ValidData, Name extends string = string>(options: SessionOptions<Name> & {
+    schema: StandardSchema<Data>;
+}): Sessions<Data>;
 export declare function session<Data extends ValidData = SessionData, Name extends string = string>(options?: SessionOptions<Name>): Sessions<Data>;
 
 // systemClock

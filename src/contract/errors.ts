@@ -11,6 +11,7 @@ export type SojournErrorCode =
   | "SESSION_GONE"
   | "SESSION_ENDED"
   | "NOT_SERIALIZABLE"
+  | "INVALID_DATA"
   | "TOO_LARGE"
   | "HEADERS_SENT"
   | "NO_USER_INDEX"
@@ -32,6 +33,7 @@ const STATUS: Record<SojournErrorCode, number> = {
   SESSION_GONE: 409,
   SESSION_ENDED: 500,
   NOT_SERIALIZABLE: 500,
+  INVALID_DATA: 500,
   TOO_LARGE: 500,
   HEADERS_SENT: 500,
   NO_USER_INDEX: 500,

@@ -160,6 +160,24 @@ export function textOf(holder: Readonly<Record<string, unknown>>, name: string):
   throw notSerializable(path, "it has no text in JSON, or a getter or a toJSON() of it throws", cause);
 }
 
+/** Decodes all properties, except those whose text is damaged. */
+export function dataOf(
+  encoded: ReadonlyMap<string, string>,
+  onDamage: (name: string) => void,
+): Record<string, unknown> {
+  const data: Record<string, unknown> = {};
+  for (const [name, text] of encoded) {
+    try {
+      const value: unknown = JSON.parse(text);
+      // A name may be `__proto__`.
+      Object.defineProperty(data, name, { value, enumerable: true, writable: true, configurable: true });
+    } catch {
+      onDamage(name);
+    }
+  }
+  return data;
+}
+
 /** Returns `newest` with `changes` merged into it, and modifies neither. */
 export function merge(newest: Content, changes: Changes): Content {
   let encoded = newest.encoded;

@@ -4,6 +4,7 @@ import { after, type Clock, SerialQueue } from "../contract/time.ts";
 import type { TokenSource } from "../crypto/token.ts";
 import type { CommitOptions, Committer } from "./commit.ts";
 import { type Content, EMPTY } from "./content.ts";
+import type { DataFormat } from "./data-format.ts";
 import type { Events } from "./events.ts";
 import type { Links } from "./links.ts";
 import type { DeviceInfo } from "./meta.ts";
@@ -25,6 +26,7 @@ export interface SessionParts {
   readonly tokens: TokenSource;
   readonly events: Events;
   readonly policy: Policy;
+  readonly format?: DataFormat | undefined;
   /** Requests whose login or regeneration may not be stored yet. */
   readonly pending: WeakRef<SessionContext>[];
   /** Ends sign-in links; `undefined` without `query()`. */

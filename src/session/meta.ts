@@ -6,6 +6,8 @@ export interface SessionMeta {
   notAfter?: number;
   /** The device, for the user's list of devices. */
   device?: DeviceInfo;
+  /** The version of the application's data; absent for 1. */
+  dataVersion?: number;
   /** Messages for the next page, by type. */
   flash?: Record<string, unknown[]>;
   /**
@@ -60,6 +62,7 @@ const CHECKS: Readonly<Record<keyof SessionMeta, (value: unknown) => boolean>> =
   absoluteFrom: isNumber,
   notAfter: isNumber,
   device: isDevice,
+  dataVersion: isNumber,
   flash: isFlash,
   transport: isText,
   authenticatedAt: isNumber,

@@ -61,6 +61,14 @@ const GUIDES: Record<string, readonly (string | undefined)[]> = {
      assert.equal(audit.length, 2);`,
     undefined,
   ],
+  "schemas-and-migrations.md": [
+    `const one = browser();
+     app.use((error, req, res, next) => res.status(error.status).send(error.message));
+     assert.equal((await one.post("/cart/book/2")).text, '[{"title":"book","count":2}]');
+     const refused = await one.post("/cart/lamp/0");
+     assert.equal(refused.status, 500);
+     assert.match(refused.text, /^req.session.cart\\[1\\].count does not match/);`,
+  ],
   "session-end-warning.md": [
     `const one = browser();
      assert.deepEqual(JSON.parse((await one.get("/session")).text), { secondsLeft: 0 });
