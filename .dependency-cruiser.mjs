@@ -34,9 +34,10 @@ const floors = [
   {
     name: "identity",
     place: "^src/identity/",
-    below: ["^src/session/"],
-    builtins: ["http"],
-    because: "It guards routes by who is logged in and how. It uses sessions, and no other part needs it.",
+    below: ["^src/(http|session|crypto)/", "^src/stores/optional-package[.]ts$"],
+    builtins: ["http", "util"],
+    because:
+      "It guards routes and sessions by who is logged in and how, and by what browsers and providers say. No other part needs it.",
   },
   {
     name: "http",
@@ -101,6 +102,7 @@ const clients = [
   { place: "^src/stores/redis", packages: ["redis", "@redis/client", "ioredis"] },
   { place: "^src/stores/postgres", packages: ["pg"] },
   { place: "^src/stores/mysql", packages: ["mysql2"] },
+  { place: "^src/identity/oidc", packages: ["jose"] },
 ];
 
 const LOCAL = ["^(src|test|examples|scripts|bench|packages|dist)/"];

@@ -18,7 +18,8 @@ export { returnTo } from "./identity/return-to.ts";
 export type { Capabilities } from "./session/admin.ts";
 export type { AuthenticationMethod } from "./session/authentication.ts";
 export type { Migration } from "./session/data-format.ts";
-export type { SessionEvent, SessionEvents } from "./session/events.ts";
+export type { LogoutRefusal, SessionEvent, SessionEvents } from "./session/events.ts";
+export type { ManagedKeys } from "./session/managed-keys.ts";
 export type { Actor, DeviceInfo } from "./session/meta.ts";
 export type { ErasedSessions, ExportedSession } from "./session/personal-data.ts";
 // All of it, because only so can applications add to SessionData by declaring module "sojourn".

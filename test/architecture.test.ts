@@ -30,6 +30,7 @@ const HOUSE: Record<string, string> = {
   "src/stores/sqlite.ts": "export {};",
   "src/stores/optional-package.ts": "export const load = (name: string) => import(name);",
   "src/compat/cookie-session.ts": "export {};",
+  "src/identity/csrf.ts": `import "../http/middleware.ts";`,
   "src/testing/index.ts": `import "../session/manager.ts";\nimport "../stores/memory.ts";`,
   "test/helper.ts": "export {};",
   "examples/app.ts": "export {};",
@@ -147,6 +148,8 @@ describe("who may import what", { skip }, () => {
       ["a store imports http", "src/stores/b.ts", `import "../http/middleware.ts";`, "stores"],
       ["the contract imports something", "src/contract/store.ts", `import "../crypto/token.ts";`, "contract"],
       ["the contract imports a store", "src/contract/store.ts", `import "../stores/sqlite.ts";`, "contract"],
+      ["http imports a guard", "src/http/f.ts", `import "../identity/csrf.ts";`, "http"],
+      ["a guard imports a store", "src/identity/a.ts", `import "../stores/memory.ts";`, "identity"],
       ["testing imports http", "src/testing/a.ts", `import "../http/middleware.ts";`, "testing"],
       ["testing imports compat", "src/testing/b.ts", `import "../compat/cookie-session.ts";`, "testing"],
     ] as const

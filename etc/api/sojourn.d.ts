@@ -248,6 +248,14 @@ export interface LogoutOptions {
     clearSiteData?: boolean | undefined;
 }
 
+// LogoutRefusal
+export type LogoutRefusal = "request" | "malformed" | "type" | "algorithm" | "signature" | "issuer" | "audience" | "issued-in-future" | "expired" | "not-yet-valid" | "events" | "nonce" | "claims" | "replayed";
+
+// ManagedKeys
+export declare class ManagedKeys {
+    ready(): Promise<void>;
+}
+
 // MemoryStore
 export declare class MemoryStore implements IndexedStore {
     readonly synchronousLoad = true;
@@ -507,6 +515,18 @@ export interface SessionEvents {
     "transport-refused": {
         handle: string;
     };
+    "cross-site": {
+        reason: "sec-fetch-site" | "origin" | "no-header";
+        origin: string | undefined;
+    };
+    "logout-refused": {
+        issuer: string;
+        reason: LogoutRefusal;
+    };
+    "keys-rotated": {
+        keys: number;
+        writesFrom: Date;
+    };
     "cookie-not-sent": {
         reason: "insecure" | "headers-sent";
     };
@@ -552,7 +572,7 @@ export interface SessionMembers<Data extends object = SessionData> {
 // SessionOptions
 export interface SessionOptions<Name extends string = string> {
     store?: SessionStore | SealedStore | ExpressSessionStore | undefined;
-    secret?: Secret | undefined;
+    secret?: Secret | ManagedKeys | undefined;
     encrypt?: boolean | undefined;
     transport?: TransportChoice | readonly TransportChoice[] | undefined;
     name?: Name | undefined;
@@ -692,7 +712,7 @@ export declare class SojournError extends Error {
 }
 
 // SojournErrorCode
-export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "INVALID_DATA" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "VALIDATION_FAILED" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "CROSS_SITE" | "PROVIDER_UNAVAILABLE" | "KEYS_UNAVAILABLE" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
 
 // SqlStoreOptions
 export interface SqlStoreOptions {

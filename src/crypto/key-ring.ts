@@ -1,7 +1,11 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
+import { SojournError } from "../contract/errors.ts";
 
 /** Is one secret or several, each at least 32 random bytes. The first writes, all of them read. */
 export type Secret = string | Buffer | readonly (string | Buffer)[];
+
+/** Stands for keys that are not known yet. */
+export const MANAGED: unique symbol = Symbol("managed keys");
 
 const SALT = "sojourn v1";
 const KEY_ID_BYTES = 4;
@@ -14,14 +18,23 @@ const HOW_TO_MAKE_ONE = `node -e 'console.log(crypto.randomBytes(32).toString("b
  * none of their bytes, and Node uses them several times faster than a Buffer.
  */
 export class KeyRing {
-  readonly #masters: readonly KeyObject[];
+  #masters: readonly KeyObject[];
   readonly #derived = new Map<string, readonly KeyObject[]>();
+  readonly #listeners: (() => void)[] = [];
 
   /**
+   * @param secret {@link MANAGED} for keys that `replace` brings before the first use
    * @throws TypeError for an empty or malformed secret, and for a weak one in production; elsewhere
    * a weak one warns
    */
-  constructor(secret: Secret, { production, warn }: { production: boolean; warn: (message: string) => void }) {
+  constructor(
+    secret: Secret | typeof MANAGED,
+    { production, warn }: { production: boolean; warn: (message: string) => void },
+  ) {
+    if (typeof secret === "symbol") {
+      this.#masters = [];
+      return;
+    }
     const secrets = typeof secret === "string" || Buffer.isBuffer(secret) ? [secret] : secret;
     if (!Array.isArray(secrets) || secrets.length === 0) {
       throw new TypeError("secret must be a string, a Buffer, or a non-empty array of them");
@@ -39,8 +52,26 @@ export class KeyRing {
     });
   }
 
-  /** Returns the keys of one purpose, the writing key first. */
+  /** Puts other keys in the place of all, the writing key first. */
+  replace(secrets: readonly Buffer[]): void {
+    this.#masters = secrets.map((secret) => createSecretKey(secret));
+    this.#derived.clear();
+    for (const forget of this.#listeners) forget();
+  }
+
+  /** Calls `forget` when the keys change: what was derived from those before is no longer right. */
+  onReplace(forget: () => void): void {
+    this.#listeners.push(forget);
+  }
+
+  /**
+   * Returns the keys of one purpose, the writing key first. Never none.
+   * @throws SojournError KEYS_UNAVAILABLE before managed keys were read
+   */
   keysFor(purpose: string): readonly KeyObject[] {
+    if (this.#masters.length === 0) {
+      throw new SojournError("KEYS_UNAVAILABLE", "the managed keys were not read yet: await keys.ready() first");
+    }
     let keys = this.#derived.get(purpose);
     if (keys === undefined) {
       keys = this.#masters.map((master) => createSecretKey(Buffer.from(hkdfSync("sha256", master, SALT, purpose, 32))));

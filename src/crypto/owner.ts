@@ -1,4 +1,3 @@
-import type { KeyObject } from "node:crypto";
 import { type KeyRing, macOf } from "./key-ring.ts";
 
 /** The user of a session and its beginning. Neither ever changes. */
@@ -13,10 +12,10 @@ export interface Owner {
  * secret still can't turn their session into another user's without the key.
  */
 export class OwnerHashes {
-  readonly #keys: readonly KeyObject[];
+  readonly #ring: KeyRing;
 
   constructor(ring: KeyRing) {
-    this.#keys = ring.keysFor("owner");
+    this.#ring = ring;
   }
 
   /** Returns the newest key's hash, which is stored. */
@@ -29,6 +28,6 @@ export class OwnerHashes {
     // JSON escapes half surrogate pairs, which UTF-8 can't hold, so two users never share a text.
     // Stores keep whole milliseconds.
     const text = `${secretHash}.${Math.floor(createdAt)}.${JSON.stringify(userId)}`;
-    return this.#keys.map((key) => macOf(key, text));
+    return this.#ring.keysFor("owner").map((key) => macOf(key, text));
   }
 }

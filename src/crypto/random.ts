@@ -45,3 +45,10 @@ export class RandomPool {
     return start;
   }
 }
+
+/** Makes the bytes of a new key: 256 random bits. */
+export function newKey(fill: RandomFill = randomFillSync): Buffer {
+  const key = Buffer.alloc(32);
+  fill(key);
+  return key;
+}

@@ -27,7 +27,7 @@ const MAGIC = Buffer.from("sojourn\0", "latin1");
 
 /** What a seal is for. A seal of one purpose, name or namespace never opens as another's. */
 export interface SealUse {
-  purpose: "cookie" | "store" | "url";
+  purpose: "cookie" | "store" | "url" | "keys";
   name: string;
   namespace?: string;
 }
@@ -47,17 +47,38 @@ interface SealKey {
 
 /** Seals and opens for one use. The first key of the ring seals, and all keys open. */
 export class Sealer {
-  readonly #keys: readonly SealKey[];
+  readonly #ring: KeyRing;
+  readonly #purpose: string;
+  readonly #use: readonly Buffer[];
   readonly #random: RandomPool;
+  #made: readonly SealKey[] | undefined = undefined;
 
   constructor(ring: KeyRing, { purpose, name, namespace = "" }: SealUse, random?: RandomFill) {
-    const use = [purpose, name, namespace].map(counted);
-    this.#keys = ring.keysFor(`seal|${purpose}`).map((key, position) => {
-      const id = ring.keyId(position);
-      const additional = Buffer.concat([MAGIC, Buffer.of(VERSION), id, ...use]);
+    this.#ring = ring;
+    this.#purpose = purpose;
+    this.#use = [purpose, name, namespace].map(counted);
+    this.#random = new RandomPool(random);
+    ring.onReplace(() => {
+      this.#made = undefined;
+    });
+  }
+
+  /** Calls `forget` when the keys change: what was opened may open no more, or be outdated. */
+  onReplace(forget: () => void): void {
+    this.#ring.onReplace(forget);
+  }
+
+  get #keys(): readonly SealKey[] {
+    this.#made ??= this.#makeKeys();
+    return this.#made;
+  }
+
+  #makeKeys(): readonly SealKey[] {
+    return this.#ring.keysFor(`seal|${this.#purpose}`).map((key, position) => {
+      const id = this.#ring.keyId(position);
+      const additional = Buffer.concat([MAGIC, Buffer.of(VERSION), id, ...this.#use]);
       return { id: id.readUInt32BE(), cipher: new Xaes(key), additional };
     });
-    this.#random = new RandomPool(random);
   }
 
   /** Seals a body. @param bindings what the seal belongs to; `open` needs the same */
@@ -91,15 +112,16 @@ export class Sealer {
     ) {
       return undefined;
     }
+    const keys = this.#keys;
     const id = bytes.readUInt32BE(1);
     const nonce = bytes.subarray(NONCE_AT, HEAD_BYTES);
     const sealed = bytes.subarray(HEAD_BYTES);
-    const named = this.#keys.filter((key) => key.id === id);
+    const named = keys.filter((key) => key.id === id);
     const isKnown = named.length > 0;
     // An unknown key costs as much as a wrong tag, and opens nothing.
-    for (const key of isKnown ? named : this.#keys.slice(0, 1)) {
+    for (const key of isKnown ? named : keys.slice(0, 1)) {
       const body = unpadded(key.cipher.decrypt(nonce, sealed, bound(key, bindings)));
-      if (body !== undefined && isKnown) return { body, outdated: key !== this.#keys[0] };
+      if (body !== undefined && isKnown) return { body, outdated: key !== keys[0] };
     }
     return undefined;
   }

@@ -1,4 +1,4 @@
-import { hash, type KeyObject, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import { type KeyRing, macOf } from "./key-ring.ts";
 import { type RandomFill, RandomPool } from "./random.ts";
 
@@ -100,17 +100,22 @@ const REMEMBERED = 10_000;
  * never works under another name.
  */
 export class TokenCodec {
-  readonly #keys: readonly KeyObject[] | undefined;
+  readonly #ring: KeyRing | undefined;
+  readonly #purpose: string;
   /** Holds only texts that passed every check. */
-  readonly #checked = new TwoGenerationCache<VerifiedToken>(REMEMBERED / 2);
+  #checked = new TwoGenerationCache<VerifiedToken>(REMEMBERED / 2);
 
   constructor(ring: KeyRing | undefined, name: string) {
-    this.#keys = ring?.keysFor(`token|${name}`);
+    this.#ring = ring;
+    this.#purpose = `token|${name}`;
+    ring?.onReplace(() => {
+      this.#checked = new TwoGenerationCache(REMEMBERED / 2);
+    });
   }
 
   format(handle: string, secret: string): string {
     const bare = `${handle}.${secret}`;
-    const key = this.#keys?.[0];
+    const key = this.#ring?.keysFor(this.#purpose)[0];
     return key === undefined ? bare : `${bare}.${macOf(key, bare).slice(0, MAC_LENGTH)}`;
   }
 
@@ -119,7 +124,7 @@ export class TokenCodec {
    * Never throws. Its cost is linear in the text's length.
    */
   verify(text: string): VerifiedToken | undefined {
-    const length = this.#keys === undefined ? BARE_LENGTH : MAC_TOKEN_LENGTH;
+    const length = this.#ring === undefined ? BARE_LENGTH : MAC_TOKEN_LENGTH;
     if (text.length !== length) return undefined;
     const known = this.#checked.get(text);
     if (known !== undefined) return known;
@@ -141,11 +146,11 @@ export class TokenCodec {
 
   /** Returns whether an older key made the MAC; `undefined` if no key did. */
   #checkMac(text: string): boolean | undefined {
-    if (this.#keys === undefined) return false;
+    if (this.#ring === undefined) return false;
     const bare = text.slice(0, BARE_LENGTH);
     const mac = Buffer.from(text.slice(BARE_LENGTH + 1), "latin1");
     let found: boolean | undefined;
-    for (const [position, key] of this.#keys.entries()) {
+    for (const [position, key] of this.#ring.keysFor(this.#purpose).entries()) {
       const expected = Buffer.from(macOf(key, bare).slice(0, MAC_LENGTH), "latin1");
       if (timingSafeEqual(mac, expected)) found ??= position > 0;
     }

@@ -1,11 +1,13 @@
 import { systemClock } from "../contract/time.ts";
-import { KeyRing } from "../crypto/key-ring.ts";
+import { KeyRing, MANAGED } from "../crypto/key-ring.ts";
 import { TokenSource } from "../crypto/token.ts";
 import { SealedAdmin } from "../sealed/admin.ts";
 import { type SealedOptions, SealedSessions } from "../sealed/backend.ts";
 import { type SessionAdmin, StoredAdmin } from "../session/admin.ts";
 import type { SessionBackend } from "../session/backend.ts";
 import { Events } from "../session/events.ts";
+import type { ManagedKeys } from "../session/managed-keys.ts";
+import type { StoreAccess } from "../session/store-access.ts";
 import { StoredSessions } from "../session/stored.ts";
 import { parseDuration, timeouts } from "../session/timeouts.ts";
 import { MemoryStore } from "../stores/memory.ts";
@@ -29,6 +31,10 @@ export interface Application {
   readonly transports: Transports;
   readonly events: Events;
   readonly parts: RequestParts;
+  /** The store of the sessions, which keeps notes as well; `undefined` for sealed sessions. */
+  readonly notes: StoreAccess | undefined;
+  /** Keys that a store keeps; `undefined` for a secret that never changes. */
+  readonly keys: ManagedKeys | undefined;
   /** Sign-in links; `undefined` unless `query()` is a transport. */
   readonly urlTokens: UrlTokens | undefined;
   close(): Promise<void>;
@@ -67,10 +73,14 @@ export function openApplication(options: SessionOptions): Application {
     );
   }
   const secret = sealing?.secret ?? options.secret;
+  const keys = isManaged(secret) ? secret : undefined;
   const ring =
     secret === undefined
       ? undefined
-      : new KeyRing(secret, { production: process.env["NODE_ENV"] === "production", warn });
+      : new KeyRing(isManaged(secret) ? MANAGED : secret, {
+          production: process.env["NODE_ENV"] === "production",
+          warn,
+        });
   if (options.encrypt !== undefined && typeof options.encrypt !== "boolean") {
     throw new TypeError("encrypt must be true or false");
   }
@@ -98,7 +108,7 @@ export function openApplication(options: SessionOptions): Application {
     policy: policyOf(options, store, { clock, events }),
     deviceOf: deviceReader(options.device),
   };
-  const { backend, admin } =
+  const { backend, admin, notes } =
     store instanceof SealedStore
       ? openSealed({ ...common, ...store.sealing(), ring: keysToSeal(ring, "a SealedStore") })
       : openStored({
@@ -115,20 +125,30 @@ export function openApplication(options: SessionOptions): Application {
     throw new TypeError("countsAsUse must be a function (req) that returns true or false");
   }
   const accept = acceptOf(options.accept ?? []);
-  const parts = { backend, events, store: given, onStoreError, onError, countsAsUse, accept };
+  const parts = { backend, events, trust, store: given, onStoreError, onError, countsAsUse, accept };
   const { link } = transports;
   const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), backend);
-  return { backend, admin, transports, events, parts, urlTokens, close: () => backend.close() };
+  const detach = ring === undefined ? undefined : keys?.attach(ring, events, common.limits.absoluteMs);
+  const close = (): Promise<void> => {
+    detach?.();
+    return backend.close();
+  };
+  return { backend, admin, transports, events, parts, notes, keys, urlTokens, close };
+}
+
+/** By a method, not by the class, so that `sojourn` does not load it for those who don't use it. */
+function isManaged(secret: unknown): secret is ManagedKeys {
+  return typeof secret === "object" && secret !== null && "attach" in secret;
 }
 
 function openStored(options: ConstructorParameters<typeof StoredSessions>[0]) {
   const backend = new StoredSessions(options);
-  return { backend, admin: new StoredAdmin(backend) };
+  return { backend, admin: new StoredAdmin(backend), notes: backend.access };
 }
 
 function openSealed(options: SealedOptions) {
   const backend = new SealedSessions(options);
-  return { backend, admin: new SealedAdmin(backend, options.events) };
+  return { backend, admin: new SealedAdmin(backend, options.events), notes: undefined };
 }
 
 function keysToSeal(ring: KeyRing | undefined, what: string): KeyRing {

@@ -197,6 +197,11 @@ export function carriersFor({ all, trust }: Transports, req: IncomingMessage, is
   return carriers;
 }
 
+/** Returns whether one of these texts is no token that a known key made. */
+export function bringsUnknown(backend: SessionBackend, carrier: TokenCarrier, texts: readonly string[]): boolean {
+  return texts.some((text) => backend.verify(text, carrier) === undefined);
+}
+
 /** Returns the carrier for a client without a token: the one that it requests, or the first. */
 export function newTokenCarrier(req: IncomingMessage, carriers: readonly TokenCarrier[]): TokenCarrier | undefined {
   if (carriers.length < 2) return carriers[0];

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { isPromise } from "../contract/time.ts";
 import type { SessionData } from "../session/session-data.ts";
 import type { Session, ValidData } from "../session/session-interface.ts";
 import type { StandardSchema } from "../session/standard-schema.ts";
@@ -10,9 +11,10 @@ import type { TokenCarrier } from "./carrier.ts";
 import "./express-request.ts";
 import "./express-request-first.ts";
 import { isResponse } from "./held-response.ts";
-import { carriersFor, newTokenCarrier } from "./incoming-token.ts";
+import { bringsUnknown, carriersFor, newTokenCarrier } from "./incoming-token.ts";
+import { rememberInsides } from "./insides.ts";
 import type { SessionOptions } from "./options.ts";
-import type { Next } from "./request-parts.ts";
+import type { Next, RequestParts } from "./request-parts.ts";
 import { RequestSession } from "./request-session.ts";
 import type { Sessions } from "./sessions.ts";
 
@@ -64,14 +66,14 @@ export function session<Data extends ValidData = SessionData, Name extends strin
   options?: SessionOptions<Name>,
 ): Sessions<Data>;
 export function session(options: SessionOptions = {}): Sessions {
-  const { backend, admin, transports, events, parts, urlTokens, close } = openApplication(options);
+  const { backend, admin, transports, events, parts, notes, keys, urlTokens, close } = openApplication(options);
   const watch = new Watch(backend, events);
-  const detached = new DetachedSessions(backend, transports, watch);
+  const detached = new DetachedSessions(backend, transports, watch, keys);
 
   function middleware(req: IncomingMessage, res: ServerResponse, next: Next): void {
     const above = holderOf(req);
     // If this middleware is mounted twice, the first one serves the request.
-    if (above === undefined ? hasForeignSession(req) : above.isOf(parts)) return next();
+    if (above === undefined ? hasForeignSession(req) : isOf(above, parts)) return next();
     const linkToken = urlTokens?.take(req);
     let carriers: readonly TokenCarrier[];
     let isHeld: boolean;
@@ -86,6 +88,7 @@ export function session(options: SessionOptions = {}): Sessions {
     }
     const carrier = newTokenCarrier(req, carriers);
     if (carrier === undefined) return next();
+    if (UNSEEN in req) return next(earlyGuard());
     const taken = above?.clashesWith(carriers);
     if (taken !== undefined) {
       return next(
@@ -103,15 +106,25 @@ export function session(options: SessionOptions = {}): Sessions {
             const text = req.method === "GET" ? linkToken : "";
             urlTokens.exchange(req, res, () => requestSession.liveSession, text).catch(next);
           };
-    const requestSession = new RequestSession(parts, { req, res, isHeld, counts, next: proceed }, carriers, carrier);
-    giveSession(req, requestSession);
-    requestSession.begin();
+    let requestSession: RequestSession;
+    const begin = (): void => {
+      requestSession = new RequestSession(parts, { req, res, isHeld, counts, next: proceed }, carriers, carrier);
+      giveSession(req, requestSession);
+      requestSession.begin();
+    };
+    const hasUnknown = (): boolean =>
+      carriers.some((one) => bringsUnknown(backend, one, one.read(req))) ||
+      (linkToken !== undefined && urlTokens?.opens(linkToken, req) === false);
+    const preparing = keys?.prepare(hasUnknown);
+    if (isPromise(preparing)) preparing.then(begin).catch(next);
+    else begin();
   }
 
+  rememberInsides(middleware, { clock: backend.clock, events, notes });
   return Object.defineProperties(
     Object.assign(middleware, {
       of(req: IncomingMessage) {
-        for (const holder of holdersOf(req)) if (holder.isOf(parts)) return holder.liveSession;
+        for (const holder of holdersOf(req)) if (isOf(holder, parts)) return holder.liveSession;
         throw new TypeError(
           "sessions.of(req): this session() did not run for this request: put app.use(sessions) above the handler, and check cookie.path",
         );
@@ -160,10 +173,13 @@ function checkedUse(counts: unknown): boolean {
 const HOLDER = Symbol("session holder");
 /** The earlier sessions of a request for which several `session()` run. */
 const EARLIER = Symbol("earlier session holders");
+/** Set by `csrf()` where it could not look at the session of a request. */
+const UNSEEN = Symbol("csrf() saw no session");
 
 interface Holding {
   [HOLDER]?: RequestSession;
   [EARLIER]?: readonly RequestSession[];
+  [UNSEEN]?: true;
 }
 
 /** Shared by all requests, so that no request allocates a closure. */
@@ -194,9 +210,25 @@ function holderOf(req: IncomingMessage & Holding): RequestSession | undefined {
 }
 
 /** Returns the sessions of a request, the last one first. */
-function holdersOf(req: IncomingMessage & Holding): readonly RequestSession[] {
+export function holdersOf(req: IncomingMessage & Holding): readonly RequestSession[] {
   const last = req[HOLDER];
   return last === undefined ? [] : [last, ...(req[EARLIER] ?? [])];
+}
+
+/** Returns whether a session is of this `session()`, or of another one with the same store. */
+function isOf(holder: RequestSession, { store }: RequestParts): boolean {
+  return holder.parts.store === store;
+}
+
+/** Notes that `csrf()` ran before the session that a `session()` below it may give the request. */
+export function markUnseen(req: IncomingMessage & Holding): void {
+  req[UNSEEN] = true;
+}
+
+function earlyGuard(): TypeError {
+  return new TypeError(
+    "csrf() ran before session(), so it can't tell how the session's token travels: put app.use(csrf()) below app.use(sessions)",
+  );
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Awaitable, SessionStore } from "../contract/store.ts";
 import type { Clock } from "../contract/time.ts";
 import type { Secret } from "../crypto/key-ring.ts";
 import type { Migration } from "../session/data-format.ts";
+import type { ManagedKeys } from "../session/managed-keys.ts";
 import type { ValidData } from "../session/session-interface.ts";
 import type { StandardSchema } from "../session/standard-schema.ts";
 import type { Duration } from "../session/timeouts.ts";
@@ -29,10 +30,10 @@ export interface SessionOptions<Name extends string = string> {
   store?: SessionStore | SealedStore | ExpressSessionStore | undefined;
   /**
    * The key: at least 32 random bytes. Of a list, the first writes and all read, so that you can
-   * rotate keys. Tokens then carry a MAC: forged ones never reach the store, and write access to
+   * rotate keys, or `managedKeys(…)` of `sojourn/keys`, which rotates them by itself. Tokens then carry a MAC: forged ones never reach the store, and write access to
    * the store is not enough to make a session.
    */
-  secret?: Secret | undefined;
+  secret?: Secret | ManagedKeys | undefined;
   /**
    * Encrypts all data in the store with the secret (XAES-256-GCM), bound to its record. A stolen
    * database shows no data, and no attacker can change or move records in it. Sessions that were

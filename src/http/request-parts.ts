@@ -3,11 +3,14 @@ import type { SessionBackend } from "../session/backend.ts";
 import type { Events } from "../session/events.ts";
 import type { ErrorHandler } from "./failed-answer.ts";
 import type { Accept } from "./legacy.ts";
+import type { ProxyTrust } from "./secure.ts";
 
 /** What all requests of one middleware share. */
 export interface RequestParts {
   readonly backend: SessionBackend;
   readonly events: Events;
+  /** Decides whether requests came over HTTPS, and which of a proxy's headers count. */
+  readonly trust: ProxyTrust;
   /** The application's `store` option. */
   readonly store: object;
   readonly onStoreError: "error" | "anonymous";

@@ -199,9 +199,9 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     return carriers.find(({ name }) => this.#carriers.some((carrier) => carrier.name === name))?.name;
   }
 
-  /** Whether this is a session of the same `session()`, or of another one with the same store. */
-  isOf({ store }: RequestParts): boolean {
-    return store === this.#parts.store;
+  /** What all requests of this session's middleware share. */
+  get parts(): RequestParts {
+    return this.#parts;
   }
 
   /** What the response says about the token. After a failed commit it can only confirm a logout. */

@@ -3,11 +3,13 @@ import { after, deliver, queueMicrotask } from "../contract/time.ts";
 import type { SessionBackend } from "../session/backend.ts";
 import type { OpenedSession } from "../session/context.ts";
 import { Events } from "../session/events.ts";
+import type { ManagedKeys } from "../session/managed-keys.ts";
 import type { SessionData } from "../session/session-data.ts";
 import { type SessionSnapshot, snapshotOf } from "../session/snapshot.ts";
 import { openFirst } from "../session/stored.ts";
 import type { TokenCarrier } from "./carrier.ts";
-import { carriersFor } from "./incoming-token.ts";
+import { bringsUnknown, carriersFor } from "./incoming-token.ts";
+import { pageOfSameHost } from "./origin.ts";
 import { isLocalhost, type ProxyTrust } from "./secure.ts";
 import type { Transports } from "./transports.ts";
 import { warnOnce } from "./warn.ts";
@@ -169,9 +171,6 @@ function isOfUser({ record, content }: OpenedSession, userId: string | undefined
   return record.userId === userId || content.meta.actor?.userId === userId;
 }
 
-/** A host name or an address, with or without a port. */
-const HOST = /^[^\s/?#@\\]+$/;
-
 /**
  * Returns whether a page of this origin may open a connection. The same-origin policy does not
  * cover WebSockets, and browsers send the cookie along. So the page must have the same host and
@@ -183,12 +182,8 @@ function isAllowedOrigin(
 ): boolean {
   const { origin } = req.headers;
   if (origin === undefined || origins.includes(origin)) return true;
-  const page = URL.canParse(origin) ? new URL(origin) : undefined;
-  const host = hostOf(req, trust);
-  if (page === undefined || host === undefined || !HOST.test(host)) return false;
-  // With the page's scheme, so that `URL` drops a default port on both sides.
-  const own = `${page.protocol}//${host}`;
-  if (!URL.canParse(own) || new URL(own).host !== page.host) return false;
+  const page = pageOfSameHost(req, origin, trust);
+  if (page === undefined) return false;
   if (page.protocol === "http:") return !isSecure;
   if (page.protocol !== "https:") return false;
   // An untrusted proxy's header still shows that the client's scheme is unknown: the host alone
@@ -208,25 +203,18 @@ function warnOfScheme(): void {
   );
 }
 
-/** Returns the host that the client requested, like Express's `req.host`, also over HTTP/2. */
-function hostOf(req: IncomingMessage, trust: ProxyTrust): string | undefined {
-  const { headers } = req;
-  const forwarded = headers["x-forwarded-host"];
-  if (forwarded !== undefined && trust.trusts(req) === true) return String(forwarded).split(",")[0]?.trim();
-  const authority = headers[":authority"];
-  return typeof authority === "string" ? authority : headers.host;
-}
-
 /** Opens sessions for connections that outlive their request, without a response. */
 export class DetachedSessions {
   readonly #backend: SessionBackend;
   readonly #transports: Transports;
   readonly #watch: Watch;
+  readonly #keys: ManagedKeys | undefined;
 
-  constructor(backend: SessionBackend, transports: Transports, watch: Watch) {
+  constructor(backend: SessionBackend, transports: Transports, watch: Watch, keys: ManagedKeys | undefined) {
     this.#backend = backend;
     this.#transports = transports;
     this.#watch = watch;
+    this.#keys = keys;
   }
 
   /** Opens the session of a request, unless a page of another site sent it. */
@@ -258,6 +246,8 @@ export class DetachedSessions {
     carried: readonly { carrier: TokenCarrier; texts: readonly string[] }[],
     { touch = false }: TouchOptions,
   ): Promise<UpgradeSession | undefined> {
+    const backend = this.#backend;
+    await this.#keys?.prepare(() => carried.some(({ carrier, texts }) => bringsUnknown(backend, carrier, texts)));
     const found: OpenedSession[] = [];
     for (const { carrier, texts } of carried) {
       const tokens = texts.flatMap((text) => this.#backend.verify(text, carrier) ?? []);

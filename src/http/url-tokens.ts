@@ -64,6 +64,11 @@ export class UrlTokens {
     return target.tokens.length === 1 ? target.tokens[0] : "";
   }
 
+  /** Returns whether a known key has sealed this for this client. */
+  opens(text: string, req: IncomingMessage): boolean {
+    return this.#sealer.open(text, this.#bindings(req)) !== undefined;
+  }
+
   /** Exchanges a valid token for a login, and redirects to the same address without it. */
   async exchange(req: Addressed, res: ServerResponse, session: () => Session, text: string): Promise<void> {
     const userId = await this.#redeem(text, req);

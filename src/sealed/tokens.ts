@@ -22,10 +22,13 @@ export class SealedTokens {
    * Keyed by a part of the token, because hashing the whole costs more than a lookup saves. The
    * part has 186 random bits, so a match reveals nothing to a client that lacks the token.
    */
-  readonly #opened = new TwoGenerationCache<{ readonly text: string; readonly unsealed: Unsealed }>(REMEMBERED);
+  #opened = new TwoGenerationCache<{ readonly text: string; readonly unsealed: Unsealed }>(REMEMBERED);
 
   constructor(sealer: Sealer) {
     this.#sealer = sealer;
+    sealer.onReplace(() => {
+      this.#opened = new TwoGenerationCache(REMEMBERED);
+    });
   }
 
   open(text: string): Unsealed | undefined {

@@ -6,6 +6,7 @@ import { hashSecret } from "../crypto/token.ts";
 import { type Changes, type Content, EMPTY, encodePayload, merge, NO_CHANGES, overwritten } from "./content.ts";
 import type { DataFormat } from "./data-format.ts";
 import type { Events } from "./events.ts";
+import { isBare } from "./meta.ts";
 import type { Commit, Delivery } from "./outcome.ts";
 import { CONFLICT, DONE, DONE_CLEAR, DONE_SET, GONE, REFUSED, REFUSED_CLEAR } from "./outcome.ts";
 import type { Retries, TimeLimit } from "./retry.ts";
@@ -65,7 +66,6 @@ export interface CommitterOptions {
   events: Events;
   retries: Retries;
   maxBytes: number;
-  /** Binds sessions to their users, where there is a key. */
   owners?: OwnerHashes | undefined;
   format?: DataFormat | undefined;
   carried?: CarriedLimits;
@@ -296,9 +296,5 @@ function mayBeginAgain({ status, rotation }: SessionState): boolean {
 
 /** Whether there is nothing to store of a new session. */
 function isEmpty({ userId }: SessionRecord, { meta, encoded }: Content): boolean {
-  return (
-    userId === null &&
-    encoded.size === 0 &&
-    Object.keys(meta).every((name) => name === "transport" || name === "dataVersion")
-  );
+  return userId === null && encoded.size === 0 && isBare(meta);
 }

@@ -63,11 +63,41 @@ export interface SessionEvents {
   "duplicate-cookie": { count: number };
   /** A token came by another transport than its session began with, and was rejected. */
   "transport-refused": { handle: string };
+  /**
+   * `csrf()` refused a request that a page of another site sent. `origin` is that page's, if the
+   * browser named it; `"null"` is that of a sandboxed frame or a local file.
+   */
+  "cross-site": { reason: "sec-fetch-site" | "origin" | "no-header"; origin: string | undefined };
+  /** `backchannelLogout` refused a request, and ended no session. */
+  "logout-refused": { issuer: string; reason: LogoutRefusal };
+  /** This process has made a new managed key, which writes from then on; `keys` is their number. */
+  "keys-rotated": { keys: number; writesFrom: Date };
   /** A session was changed whose token can't reach the client. Nothing was stored. */
   "cookie-not-sent": { reason: "insecure" | "headers-sent" };
   /** The store failed or timed out. */
   "store-error": { operation: string; error: SojournError };
 }
+
+/**
+ * Is why `backchannelLogout` refused a logout token: no token in the request; no JSON Web Token of
+ * the form; what its header says of its type or algorithm; a signature by none of the provider's
+ * keys; the claim that is wrong; or a token that was used before.
+ */
+export type LogoutRefusal =
+  | "request"
+  | "malformed"
+  | "type"
+  | "algorithm"
+  | "signature"
+  | "issuer"
+  | "audience"
+  | "issued-in-future"
+  | "expired"
+  | "not-yet-valid"
+  | "events"
+  | "nonce"
+  | "claims"
+  | "replayed";
 
 /** Is the name of an event. */
 export type SessionEvent = keyof SessionEvents;
@@ -90,6 +120,9 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
   "migration-failed": true,
   "duplicate-cookie": true,
   "transport-refused": true,
+  "cross-site": true,
+  "logout-refused": true,
+  "keys-rotated": true,
   "cookie-not-sent": true,
   "store-error": true,
 };

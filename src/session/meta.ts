@@ -84,6 +84,11 @@ export function metaOf(value: unknown): SessionMeta | undefined {
   return meta;
 }
 
+/** Returns whether metadata says nothing that is worth a session. */
+export function isBare(meta: SessionMeta): boolean {
+  return Object.keys(meta).every((name) => name === "transport" || name === "dataVersion");
+}
+
 function isMetaName(name: string): name is keyof SessionMeta {
   return Object.hasOwn(CHECKS, name);
 }

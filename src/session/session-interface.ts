@@ -131,10 +131,10 @@ export interface SessionMembers<Data extends object = SessionData> {
 
   /**
    * How the session's token travels: `"cookie"`, `"bearer"`, or the header's name. It never changes. Browsers add only cookies to requests
-   * from other sites, so a session with another transport needs no CSRF check.
+   * from other sites, so a session with another transport needs no CSRF check; `csrf()` of `sojourn/csrf` goes by it.
    *
    * @example
-   * if (req.session.transport === "cookie") checkCsrfToken(req);
+   * console.log(`a session by ${req.session.transport}`);
    */
   readonly transport: string;
 

@@ -1,28 +1,17 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { SharedCleanup, type Site, startSite, temporaryFolder } from "../examples/site.ts";
+import { launchChromium, noBrowser } from "./chromium.ts";
 
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const PAGE_PROBLEMS = readFileSync(join(import.meta.dirname, "page-problems.js"), "utf8");
 const PASSWORD = "correct horse battery";
-const missing = !existsSync(CHROMIUM);
-if (missing && process.env.CI === "true") throw new Error(`${CHROMIUM} is missing: CI runs the browser tests`);
 
 describe("the site in a browser", {
-  skip: missing && `no browser at ${CHROMIUM} (set CHROMIUM)`,
+  skip: noBrowser,
   timeout: 240_000,
 }, () => {
   const shared = new SharedCleanup();
@@ -35,7 +24,7 @@ describe("the site in a browser", {
   before(async () => {
     dataDir = temporaryFolder(shared);
     site = await startSite(shared, dataDir);
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    browser = await launchChromium();
   });
   after(async () => {
     await browser?.close();

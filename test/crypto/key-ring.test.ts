@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { hkdfSync } from "node:crypto";
 import { test } from "node:test";
-import { KeyRing } from "../../src/crypto/key-ring.ts";
+import { KeyRing, MANAGED } from "../../src/crypto/key-ring.ts";
+import { OwnerHashes } from "../../src/crypto/owner.ts";
+import { TokenCodec } from "../../src/crypto/token.ts";
 
 const STRONG = "XNyH2ZxqPwLrT8vKdM5cFbG7jW9sEuAo-strong";
 const silent = { production: false, warn: () => {} };
@@ -132,3 +134,22 @@ const VECTORS = [
   "seal|url 8b434e3d7e3dedb813b3a121a1859059ecc5bae82c2b102d727f12c6bcb54f3a",
   "ID 34753950",
 ];
+
+test("managed keys are an error before they were read, and replace all others afterwards", () => {
+  const managed = new KeyRing(MANAGED, strict);
+  assert.throws(() => managed.keysFor("token|sid"), { code: "KEYS_UNAVAILABLE", status: 503 });
+  const [first, second] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+  managed.replace([first]);
+  const codec = new TokenCodec(managed, "sid");
+  const owners = new OwnerHashes(managed);
+  const token = codec.format("A".repeat(22), "s".repeat(32));
+  const owner = owners.hash("hash", { userId: "ann", createdAt: 1 });
+  assert.equal(codec.verify(token)?.outdated, false);
+  managed.replace([second, first]);
+  assert.equal(codec.verify(token)?.outdated, true);
+  assert.equal(owners.all("hash", { userId: "ann", createdAt: 1 })[1], owner);
+  managed.replace([second]);
+  assert.equal(codec.verify(token), undefined);
+  assert.notEqual(owners.hash("hash", { userId: "ann", createdAt: 1 }), owner);
+  assert.deepEqual(managed.keyId(0), new KeyRing(second, { production: false, warn: () => {} }).keyId(0));
+});

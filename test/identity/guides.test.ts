@@ -7,11 +7,36 @@ import { promisify } from "node:util";
 import { root } from "../../scripts/package.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
+/** The requests to an application, or what a part of a program finds besides. */
+type Run = string | undefined | { before: string; requests?: string };
+
+const CSRF = `import express from "express";
+  import { session } from "sojourn";
+  import { csrf } from "sojourn/csrf";
+  const app = express();
+  const sessions = session();
+  app.use(sessions);`;
+const OIDC = `import { session } from "sojourn";
+  import { backchannelLogout } from "sojourn/oidc";
+  const [sessions, issuer, clientId] = [session(), "https://login.example.com", "shop"];`;
+const KEYS = `import { MemoryStore, session } from "sojourn";
+  import { managedKeys } from "sojourn/keys";
+  const store = new MemoryStore();
+  const sessions = session({ store });`;
+
+/** What the guides read of the environment. */
+const ENVIRONMENT = {
+  ...process.env,
+  SESSION_SECRET: "0123456789abcdefghijklmnopqrstuvwxyzABCDEF",
+  NEW_SECRET: "ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210zyxwvu",
+  OLD_SECRET: "0123456789abcdefghijklmnopqrstuvwxyzABCDEF",
+};
+
 /**
  * Every block of code of these guides runs as it stands. Here the requests to each application, as a script, with `ask(path, options?)` that keeps
  * cookies and returns status, text and location; `undefined` for a program that listens to nothing.
  */
-const GUIDES: Record<string, readonly (string | undefined)[]> = {
+const GUIDES: Record<string, readonly Run[]> = {
   "disabled-users.md": [
     `const [one, two] = [browser(), browser()];
      for (const each of [one, two]) await each.post("/login");
@@ -28,6 +53,46 @@ const GUIDES: Record<string, readonly (string | undefined)[]> = {
      assert.deepEqual([mine.userId, mine.data, mine.device.ip], ["alice", { cart: ["book"] }, "127.0.0.0"]);
      assert.deepEqual(JSON.parse((await one.post("/delete-my-account")).text), { sessions: 1, impersonations: 0 });
      assert.equal((await one.get("/my-data.json")).status, 401);`,
+  ],
+  "csrf.md": [
+    `const one = browser();
+     assert.equal((await one.post("/transfer", { "sec-fetch-site": "same-origin" })).text, "done");
+     assert.equal((await one.post("/transfer", { "sec-fetch-site": "cross-site" })).status, 403);
+     assert.equal((await one.post("/transfer", { origin: "https://evil.example" })).status, 403);`,
+    { before: CSRF },
+    { before: CSRF },
+    { before: CSRF },
+  ],
+  "single-sign-on.md": [
+    {
+      before: `const claimsOf = async () => ({ sub: "alice", sid: "sid-1" });`,
+      requests: `const one = browser();
+        assert.equal((await one.get("/callback")).location, "/");
+        assert.equal((await sessions.list({ link: "sid-1" })).length, 1);
+        const refused = await one.post("/backchannel-logout");
+        assert.deepEqual([refused.status, JSON.parse(refused.text).error], [400, "invalid_request"]);`,
+    },
+    { before: `${OIDC} const users = { findBySubject: async () => undefined };` },
+    { before: `${OIDC} const [userId, claims, req] = ["a", { sid: "s" }, { session: { login: async () => {} } }];` },
+    { before: OIDC },
+  ],
+  "key-rotation.md": [
+    {
+      before: `import express from "express"; const app = express();`,
+      requests: `app.get("/", (req, res) => res.send(req.session.isNew));
+        const server = app.listen(0, "127.0.0.1");
+        await once(server, "listening");
+        assert.equal((await fetch("http://127.0.0.1:" + server.address().port)).status, 200);`,
+    },
+    { before: KEYS },
+    {
+      before: `${KEYS} const KeyId = "k";
+        const kms = {
+          encrypt: async ({ Plaintext }) => ({ CiphertextBlob: Buffer.from(Plaintext).reverse() }),
+          decrypt: async ({ CiphertextBlob }) => ({ Plaintext: Buffer.from(CiphertextBlob).reverse() }),
+        };`,
+    },
+    { before: KEYS },
   ],
   "fresh-logins.md": [
     `const one = browser();
@@ -141,6 +206,8 @@ function browser() {
   };
   return { get: (path, headers) => ask("GET", path, headers), post: (path, headers) => ask("POST", path, headers) };
 }
+`;
+const LISTENING = `
 await once(server, "listening");
 const origin = "http://127.0.0.1:" + server.address().port;
 `;
@@ -163,10 +230,13 @@ describe("the guides", { concurrency: 1 }, () => {
         const served = code
           .replace("app.listen(3000)", "const server = app.listen(0, '127.0.0.1')")
           .replace('"sessions.db"', JSON.stringify(join(folder, `${guide}.${index}.db`)));
-        const program = script === undefined ? served : `${served}\n${HELPERS}\n${script}\nprocess.exit(0);`;
+        const { before, requests } = typeof script === "object" ? script : { before: "", requests: script };
+        const end = `${HELPERS}\n${served.includes("const server") ? LISTENING : ""}\n${requests}\nprocess.exit(0);`;
+        const program = `${before}\n${served}\n${requests === undefined ? "" : end}`;
         const run = promisify(execFile);
         await run(process.execPath, ["--conditions=sojourn-source", "--input-type=module", "-e", program], {
           cwd: root,
+          env: ENVIRONMENT,
           timeout: 60_000,
         });
       });

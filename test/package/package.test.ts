@@ -48,7 +48,9 @@ describe("the packed tarball in an empty application", () => {
   after(() => app?.remove());
 
   test("holds what users need and nothing else", () => {
-    const outside = app.files.filter((file) => !/^(dist\/.+\.([cm]?js|d\.[cm]?ts)|docs\/[^/]+\.md)$/.test(file));
+    const outside = app.files.filter(
+      (file) => !/^(dist\/.+\.([cm]?js|d\.[cm]?ts)|docs\/(guides\/)?[^/]+\.md)$/.test(file),
+    );
     const expected = ["CHANGELOG.md", "LICENSE", "README.md", "dist/package.json", "package.json"];
     assert.deepEqual(
       outside.filter((file) => file !== "SECURITY.md"),

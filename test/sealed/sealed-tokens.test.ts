@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { SessionRecord } from "../../src/contract/store.ts";
-import { KeyRing } from "../../src/crypto/key-ring.ts";
+import { KeyRing, MANAGED } from "../../src/crypto/key-ring.ts";
 import { Sealer } from "../../src/crypto/seal.ts";
 import { decodeSealed, encodeOverflow, encodeSealed } from "../../src/sealed/record.ts";
 import { SealedTokens } from "../../src/sealed/tokens.ts";
@@ -137,4 +137,17 @@ test("memory is bounded: after many others a token is opened again", () => {
   for (let others = 0; others < 1_600; others += 1) own.seal({ handle: HANDLE, record: large });
   assert.equal(own.open(first)?.sealed.handle, HANDLE);
   assert.equal(sealer.opened, 1);
+});
+
+test("what is remembered is forgotten when the keys change", () => {
+  const ring = new KeyRing(MANAGED, { production: false, warn: assert.fail });
+  const [first, second] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+  const here = new SealedTokens(new Sealer(ring, { purpose: "cookie", name: "sid" }));
+  ring.replace([first]);
+  const text = here.seal({ handle: HANDLE, record });
+  assert.equal(here.open(text)?.outdated, false);
+  ring.replace([second, first]);
+  assert.equal(here.open(text)?.outdated, true);
+  ring.replace([second]);
+  assert.equal(here.open(text), undefined);
 });
