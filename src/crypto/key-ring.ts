@@ -13,6 +13,7 @@ const EXAMPLES = new Set(["keyboard cat", "secret", "changeme", "your-secret-key
 const HOW_TO_MAKE_ONE = `node -e 'console.log(crypto.randomBytes(32).toString("base64url"))'`;
 
 /**
+ * @internal
  * Holds the application's keys. Derives a separate key for each purpose by HKDF-SHA-256 (RFC 5869),
  * so that what one purpose made never opens as another. Keeps `KeyObject`s: `util.inspect` shows
  * none of their bytes, and Node uses them several times faster than a Buffer.
@@ -92,7 +93,7 @@ export class KeyRing {
   }
 }
 
-/** Returns the HMAC-SHA-256 (RFC 2104) of a text's UTF-8, as base64url. */
+/** @internal Returns the HMAC-SHA-256 (RFC 2104) of a text's UTF-8, as base64url. */
 export function macOf(key: KeyObject, text: string): string {
   return createHmac("sha256", key).update(text).digest("base64url");
 }

@@ -65,7 +65,10 @@ interface Watched {
   readonly listeners: Set<() => void>;
 }
 
-/** Notifies open connections of their sessions' ends, by this process's events and by polling. */
+/**
+ * @internal Notifies open connections of their sessions' ends, by this process's events and by
+ * polling.
+ */
 export class Watch {
   readonly #backend: SessionBackend;
   /** By handle. */
@@ -203,7 +206,7 @@ function warnOfScheme(): void {
   );
 }
 
-/** Opens sessions for connections that outlive their request, without a response. */
+/** @internal Opens sessions for connections that outlive their request, without a response. */
 export class DetachedSessions {
   readonly #backend: SessionBackend;
   readonly #transports: Transports;
@@ -252,7 +255,8 @@ export class DetachedSessions {
     for (const { carrier, texts } of carried) {
       const tokens = texts.flatMap((text) => this.#backend.verify(text, carrier) ?? []);
       const opening = await openFirst(this.#backend, tokens, carrier, touch);
-      if (opening !== undefined && (await isStillValid(this.#backend, opening.opened))) found.push(opening.opened);
+      if (opening === undefined || opening.opened.content.isSetAside === true) continue;
+      if (await isStillValid(this.#backend, opening.opened)) found.push(opening.opened);
     }
     const [opened, ...more] = found;
     return opened === undefined || more.length > 0 ? undefined : this.#show(opened);

@@ -16,6 +16,8 @@ export interface Content {
   readonly meta: SessionMeta;
   /** The JSON text of each property. */
   readonly encoded: ReadonlyMap<string, string>;
+  /** Set if the data could not be migrated, and the record must stay as it is: see `DataFormat`. */
+  readonly isSetAside?: true;
 }
 
 /** The changes of one request, in a form that merges into any newer content. */
@@ -136,6 +138,25 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** JSON texts this short may stand for several values: `{}` for a Map, `null` for NaN. */
+const AMBIGUOUS = 4;
+
+/** Whether a value may be another one when it is read from its JSON text, which takes a walk to tell. */
+export function mayChange(value: unknown): boolean {
+  return typeof value !== "string" && typeof value !== "boolean" && value !== null && !Number.isFinite(value);
+}
+
+/** Whether a text that is stored already says for certain that its value can be stored. */
+export function isClear(text: string | undefined): boolean {
+  return text === undefined || text.length > AMBIGUOUS;
+}
+
+/** Returns the values of JSON texts, parsed at once; `undefined` if one of them is damaged. */
+export function parsedTexts(texts: readonly (string | undefined)[]): unknown[] | undefined {
+  const values = parsed(`[${texts.join(",")}]`);
+  return Array.isArray(values) && values.length === texts.length ? values : undefined;
 }
 
 /**

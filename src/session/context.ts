@@ -81,6 +81,8 @@ export class SessionContext {
    * received. A logout ends the successor.
    */
   late: RotatedToken | undefined = undefined;
+  /** The token's session, if its data could not be migrated. It counts as absent, but a logout ends it. */
+  aside: OpenedSession | undefined;
   /** Endings that the store has not confirmed yet. The commit retries them. */
   readonly endings: (() => Awaitable<unknown>)[] = [];
   /** The session after a logout, which is stored only if it has data: no client needs it empty. */
@@ -91,8 +93,9 @@ export class SessionContext {
     this.parts = parts;
     this.access = access;
     this.request = request;
+    this.aside = opened?.content.isSetAside === true ? opened : undefined;
     this.state =
-      opened === undefined
+      opened === undefined || this.aside !== undefined
         ? this.blank()
         : new SessionState({ status: "stored", ...opened }, parts.tokens, parts.events);
   }

@@ -49,10 +49,10 @@ export class DataFormat {
   }
 
   /**
-   * Returns stored content in today's version, for two comparisons where it has that already.
-   * Returns `undefined` if that is impossible, and the record must stay as it is. Never throws.
+   * Returns stored content in today's version, for two comparisons where it has that already. What
+   * can't be brought there is dropped, or set aside. Never throws.
    */
-  bring(handle: string, content: Content): Content | undefined {
+  bring(handle: string, content: Content): Content {
     const { meta, encoded } = content;
     const { dataVersion: from = 1 } = meta;
     if (from === this.#version || encoded.size === 0) return content;
@@ -65,7 +65,8 @@ export class DataFormat {
         cause,
       );
       this.#events.emit("migration-failed", { handle, from, to: this.#version, error });
-      return this.#drops ? { meta: { ...meta, dataVersion: this.#version }, encoded: new Map() } : undefined;
+      if (!this.#drops) return { ...content, isSetAside: true };
+      return { meta: { ...meta, dataVersion: this.#version }, encoded: new Map() };
     }
   }
 

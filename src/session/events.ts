@@ -56,7 +56,7 @@ export interface SessionEvents {
   "damaged-record": { handle: string };
   /**
    * Data of an older or newer version could not be brought to this one's, by `session({ migrate })`.
-   * The error's `cause` says why.
+   * The error's `cause` says why; it is your own error if your function threw.
    */
   "migration-failed": { handle: string; from: number; to: number; error: SojournError };
   /** A request carried several different tokens under one cookie name. */

@@ -110,7 +110,7 @@ export class StoreAccess {
       const stored = record?.userId === userId ? decodePayload(record.payload) : undefined;
       if (record === undefined || stored === undefined) return undefined;
       const content = this.#format === undefined ? stored : this.#format.bring(handle, stored);
-      return content && { record, content };
+      return content.isSetAside === true ? undefined : { record, content };
     });
   }
 

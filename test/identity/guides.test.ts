@@ -45,15 +45,6 @@ const GUIDES: Record<string, readonly Run[]> = {
      users.get("alice").isActive = false;
      assert.equal((await two.get("/")).text, "nobody");`,
   ],
-  "exporting-and-erasing.md": [
-    `const one = browser();
-     assert.equal((await one.get("/my-data.json")).status, 401);
-     await one.post("/login");
-     const [mine] = JSON.parse((await one.get("/my-data.json")).text).sessions;
-     assert.deepEqual([mine.userId, mine.data, mine.device.ip], ["alice", { cart: ["book"] }, "127.0.0.0"]);
-     assert.deepEqual(JSON.parse((await one.post("/delete-my-account")).text), { sessions: 1, impersonations: 0 });
-     assert.equal((await one.get("/my-data.json")).status, 401);`,
-  ],
   "csrf.md": [
     `const one = browser();
      assert.equal((await one.post("/transfer", { "sec-fetch-site": "same-origin" })).text, "done");

@@ -47,6 +47,7 @@ const handler: Handler = async (req, res) => {
     return;
   }
   for (const [name, text] of searchParams) put(session, name, JSON.parse(text));
+  if (pathname === "/logout") await session.logout();
   if (pathname === "/login") await session.login("ada");
   if (pathname === "/save") await session.save();
   if (pathname === "/update") await session.update(() => put(session, "views", "many"));
@@ -330,6 +331,46 @@ for (const kind of KINDS) {
         assert.equal(older.told[0]?.from, 3);
       }
       assert.deepEqual(await seen(visitor), { userId: "ada", data: { articles: 1 } });
+    });
+
+    test("a logout ends a session that is set aside, or says that it could not", async (t) => {
+      const place = placeOf(kind);
+      const first = await release(t, place);
+      const visitor = first.visitor();
+      await visitor.get(`/login?${set({ cart: ["book"] })}`);
+      const copy = visitor.clone();
+      const wrong = await release(t, place, { migrate: MIGRATIONS.slice(1) });
+      place.probe.fail(new Error("down"), "delete");
+      if (kind !== "sealed sessions") assert.equal((await at(wrong, copy).get("/logout")).status, 503);
+      place.probe.heal();
+      const { setCookies, status } = await at(wrong, visitor).get("/logout");
+      assert.equal(status, 200);
+      assert.match(String(setCookies), /Max-Age=0/);
+      // A sealed session without a list of endings ends in its browser alone.
+      const expected = kind === "sealed sessions" ? "ada" : null;
+      assert.equal((await seen(at(first, copy))).userId, expected);
+    });
+
+    test("a session that is set aside stays in use, and a login begins another one", async (t) => {
+      const place = placeOf(kind);
+      const first = await release(t, place);
+      const visitor = first.visitor();
+      await visitor.get(`/login?${set({ cart: ["book"] })}`);
+      const wrong = await release(t, place, { migrate: MIGRATIONS.slice(1) });
+      const there = at(wrong, visitor);
+      if (kind !== "sealed sessions") {
+        for (let i = 0; i < 4; i += 1) {
+          place.clock.advance(20 * 60_000);
+          assert.deepEqual(await seen(there), { userId: null, data: {} });
+        }
+        assert.equal((await seen(at(first, visitor))).userId, "ada");
+      }
+      assert.deepEqual(await seen(there, `/login?${set({ n: 1 })}`), { userId: "ada", data: { n: 1 } });
+      assert.deepEqual(await seen(there), { userId: "ada", data: { n: 1 } });
+      const socket = await wrong.sessions.authenticateUpgrade(
+        Object.assign(new IncomingMessage(new Socket()), { headers: { cookie: `sid=${visitor.token}` } }),
+      );
+      assert.equal(socket, undefined);
     });
 
     test("are seen by WebSockets", async (t) => {
