@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const SERVER = join(import.meta.dirname, "../../examples/login/server.ts");
+const STARTER = join(import.meta.dirname, "../../scripts/example.ts");
 
 /** What cleanup is left to: a test, or {@link SharedCleanup}. */
 interface Cleanup {
@@ -41,9 +42,18 @@ export function temporaryFolder(t: Cleanup): string {
   return folder;
 }
 
-export async function startSite(t: Cleanup, dataDir: string, env: NodeJS.ProcessEnv = {}): Promise<Site> {
-  const child = spawn(process.execPath, ["--conditions=sojourn-source", SERVER], {
-    env: { PATH: process.env.PATH, PORT: "0", DATA_DIR: dataDir, ...env },
+export function startSite(t: Cleanup, dataDir: string, env: NodeJS.ProcessEnv = {}): Promise<Site> {
+  return start(t, [SERVER], { DATA_DIR: dataDir, ...env });
+}
+
+/** An example as `npm run example <name>` runs it, on a free port. */
+export function startExample(t: Cleanup, name: string, env: NodeJS.ProcessEnv = {}): Promise<Site> {
+  return start(t, ["--disable-warning=ExperimentalWarning", STARTER, name], env);
+}
+
+async function start(t: Cleanup, args: string[], env: NodeJS.ProcessEnv): Promise<Site> {
+  const child = spawn(process.execPath, ["--conditions=sojourn-source", ...args], {
+    env: { PATH: process.env.PATH, PORT: "0", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = once(child, "exit");
