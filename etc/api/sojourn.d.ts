@@ -141,8 +141,42 @@ export interface DeviceInfo {
     ip?: string;
 }
 
+// DeviceOptions
+export interface DeviceOptions {
+    ip?: "full" | "network" | false | undefined;
+    label?: boolean | undefined;
+}
+
 // Duration
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d" | "w"}`;
+
+// ErasedSessions
+export interface ErasedSessions {
+    sessions: number;
+    impersonations: number;
+}
+
+// ExportedSession
+export interface ExportedSession {
+    handle: string;
+    userId: string;
+    createdAt: string;
+    authenticatedAt: string | null;
+    authenticationMethods: readonly string[];
+    lastUsedAt: string;
+    expiresAt: string;
+    transport: string;
+    device: DeviceInfo | null;
+    link: string | null;
+    actor: {
+        userId: string;
+        reason: string;
+        since: string;
+    } | null;
+    flash: Readonly<Record<string, readonly unknown[]>>;
+    data: Record<string, unknown>;
+    isDamaged: boolean;
+}
 
 // ExpressSessionStore
 export interface ExpressSessionStore {
@@ -179,6 +213,9 @@ export interface IndexedStore extends SessionStore {
     admit?(admission: Admission): Awaitable<AdmissionResult>;
     prune(limit?: number): Awaitable<number>;
 }
+
+// InferData
+export type InferData<Schema extends StandardSchema> = NonNullable<Schema["~standard"]["types"]>["input"];
 
 // LegacyReader
 export interface LegacyReader {
@@ -255,6 +292,12 @@ export interface MemoryStoreOptions {
     clock?: Clock | undefined;
 }
 
+// Migration
+export interface Migration {
+    readonly from: number;
+    up(data: Record<string, unknown>): Record<string, unknown> | undefined | void;
+}
+
 // MysqlStoreOptions
 export interface MysqlStoreOptions extends SqlStoreOptions {
     schema?: string | undefined;
@@ -328,6 +371,22 @@ export interface ResilientStore extends SessionStore {
     readonly counts: Readonly<CircuitCounts>;
     on<E extends keyof CircuitEvents>(event: E, listener: (detail: CircuitEvents[E]) => void): () => void;
 }
+
+// SchemaIssue
+export interface SchemaIssue {
+    readonly message: string;
+    readonly path?: readonly (PropertyKey | {
+        readonly key: PropertyKey;
+    })[] | undefined;
+}
+
+// SchemaResult
+export type SchemaResult = {
+    readonly value: unknown;
+    readonly issues?: undefined;
+} | {
+    readonly issues: readonly SchemaIssue[];
+};
 
 // SealedStore
 export declare class SealedStore {
@@ -421,6 +480,15 @@ export interface SessionEvents {
         except?: string;
         count: number;
     };
+    invalidated: {
+        handle: string;
+        userId: string;
+    };
+    "validation-failed": {
+        handle: string;
+        userId: string;
+        error: SojournError;
+    };
     conflict: {
         handle: string;
         attempt: number;
@@ -434,6 +502,12 @@ export interface SessionEvents {
     };
     "damaged-record": {
         handle: string;
+    };
+    "migration-failed": {
+        handle: string;
+        from: number;
+        to: number;
+        error: SojournError;
     };
     "duplicate-cookie": {
         count: number;
@@ -515,6 +589,15 @@ export interface SessionOptions<Name extends string = string> {
     onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
     maxSessionsPerUser?: number | SessionLimit | undefined;
     freshFor?: Duration | undefined;
+    validate?: ((session: SessionToValidate) => Awaitable<boolean>) | undefined;
+    validateEvery?: Duration | undefined;
+    validateTimeout?: Duration | undefined;
+    onValidateError?: "refuse" | "keep" | undefined;
+    countsAsUse?: ((req: IncomingMessage) => boolean) | undefined;
+    device?: DeviceOptions | false | undefined;
+    schema?: StandardSchema<ValidData> | undefined;
+    migrate?: readonly Migration[] | undefined;
+    onSchemaError?: "set-aside" | "drop" | undefined;
     maxBytes?: number | undefined;
     accept?: readonly LegacyReader[] | undefined;
     clock?: Clock | undefined;
@@ -573,6 +656,13 @@ export interface SessionStore {
     close(): Awaitable<void>;
 }
 
+// SessionToValidate
+export interface SessionToValidate {
+    readonly userId: string;
+    readonly authenticatedAt: Date;
+    readonly stamp: string | null;
+}
+
 // Sessions
 export interface Sessions<Data extends object = SessionData> {
     (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void;
@@ -598,6 +688,8 @@ export interface Sessions<Data extends object = SessionData> {
         link: string;
     }): Promise<number>;
     prune(limit?: number): Promise<number>;
+    export(userId: string): Promise<ExportedSession[]>;
+    erase(userId: string): Promise<ErasedSessions>;
     close(): Promise<void>;
     readonly capabilities: Capabilities;
     on<Event extends SessionEvent>(event: Event, listener: (detail: SessionEvents[Event]) => void): () => void;
@@ -620,7 +712,7 @@ export declare class SojournError extends Error {
 }
 
 // SojournErrorCode
-export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "CROSS_SITE" | "PROVIDER_UNAVAILABLE" | "KEYS_UNAVAILABLE" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "INVALID_DATA" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "VALIDATION_FAILED" | "CROSS_SITE" | "PROVIDER_UNAVAILABLE" | "KEYS_UNAVAILABLE" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
 
 // SqlStoreOptions
 export interface SqlStoreOptions {
@@ -641,6 +733,19 @@ export interface SqliteStoreOptions {
     durability?: SqliteDurability | undefined;
     busyTimeout?: number | undefined;
     clock?: Clock | undefined;
+}
+
+// StandardSchema
+export interface StandardSchema<Input = unknown> {
+    readonly "~standard": {
+        readonly version: 1;
+        readonly vendor: string;
+        readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>;
+        readonly types?: {
+            readonly input: Input;
+            readonly output: unknown;
+        } | undefined;
+    };
 }
 
 // StoreCapabilities
@@ -723,6 +828,9 @@ export declare function resilient<Store extends SessionStore | ExpressSessionSto
 export declare function returnTo(req: IncomingMessage): string;
 
 // session
+export declare function session<Data extends ValidData, Name extends string = string>(options: SessionOptions<Name> & {
+    schema: StandardSchema<Data>;
+}): Sessions<Data>;
 export declare function session<Data extends ValidData = SessionData, Name extends string = string>(options?: SessionOptions<Name>): Sessions<Data>;
 
 // systemClock

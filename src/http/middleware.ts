@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { isPromise } from "../contract/time.ts";
 import type { SessionData } from "../session/session-data.ts";
 import type { Session, ValidData } from "../session/session-interface.ts";
+import type { StandardSchema } from "../session/standard-schema.ts";
 import { type Duration, parseDuration } from "../session/timeouts.ts";
 import { openApplication } from "./application.ts";
 import { isPlain } from "./assign-session.ts";
@@ -13,8 +14,8 @@ import { isResponse } from "./held-response.ts";
 import { bringsUnknown, carriersFor, newTokenCarrier } from "./incoming-token.ts";
 import { rememberInsides } from "./insides.ts";
 import type { SessionOptions } from "./options.ts";
-import type { RequestParts } from "./request-parts.ts";
-import { type Next, RequestSession } from "./request-session.ts";
+import type { Next, RequestParts } from "./request-parts.ts";
+import { RequestSession } from "./request-session.ts";
 import type { Sessions } from "./sessions.ts";
 
 import { DetachedSessions, type TouchOptions, type UpgradeOptions, Watch } from "./upgrade.ts";
@@ -42,7 +43,7 @@ const LONGEST_LINK_MS = 5 * 60_000;
  * res, next)`.
  *
  * `req.session` has the type that you declare in {@link SessionData}. Without a declaration, pass
- * the type here, and take the session from `sessions.of(req)`.
+ * the type or a `schema` here, and take the session from `sessions.of(req)`.
  *
  * @typeParam Data - the application's data; default: what it declares in {@link SessionData}
  * @throws TypeError for an option that can't work; the message names it and the remedy
@@ -59,6 +60,9 @@ const LONGEST_LINK_MS = 5 * 60_000;
  *   res.send(`You were here ${visit.views} times`);
  * });
  */
+export function session<Data extends ValidData, Name extends string = string>(
+  options: SessionOptions<Name> & { schema: StandardSchema<Data> },
+): Sessions<Data>;
 export function session<Data extends ValidData = SessionData, Name extends string = string>(
   options?: SessionOptions<Name>,
 ): Sessions<Data>;
@@ -75,11 +79,13 @@ export function session(options: SessionOptions = {}): Sessions {
     const linkToken = urlTokens?.take(req);
     let carriers: readonly TokenCarrier[];
     let isHeld: boolean;
+    let counts: boolean;
     try {
       isHeld = isResponse(res);
       carriers = carriersFor(transports, req, isHeld && req.headers.upgrade === undefined);
+      counts = parts.countsAsUse === undefined || checkedUse(parts.countsAsUse(req));
     } catch (error) {
-      // The application's `cookie` function failed. Without a framework, nothing else catches this.
+      // The application's `cookie` or `countsAsUse` failed. Without a framework, nothing else catches this.
       return next(error);
     }
     const carrier = newTokenCarrier(req, carriers);
@@ -104,7 +110,7 @@ export function session(options: SessionOptions = {}): Sessions {
           };
     let requestSession: RequestSession;
     const begin = (): void => {
-      requestSession = new RequestSession(parts, { req, res, isHeld, next: proceed }, carriers, carrier);
+      requestSession = new RequestSession(parts, { req, res, isHeld, counts, next: proceed }, carriers, carrier);
       giveSession(req, requestSession);
       requestSession.begin();
     };
@@ -131,6 +137,8 @@ export function session(options: SessionOptions = {}): Sessions {
       get: admin.get.bind(admin),
       count: admin.count.bind(admin),
       prune: admin.prune.bind(admin),
+      export: admin.export.bind(admin),
+      erase: admin.erase.bind(admin),
       close() {
         watch.close();
         return close();
@@ -156,6 +164,12 @@ export function session(options: SessionOptions = {}): Sessions {
       capabilities: { get: () => admin.capabilities },
     },
   );
+}
+
+/** @throws TypeError for a promise, which would count as a use */
+function checkedUse(counts: unknown): boolean {
+  if (typeof counts === "boolean") return counts;
+  throw new TypeError("countsAsUse(req) must return true or false, and no promise");
 }
 
 const HOLDER = Symbol("session holder");

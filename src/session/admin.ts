@@ -9,6 +9,7 @@ import { hasEnded, listDevices, openSessions } from "./devices.ts";
 import { endAll } from "./end.ts";
 import { type Demands, requireFreshFor } from "./freshness.ts";
 import { storePending } from "./pending.ts";
+import { type ErasedSessions, type ExportedSession, eraseSessions, exportSessions } from "./personal-data.ts";
 import { endSession } from "./rotated-handles.ts";
 import { stateOf } from "./session.ts";
 import { type SessionSnapshot, snapshotOf } from "./snapshot.ts";
@@ -45,6 +46,8 @@ export interface SessionAdmin {
   revoke(handle: string, options?: { userId?: string; by?: object }): Promise<boolean>;
   revokeAll(of: SessionsOf, options?: { except?: object | string; by?: object }): Promise<number>;
   prune(limit?: number): Promise<number>;
+  export(userId: string): Promise<ExportedSession[]>;
+  erase(userId: string): Promise<ErasedSessions>;
 }
 
 /** @internal Manages sessions that live in a store. */
@@ -84,7 +87,10 @@ export class StoredAdmin implements SessionAdmin {
     if (record === undefined || content === undefined || hasEnded(this.#parts, record, content.meta)) return undefined;
     const { actor } = content.meta;
     if (actor !== undefined && !(await isActing(this.#access, actor))) return undefined;
-    return snapshotOf(handle, record, content, () => this.#parts.events.emit("damaged-record", { handle }));
+    const { format } = this.#parts;
+    const today = format === undefined ? content : format.bring(handle, content);
+    if (today.isSetAside === true) return undefined;
+    return snapshotOf(handle, record, today, () => this.#parts.events.emit("damaged-record", { handle }));
   }
 
   async count(of?: SessionsOf): Promise<number> {
@@ -117,6 +123,14 @@ export class StoredAdmin implements SessionAdmin {
   async prune(limit: number = BATCH): Promise<number> {
     const store = this.#access.indexed("prune");
     return this.#access.commit("prune", () => store.prune(limit));
+  }
+
+  async export(userId: string): Promise<ExportedSession[]> {
+    return exportSessions(this.#parts, this.#access, userId);
+  }
+
+  async erase(userId: string): Promise<ErasedSessions> {
+    return eraseSessions(this.#parts, this.#access, userId);
   }
 }
 

@@ -4,7 +4,9 @@ import { after, type Clock, recover } from "../contract/time.ts";
 import type { OwnerHashes } from "../crypto/owner.ts";
 import { hashSecret } from "../crypto/token.ts";
 import { type Changes, type Content, EMPTY, encodePayload, merge, NO_CHANGES, overwritten } from "./content.ts";
+import type { DataFormat } from "./data-format.ts";
 import type { Events } from "./events.ts";
+import { isBare } from "./meta.ts";
 import type { Commit, Delivery } from "./outcome.ts";
 import { CONFLICT, DONE, DONE_CLEAR, DONE_SET, GONE, REFUSED, REFUSED_CLEAR } from "./outcome.ts";
 import type { Retries, TimeLimit } from "./retry.ts";
@@ -52,6 +54,8 @@ export interface CommitOptions {
   once?: boolean;
   /** Whether even an empty session is stored. */
   forced?: boolean;
+  /** Whether a change lengthens the session's life. Default `true`. */
+  isUse?: boolean;
   /** The time left, where the commit is one of several attempts. */
   limit?: TimeLimit | undefined;
 }
@@ -62,8 +66,8 @@ export interface CommitterOptions {
   events: Events;
   retries: Retries;
   maxBytes: number;
-  /** Binds sessions to their users, where there is a key. */
   owners?: OwnerHashes | undefined;
+  format?: DataFormat | undefined;
   carried?: CarriedLimits;
 }
 
@@ -85,8 +89,9 @@ export class Committer {
   readonly #retries: Retries;
   readonly #maxBytes: number;
   readonly #owners: OwnerHashes | undefined;
+  readonly #format: DataFormat | undefined;
 
-  constructor({ clock, limits, events, retries, maxBytes, owners, carried }: CommitterOptions) {
+  constructor({ clock, limits, events, retries, maxBytes, owners, format, carried }: CommitterOptions) {
     this.carried = carried;
     this.#clock = clock;
     this.#limits = limits;
@@ -94,6 +99,7 @@ export class Committer {
     this.#retries = retries;
     this.#maxBytes = maxBytes;
     this.#owners = owners;
+    this.#format = format;
   }
 
   /** Commits one session. After a conflict, merges the changes into the newest record. */
@@ -107,7 +113,7 @@ export class Committer {
       status,
       changed: changes !== undefined || (status === "blank" && !isEmpty(record, state.content)),
       forced: options.forced === true,
-      touchDue: touchIsDue(record.touchedAt, began, this.#limits),
+      touchDue: options.isUse !== false && touchIsDue(record.touchedAt, began, this.#limits),
       deliverable: delivery === "possible",
       carried: this.carried !== undefined,
       replaces: previous !== undefined,
@@ -161,7 +167,8 @@ export class Committer {
     attempt: Attempt,
     tries: number,
   ): Awaitable<Commit> {
-    const content = merge(basisOf(state, base), attempt.changes);
+    const merged = merge(basisOf(state, base), attempt.changes);
+    const content = this.#format?.prepare(merged, attempt.changes, state.rotation?.changes) ?? merged;
     return after(this.#write(access, state, base, content, attempt), (result) => {
       state.isUncertain = false;
       if (typeof result !== "string") return this.#stored(state, base, result, content, attempt.changes);
@@ -192,12 +199,13 @@ export class Committer {
     state: SessionState,
     base: Stored | undefined,
     content: Content,
-    { limit, forced }: Attempt,
+    { limit, forced, isUse, changes }: Attempt,
   ): Awaitable<Written> {
     const { rotation } = state;
     if (base !== undefined && rotation?.previous === undefined) {
       const { version, secretHash } = base.record;
-      const record = this.#recordOf(base.record, content, secretHash, version + 1);
+      const unused = isUse === false ? changes : undefined;
+      const record = this.#recordOf(base.record, content, secretHash, version + 1, unused);
       return after(access.update(state.handle, record, version, limit?.leftMs), (result) =>
         result === "ok" ? record : result,
       );
@@ -239,16 +247,21 @@ export class Committer {
     return status === "blank" || changes.endsAt !== undefined || this.carried !== undefined ? DONE_SET : DONE;
   }
 
-  /** Returns a record of `content`, used now. @throws SojournError TOO_LARGE */
-  #recordOf(base: SessionRecord, content: Content, secretHash: string, version: number): SessionRecord {
+  /**
+   * Returns a record of `content`, used now.
+   * @param unused the changes of a request that is no use: they alone may lengthen the session's life
+   * @throws SojournError TOO_LARGE
+   */
+  #recordOf(base: SessionRecord, content: Content, secretHash: string, version: number, unused?: Changes) {
     const payload = encodePayload(content);
     const { userId, createdAt, link } = base;
     // A UTF-16 unit is at most three bytes of UTF-8.
     const isSmall = this.carried === undefined && payload.length * 3 <= this.#maxBytes;
     if (!isSmall) requireFits({ payload, userId }, content, this.#maxBytes, this.carried);
-    const now = Math.max(this.#clock.now(), base.touchedAt);
-    const expiresAt = expiryOf({ ...content.meta, createdAt }, now, this.#limits);
-    const record: SessionRecord = { payload, version, secretHash, userId, createdAt, touchedAt: now, expiresAt };
+    const touchedAt = unused === undefined ? Math.max(this.#clock.now(), base.touchedAt) : base.touchedAt;
+    const isKept = unused !== undefined && unused.endsAt === undefined && unused.absoluteFrom === undefined;
+    const expiresAt = isKept ? base.expiresAt : expiryOf({ ...content.meta, createdAt }, touchedAt, this.#limits);
+    const record: SessionRecord = { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt };
     if (link !== undefined) record.link = link;
     return record;
   }
@@ -283,5 +296,5 @@ function mayBeginAgain({ status, rotation }: SessionState): boolean {
 
 /** Whether there is nothing to store of a new session. */
 function isEmpty({ userId }: SessionRecord, { meta, encoded }: Content): boolean {
-  return userId === null && encoded.size === 0 && Object.keys(meta).every((name) => name === "transport");
+  return userId === null && encoded.size === 0 && isBare(meta);
 }

@@ -4,6 +4,7 @@ import { after, type Clock, SerialQueue } from "../contract/time.ts";
 import type { TokenSource } from "../crypto/token.ts";
 import type { CommitOptions, Committer } from "./commit.ts";
 import { type Content, EMPTY } from "./content.ts";
+import type { DataFormat } from "./data-format.ts";
 import type { Events } from "./events.ts";
 import type { Links } from "./links.ts";
 import type { DeviceInfo } from "./meta.ts";
@@ -25,6 +26,7 @@ export interface SessionParts {
   readonly tokens: TokenSource;
   readonly events: Events;
   readonly policy: Policy;
+  readonly format?: DataFormat | undefined;
   /** Requests whose login or regeneration may not be stored yet. */
   readonly pending: WeakRef<SessionContext>[];
   /** Ends sign-in links; `undefined` without `query()`. */
@@ -43,6 +45,8 @@ export interface RequestFacts {
   readonly isHeld: boolean;
   /** Whether the response has begun to leave, or its client has disconnected. */
   readonly isOver: boolean;
+  /** Whether the request is a use of its session, which lengthens its life. */
+  readonly countsAsUse: boolean;
   /** For `SessionParts.deviceOf`. */
   readonly request: object;
 }
@@ -77,6 +81,8 @@ export class SessionContext {
    * received. A logout ends the successor.
    */
   late: RotatedToken | undefined = undefined;
+  /** The token's session, if its data could not be migrated. It counts as absent, but a logout ends it. */
+  aside: OpenedSession | undefined;
   /** Endings that the store has not confirmed yet. The commit retries them. */
   readonly endings: (() => Awaitable<unknown>)[] = [];
   /** The session after a logout, which is stored only if it has data: no client needs it empty. */
@@ -87,8 +93,9 @@ export class SessionContext {
     this.parts = parts;
     this.access = access;
     this.request = request;
+    this.aside = opened?.content.isSetAside === true ? opened : undefined;
     this.state =
-      opened === undefined
+      opened === undefined || this.aside !== undefined
         ? this.blank()
         : new SessionState({ status: "stored", ...opened }, parts.tokens, parts.events);
   }
@@ -182,9 +189,14 @@ export class SessionContext {
     else state.persist(now + parseDuration(duration, "persist(duration)"));
   }
 
-  expiresAt({ record: { createdAt }, content: { meta }, endsAt, absoluteFrom }: SessionState): number {
-    const { notAfter } = meta;
-    return expiryOf({ createdAt, endsAt, absoluteFrom, notAfter }, this.parts.clock.now(), this.parts.limits);
+  expiresAt({ record, content: { meta }, endsAt, absoluteFrom, status }: SessionState): number {
+    const { createdAt, touchedAt, expiresAt } = record;
+    const lifetime = { createdAt, endsAt, absoluteFrom, notAfter: meta.notAfter };
+    const { clock, limits } = this.parts;
+    if (this.request.countsAsUse || status !== "stored") return expiryOf(lifetime, clock.now(), limits);
+    // Nobody has used it since.
+    const end = expiryOf(lifetime, touchedAt, limits);
+    return endsAt === meta.endsAt ? Math.min(end, expiresAt) : end;
   }
 
   /** Stores one session. The caller must hold its turn in the queue. */
@@ -195,7 +207,8 @@ export class SessionContext {
       events.emit("gone", { handle: state.handle });
       return GONE;
     }
-    return after(committer.commit(this.access, state, delivery, options), (commit) => this.apply(state, commit));
+    const how = this.request.countsAsUse ? options : { ...options, isUse: false };
+    return after(committer.commit(this.access, state, delivery, how), (commit) => this.apply(state, commit));
   }
 
   /** Records what a commit means for the client's cookie. */

@@ -33,6 +33,16 @@ export interface SessionEvents {
   destroy: { handle: string; userId: string | null };
   /** Sessions were revoked: one by its handle, or all of a user's or of a link's except one. */
   revoke: { handle?: string; userId?: string; link?: string; except?: string; count: number };
+  /**
+   * `session({ validate })` rejected a session, which ended. While somebody acts as another user,
+   * `userId` is the one who acts.
+   */
+  invalidated: { handle: string; userId: string };
+  /**
+   * `session({ validate })` gave no answer: it threw, rejected or took too long. The error's `cause`
+   * says why.
+   */
+  "validation-failed": { handle: string; userId: string; error: SojournError };
   /** A save found that another request had saved first, and merged its own changes into that. */
   conflict: { handle: string; attempt: number };
   /** A merge replaced the value of a property that another request had saved meanwhile. */
@@ -44,6 +54,11 @@ export interface SessionEvents {
    * and stays in the store.
    */
   "damaged-record": { handle: string };
+  /**
+   * Data of an older or newer version could not be brought to this one's, by `session({ migrate })`.
+   * The error's `cause` says why; it is your own error if your function threw.
+   */
+  "migration-failed": { handle: string; from: number; to: number; error: SojournError };
   /** A request carried several different tokens under one cookie name. */
   "duplicate-cookie": { count: number };
   /** A token came by another transport than its session began with, and was rejected. */
@@ -96,10 +111,13 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
   "impersonation-ended": true,
   destroy: true,
   revoke: true,
+  invalidated: true,
+  "validation-failed": true,
   conflict: true,
   overwritten: true,
   gone: true,
   "damaged-record": true,
+  "migration-failed": true,
   "duplicate-cookie": true,
   "transport-refused": true,
   "cross-site": true,

@@ -6,6 +6,8 @@ export interface SessionMeta {
   notAfter?: number;
   /** The device, for the user's list of devices. */
   device?: DeviceInfo;
+  /** The version of the application's data; absent for 1. */
+  dataVersion?: number;
   /** Messages for the next page, by type. */
   flash?: Record<string, unknown[]>;
   /**
@@ -21,8 +23,11 @@ export interface SessionMeta {
   stamp?: string;
   /** Who acts in the place of the session's user. */
   actor?: ActorMeta;
-  /** The session waits for the end of an impersonation. What its own fixed end is, if it has one. */
-  parked?: { readonly endsAt?: number };
+  /**
+   * The session waits for the end of an impersonation, in the session of that handle. `endsAt` is its
+   * own fixed end, if it has one.
+   */
+  parked?: { readonly endsAt?: number; readonly session?: string };
 }
 
 /** Describes who acts in a session in the place of its user. */
@@ -57,6 +62,7 @@ const CHECKS: Readonly<Record<keyof SessionMeta, (value: unknown) => boolean>> =
   absoluteFrom: isNumber,
   notAfter: isNumber,
   device: isDevice,
+  dataVersion: isNumber,
   flash: isFlash,
   transport: isText,
   authenticatedAt: isNumber,
@@ -76,6 +82,11 @@ export function metaOf(value: unknown): SessionMeta | undefined {
     meta[name] = value[name];
   }
   return meta;
+}
+
+/** Returns whether metadata says nothing that is worth a session. */
+export function isBare(meta: SessionMeta): boolean {
+  return Object.keys(meta).every((name) => name === "transport" || name === "dataVersion");
 }
 
 function isMetaName(name: string): name is keyof SessionMeta {
@@ -104,7 +115,9 @@ function isActor(value: unknown): boolean {
 }
 
 function isParked(value: unknown): boolean {
-  return isPlainRecord(value) && (value["endsAt"] === undefined || isNumber(value["endsAt"]));
+  if (!isPlainRecord(value)) return false;
+  const { endsAt, session } = value;
+  return (endsAt === undefined || isNumber(endsAt)) && (session === undefined || isText(session));
 }
 
 function isDevice(value: unknown): boolean {

@@ -37,6 +37,14 @@ const ENVIRONMENT = {
  * cookies and returns status, text and location; `undefined` for a program that listens to nothing.
  */
 const GUIDES: Record<string, readonly Run[]> = {
+  "disabled-users.md": [
+    `const [one, two] = [browser(), browser()];
+     for (const each of [one, two]) await each.post("/login");
+     assert.equal((await one.post("/password")).text, "Changed");
+     assert.equal((await one.get("/")).text, "alice");
+     users.get("alice").isActive = false;
+     assert.equal((await two.get("/")).text, "nobody");`,
+  ],
   "csrf.md": [
     `const one = browser();
      assert.equal((await one.post("/transfer", { "sec-fetch-site": "same-origin" })).text, "done");
@@ -108,6 +116,53 @@ const GUIDES: Record<string, readonly Run[]> = {
      assert.equal((await one.get("/")).text, "Hello carol");
      assert.equal(audit.length, 2);`,
     undefined,
+  ],
+  "schemas-and-migrations.md": [
+    `const one = browser();
+     app.use((error, req, res, next) => res.status(error.status).send(error.message));
+     assert.equal((await one.post("/cart/book/2")).text, '[{"title":"book","count":2}]');
+     const refused = await one.post("/cart/lamp/0");
+     assert.equal(refused.status, 500);
+     assert.match(refused.text, /^req.session.cart\\[1\\].count does not match/);`,
+  ],
+  "session-end-warning.md": [
+    `const one = browser();
+     assert.deepEqual(JSON.parse((await one.get("/session")).text), { secondsLeft: 0 });
+     await one.post("/login");
+     assert.equal(JSON.parse((await one.post("/session")).text).secondsLeft, 1800);
+     assert.match((await one.get("/")).text, /<script src="[/]session-warning[.]js">/);
+
+     // The page's script, in a page of which it sees only this.
+     const { runInNewContext } = await import("node:vm");
+     const [warning, button] = [{ hidden: true }, {}];
+     let [left, wait] = [1_800, 0];
+     const asked = [];
+     const fetch = async (path, { method }) => {
+       asked.push(method + " " + path);
+       if (method === "POST") left = 1_800;
+       return { json: async () => ({ secondsLeft: left }) };
+     };
+     const location = {};
+     const globals = {
+       document: { querySelector: (name) => (name === "#warning" ? warning : button) },
+       setTimeout: (_action, ms) => (wait = ms),
+       clearTimeout: () => {},
+       fetch,
+       location,
+     };
+     const settled = () => new Promise((resolve) => setImmediate(resolve));
+     const page = runInNewContext((await one.get("/session-warning.js")).text + "; look", globals);
+     await settled();
+     assert.deepEqual([warning.hidden, wait], [true, 60_000]);
+     left = 100;
+     await page();
+     assert.deepEqual([warning.hidden, wait], [false, 10_000]);
+     button.onclick();
+     await settled();
+     assert.deepEqual([warning.hidden, asked.at(-1)], [true, "POST /session"]);
+     left = 0;
+     await page();
+     assert.equal(location.href, "/login");`,
   ],
   "limits.md": [
     `for (let i = 0; i < 3; i += 1) assert.equal((await browser().post("/login")).status, 200);
