@@ -5,6 +5,7 @@ export { systemClock } from "./contract/time.ts";
 export type * from "./contract/types.ts";
 export type { Secret } from "./crypto/key-ring.ts";
 export type { CookieAttributes, CookieOptions } from "./http/cookies.ts";
+export type { DeviceOptions } from "./http/device.ts";
 export type { LegacyReader, LegacySession } from "./http/legacy.ts";
 export { session } from "./http/middleware.ts";
 export type { SessionLimit, SessionOptions } from "./http/options.ts";
@@ -19,6 +20,7 @@ export type { AuthenticationMethod } from "./session/authentication.ts";
 export type { LogoutRefusal, SessionEvent, SessionEvents } from "./session/events.ts";
 export type { ManagedKeys } from "./session/managed-keys.ts";
 export type { Actor, DeviceInfo } from "./session/meta.ts";
+export type { ErasedSessions, ExportedSession } from "./session/personal-data.ts";
 // All of it, because only so can applications add to SessionData by declaring module "sojourn".
 export type * from "./session/session-data.ts";
 export type {
@@ -34,6 +36,7 @@ export type {
 } from "./session/session-interface.ts";
 export type { SessionSnapshot } from "./session/snapshot.ts";
 export { type Duration, duration } from "./session/timeouts.ts";
+export type { SessionToValidate } from "./session/validation.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export type * from "./stores/open.ts";
 export { openStore } from "./stores/open.ts";

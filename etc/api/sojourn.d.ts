@@ -141,8 +141,42 @@ export interface DeviceInfo {
     ip?: string;
 }
 
+// DeviceOptions
+export interface DeviceOptions {
+    ip?: "full" | "network" | false | undefined;
+    label?: boolean | undefined;
+}
+
 // Duration
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d" | "w"}`;
+
+// ErasedSessions
+export interface ErasedSessions {
+    sessions: number;
+    impersonations: number;
+}
+
+// ExportedSession
+export interface ExportedSession {
+    handle: string;
+    userId: string;
+    createdAt: string;
+    authenticatedAt: string | null;
+    authenticationMethods: readonly string[];
+    lastUsedAt: string;
+    expiresAt: string;
+    transport: string;
+    device: DeviceInfo | null;
+    link: string | null;
+    actor: {
+        userId: string;
+        reason: string;
+        since: string;
+    } | null;
+    flash: Readonly<Record<string, readonly unknown[]>>;
+    data: Record<string, unknown>;
+    isDamaged: boolean;
+}
 
 // ExpressSessionStore
 export interface ExpressSessionStore {
@@ -421,6 +455,15 @@ export interface SessionEvents {
         except?: string;
         count: number;
     };
+    invalidated: {
+        handle: string;
+        userId: string;
+    };
+    "validation-failed": {
+        handle: string;
+        userId: string;
+        error: SojournError;
+    };
     conflict: {
         handle: string;
         attempt: number;
@@ -515,6 +558,12 @@ export interface SessionOptions<Name extends string = string> {
     onError?: ((error: unknown, req: IncomingMessage, res: ServerResponse) => void) | undefined;
     maxSessionsPerUser?: number | SessionLimit | undefined;
     freshFor?: Duration | undefined;
+    validate?: ((session: SessionToValidate) => Awaitable<boolean>) | undefined;
+    validateEvery?: Duration | undefined;
+    validateTimeout?: Duration | undefined;
+    onValidateError?: "refuse" | "keep" | undefined;
+    countsAsUse?: ((req: IncomingMessage) => boolean) | undefined;
+    device?: DeviceOptions | false | undefined;
     maxBytes?: number | undefined;
     accept?: readonly LegacyReader[] | undefined;
     clock?: Clock | undefined;
@@ -573,6 +622,13 @@ export interface SessionStore {
     close(): Awaitable<void>;
 }
 
+// SessionToValidate
+export interface SessionToValidate {
+    readonly userId: string;
+    readonly authenticatedAt: Date;
+    readonly stamp: string | null;
+}
+
 // Sessions
 export interface Sessions<Data extends object = SessionData> {
     (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void;
@@ -598,6 +654,8 @@ export interface Sessions<Data extends object = SessionData> {
         link: string;
     }): Promise<number>;
     prune(limit?: number): Promise<number>;
+    export(userId: string): Promise<ExportedSession[]>;
+    erase(userId: string): Promise<ErasedSessions>;
     close(): Promise<void>;
     readonly capabilities: Capabilities;
     on<Event extends SessionEvent>(event: Event, listener: (detail: SessionEvents[Event]) => void): () => void;
@@ -620,7 +678,7 @@ export declare class SojournError extends Error {
 }
 
 // SojournErrorCode
-export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "CROSS_SITE" | "PROVIDER_UNAVAILABLE" | "KEYS_UNAVAILABLE" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "CROSS_SITE" | "PROVIDER_UNAVAILABLE" | "KEYS_UNAVAILABLE" | "VALIDATION_FAILED" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
 
 // SqlStoreOptions
 export interface SqlStoreOptions {

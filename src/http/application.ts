@@ -14,7 +14,7 @@ import { MemoryStore } from "../stores/memory.ts";
 import { SealedStore } from "../stores/sealed.ts";
 import { encrypted } from "../wrap/encrypted.ts";
 import { fromExpressStore, isExpressStore } from "../wrap/from-express-store.ts";
-import { deviceOf } from "./device.ts";
+import { deviceReader } from "./device.ts";
 import { acceptOf } from "./legacy.ts";
 import { refuseUnknown, type SessionOptions } from "./options.ts";
 import { policyOf } from "./policy.ts";
@@ -104,8 +104,8 @@ export function openApplication(options: SessionOptions): Application {
       commitMs: parseDuration(options.storeTimeout?.commit ?? "2s", "storeTimeout.commit"),
     },
     tokens: new TokenSource(),
-    policy: policyOf(options, store),
-    deviceOf,
+    policy: policyOf(options, store, { clock, events }),
+    deviceOf: deviceReader(options.device),
   };
   const { backend, admin, notes } =
     store instanceof SealedStore
@@ -119,7 +119,12 @@ export function openApplication(options: SessionOptions): Application {
   if (onError !== undefined && typeof onError !== "function") {
     throw new TypeError("onError must be a function (error, req, res)");
   }
-  const parts = { backend, events, trust, store: given, onStoreError, onError, accept: acceptOf(options.accept ?? []) };
+  const { countsAsUse } = options;
+  if (countsAsUse !== undefined && typeof countsAsUse !== "function") {
+    throw new TypeError("countsAsUse must be a function (req) that returns true or false");
+  }
+  const accept = acceptOf(options.accept ?? []);
+  const parts = { backend, events, trust, store: given, onStoreError, onError, countsAsUse, accept };
   const { link } = transports;
   const urlTokens = link === undefined ? undefined : new UrlTokens(link, keysToSeal(ring, "query()"), backend);
   const detach = ring === undefined ? undefined : keys?.attach(ring, events, common.limits.absoluteMs);

@@ -33,6 +33,39 @@ export function deviceLabel(userAgent: string | undefined): string {
   return browser ?? system ?? "Unknown device";
 }
 
+/** Describes what a login keeps of the device that it came from. */
+export interface DeviceOptions {
+  /**
+   * The IP address: `"full"` (default); `"network"`, its first 24 bits of IPv4 or 48 of IPv6, such as
+   * `192.0.2.0` and `2001:db8:1::`; or `false` for none.
+   */
+  ip?: "full" | "network" | false | undefined;
+  /** Whether to keep a label such as "Firefox on Linux". Default `true`. */
+  label?: boolean | undefined;
+}
+
+/**
+ * Returns a function that describes the device that sent a request.
+ * @throws TypeError for an unknown option
+ */
+export function deviceReader(options: DeviceOptions | false = {}): (req: IncomingMessage) => DeviceInfo {
+  const isOptions = typeof options === "object" && options !== null;
+  if (options !== false && !isOptions) throw new TypeError("device must be false, or { ip, label }");
+  const { ip = "full", label = true } = options === false ? { ip: false, label: false } : options;
+  if (ip !== "full" && ip !== "network" && ip !== false) {
+    throw new TypeError('device.ip must be "full", "network" or false');
+  }
+  if (typeof label !== "boolean") throw new TypeError("device.label must be true or false");
+  if (ip === "full" && label) return deviceOf;
+  return (req) => {
+    const device = deviceOf(req);
+    const kept: DeviceInfo = {};
+    if (label && device.label !== undefined) kept.label = device.label;
+    if (ip !== false && device.ip !== undefined) kept.ip = ip === "network" ? networkOf(device.ip) : device.ip;
+    return kept;
+  };
+}
+
 /**
  * Returns the label and the address of the device that sent a request. Express's `req.ip` honours
  * its trusted proxies. With `trust proxy: true` it may be any text; unless it is an address, the
@@ -41,6 +74,22 @@ export function deviceLabel(userAgent: string | undefined): string {
 export function deviceOf(req: IncomingMessage & { ip?: unknown }): DeviceInfo {
   const ip = addressOf(req.ip) ?? addressOf(req.socket?.remoteAddress);
   return { label: deviceLabel(req.headers?.["user-agent"]), ...(ip !== undefined && { ip }) };
+}
+
+/** Returns the network of an address in its usual form: /24 of IPv4, /48 of IPv6. */
+export function networkOf(address: string): string {
+  if (isIPv4(address)) return address.replace(/\d+$/, "0");
+  const [head = "", tail] = address.split("::");
+  const groups = head === "" ? [] : head.split(":");
+  // `::` stands for zeros up to the groups after it, of which the first three may have some.
+  const last = tail === undefined || tail === "" ? [] : tail.split(":");
+  const all = [
+    ...groups,
+    ...Array<string>(tail === undefined ? 0 : 8 - groups.length - last.length).fill("0"),
+    ...last,
+  ];
+  const { hostname } = new URL(`http://[${all.slice(0, 3).join(":")}::]`);
+  return hostname.slice(1, -1);
 }
 
 /** The longest address with a port: `[0000:…:0000:255.255.255.255]:65535`. */

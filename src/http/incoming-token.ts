@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { SojournError } from "../contract/errors.ts";
 import type { Awaitable } from "../contract/store.ts";
-import { after, isPromise } from "../contract/time.ts";
+import { after, isPromise, recover } from "../contract/time.ts";
 import type { CheckedToken, Opening, SessionBackend } from "../session/backend.ts";
 import { transportOf } from "../session/content.ts";
 import type { Events } from "../session/events.ts";
@@ -20,6 +20,8 @@ export class IncomingToken {
   carrier: TokenCarrier;
   /** The session that the token opens, once {@link open} is done; `undefined` for none. */
   opening: Opening | undefined = undefined;
+  /** Whether the application has just rejected the session, which ended: the client's token is useless. */
+  isInvalidated = false;
   /** Why {@link open} failed. */
   error: SojournError | undefined = undefined;
   /** Whether the client sent anything. */
@@ -27,6 +29,8 @@ export class IncomingToken {
   readonly #backend: SessionBackend;
   readonly #events: Events;
   readonly #req: IncomingMessage;
+  /** Whether the request is a use of its session. */
+  readonly #counts: boolean;
   /** The carriers in which the client sent something. */
   readonly #bringing: readonly TokenCarrier[];
   /** The carrier for a client without a token. */
@@ -39,10 +43,12 @@ export class IncomingToken {
     req: IncomingMessage,
     carriers: readonly TokenCarrier[],
     fallback: TokenCarrier,
+    counts: boolean,
   ) {
     this.#backend = backend;
     this.#events = events;
     this.#req = req;
+    this.#counts = counts;
     this.#fallback = fallback;
     this.#bringing = carriers.length === 1 ? carriers : carriers.filter((carrier) => carrier.read(req).length > 0);
     this.carrier = this.#bringing[0] ?? fallback;
@@ -60,7 +66,7 @@ export class IncomingToken {
   get mustOpen(): boolean {
     if (this.#bringing.length > 1 || this.#tokens.length > 1) return true;
     const token = this.#tokens[0];
-    return token !== undefined && this.#backend.isTouchDue(token);
+    return token !== undefined && this.#backend.isOpeningDue(token, this.#counts);
   }
 
   /** Whether the request brought tokens of two sessions, neither of which is safe (ASVS 3.5.1). */
@@ -96,13 +102,47 @@ export class IncomingToken {
     }
   }
 
+  /** Opens the session, and has the application validate it, if that is due. */
+  openValid(): Awaitable<void> {
+    return after(this.open(), () => this.#validate());
+  }
+
   /** Looks the session up, without an effect on this object. */
   find(): Awaitable<Opening | undefined> {
-    return openFirst(this.#backend, this.#tokens, this.carrier);
+    return openFirst(this.#backend, this.#tokens, this.carrier, this.#counts);
   }
 
   fail(error: unknown): void {
     this.error = asError(error);
+  }
+
+  #validate(): Awaitable<void> {
+    const opened = this.opening?.opened;
+    const backend = this.#backend;
+    if (opened === undefined || backend.validation?.isDue(opened.handle) !== true) return undefined;
+    const validate = (): Awaitable<void> => {
+      const verdict = backend.validate(opened);
+      // It may have ended while the application thought about it.
+      const isLate = isPromise(verdict);
+      return after(verdict, (one) => {
+        if (one === "valid" && !isLate) return undefined;
+        this.opening = undefined;
+        if (one === "ended") this.isInvalidated = true;
+        return one === "valid" || one === "gone" ? this.#reopen(opened.handle, one === "valid") : undefined;
+      });
+    };
+    return recover(validate, (error) => {
+      this.opening = undefined;
+      this.fail(error);
+    });
+  }
+
+  /** Opens what the tokens open now, @param isValid whether that may be the session of this handle */
+  #reopen(handle: string, isValid: boolean): Awaitable<void> {
+    return after(this.open(), () => {
+      if (this.opening?.opened.handle !== handle) return this.#validate();
+      if (!isValid) this.opening = undefined;
+    });
   }
 
   #opened(opening: Opening | undefined): void {
@@ -130,7 +170,7 @@ export class IncomingToken {
       return found;
     }
     const tokens = this.#verify(carrier.read(this.#req), carrier);
-    return after(openFirst(this.#backend, tokens, carrier), (opening) => {
+    return after(openFirst(this.#backend, tokens, carrier, this.#counts), (opening) => {
       if (opening === undefined) return this.#openOnly(position + 1, found);
       if (found !== undefined) {
         throw new SojournError("MIXED_TOKENS", "the request brought tokens of two sessions: send only one");

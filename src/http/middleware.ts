@@ -13,8 +13,8 @@ import { isResponse } from "./held-response.ts";
 import { bringsUnknown, carriersFor, newTokenCarrier } from "./incoming-token.ts";
 import { rememberInsides } from "./insides.ts";
 import type { SessionOptions } from "./options.ts";
-import type { RequestParts } from "./request-parts.ts";
-import { type Next, RequestSession } from "./request-session.ts";
+import type { Next, RequestParts } from "./request-parts.ts";
+import { RequestSession } from "./request-session.ts";
 import type { Sessions } from "./sessions.ts";
 
 import { DetachedSessions, type TouchOptions, type UpgradeOptions, Watch } from "./upgrade.ts";
@@ -73,11 +73,13 @@ export function session(options: SessionOptions = {}): Sessions {
     const linkToken = urlTokens?.take(req);
     let carriers: readonly TokenCarrier[];
     let isHeld: boolean;
+    let counts: boolean;
     try {
       isHeld = isResponse(res);
       carriers = carriersFor(transports, req, isHeld && req.headers.upgrade === undefined);
+      counts = parts.countsAsUse === undefined || checkedUse(parts.countsAsUse(req));
     } catch (error) {
-      // The application's `cookie` function failed. Without a framework, nothing else catches this.
+      // The application's `cookie` or `countsAsUse` failed. Without a framework, nothing else catches this.
       return next(error);
     }
     const carrier = newTokenCarrier(req, carriers);
@@ -102,7 +104,7 @@ export function session(options: SessionOptions = {}): Sessions {
           };
     let requestSession: RequestSession;
     const begin = (): void => {
-      requestSession = new RequestSession(parts, { req, res, isHeld, next: proceed }, carriers, carrier);
+      requestSession = new RequestSession(parts, { req, res, isHeld, counts, next: proceed }, carriers, carrier);
       giveSession(req, requestSession);
       requestSession.begin();
     };
@@ -129,6 +131,8 @@ export function session(options: SessionOptions = {}): Sessions {
       get: admin.get.bind(admin),
       count: admin.count.bind(admin),
       prune: admin.prune.bind(admin),
+      export: admin.export.bind(admin),
+      erase: admin.erase.bind(admin),
       close() {
         watch.close();
         return close();
@@ -154,6 +158,12 @@ export function session(options: SessionOptions = {}): Sessions {
       capabilities: { get: () => admin.capabilities },
     },
   );
+}
+
+/** @throws TypeError for a promise, which would count as a use */
+function checkedUse(counts: unknown): boolean {
+  if (typeof counts === "boolean") return counts;
+  throw new TypeError("countsAsUse(req) must return true or false, and no promise");
 }
 
 const HOLDER = Symbol("session holder");

@@ -4,9 +4,11 @@ import type { Clock } from "../contract/time.ts";
 import type { Secret } from "../crypto/key-ring.ts";
 import type { ManagedKeys } from "../session/managed-keys.ts";
 import type { Duration } from "../session/timeouts.ts";
+import type { SessionToValidate } from "../session/validation.ts";
 import type { SealedStore } from "../stores/sealed.ts";
 import type { ExpressSessionStore } from "../wrap/from-express-store.ts";
 import type { CookieOptions } from "./cookies.ts";
+import type { DeviceOptions } from "./device.ts";
 import type { LegacyReader } from "./legacy.ts";
 import type { TrustProxy } from "./secure.ts";
 import type { TransportChoice } from "./transports.ts";
@@ -92,6 +94,34 @@ export interface SessionOptions<Name extends string = string> {
    * Later calls reject with `NOT_FRESH` (ASVS 7.5.2). Default: any time ago.
    */
   freshFor?: Duration | undefined;
+  /**
+   * Says whether a user may stay logged in: return `false` for one who was disabled, or whose
+   * password changed, and the session ends, in every process, within `validateEvery`. It may return
+   * a promise. Default: sessions live until they end by themselves.
+   */
+  validate?: ((session: SessionToValidate) => Awaitable<boolean>) | undefined;
+  /** How long an answer of `validate` counts, for one session and process. Default `"1m"`. */
+  validateEvery?: Duration | undefined;
+  /** How long a request waits for `validate`. Default `"2s"`. */
+  validateTimeout?: Duration | undefined;
+  /**
+   * What happens to a request if `validate` throws, rejects or takes too long. `"refuse"` (default)
+   * responds with a 503 (`VALIDATION_FAILED`), so that nobody who was disabled gets in while nobody
+   * can tell; `"keep"` goes on with the session. The next request asks again.
+   */
+  onValidateError?: "refuse" | "keep" | undefined;
+  /**
+   * Says whether a request is a use of its session. One that is not, such as a poll or a health
+   * check, reads and changes the session as any other, but lengthens nothing: neither the idle time
+   * nor the cookie. Default: every request is a use.
+   */
+  countsAsUse?: ((req: IncomingMessage) => boolean) | undefined;
+  /**
+   * What a login keeps of the device it came from: `{ ip: "network" }` the network of its address
+   * instead of the address, `{ ip: false }` no address, `{ label: false }` no label, `false` neither.
+   * Default `{ ip: "full", label: true }`.
+   */
+  device?: DeviceOptions | false | undefined;
   /** The largest session, in bytes as stored. Default 66,048: 64 KiB of data, and 512 for names. */
   maxBytes?: number | undefined;
   /**
@@ -131,6 +161,12 @@ const OPTIONS = new Set([
   "maxBytes",
   "maxSessionsPerUser",
   "freshFor",
+  "validate",
+  "validateEvery",
+  "validateTimeout",
+  "onValidateError",
+  "countsAsUse",
+  "device",
   "accept",
   "clock",
 ]);

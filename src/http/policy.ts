@@ -1,6 +1,9 @@
 import type { IndexedStore, SessionStore } from "../contract/store.ts";
+import type { Clock } from "../contract/time.ts";
+import type { Events } from "../session/events.ts";
 import { type Policy, UserLimit } from "../session/policy.ts";
 import { parseDuration } from "../session/timeouts.ts";
+import { Validation } from "../session/validation.ts";
 import { SealedStore } from "../stores/sealed.ts";
 import type { SessionLimit, SessionOptions } from "./options.ts";
 
@@ -8,10 +11,32 @@ import type { SessionLimit, SessionOptions } from "./options.ts";
  * Reads the options on users' sessions.
  * @throws TypeError for a limit that the store can't keep
  */
-export function policyOf(options: SessionOptions, store: SessionStore | SealedStore): Policy {
+export function policyOf(
+  options: SessionOptions,
+  store: SessionStore | SealedStore,
+  shared: { readonly clock: Clock; readonly events: Events },
+): Policy {
   const { freshFor, maxSessionsPerUser } = options;
   const freshMs = freshFor === undefined ? undefined : parseDuration(freshFor || 0, "freshFor");
-  return { freshMs, userLimit: maxSessionsPerUser === undefined ? undefined : userLimitOf(maxSessionsPerUser, store) };
+  return {
+    freshMs,
+    userLimit: maxSessionsPerUser === undefined ? undefined : userLimitOf(maxSessionsPerUser, store),
+    validation: validationOf(options, shared),
+  };
+}
+
+function validationOf(
+  options: SessionOptions,
+  shared: { readonly clock: Clock; readonly events: Events },
+): Validation | undefined {
+  const { validate, validateEvery, validateTimeout, onValidateError } = options;
+  if (validate !== undefined) {
+    return new Validation({ validate, validateEvery, validateTimeout, onValidateError }, shared);
+  }
+  for (const [name, value] of Object.entries({ validateEvery, validateTimeout, onValidateError })) {
+    if (value !== undefined) throw new TypeError(`${name} needs validate, the function that says who may stay`);
+  }
+  return undefined;
 }
 
 function userLimitOf(

@@ -15,13 +15,8 @@ import type { HoldHooks } from "./held-response/hooks.ts";
 import { holdResponse } from "./held-response.ts";
 import { IncomingToken } from "./incoming-token.ts";
 import { type Accept, LegacyMove } from "./legacy.ts";
-import type { RequestParts } from "./request-parts.ts";
+import type { Next, Passing, RequestParts } from "./request-parts.ts";
 import { forbidCaching, forbidSharedCaching, isPublic } from "./response-headers.ts";
-
-/** A request that Express's router may serve. */
-type Routed = IncomingMessage & { next?: unknown };
-
-export type Next = (error?: unknown) => void;
 
 /** `committed`: the last commit before the headers has begun. `failed`: that commit failed. */
 type Phase = "open" | "committed" | "failed";
@@ -34,6 +29,7 @@ type Phase = "open" | "committed" | "failed";
  */
 export class RequestSession implements HoldHooks, RequestFacts, Running {
   readonly isHeld: boolean;
+  readonly countsAsUse: boolean;
   readonly request: IncomingMessage;
   readonly #parts: RequestParts;
   readonly #res: ServerResponse;
@@ -56,7 +52,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
   /** @param answering the carrier that takes a new token to a client without one */
   constructor(
     parts: RequestParts,
-    { req, res, isHeld, next }: { req: Routed; res: ServerResponse; isHeld: boolean; next: Next },
+    { req, res, isHeld, counts, next }: Passing,
     carriers: readonly TokenCarrier[],
     answering: TokenCarrier,
   ) {
@@ -66,7 +62,8 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     this.#next = next;
     this.#router = req.next;
     this.#carriers = carriers;
-    this.#token = new IncomingToken(parts, req, carriers, answering);
+    this.#token = new IncomingToken(parts, req, carriers, answering, counts);
+    this.countsAsUse = counts;
     this.#isUpgraded = req.headers?.upgrade === undefined ? undefined : upgradeWatch(req);
     // Without a response (an upgrade, a job) the session opens, and save() commits it. A new token
     // could reach no one.
@@ -183,9 +180,7 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
   }
 
   get isOver(): boolean {
-    if (this.#phase !== "open") return true;
-    const { destroyed, stream }: { destroyed?: boolean; stream?: { destroyed?: boolean } } = this.#res;
-    return destroyed === true || stream?.destroyed === true;
+    return this.#phase !== "open" || isDisconnected(this.#res);
   }
 
   /** The request takes long, and keeps its session alive. */
@@ -215,12 +210,13 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     if (this.#phase === "failed") return "none";
     // A new token, by the application's newest key.
     const isOutdated = this.#token.opening?.outdated === true && state.status === "stored";
-    return isOutdated && this.#token.carrier.deliverable ? "set" : cookie;
+    return isOutdated && this.countsAsUse && this.#token.carrier.deliverable ? "set" : cookie;
   }
 
   /** Whether no response may pass for one with the session, which could not be opened. */
   get #mustRefuse(): boolean {
-    return this.#token.error !== undefined && this.#parts.onStoreError === "error";
+    const { error } = this.#token;
+    return error !== undefined && (this.#parts.onStoreError === "error" || error.code === "VALIDATION_FAILED");
   }
 
   #refuse(): void {
@@ -242,7 +238,8 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
     const { backend, accept } = this.#parts;
     const token = this.#token;
     if (!token.isPresent) return accept === undefined ? undefined : this.#moveLegacy(accept);
-    return backend.isSynchronous && !token.mustOpen ? undefined : token.open();
+    if (backend.isSynchronous && !token.mustOpen) return undefined;
+    return backend.validation === undefined ? token.open() : token.openValid();
   }
 
   #proceed(): void {
@@ -252,11 +249,12 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
       this.#next(token.error);
       return;
     }
+    if (token.isInvalidated) this.#start().cookie = "clear";
     // The response has to bring a new token, even if nothing reads the session.
     if (token.opening?.renew === true && token.carrier.deliverable) this.#start();
     this.#next();
     // Most requests are answered by now.
-    if (this.isHeld && token.isPresent && !this.isOver) this.#parts.backend.running?.add(this);
+    if (this.isHeld && this.countsAsUse && token.isPresent && !this.isOver) this.#parts.backend.running?.add(this);
   }
 
   /** The session of this request, which nothing has read before. */
@@ -290,6 +288,11 @@ export class RequestSession implements HoldHooks, RequestFacts, Running {
 /** Whether the application has taken `session` off the request. */
 function isSessionDeleted(req: IncomingMessage): boolean {
   return !("session" in req);
+}
+
+/** Whether a response's client has disconnected. */
+function isDisconnected({ destroyed, stream }: { destroyed?: boolean; stream?: { destroyed?: boolean } }): boolean {
+  return destroyed === true || stream?.destroyed === true;
 }
 
 /** For failures that another call reports. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Device } from "../contract/device.ts";
 import type { Capabilities } from "../session/admin.ts";
 import type { SessionEvent, SessionEvents } from "../session/events.ts";
+import type { ErasedSessions, ExportedSession } from "../session/personal-data.ts";
 import type { SessionData } from "../session/session-data.ts";
 import type { Session } from "../session/session-interface.ts";
 import type { SessionSnapshot } from "../session/snapshot.ts";
@@ -110,6 +111,30 @@ export interface Sessions<Data extends object = SessionData> {
    * const deleted = await sessions.prune();
    */
   prune(limit?: number): Promise<number>;
+
+  /**
+   * Returns everything that the store has about a user's sessions, in full, for a request to see it
+   * (GDPR, article 15). It holds no secret and no hash of one, and no `stamp`.
+   *
+   * @returns plain objects for `JSON.stringify`, the latest use first
+   * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `STORE_…` if it
+   * fails
+   * @example
+   * const mine = await sessions.export("alice");
+   */
+  export(userId: string): Promise<ExportedSession[]>;
+
+  /**
+   * Ends all sessions of a user, their sign-in links, and the sessions in which they act as somebody
+   * else, so that no record names them any more. Call it after you have disabled the account.
+   *
+   * @returns how many sessions it ended
+   * @throws SojournError `NO_USER_INDEX` if the store can't list a user's sessions; `STORE_…` if it
+   * fails, and may have ended only some
+   * @example
+   * const { sessions: ended } = await sessions.erase("alice");
+   */
+  erase(userId: string): Promise<ErasedSessions>;
 
   /**
    * Waits for writes that are under way, stops the sweep, and closes the store. Close the HTTP server first. Safe to call twice.

@@ -78,6 +78,7 @@ export class Watch {
     const ends = ({ handle }: { handle: string }) => this.#end(handle);
     events.on("destroy", ends);
     events.on("gone", ends);
+    events.on("invalidated", ends);
     events.on("regenerate", ({ previous }) => this.#end(previous));
     events.on("login", ({ previous }) => this.#end(previous));
     events.on("revoke", ({ handle, userId, link, except }) => {
@@ -146,7 +147,8 @@ export class Watch {
       for (let watched = open.pop(); watched !== undefined; watched = open.pop()) {
         const { opened } = watched;
         try {
-          if (!(await this.#backend.isOpen(opened)) && watched.opened === opened) this.#end(opened.handle);
+          const isOpen = (await this.#backend.isOpen(opened)) && (await isStillValid(this.#backend, opened));
+          if (!isOpen && watched.opened === opened) this.#end(opened.handle);
         } catch {
           // The failed read has emitted an event. The next poll tries again.
         }
@@ -154,6 +156,14 @@ export class Watch {
     };
     await Promise.all(Array.from({ length: PARALLEL }, work));
   }
+}
+
+/** Validates an opened session outside a request, if that is due. @throws as `validate` does */
+async function isStillValid(backend: SessionBackend, opened: OpenedSession): Promise<boolean> {
+  if (backend.validation?.isDue(opened.handle) !== true) return true;
+  if ((await backend.validate(opened)) !== "valid") return false;
+  // It may have ended while the application thought about it.
+  return backend.isOpen(opened);
 }
 
 /** Whether a session is this user's, or one in which the user acts as another. */
@@ -242,7 +252,7 @@ export class DetachedSessions {
     for (const { carrier, texts } of carried) {
       const tokens = texts.flatMap((text) => this.#backend.verify(text, carrier) ?? []);
       const opening = await openFirst(this.#backend, tokens, carrier, touch);
-      if (opening !== undefined) found.push(opening.opened);
+      if (opening !== undefined && (await isStillValid(this.#backend, opening.opened))) found.push(opening.opened);
     }
     const [opened, ...more] = found;
     return opened === undefined || more.length > 0 ? undefined : this.#show(opened);

@@ -71,6 +71,14 @@ export class SealedAdmin implements SessionAdmin {
     return 1;
   }
 
+  async export(): Promise<never> {
+    throw unlisted("export");
+  }
+
+  async erase(): Promise<never> {
+    throw unlisted("erase");
+  }
+
   /** Deletes revocations whose seals have expired, and overflow that no seal names. */
   async prune(limit?: number): Promise<number> {
     let pruned = 0;

@@ -1,5 +1,5 @@
 import { undeliverableError } from "../contract/errors.ts";
-import type { Awaitable, SessionStore } from "../contract/store.ts";
+import type { Awaitable, SessionRecord, SessionStore } from "../contract/store.ts";
 import { after, type Clock } from "../contract/time.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { Sealer, sealRoom } from "../crypto/seal.ts";
@@ -15,6 +15,7 @@ import type { CarriedLimits } from "../session/size-limit.ts";
 import { type Deadlines, StoreAccess } from "../session/store-access.ts";
 import { type BackendOptions, openContent, StoredSessions } from "../session/stored.ts";
 import { hasExpired, touchIsDue } from "../session/timeouts.ts";
+import { factsOf, type Validation, type Verdict } from "../session/validation.ts";
 import { encrypted } from "../wrap/encrypted.ts";
 import { CookieRecordStore } from "./cookie-record-store.ts";
 import { Overflow } from "./overflow.ts";
@@ -78,12 +79,26 @@ export class SealedSessions implements SessionBackend {
     return scope.former === undefined ? unsealed : { ...unsealed, outdated: true };
   }
 
-  /** Always `true`: only the seal records the last use. */
-  isTouchDue(): boolean {
-    return true;
+  /** Only the seal records the last use. */
+  isOpeningDue(_token: Unsealed, counts: boolean): boolean {
+    return counts || this.validation !== undefined;
   }
 
-  open({ sealed, outdated }: Unsealed, scope: TokenScope): Awaitable<Opening | undefined> {
+  get validation(): Validation | undefined {
+    return this.policy.validation;
+  }
+
+  /** Without a revocation list the session ends in this browser; a copy of the seal is rejected, too. */
+  validate(opened: OpenedSession): Awaitable<Verdict> {
+    const { validation } = this;
+    const { handle, record, content } = opened;
+    if (validation === undefined) return "valid";
+    if (record.userId === null) return validation.pass(handle);
+    const end = (): Awaitable<boolean> => this.#storeOf(opened, () => true).delete(handle);
+    return validation.check({ handle, facts: () => factsOf(record, content.meta), end });
+  }
+
+  open({ sealed, outdated }: Unsealed, scope: TokenScope, counts: boolean): Awaitable<Opening | undefined> {
     const { handle, record, overflowKey } = sealed;
     return after(this.revocations?.includes(handle, record) ?? false, (isRevoked) => {
       if (isRevoked) return undefined;
@@ -95,7 +110,7 @@ export class SealedSessions implements SessionBackend {
         const complete = { ...record, payload: text };
         const content = openContent(handle, complete, scope.transport, this.#options, now);
         if (content === undefined) return undefined;
-        const renew = outdated || touchIsDue(record.touchedAt, now, this.#options.limits);
+        const renew = counts && (outdated || touchIsDue(record.touchedAt, now, this.#options.limits));
         return { opened: { ...sealed, record: complete, secret: "", content }, outdated, renew };
       });
     });
@@ -108,13 +123,7 @@ export class SealedSessions implements SessionBackend {
 
   context(request: RequestFacts, opened: OpenedSession | undefined, scope: TokenScope): SessionContext {
     const room = sealRoom(scope.room);
-    const records = this.overflow;
-    const store = new CookieRecordStore({
-      clock: this.clock,
-      revocations: this.revocations,
-      overflow: records && { records, fits: (record) => sealedBytes(record) <= room },
-      incoming: opened,
-    });
+    const store = this.#storeOf(opened, (record) => sealedBytes(record) <= room);
     const access = new StoreAccess(store, this.clock, NO_DEADLINES, NO_LISTENERS);
     return new SessionContext(this.#partsFor(room), access, request, opened);
   }
@@ -155,6 +164,12 @@ export class SealedSessions implements SessionBackend {
 
   async close(): Promise<void> {
     await Promise.all(this.stores.map((store) => store.close()));
+  }
+
+  /** Returns the store of one request. @param fits whether a token has room for a record */
+  #storeOf(incoming: OpenedSession | undefined, fits: (record: SessionRecord) => boolean): CookieRecordStore {
+    const { clock, revocations, overflow: records } = this;
+    return new CookieRecordStore({ clock, revocations, overflow: records && { records, fits }, incoming });
   }
 
   #partsFor(room: number): SessionParts {

@@ -9,6 +9,7 @@ import { hasEnded, listDevices, openSessions } from "./devices.ts";
 import { endAll } from "./end.ts";
 import { type Demands, requireFreshFor } from "./freshness.ts";
 import { storePending } from "./pending.ts";
+import { type ErasedSessions, type ExportedSession, eraseSessions, exportSessions } from "./personal-data.ts";
 import { endSession } from "./rotated-handles.ts";
 import { stateOf } from "./session.ts";
 import { type SessionSnapshot, snapshotOf } from "./snapshot.ts";
@@ -45,6 +46,8 @@ export interface SessionAdmin {
   revoke(handle: string, options?: { userId?: string; by?: object }): Promise<boolean>;
   revokeAll(of: SessionsOf, options?: { except?: object | string; by?: object }): Promise<number>;
   prune(limit?: number): Promise<number>;
+  export(userId: string): Promise<ExportedSession[]>;
+  erase(userId: string): Promise<ErasedSessions>;
 }
 
 /** Manages sessions that live in a store. */
@@ -117,6 +120,14 @@ export class StoredAdmin implements SessionAdmin {
   async prune(limit: number = BATCH): Promise<number> {
     const store = this.#access.indexed("prune");
     return this.#access.commit("prune", () => store.prune(limit));
+  }
+
+  async export(userId: string): Promise<ExportedSession[]> {
+    return exportSessions(this.#parts, this.#access, userId);
+  }
+
+  async erase(userId: string): Promise<ErasedSessions> {
+    return eraseSessions(this.#parts, this.#access, userId);
   }
 }
 

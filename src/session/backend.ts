@@ -6,6 +6,7 @@ import type { Links } from "./links.ts";
 import type { RotatedToken } from "./rotated-handles.ts";
 import type { RunningRequests } from "./running.ts";
 import type { Stored } from "./store-access.ts";
+import type { Validation, Verdict } from "./validation.ts";
 
 /** The scope of a token, outside which it is invalid. */
 export interface TokenScope {
@@ -44,12 +45,22 @@ export interface SessionBackend {
   readonly isSynchronous: boolean;
   /** Keeps sessions alive during their requests; `undefined` where no store has an idle timeout. */
   readonly running: RunningRequests | undefined;
+  /** Tells when an opened session must be validated; `undefined` for never. */
+  readonly validation: Validation | undefined;
   /** Verifies the form and the MAC of a token. Never throws. */
   verify(text: string, scope: TokenScope): CheckedToken | undefined;
-  /** Returns whether a use of the token's session may be due, even if nothing reads the session. */
-  isTouchDue(token: CheckedToken): boolean;
+  /**
+   * Returns whether the token's session must be opened, even if nothing reads it.
+   * @param counts whether the request is a use of it
+   */
+  isOpeningDue(token: CheckedToken, counts: boolean): boolean;
   /** Opens a token's session; `undefined` for none. @param counts whether that is a use of it */
   open(token: CheckedToken, scope: TokenScope, counts: boolean): Awaitable<Opening | undefined>;
+  /**
+   * Asks the application whether an opened session is still valid, if that is due, and ends it if not.
+   * @throws SojournError VALIDATION_FAILED; `STORE_…`
+   */
+  validate(opened: OpenedSession): Awaitable<Verdict>;
   /** Returns the token if its session is gone because another one replaced it a moment ago. */
   rotated(token: CheckedToken): RotatedToken | undefined;
   /** Returns the session of one request. */

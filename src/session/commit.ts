@@ -52,6 +52,8 @@ export interface CommitOptions {
   once?: boolean;
   /** Whether even an empty session is stored. */
   forced?: boolean;
+  /** Whether a change lengthens the session's life. Default `true`. */
+  isUse?: boolean;
   /** The time left, where the commit is one of several attempts. */
   limit?: TimeLimit | undefined;
 }
@@ -107,7 +109,7 @@ export class Committer {
       status,
       changed: changes !== undefined || (status === "blank" && !isEmpty(record, state.content)),
       forced: options.forced === true,
-      touchDue: touchIsDue(record.touchedAt, began, this.#limits),
+      touchDue: options.isUse !== false && touchIsDue(record.touchedAt, began, this.#limits),
       deliverable: delivery === "possible",
       carried: this.carried !== undefined,
       replaces: previous !== undefined,
@@ -192,12 +194,13 @@ export class Committer {
     state: SessionState,
     base: Stored | undefined,
     content: Content,
-    { limit, forced }: Attempt,
+    { limit, forced, isUse, changes }: Attempt,
   ): Awaitable<Written> {
     const { rotation } = state;
     if (base !== undefined && rotation?.previous === undefined) {
       const { version, secretHash } = base.record;
-      const record = this.#recordOf(base.record, content, secretHash, version + 1);
+      const unused = isUse === false ? changes : undefined;
+      const record = this.#recordOf(base.record, content, secretHash, version + 1, unused);
       return after(access.update(state.handle, record, version, limit?.leftMs), (result) =>
         result === "ok" ? record : result,
       );
@@ -239,16 +242,21 @@ export class Committer {
     return status === "blank" || changes.endsAt !== undefined || this.carried !== undefined ? DONE_SET : DONE;
   }
 
-  /** Returns a record of `content`, used now. @throws SojournError TOO_LARGE */
-  #recordOf(base: SessionRecord, content: Content, secretHash: string, version: number): SessionRecord {
+  /**
+   * Returns a record of `content`, used now.
+   * @param unused the changes of a request that is no use: they alone may lengthen the session's life
+   * @throws SojournError TOO_LARGE
+   */
+  #recordOf(base: SessionRecord, content: Content, secretHash: string, version: number, unused?: Changes) {
     const payload = encodePayload(content);
     const { userId, createdAt, link } = base;
     // A UTF-16 unit is at most three bytes of UTF-8.
     const isSmall = this.carried === undefined && payload.length * 3 <= this.#maxBytes;
     if (!isSmall) requireFits({ payload, userId }, content, this.#maxBytes, this.carried);
-    const now = Math.max(this.#clock.now(), base.touchedAt);
-    const expiresAt = expiryOf({ ...content.meta, createdAt }, now, this.#limits);
-    const record: SessionRecord = { payload, version, secretHash, userId, createdAt, touchedAt: now, expiresAt };
+    const touchedAt = unused === undefined ? Math.max(this.#clock.now(), base.touchedAt) : base.touchedAt;
+    const isKept = unused !== undefined && unused.endsAt === undefined && unused.absoluteFrom === undefined;
+    const expiresAt = isKept ? base.expiresAt : expiryOf({ ...content.meta, createdAt }, touchedAt, this.#limits);
+    const record: SessionRecord = { payload, version, secretHash, userId, createdAt, touchedAt, expiresAt };
     if (link !== undefined) record.link = link;
     return record;
   }

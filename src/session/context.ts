@@ -43,6 +43,8 @@ export interface RequestFacts {
   readonly isHeld: boolean;
   /** Whether the response has begun to leave, or its client has disconnected. */
   readonly isOver: boolean;
+  /** Whether the request is a use of its session, which lengthens its life. */
+  readonly countsAsUse: boolean;
   /** For `SessionParts.deviceOf`. */
   readonly request: object;
 }
@@ -182,9 +184,14 @@ export class SessionContext {
     else state.persist(now + parseDuration(duration, "persist(duration)"));
   }
 
-  expiresAt({ record: { createdAt }, content: { meta }, endsAt, absoluteFrom }: SessionState): number {
-    const { notAfter } = meta;
-    return expiryOf({ createdAt, endsAt, absoluteFrom, notAfter }, this.parts.clock.now(), this.parts.limits);
+  expiresAt({ record, content: { meta }, endsAt, absoluteFrom, status }: SessionState): number {
+    const { createdAt, touchedAt, expiresAt } = record;
+    const lifetime = { createdAt, endsAt, absoluteFrom, notAfter: meta.notAfter };
+    const { clock, limits } = this.parts;
+    if (this.request.countsAsUse || status !== "stored") return expiryOf(lifetime, clock.now(), limits);
+    // Nobody has used it since.
+    const end = expiryOf(lifetime, touchedAt, limits);
+    return endsAt === meta.endsAt ? Math.min(end, expiresAt) : end;
   }
 
   /** Stores one session. The caller must hold its turn in the queue. */
@@ -195,7 +202,8 @@ export class SessionContext {
       events.emit("gone", { handle: state.handle });
       return GONE;
     }
-    return after(committer.commit(this.access, state, delivery, options), (commit) => this.apply(state, commit));
+    const how = this.request.countsAsUse ? options : { ...options, isUse: false };
+    return after(committer.commit(this.access, state, delivery, how), (commit) => this.apply(state, commit));
   }
 
   /** Records what a commit means for the client's cookie. */

@@ -16,6 +16,18 @@ export interface Listed {
 
 const LIST_PAGE = 1_000;
 
+/** Yields the unexpired sessions of a user or a link, page by page. */
+export async function* pagesOf(access: StoreAccess, which: SessionQuery): AsyncGenerator<readonly StoredSession[]> {
+  const store = access.indexed("list");
+  let cursor: string | undefined;
+  do {
+    const query = { ...which, limit: LIST_PAGE, ...(cursor !== undefined && { cursor }) };
+    const page = await access.read("list", () => store.list(query));
+    yield page.sessions;
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+}
+
 /** Yields the sessions that a request would open, neither ended nor damaged, of the users themselves. */
 export async function* openSessions(
   parts: SessionParts,
@@ -23,20 +35,15 @@ export async function* openSessions(
   which: SessionQuery,
   withImpersonations = false,
 ): AsyncGenerator<Listed> {
-  const store = access.indexed("list");
-  let cursor: string | undefined;
-  do {
-    const query = { ...which, limit: LIST_PAGE, ...(cursor !== undefined && { cursor }) };
-    const page = await access.read("list", () => store.list(query));
-    for (const session of page.sessions) {
+  for await (const page of pagesOf(access, which)) {
+    for (const session of page) {
       const meta = decodePayload(session.payload)?.meta;
       if (meta === undefined || hasEnded(parts, session, meta)) continue;
       if (meta.actor === undefined || (withImpersonations && (await isActing(access, meta.actor)))) {
         yield { session, meta };
       }
     }
-    cursor = page.cursor;
-  } while (cursor !== undefined);
+  }
 }
 
 /**

@@ -33,6 +33,16 @@ export interface SessionEvents {
   destroy: { handle: string; userId: string | null };
   /** Sessions were revoked: one by its handle, or all of a user's or of a link's except one. */
   revoke: { handle?: string; userId?: string; link?: string; except?: string; count: number };
+  /**
+   * `session({ validate })` rejected a session, which ended. While somebody acts as another user,
+   * `userId` is the one who acts.
+   */
+  invalidated: { handle: string; userId: string };
+  /**
+   * `session({ validate })` gave no answer: it threw, rejected or took too long. The error's `cause`
+   * says why.
+   */
+  "validation-failed": { handle: string; userId: string; error: SojournError };
   /** A save found that another request had saved first, and merged its own changes into that. */
   conflict: { handle: string; attempt: number };
   /** A merge replaced the value of a property that another request had saved meanwhile. */
@@ -96,6 +106,8 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
   "impersonation-ended": true,
   destroy: true,
   revoke: true,
+  invalidated: true,
+  "validation-failed": true,
   conflict: true,
   overwritten: true,
   gone: true,

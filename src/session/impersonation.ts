@@ -81,8 +81,9 @@ function begin(
   const lifetime = { ...state.content.meta, createdAt, endsAt: state.endsAt, absoluteFrom: state.absoluteFrom };
   // However idle the actor's session is, its other limits hold.
   const until = Math.min(now + ms, expiryOf(lifetime, now, { ...limits, idleMs: Number.POSITIVE_INFINITY }));
+  const session = parts.tokens.handle();
   const carry = ({ encoded, meta }: Content): Content => {
-    const parked = meta.endsAt === undefined ? {} : { endsAt: meta.endsAt };
+    const parked = meta.endsAt === undefined ? { session } : { session, endsAt: meta.endsAt };
     return { encoded, meta: { ...meta, endsAt: until, parked } };
   };
   const plan = { kind: "regenerate", userId: actorId, createdAt, link, kept: true, carry } as const;
@@ -95,6 +96,7 @@ function begin(
     { meta: { device, actor, notAfter: until }, encoded: new Map() },
     context.blankRecord(userId, now),
   );
+  acting.rename(session);
   const park = (): Awaitable<void> =>
     after(committer.commit(access, parked, "possible"), (commit) => requireDone(commit, "possible"));
   const abandon = (error: unknown): never => {

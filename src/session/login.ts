@@ -41,7 +41,7 @@ export function login(
       return {
         encoded,
         meta: {
-          device: shown,
+          ...(Object.keys(shown).length > 0 && { device: shown }),
           ...(flash !== undefined && { flash }),
           ...(endsAt !== undefined && { endsAt }),
           ...facts,

@@ -21,8 +21,11 @@ export interface SessionMeta {
   stamp?: string;
   /** Who acts in the place of the session's user. */
   actor?: ActorMeta;
-  /** The session waits for the end of an impersonation. What its own fixed end is, if it has one. */
-  parked?: { readonly endsAt?: number };
+  /**
+   * The session waits for the end of an impersonation, in the session of that handle. `endsAt` is its
+   * own fixed end, if it has one.
+   */
+  parked?: { readonly endsAt?: number; readonly session?: string };
 }
 
 /** Describes who acts in a session in the place of its user. */
@@ -104,7 +107,9 @@ function isActor(value: unknown): boolean {
 }
 
 function isParked(value: unknown): boolean {
-  return isPlainRecord(value) && (value["endsAt"] === undefined || isNumber(value["endsAt"]));
+  if (!isPlainRecord(value)) return false;
+  const { endsAt, session } = value;
+  return (endsAt === undefined || isNumber(endsAt)) && (session === undefined || isText(session));
 }
 
 function isDevice(value: unknown): boolean {

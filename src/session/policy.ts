@@ -1,5 +1,6 @@
 import type { Admission, Awaitable } from "../contract/store.ts";
 import { after } from "../contract/time.ts";
+import type { Validation } from "./validation.ts";
 
 /** What an application demands of its users' sessions. */
 export interface Policy {
@@ -7,6 +8,8 @@ export interface Policy {
   readonly userLimit?: UserLimit | undefined;
   /** How long ago a user may have authenticated who ends others of their sessions. */
   readonly freshMs?: number | undefined;
+  /** Asks the application whether a user may still be logged in. */
+  readonly validation?: Validation | undefined;
 }
 
 /** What happens if a login exceeds its user's limit. */

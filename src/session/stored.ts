@@ -19,6 +19,7 @@ import { RunningRequests } from "./running.ts";
 import { type Deadlines, StoreAccess, type Stored } from "./store-access.ts";
 import { Sweeper } from "./sweeper.ts";
 import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
+import { factsOf, type Validation, type Verdict } from "./validation.ts";
 
 export interface BackendOptions {
   clock: Clock;
@@ -65,8 +66,12 @@ export class StoredSessions implements SessionBackend {
     return (former?.codec ?? codec).verify(text);
   }
 
-  isTouchDue({ touchDueAt }: VerifiedToken): boolean {
-    return this.clock.now() >= touchDueAt;
+  get validation(): Validation | undefined {
+    return this.parts.policy.validation;
+  }
+
+  isOpeningDue({ handle, touchDueAt }: VerifiedToken, counts: boolean): boolean {
+    return (counts && this.clock.now() >= touchDueAt) || this.validation?.isDue(handle) === true;
   }
 
   /**
@@ -86,6 +91,22 @@ export class StoredSessions implements SessionBackend {
       return after(isActing(this.access, actor), (isThere) =>
         isThere ? this.#opening(token, scope, record, content, counts ? now : undefined) : this.#noteRotation(token),
       );
+    });
+  }
+
+  validate({ handle, record, content: { meta } }: OpenedSession): Awaitable<Verdict> {
+    const { access, validation } = this;
+    if (validation === undefined) return "valid";
+    if (record.userId === null) return validation.pass(handle);
+    const { actor } = meta;
+    const end = (): Awaitable<boolean> => access.delete(handle);
+    if (actor === undefined) return validation.check({ handle, facts: () => factsOf(record, meta), end });
+    // Who acts is who authenticated, in the session that waits for the end.
+    return validation.check({
+      handle,
+      facts: () =>
+        after(access.reread(actor.session, actor.userId), (own) => own && factsOf(own.record, own.content.meta)),
+      end: () => after(access.delete(actor.session), end),
     });
   }
 

@@ -69,7 +69,8 @@ describe("the time of day follows what a test suite makes of Date", () => {
       await backend.close();
       await sqlite.close();
     });
-    const request = { transport: undefined, delivery: "possible", isHeld: true, isOver: false, request: {} } as const;
+    const facts = { transport: undefined, delivery: "possible", isHeld: true, isOver: false } as const;
+    const request = { ...facts, countsAsUse: true, request: {} };
     const context = backend.context(request, undefined);
     Object.assign(sessionOf(context), { n: 1 });
     await context.commit();

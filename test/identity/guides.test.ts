@@ -77,6 +77,23 @@ const GUIDES: Record<string, readonly Run[]> = {
     },
     { before: KEYS },
   ],
+  "disabled-users.md": [
+    `const [one, two] = [browser(), browser()];
+     for (const each of [one, two]) await each.post("/login");
+     assert.equal((await one.post("/password")).text, "Changed");
+     assert.equal((await one.get("/")).text, "alice");
+     users.get("alice").isActive = false;
+     assert.equal((await two.get("/")).text, "nobody");`,
+  ],
+  "exporting-and-erasing.md": [
+    `const one = browser();
+     assert.equal((await one.get("/my-data.json")).status, 401);
+     await one.post("/login");
+     const [mine] = JSON.parse((await one.get("/my-data.json")).text).sessions;
+     assert.deepEqual([mine.userId, mine.data, mine.device.ip], ["alice", { cart: ["book"] }, "127.0.0.0"]);
+     assert.deepEqual(JSON.parse((await one.post("/delete-my-account")).text), { sessions: 1, impersonations: 0 });
+     assert.equal((await one.get("/my-data.json")).status, 401);`,
+  ],
   "fresh-logins.md": [
     `const one = browser();
      const page = { accept: "text/html" };
@@ -108,6 +125,45 @@ const GUIDES: Record<string, readonly Run[]> = {
      assert.equal((await one.get("/")).text, "Hello carol");
      assert.equal(audit.length, 2);`,
     undefined,
+  ],
+  "session-end-warning.md": [
+    `const one = browser();
+     assert.deepEqual(JSON.parse((await one.get("/session")).text), { secondsLeft: 0 });
+     await one.post("/login");
+     assert.equal(JSON.parse((await one.post("/session")).text).secondsLeft, 1800);
+     assert.match((await one.get("/")).text, /<script src="[/]session-warning[.]js">/);
+
+     // The page's script, in a page of which it sees only this.
+     const { runInNewContext } = await import("node:vm");
+     const [warning, button] = [{ hidden: true }, {}];
+     let [left, wait] = [1_800, 0];
+     const asked = [];
+     const fetch = async (path, { method }) => {
+       asked.push(method + " " + path);
+       if (method === "POST") left = 1_800;
+       return { json: async () => ({ secondsLeft: left }) };
+     };
+     const location = {};
+     const globals = {
+       document: { querySelector: (name) => (name === "#warning" ? warning : button) },
+       setTimeout: (_action, ms) => (wait = ms),
+       clearTimeout: () => {},
+       fetch,
+       location,
+     };
+     const settled = () => new Promise((resolve) => setImmediate(resolve));
+     const page = runInNewContext((await one.get("/session-warning.js")).text + "; look", globals);
+     await settled();
+     assert.deepEqual([warning.hidden, wait], [true, 60_000]);
+     left = 100;
+     await page();
+     assert.deepEqual([warning.hidden, wait], [false, 10_000]);
+     button.onclick();
+     await settled();
+     assert.deepEqual([warning.hidden, asked.at(-1)], [true, "POST /session"]);
+     left = 0;
+     await page();
+     assert.equal(location.href, "/login");`,
   ],
   "limits.md": [
     `for (let i = 0; i < 3; i += 1) assert.equal((await browser().post("/login")).status, 200);

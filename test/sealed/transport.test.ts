@@ -33,13 +33,14 @@ async function opens(made: Pick<TokenScope, "name" | "transport">, brought: Pick
     delivery: "possible",
     isHeld: true,
     isOver: false,
+    countsAsUse: true,
     request: {},
   } as const;
   const context = backend.context(request, undefined, scope(made));
   await sessionOf(context).login("alice");
   await context.commit();
   const token = backend.verify(backend.tokenOf(context, scope(made)), scope(brought));
-  const opening = token === undefined ? undefined : await backend.open(token, scope(brought));
+  const opening = token === undefined ? undefined : await backend.open(token, scope(brought), true);
   return { user: opening?.opened.record.userId, refused: refused.length };
 }
 

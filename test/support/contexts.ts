@@ -20,7 +20,7 @@ export interface Held {
 type Told = { [E in SessionEvent]: { event: E } & SessionEvents[E] }[SessionEvent];
 
 const EVENTS: SessionEvent[] = [
-  "create", "login", "regenerate", "confirm", "impersonate", "impersonation-ended", "destroy", "revoke", "conflict", "overwritten", "gone", "damaged-record", "duplicate-cookie", "cookie-not-sent", "store-error",
+  "create", "login", "regenerate", "confirm", "impersonate", "impersonation-ended", "destroy", "revoke", "invalidated", "validation-failed", "conflict", "overwritten", "gone", "damaged-record", "duplicate-cookie", "cookie-not-sent", "store-error",
 ]; // biome-ignore format: a list of names
 
 /** The engine without HTTP: a backend with its admin, clock and store, and all events. */
@@ -71,7 +71,7 @@ export function engine({
             true,
           );
     const context = backend.context(
-      { transport, delivery: "possible", isHeld, isOver: false, request: {}, ...facts },
+      { transport, delivery: "possible", isHeld, isOver: false, countsAsUse: true, request: {}, ...facts },
       opening?.opened,
     );
     return new TestRequest(context, held, opening !== undefined);
