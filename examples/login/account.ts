@@ -1,11 +1,8 @@
 import { Router } from "express";
 import { requireFresh, returnTo } from "sojourn";
-import { countView, field, forUsers, notFound, type Parts, show } from "./pages.ts";
+import { countView, field, forUsers, notFound, type Parts, show, TIME_TO_FILL_IN } from "./pages.ts";
 import { hashPassword, SHORTEST_PASSWORD, verifyPassword } from "./passwords.ts";
 import { MOST_DEVICES } from "./sessions.ts";
-
-/** For a form that was opened in time. */
-const TIME_TO_FILL_IN = "15m";
 
 /** A user's account: the devices, and the password. */
 export function account({ sessions, users, freshFor }: Parts): Router {

@@ -6,6 +6,7 @@ import { showError } from "./errors.ts";
 import * as format from "./format.ts";
 import { login } from "./login.ts";
 import { knowUser, notFound, type Parts } from "./pages.ts";
+import { privacy } from "./privacy.ts";
 import { securityHeaders } from "./security.ts";
 import { shop } from "./shop.ts";
 import { support } from "./support.ts";
@@ -27,6 +28,7 @@ export function createApp(parts: Parts): Express {
   app.use(shop(parts));
   app.use(login(parts));
   app.use(account(parts));
+  if (!parts.sessions.capabilities.clientSide) app.use(privacy(parts)); // sessions in cookies can't be read from here
   app.use(support(parts));
 
   app.use(() => {

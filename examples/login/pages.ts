@@ -13,6 +13,9 @@ declare module "sojourn" {
   }
 }
 
+/** For a form that was opened while the password was fresh. */
+export const TIME_TO_FILL_IN = "15m";
+
 /** What the site works with: `server.ts` opens the real ones. */
 export interface Parts {
   sessions: Sessions;
