@@ -57,7 +57,7 @@ console.log(
 for (const file of values.only ?? questionFiles) {
   const question = await load(file);
   const started = performance.now();
-  const { tables, verdicts, plots, data } = await question.ask({
+  const { tables, summary, verdicts, plots, data } = await question.ask({
     quick: values.quick,
     contenders: values.contender,
     progress: (text) => console.error(`… ${text}`),
@@ -72,9 +72,11 @@ for (const file of values.only ?? questionFiles) {
     `${JSON.stringify({ machine: about, took, verdicts, data }, undefined, 1)}\n`,
   );
   // Only a whole run's numbers are for readers.
-  if (isWhole) putIntoPage(join(root, "docs/PERFORMANCE.md"), file, text);
-  const folder = isWhole ? join(root, "docs") : results;
+  if (isWhole) putIntoPage(join(import.meta.dirname, "RESULTS.md"), file, text);
+  if (isWhole && summary !== undefined) putIntoPage(join(root, "docs/PERFORMANCE.md"), file, formatTable(summary));
   for (const [name, svg] of Object.entries(plots)) {
+    // The one that docs/PERFORMANCE.md shows is beside it.
+    const folder = isWhole ? join(root, name === "bench-cpu.svg" ? "docs" : "bench/plots") : results;
     writeFileSync(join(folder, name), svg);
     console.log(`Plot: ${relative(root, join(folder, name))}`);
   }

@@ -2,12 +2,12 @@ import { execFileSync } from "node:child_process";
 import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
-import { toCommonJs } from "./commonjs.ts";
+import { bundle } from "./bundle.ts";
 import { entryPoints, root } from "./package.ts";
 
 /**
- * Builds `dist/`. The TypeScript compiler writes modules and declarations; the modules are then turned into CommonJS, which every Node, test
- * runner, compiler and bundler can load. `import` and `require` share this one copy of the code. Each entry point gets a face:
+ * Builds `dist/`. The TypeScript compiler writes declarations, and modules that Rollup joins into a few files of CommonJS, which every Node,
+ * test runner, compiler and bundler can load. `import` and `require` share this one copy of the code. Each entry point gets a face:
  *
  * - `.mjs` and `.d.mts`: the same exports by name, for `import`;
  * - `.cjs` and `.d.cts`, where the source has a default export, as a drop-in has: `require()` returns that itself.
@@ -15,18 +15,21 @@ import { entryPoints, root } from "./package.ts";
  * `npm run check` then checks that what came out stands on its own.
  */
 const dist = join(root, "dist");
+const modules = join(dist, "modules");
 const require = createRequire(import.meta.url);
 rmSync(dist, { recursive: true, force: true });
-execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"], {
-  cwd: root,
-  stdio: "inherit",
-});
+compile("--emitDeclarationOnly");
+// Without comments: the declarations have them.
+compile("--outDir", modules, "--declaration", "false", "--removeComments");
+await bundle(modules, dist);
+rmSync(modules, { recursive: true });
 writeFileSync(join(dist, "package.json"), '{ "type": "commonjs" }\n');
 
-for (const name of globSync("**/*.js", { cwd: dist })) {
-  const file = join(dist, name);
-  writeFileSync(file, toCommonJs(readFileSync(file, "utf8")));
+function compile(...options: string[]): void {
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json", ...options], { cwd: root, stdio: "inherit" });
 }
+
 // They name the `.ts` files that they were made from, which older compilers don't look for.
 for (const name of globSync("**/*.d.ts", { cwd: dist })) {
   const file = join(dist, name);

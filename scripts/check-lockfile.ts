@@ -20,7 +20,7 @@ interface LockedPackage {
 }
 
 const problems: string[] = [];
-for (const folder of [".", "bench", "scripts/tools", "test/neighbours", "test/package/matrix"]) {
+for (const folder of [".", "bench", "scripts/tools", "site", "test/neighbours", "test/package/matrix"]) {
   const place = join(folder, "package-lock.json");
   const lock: Lock = JSON.parse(readFileSync(join(root, place), "utf8"));
   if (lock.version !== readManifest(join(root, folder)).version)

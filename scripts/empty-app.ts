@@ -100,11 +100,11 @@ export function createEmptyApp({ aliases = false, dependencies = {} }: AppOption
   }
 }
 
-/** Only where the source is newer: test files run at once, and `npm run test:package` has built before they do. */
-function build(): void {
+/** Builds `dist/` only where the source is newer: test files run at once, and `npm run test:package` has built before they do. */
+export function build(): void {
   const built = join(root, "dist/package.json");
   const builtAt = existsSync(built) ? statSync(built).mtimeMs : 0;
-  const sources = globSync(["src/**/*.ts", "scripts/build.ts", "scripts/commonjs.ts"], { cwd: root });
+  const sources = globSync(["src/**/*.ts", "scripts/{build,bundle}.ts"], { cwd: root });
   if (sources.some((file) => statSync(join(root, file)).mtimeMs > builtAt))
     runIn(root, process.execPath, "scripts/build.ts");
 }

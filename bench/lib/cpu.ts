@@ -153,8 +153,9 @@ export class CpuCosts {
     return own === undefined || base === undefined ? own : pairwise(own, base, (a, b) => a - b);
   }
 
-  table(title: string, cases: readonly Case[], notes: string[] = []): Table {
-    return this.#table(title, cases, notes, ({ median }) => digits(median));
+  /** @param files only these contenders */
+  table(title: string, cases: readonly Case[], notes: string[] = [], files?: readonly string[]): Table {
+    return this.#table(title, cases, notes, ({ median }) => digits(median), files);
   }
 
   spreads(cases: readonly Case[]): Table {
@@ -162,7 +163,13 @@ export class CpuCosts {
     return this.#table(title, cases, [], ({ low, high }) => `${digits(low)}…${digits(high)}`);
   }
 
-  #table(title: string, cases: readonly Case[], notes: string[], format: (cost: Spread) => string): Table {
+  #table(
+    title: string,
+    cases: readonly Case[],
+    notes: string[],
+    format: (cost: Spread) => string,
+    files?: readonly string[],
+  ): Table {
     const cell = (file: string, name: string) => {
       if (this.#refused.has(`${name} ${file}`)) return "too large";
       const cost = this.added(file, name);
@@ -171,7 +178,9 @@ export class CpuCosts {
     return {
       title,
       head: ["microseconds of CPU", ...cases.map(({ name }) => name)],
-      rows: this.contenders.map(({ file, about }) => [about.name, ...cases.map(({ name }) => cell(file, name))]),
+      rows: this.contenders
+        .filter(({ file }) => files?.includes(file) ?? true)
+        .map(({ file, about }) => [about.name, ...cases.map(({ name }) => cell(file, name))]),
       notes,
     };
   }

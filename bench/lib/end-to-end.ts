@@ -159,6 +159,10 @@ class Results {
           notes,
         ),
       ],
+      summary: this.#table("Requests a second, as a share of bare Express", "share", (_loads, file, kind) => {
+        const share = this.#ratio(file, BARE, kind);
+        return share === undefined ? "–" : digits(share.median);
+      }),
       verdicts: this.#race.budgets.flatMap((budget) => this.#judge(budget)),
       plots: { [plot]: this.#plot(title) },
       data: this.#runners.map(({ file, about, loads }) => ({ file, about, loads: Object.fromEntries(loads) })),

@@ -19,6 +19,8 @@ export interface AskOptions {
 
 export interface Findings {
   tables: Table[];
+  /** What docs/PERFORMANCE.md shows of them. */
+  summary?: Table;
   verdicts: Verdict[];
   /** SVG files by name. */
   plots: Record<string, string>;

@@ -14,6 +14,18 @@ export const KINDS = [
   { name: "login and write", path: "/enter", cookie: false },
 ].map((kind) => ({ ...kind, bytes: BYTES }));
 
+/** On the page for users: what they would choose from. */
+const SHOWN = [
+  "sojourn-memory",
+  "sojourn-sqlite",
+  "sojourn-sealed",
+  "sojourn-express-session",
+  "express-session-memory",
+  "cookie-session",
+  "iron-session",
+  "fastify-session",
+];
+
 /** A busy server, which meets several requests in a turn of the event loop. */
 const CASES: Case[] = KINDS.map((kind) => ({ ...kind, atOnce: MOST_AT_ONCE }));
 /** A quiet one, where whatever puts itself off to another turn pays for that turn alone. */
@@ -66,6 +78,7 @@ export const question: Question = {
         costs.table("The same, one request at a time", ALONE),
         costs.spreads(ALONE),
       ],
+      summary: costs.table("Microseconds of CPU that a session adds to a request", CASES, [], SHOWN),
       verdicts: [...judge(costs, BUDGETS), ...judgeByLimit(costs, CASES)],
       plots: {
         "bench-cpu.svg": dots({

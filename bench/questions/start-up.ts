@@ -3,50 +3,49 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createEmptyApp } from "../../scripts/empty-app.ts";
 import { root } from "../../scripts/package.ts";
+import type { Verdict } from "../lib/budget.ts";
 import { closureOf, copyPackages, type Installed, sizeOf } from "../lib/installed.ts";
 import type { Question } from "../lib/question.ts";
+import { type Started, type StartProgram, startPrograms } from "../lib/start-programs.ts";
 import { inTurn, pairwise, spread } from "../lib/statistics.ts";
-import { digits } from "../lib/table.ts";
+import { digits, type Table } from "../lib/table.ts";
 
-/** How long a process takes until its session middleware is made, and how much is installed for that: of ours, the packed package. */
-const SECRET = JSON.stringify("a secret of the benchmark, 32 bytes and more");
-const EMPTY = "Node alone";
-const PROGRAMS: Record<string, string> = {
-  [EMPTY]: "",
-  "sojourn, memory": `
-    import { session } from "sojourn";
-    import { MemoryStore } from "sojourn/memory";
-    session({ secret: ${SECRET}, store: new MemoryStore() });`,
-  "sojourn, SQLite": `
-    import { session } from "sojourn";
-    import { SqliteStore } from "sojourn/sqlite";
-    session({ secret: ${SECRET}, store: new SqliteStore(":memory:") });`,
-  "sojourn, sealed": `
-    import { session } from "sojourn";
-    import { SealedStore } from "sojourn/sealed";
-    session({ secret: ${SECRET}, store: new SealedStore() });`,
-  "express-session": `
-    import session from "express-session";
-    session({ secret: ${SECRET}, resave: false, saveUninitialized: false });`,
-  "cookie-session": `
-    import session from "cookie-session";
-    session({ keys: [${SECRET}] });`,
-};
+/**
+ * What a library costs a process before its first visitor comes, and that visitor: of ours, the packed package; and how much is installed for it.
+ */
 const PACKAGES = ["sojourn", "express-session", "cookie-session"];
 const ROUNDS = 25;
+const MB = 1_000_000;
+const KB = 1_000;
+const LARGEST_KB = 700;
 
-interface Started {
-  /** Since the process began. */
-  ms: number;
-  cpuMs: number;
-}
-const LAST_LINES = `
-    const { user, system } = process.cpuUsage();
-    console.log(JSON.stringify({ ms: performance.now(), cpuMs: (user + system) / 1000 }));
-    process.exit();`;
+type Runs = ReadonlyMap<StartProgram, Started[]>;
+
+type Columns = readonly (readonly [head: string, of: (run: Started) => number])[];
+
+const MADE: Columns = [
+  ["time, ms", (run) => run.ms],
+  ["processor time, ms", (run) => run.cpuMs],
+  ["RSS, MB", (run) => run.rss / MB],
+  ["heap, MB", (run) => run.heap / MB],
+];
+const SERVING: Columns = [
+  ["until it serves, processor time, ms", (run) => run.servingCpuMs],
+  ["first request, ms", (run) => run.firstMs],
+  ["first login, ms", (run) => run.loginMs],
+];
+
+/** Of ours, at most so many times what express-session takes. Processor time, because others that want the processor only ever add to the rest. */
+const BUDGETS: readonly [what: string, of: (run: Started) => number, most: number][] = [
+  ["processor time until it is made", (run) => run.cpuMs, 1.2],
+  ["RSS", (run) => run.rss, 1.2],
+  ["heap", (run) => run.heap, 1.2],
+  ["the first request", (run) => run.firstMs, 1],
+  ["the first login", (run) => run.loginMs, 1],
+];
 
 export const question: Question = {
-  title: "Start-up time, and installed size",
+  title: "Start-up time and memory, the first login, and installed size",
   async ask({ quick, progress }) {
     progress("Start-up: packing and installing");
     const app = createEmptyApp();
@@ -57,31 +56,22 @@ export const question: Question = {
         if (name !== "sojourn") copyPackages(closureOf(repository, name), repository, nodeModules);
         return [name, sizeOf(nodeModules, closureOf(nodeModules, name))];
       });
-      const started = start(app.folder, quick ? 2 : ROUNDS, progress);
-      const empty = started[EMPTY] ?? [];
+      // In a folder of their own, because both sides have packages of the same names.
+      const peers = join(root, "bench/node_modules");
+      for (const name of ["fastify", "@fastify/cookie", "@fastify/session"])
+        copyPackages(closureOf(peers, name), peers, join(app.folder, "fastify/node_modules"));
+      const runs = start(app.folder, quick ? 2 : ROUNDS, progress);
+      const ownKb = (installed[0]?.[1].bytes ?? Number.NaN) / KB;
       return {
         tables: [
-          {
-            title: "Start-up: until the middleware is made, more than Node alone",
-            head: ["milliseconds", "time", "quartiles", "processor time", "quartiles"],
-            rows: Object.entries(started).map(([name, runs]) => [
-              name,
-              ...(["ms", "cpuMs"] as const).flatMap((what) => {
-                const own = runs.map((run) => run[what]);
-                const added =
-                  name === EMPTY
-                    ? own
-                    : pairwise(
-                        own,
-                        empty.map((run) => run[what]),
-                        (a, b) => a - b,
-                      );
-                const { median, low, high } = spread(added);
-                return [digits(median), `${digits(low)}…${digits(high)}`];
-              }),
-            ]),
-            notes: ["Each with a process of its own; Express, which all of them need, is not loaded."],
-          },
+          tableOf("Start-up: until the middleware is made", MADE, runs, [
+            "Each run is a process of its own, and its start is not counted. No framework is loaded but Fastify, before the clock starts.",
+          ]),
+          tableOf("Start-up: until the first visitor is logged in", SERVING, runs, [
+            "It serves when node:http listens and has answered five requests that see no middleware.",
+            "What a library does beforehand for its first visitor counts there.",
+            "Requests are timed in the server: from their arrival until the response is written.",
+          ]),
           {
             title: "Installed size",
             head: ["", "packages", "not in Express 5 already", "files", "kB", "kB not in Express 5 already"],
@@ -92,18 +82,20 @@ export const question: Question = {
                 String(packages.length),
                 String(more.length),
                 String(files),
-                (bytes / 1_000).toFixed(0),
-                (sizeOf(nodeModules, more).bytes / 1_000).toFixed(0),
+                (bytes / KB).toFixed(0),
+                (sizeOf(nodeModules, more).bytes / KB).toFixed(0),
               ];
             }),
-            notes: [
-              "sojourn: with all stores, types and documentation; clients of database servers come on top, of every library.",
-            ],
+            notes: ["sojourn: with all stores and types; clients of database servers come on top, of every library."],
           },
         ],
-        verdicts: [],
+        summary: summaryOf(runs),
+        verdicts: quick ? [] : [...judge(runs, "import"), ...judge(runs, "require"), judgeSize(ownKb)],
         plots: {},
-        data: { started, installed: Object.fromEntries(installed) },
+        data: {
+          started: [...runs].map(([{ name, how }, measured]) => ({ name, how, measured })),
+          installed: Object.fromEntries(installed),
+        },
       };
     } finally {
       app.remove();
@@ -111,25 +103,80 @@ export const question: Question = {
   },
 };
 
+function tableOf(title: string, columns: Columns, runs: Runs, notes: string[]): Table {
+  return {
+    title,
+    head: ["", "by", ...columns.flatMap(([head]) => [head, "quartiles"])],
+    rows: [...runs].map(([{ name, how }, measured]) => [
+      name,
+      how,
+      ...columns.flatMap(([, of]) => {
+        const { median, low, high } = spread(measured.map(of));
+        return [digits(median), `${digits(low)}…${digits(high)}`];
+      }),
+    ]),
+    notes,
+  };
+}
+
+/** By `require`, which costs everybody a little less. */
+function summaryOf(runs: Runs): Table {
+  const columns = [...MADE.slice(1), ...SERVING.slice(1)];
+  return {
+    title: "Until the middleware is made, and the first visitor (median)",
+    head: ["", ...columns.map(([head]) => head)],
+    rows: [...runs]
+      .filter(([{ how }]) => how === "require")
+      .map(([{ name }, measured]) => [name, ...columns.map(([, of]) => digits(spread(measured.map(of)).median))]),
+  };
+}
+
 /** Every program, in turn. */
-function start(folder: string, rounds: number, progress: (text: string) => void): Record<string, Started[]> {
-  const programs = Object.entries(PROGRAMS).map(([name, text], i) => {
-    const file = join(folder, "start", `${i}.mjs`);
-    mkdirSync(join(folder, "start"), { recursive: true });
-    writeFileSync(file, text + LAST_LINES);
-    return { name, file };
+function start(folder: string, rounds: number, progress: (text: string) => void): Runs {
+  const programs = startPrograms.map((program, i) => {
+    const place = program.folder === "fastify" ? join(folder, "fastify") : folder;
+    const file = join(place, "start", `${i}.${program.how === "import" ? "mjs" : "cjs"}`);
+    mkdirSync(join(place, "start"), { recursive: true });
+    writeFileSync(file, program.text);
+    return { program, file };
   });
   progress("Start-up: measuring");
-  const runs: Record<string, Started[]> = Object.fromEntries(programs.map(({ name }) => [name, []]));
+  const runs = new Map(startPrograms.map((program) => [program, [] as Started[]]));
   // The first round only fills the system's caches.
   for (let round = -1; round < rounds; round++)
-    for (const { name, file } of inTurn(programs, round + 1)) {
-      const output = execFileSync(process.execPath, [file], {
+    for (const { program, file } of inTurn(programs, round + 1)) {
+      const output = execFileSync(process.execPath, ["--disable-warning=ExperimentalWarning", file], {
         cwd: folder,
         encoding: "utf8",
-        stdio: ["ignore", "pipe", "ignore"],
+        stdio: ["ignore", "pipe", "inherit"],
       });
-      if (round >= 0) runs[name]?.push(JSON.parse(output));
+      if (round >= 0) runs.get(program)?.push(JSON.parse(output));
     }
   return runs;
+}
+
+function judge(runs: Runs, how: StartProgram["how"]): Verdict[] {
+  const of = (wanted: string) =>
+    [...runs].find(([program]) => program.name === wanted && program.how === how)?.[1] ?? [];
+  return BUDGETS.map(([what, value, most]) => {
+    const ratio = spread(pairwise(of("sojourn").map(value), of("express-session").map(value), (a, b) => a / b));
+    return {
+      what: `sojourn by ${how}: ${what}`,
+      against: "express-session",
+      ratio,
+      budget: `at most ${most}`,
+      isMet: ratio.median <= most,
+    };
+  });
+}
+
+function judgeSize(kb: number): Verdict {
+  const ratio = kb / LARGEST_KB;
+  return {
+    what: "sojourn: installed size",
+    against: `${LARGEST_KB} kB`,
+    ratio: { median: ratio, low: ratio, high: ratio },
+    budget: "at most 1",
+    isMet: ratio <= 1,
+  };
 }

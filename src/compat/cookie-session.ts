@@ -57,7 +57,7 @@ type Next = (error?: unknown) => void;
 
 /**
  * Creates the middleware of the drop-in for cookie-session: the same options and cookies. Anyone who has the cookie can read its data, unless you set
- * `encrypt`. `docs/MIGRATING.md` lists the differences.
+ * `encrypt`. `docs/migrate/cookie-session.md` lists the differences.
  *
  * @throws Error for missing keys
  * @throws TypeError for keys that can't encrypt

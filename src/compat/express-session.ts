@@ -83,7 +83,7 @@ const WARNING =
   "Warning: connect.session() MemoryStore is not\ndesigned for a production environment, as it will leak\nmemory, and will not scale past a single process.";
 
 /**
- * Creates the middleware of the drop-in for express-session: the same options, cookies, records and stores. `docs/MIGRATING.md` lists the differences.
+ * Creates the middleware of the drop-in for express-session: the same options, cookies, records and stores. `docs/migrate/express-session.md` lists the differences.
  *
  * @throws TypeError for `genid`, `unset`, `secret` or `cookie` that can't work
  * @example

@@ -13,6 +13,7 @@ const EXAMPLES = new Set(["keyboard cat", "secret", "changeme", "your-secret-key
 const HOW_TO_MAKE_ONE = `node -e 'console.log(crypto.randomBytes(32).toString("base64url"))'`;
 
 /**
+ * @internal
  * Holds the application's keys. Derives a separate key for each purpose by HKDF-SHA-256 (RFC 5869),
  * so that what one purpose made never opens as another. Keeps `KeyObject`s: `util.inspect` shows
  * none of their bytes, and Node uses them several times faster than a Buffer.
@@ -20,7 +21,7 @@ const HOW_TO_MAKE_ONE = `node -e 'console.log(crypto.randomBytes(32).toString("b
 export class KeyRing {
   #masters: readonly KeyObject[];
   readonly #derived = new Map<string, readonly KeyObject[]>();
-  #generation = 0;
+  readonly #listeners: (() => void)[] = [];
 
   /**
    * @param secret {@link MANAGED} for keys that `replace` brings before the first use
@@ -31,7 +32,7 @@ export class KeyRing {
     secret: Secret | typeof MANAGED,
     { production, warn }: { production: boolean; warn: (message: string) => void },
   ) {
-    if (secret === MANAGED) {
+    if (typeof secret === "symbol") {
       this.#masters = [];
       return;
     }
@@ -56,12 +57,12 @@ export class KeyRing {
   replace(secrets: readonly Buffer[]): void {
     this.#masters = secrets.map((secret) => createSecretKey(secret));
     this.#derived.clear();
-    this.#generation += 1;
+    for (const forget of this.#listeners) forget();
   }
 
-  /** Grows when the keys change: what was derived from those before is no longer right. */
-  get generation(): number {
-    return this.#generation;
+  /** Calls `forget` when the keys change: what was derived from those before is no longer right. */
+  onReplace(forget: () => void): void {
+    this.#listeners.push(forget);
   }
 
   /**
@@ -92,7 +93,7 @@ export class KeyRing {
   }
 }
 
-/** Returns the HMAC-SHA-256 (RFC 2104) of a text's UTF-8, as base64url. */
+/** @internal Returns the HMAC-SHA-256 (RFC 2104) of a text's UTF-8, as base64url. */
 export function macOf(key: KeyObject, text: string): string {
   return createHmac("sha256", key).update(text).digest("base64url");
 }

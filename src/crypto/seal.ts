@@ -51,24 +51,26 @@ export class Sealer {
   readonly #purpose: string;
   readonly #use: readonly Buffer[];
   readonly #random: RandomPool;
-  #made: { readonly keys: readonly SealKey[]; readonly generation: number } | undefined = undefined;
+  #made: readonly SealKey[] | undefined = undefined;
 
   constructor(ring: KeyRing, { purpose, name, namespace = "" }: SealUse, random?: RandomFill) {
     this.#ring = ring;
     this.#purpose = purpose;
     this.#use = [purpose, name, namespace].map(counted);
     this.#random = new RandomPool(random);
+    ring.onReplace(() => {
+      this.#made = undefined;
+    });
   }
 
-  /** The ring's keys that seal and open, as they are now. What they opened may be cached by it. */
-  get generation(): number {
-    return this.#ring.generation;
+  /** Calls `forget` when the keys change: what was opened may open no more, or be outdated. */
+  onReplace(forget: () => void): void {
+    this.#ring.onReplace(forget);
   }
 
   get #keys(): readonly SealKey[] {
-    const { generation } = this.#ring;
-    if (this.#made?.generation !== generation) this.#made = { keys: this.#makeKeys(), generation };
-    return this.#made.keys;
+    this.#made ??= this.#makeKeys();
+    return this.#made;
   }
 
   #makeKeys(): readonly SealKey[] {

@@ -104,12 +104,13 @@ export class TokenCodec {
   readonly #purpose: string;
   /** Holds only texts that passed every check. */
   #checked = new TwoGenerationCache<VerifiedToken>(REMEMBERED / 2);
-  /** The ring's keys that the cached texts were checked with. */
-  #generation = 0;
 
   constructor(ring: KeyRing | undefined, name: string) {
     this.#ring = ring;
     this.#purpose = `token|${name}`;
+    ring?.onReplace(() => {
+      this.#checked = new TwoGenerationCache(REMEMBERED / 2);
+    });
   }
 
   format(handle: string, secret: string): string {
@@ -125,7 +126,6 @@ export class TokenCodec {
   verify(text: string): VerifiedToken | undefined {
     const length = this.#ring === undefined ? BARE_LENGTH : MAC_TOKEN_LENGTH;
     if (text.length !== length) return undefined;
-    if (this.#ring !== undefined && this.#ring.generation !== this.#generation) this.#forget(this.#ring.generation);
     const known = this.#checked.get(text);
     if (known !== undefined) return known;
     if (!TOKEN.test(text)) return undefined;
@@ -142,11 +142,6 @@ export class TokenCodec {
     };
     this.#checked.set(own, verified);
     return verified;
-  }
-
-  #forget(generation: number): void {
-    this.#checked = new TwoGenerationCache(REMEMBERED / 2);
-    this.#generation = generation;
   }
 
   /** Returns whether an older key made the MAC; `undefined` if no key did. */

@@ -58,7 +58,7 @@ export type CookieOptions<Name extends string = string> = CookieAttributes &
   (Lowercase<Name> extends `__${"host-http" | "http"}-${string}` ? { httpOnly?: true | undefined } : unknown) &
   (Lowercase<Name> extends `__host-${string}` ? { path?: "/" | undefined; domain?: undefined } : unknown);
 
-/** The cookie's options after checks, with defaults. */
+/** @internal The cookie's options after checks, with defaults. */
 export interface CookieSettings {
   secure: boolean | "auto" | "always";
   path: string;
@@ -85,7 +85,7 @@ const SAME_SITE = { lax: "Lax", strict: "Strict", none: "None" };
 const PRIORITY = { low: "Low", medium: "Medium", high: "High" };
 
 /**
- * Checks everything at construction, so that no response fails later.
+ * @internal Checks everything at construction, so that no response fails later.
  * @throws TypeError naming the option and the remedy
  */
 export function cookieSettings(options: CookieAttributes, name?: string): CookieSettings {
@@ -171,6 +171,7 @@ function unknownOption(key: string): TypeError {
 const CANDIDATES = 8;
 
 /**
+ * @internal
  * Returns the values under exactly this name in a Cookie header, in the order sent, at most eight.
  * Tolerates any text, in time linear in its length. Ignores a nameless cookie (`=name=value`) and a
  * padded name (`name =value`) (CVE-2022-31629).
@@ -198,6 +199,7 @@ function isBlank(code: number): boolean {
 }
 
 /**
+ * @internal
  * Returns a Set-Cookie value. Without `expires` the cookie ends with the browser. Both lifetime
  * attributes use one reading of the clock.
  */
@@ -215,7 +217,7 @@ export function setCookie(
   return secured(text, settings, secure);
 }
 
-/** Returns a Set-Cookie value that deletes the cookie of the same name and attributes. */
+/** @internal Returns a Set-Cookie value that deletes the cookie of the same name and attributes. */
 export function deleteCookie(name: string, settings: CookieSettings, { secure }: { secure: boolean }): string {
   return secured(`${name}=${settings.attributes}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT`, settings, secure);
 }
@@ -225,12 +227,13 @@ function secured(text: string, { partitioned }: CookieSettings, secure: boolean)
   return `${text}; Secure${partitioned ? "; Partitioned" : ""}`;
 }
 
-/** Returns the name in a Set-Cookie line, as browsers read it. */
+/** @internal Returns the name in a Set-Cookie line, as browsers read it. */
 export function cookieName(line: string): string {
   return /^[^=;]*/.exec(line)?.[0].trim() ?? "";
 }
 
 /**
+ * @internal
  * Returns whether a request's path receives a cookie of this path (RFC 6265 5.1.4). `/app` covers
  * `/app/x`, not `/application`.
  */

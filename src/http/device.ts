@@ -1,5 +1,4 @@
 import type { IncomingMessage } from "node:http";
-import { isIPv4, isIPv6 } from "node:net";
 import type { DeviceInfo } from "../session/meta.ts";
 
 /** In order of precedence: the headers of earlier ones also contain the names of later ones. */
@@ -104,6 +103,7 @@ export function addressOf(text: unknown): string | undefined {
   const [, bracketed, dotted] = WITH_PORT.exec(text) ?? [];
   // A zone names a network interface of this machine.
   const address = (bracketed ?? dotted ?? text).replace(/%.*$/s, "");
+  const { isIPv4, isIPv6 } = process.getBuiltinModule("node:net");
   if (isIPv4(address)) return address;
   if (!isIPv6(address)) return undefined;
   const { hostname } = new URL(`http://[${address}]`);

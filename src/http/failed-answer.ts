@@ -1,5 +1,6 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { statusOf } from "./held-response/failure.ts";
+import { nodeHttp } from "./held-response/head.ts";
 
 /** Responds to a request whose session could not be saved. The response is empty again. */
 export type ErrorHandler = (error: unknown, req: IncomingMessage, res: ServerResponse) => void;
@@ -53,5 +54,5 @@ function answerFailure(error: unknown, res: ServerResponse): void {
   res.statusCode = status;
   for (const [header, value] of Object.entries(Object(headers))) res.setHeader(header, String(value));
   res.setHeader("Content-Type", "text/plain; charset=utf-8");
-  res.end(STATUS_CODES[status] ?? String(status));
+  res.end(nodeHttp().STATUS_CODES[status] ?? String(status));
 }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { Http2ServerResponse } from "node:http2";
 import { cutOff, type Failure, forgetHead } from "./held-response/failure.ts";
-import { assertChunk, assertHead, http, takeHead } from "./held-response/head.ts";
+import { assertChunk, assertHead, takeHead } from "./held-response/head.ts";
 import type { HoldHooks } from "./held-response/hooks.ts";
 import {
   type Call,
@@ -76,8 +76,7 @@ class Hold {
   readonly response: Outgoing;
   readonly kind: Kind;
   readonly hooks: HoldHooks;
-  // The methods beneath.
-  readonly writeHead: Method;
+  readonly writeHead: Method; // this one and the next four are the methods beneath
   readonly write: Method;
   readonly end: Method;
   readonly flushHeaders: Method;
@@ -99,8 +98,7 @@ class Hold {
     this.write = response.write;
     this.end = response.end;
     this.flushHeaders = response.flushHeaders ?? nothing;
-    // Without compression's `flush`, what waited would stay in the compressor.
-    this.flush = response.flush;
+    this.flush = response.flush; // without compression's, what waited would stay in the compressor
   }
 
   /** Keeps the session behind the hooks out of `util.inspect(response)`. */
@@ -109,7 +107,10 @@ class Hold {
   }
 }
 
+let http: typeof import("node:http") | undefined; // not imported, see `nodeHttp`
+
 function kindOf(response: Outgoing): Kind {
+  http ??= process.getBuiltinModule("node:http");
   if (response instanceof http.ServerResponse) return "http1";
   return typeof response.stream?.close === "function" ? "http2" : "foreign";
 }
@@ -277,9 +278,8 @@ function fail(hold: Hold, waiting: Waiting, error: unknown): void {
   // The failed response must not mix with the error handler's: patches above that saw it end are
   // cut off, and writers that wait to go on are not woken.
   hold.entry = entryOf(hold);
-  if (response.headersSent) {
-    cutOff(response, kind);
-  } else {
+  if (response.headersSent) cutOff(response, kind);
+  else {
     hold.phase = "new";
     hold.owesHeaders = true;
     forgetHead(response, kind);

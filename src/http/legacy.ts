@@ -30,10 +30,13 @@ export interface LegacySession {
   end(): Awaitable<void>;
 }
 
-/** Finds the reader whose cookie a request carries. */
+/** @internal Finds the reader whose cookie a request carries. */
 export type Accept = (req: IncomingMessage) => LegacyReader | undefined;
 
-/** Builds the lookup of readers. @throws TypeError for other values, or for two of one name */
+/**
+ * @internal Builds the lookup of readers. @throws TypeError for other values, or for two of one
+ * name
+ */
 export function acceptOf(readers: readonly LegacyReader[]): Accept | undefined {
   if (!Array.isArray(readers) || !readers.every((reader) => typeof reader?.read === "function")) {
     throw new TypeError('accept must be a list of readers, such as expressSession({ … }) of "sojourn/legacy"');
@@ -45,7 +48,7 @@ export function acceptOf(readers: readonly LegacyReader[]): Accept | undefined {
   return (req) => readers.find(({ name }) => readCookies(req.headers.cookie, name).length > 0);
 }
 
-/** Moves another library's session, which a request brought, into Sojourn. */
+/** @internal Moves another library's session, which a request brought, into Sojourn. */
 export class LegacyMove {
   readonly #reader: LegacyReader;
   /** The moved session; absent until it is read. */

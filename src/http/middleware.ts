@@ -18,6 +18,7 @@ import { RequestSession } from "./request-session.ts";
 import type { Sessions } from "./sessions.ts";
 
 import { DetachedSessions, type TouchOptions, type UpgradeOptions, Watch } from "./upgrade.ts";
+import { warmUpSoon } from "./warm-up.ts";
 import { warnOnce } from "./warn.ts";
 
 declare global {
@@ -65,6 +66,7 @@ export function session(options: SessionOptions = {}): Sessions {
   const { backend, admin, transports, events, parts, notes, keys, urlTokens, close } = openApplication(options);
   const watch = new Watch(backend, events);
   const detached = new DetachedSessions(backend, transports, watch, keys);
+  warmUpSoon(session);
 
   function middleware(req: IncomingMessage, res: ServerResponse, next: Next): void {
     const above = holderOf(req);
@@ -205,7 +207,7 @@ function holderOf(req: IncomingMessage & Holding): RequestSession | undefined {
   return req[HOLDER];
 }
 
-/** Returns the sessions of a request, the last one first. */
+/** @internal Returns the sessions of a request, the last one first. */
 export function holdersOf(req: IncomingMessage & Holding): readonly RequestSession[] {
   const last = req[HOLDER];
   return last === undefined ? [] : [last, ...(req[EARLIER] ?? [])];
@@ -216,7 +218,7 @@ function isOf(holder: RequestSession, { store }: RequestParts): boolean {
   return holder.parts.store === store;
 }
 
-/** Notes that `csrf()` ran before the session that a `session()` below it may give the request. */
+/** @internal Notes that `csrf()` ran before the session that a `session()` below it may give the request. */
 export function markUnseen(req: IncomingMessage & Holding): void {
   req[UNSEEN] = true;
 }

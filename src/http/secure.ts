@@ -6,7 +6,7 @@ import type { IncomingMessage } from "node:http";
  */
 export type TrustProxy = boolean | number | ((address: string, hop: number) => boolean);
 
-/** Reads an Express application's settings. */
+/** @internal Reads an Express application's settings. */
 export interface ExpressSettings {
   get(setting: string): unknown;
 }
@@ -16,6 +16,7 @@ type Request = IncomingMessage & { app?: unknown };
 type Trust = (address: string, hop: number) => unknown;
 
 /**
+ * @internal
  * Decides whether requests came over HTTPS: over TLS, or by a trusted proxy's `X-Forwarded-Proto`.
  * Without the option, Express's setting decides. A WebSocket's upgrade never passes Express, so the
  * application of the last page decides about it.
@@ -144,6 +145,7 @@ function hasSettings(app: unknown): app is ExpressSettings {
 const PROXIED = ["forwarded", "via", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip"];
 
 /**
+ * @internal
  * Returns whether a request came from this machine without a proxy in between. Browsers trust
  * `http://localhost` (Secure Contexts 3.1) and keep its Secure cookies, except Safari.
  */

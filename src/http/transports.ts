@@ -4,7 +4,9 @@ import { CookieTransport, type CookieTransportOptions } from "./cookie-transport
 import { HeaderTransport } from "./header-transport.ts";
 import type { ProxyTrust } from "./secure.ts";
 
+/** @internal */
 export type { TokenCarrier, Transport } from "./carrier.ts";
+/** @internal */
 export { CookieTransport, type CookieTransportOptions } from "./cookie-transport.ts";
 
 /**
@@ -20,7 +22,7 @@ export interface TransportChoice {
   readonly link?: LinkSettings;
 }
 
-/** The settings of sign-in links. */
+/** @internal The settings of sign-in links. */
 export interface LinkSettings {
   /** The query parameter. */
   readonly parameter: string;
@@ -122,7 +124,7 @@ export function query({ iUnderstandThatAddressesLeak, name = "session", bind }: 
   return { transport: `query ${name}`, link: { parameter: name, bind } };
 }
 
-/** Holds the transports of one application, in their order of preference. */
+/** @internal Holds the transports of one application, in their order of preference. */
 export class Transports {
   readonly all: readonly Transport[];
   /** The carriers of tokens that a program holds, and may bring in a message. */

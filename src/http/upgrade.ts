@@ -65,7 +65,10 @@ interface Watched {
   readonly listeners: Set<() => void>;
 }
 
-/** Notifies open connections of their sessions' ends, by this process's events and by polling. */
+/**
+ * @internal Notifies open connections of their sessions' ends, by this process's events and by
+ * polling.
+ */
 export class Watch {
   readonly #backend: SessionBackend;
   /** By handle. */
@@ -203,7 +206,7 @@ function warnOfScheme(): void {
   );
 }
 
-/** Opens sessions for connections that outlive their request, without a response. */
+/** @internal Opens sessions for connections that outlive their request, without a response. */
 export class DetachedSessions {
   readonly #backend: SessionBackend;
   readonly #transports: Transports;

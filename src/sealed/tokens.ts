@@ -23,17 +23,15 @@ export class SealedTokens {
    * part has 186 random bits, so a match reveals nothing to a client that lacks the token.
    */
   #opened = new TwoGenerationCache<{ readonly text: string; readonly unsealed: Unsealed }>(REMEMBERED);
-  #generation = 0;
 
   constructor(sealer: Sealer) {
     this.#sealer = sealer;
+    sealer.onReplace(() => {
+      this.#opened = new TwoGenerationCache(REMEMBERED);
+    });
   }
 
   open(text: string): Unsealed | undefined {
-    if (this.#sealer.generation !== this.#generation) {
-      this.#opened = new TwoGenerationCache(REMEMBERED);
-      this.#generation = this.#sealer.generation;
-    }
     const known = this.#opened.get(sealName(text));
     if (known?.text === text) return known.unsealed;
     const unsealed = this.#sealer.open(text);

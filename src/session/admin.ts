@@ -37,7 +37,7 @@ export interface ListOptions {
   impersonations?: boolean | undefined;
 }
 
-/** Manages sessions outside their requests. `Sessions` documents the methods. */
+/** @internal Manages sessions outside their requests. `Sessions` documents the methods. */
 export interface SessionAdmin {
   readonly capabilities: Capabilities;
   list(of: SessionsOf, options?: ListOptions): Promise<Device[]>;
@@ -50,7 +50,7 @@ export interface SessionAdmin {
   erase(userId: string): Promise<ErasedSessions>;
 }
 
-/** Manages sessions that live in a store. */
+/** @internal Manages sessions that live in a store. */
 export class StoredAdmin implements SessionAdmin {
   readonly #parts: SessionParts;
   readonly #access: StoreAccess;
@@ -142,7 +142,7 @@ function queryOf(of: unknown, method: string): { userId: string } | { link: stri
 }
 
 /**
- * Checks the arguments of `revokeAll`.
+ * @internal Checks the arguments of `revokeAll`.
  * @throws TypeError
  * @throws SojournError NOT_LOGGED_IN, NOT_FRESH for the session that asks
  */

@@ -138,6 +138,25 @@ function parsed(text: string): unknown {
   }
 }
 
+/** JSON texts this short may stand for several values: `{}` for a Map, `null` for NaN. */
+const AMBIGUOUS = 4;
+
+/** Whether a value may be another one when it is read from its JSON text, which takes a walk to tell. */
+export function mayChange(value: unknown): boolean {
+  return typeof value !== "string" && typeof value !== "boolean" && value !== null && !Number.isFinite(value);
+}
+
+/** Whether a text that is stored already says for certain that its value can be stored. */
+export function isClear(text: string | undefined): boolean {
+  return text === undefined || text.length > AMBIGUOUS;
+}
+
+/** Returns the values of JSON texts, parsed at once; `undefined` if one of them is damaged. */
+export function parsedTexts(texts: readonly (string | undefined)[]): unknown[] | undefined {
+  const values = parsed(`[${texts.join(",")}]`);
+  return Array.isArray(values) && values.length === texts.length ? values : undefined;
+}
+
 /**
  * Returns the JSON text of a property; `undefined` for the value `undefined`, which deletes it.
  * @throws SojournError NOT_SERIALIZABLE if JSON has no text for it; `requireSerializable` finds

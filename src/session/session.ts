@@ -245,6 +245,8 @@ const PLAIN_OBJECT: ProxyHandler<SessionObject> = {
       if (MEMBERS.has(key)) refuseMember(key);
       refuseIfReplaced(target[STATE]);
       target[STATE].decode(key);
+      const state = target[STATE];
+      state.assigned = (state.assigned ?? new Set()).add(key);
     }
     return Reflect.defineProperty(target, key, descriptor);
   },

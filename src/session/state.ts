@@ -1,6 +1,6 @@
 import type { SessionRecord } from "../contract/store.ts";
 import type { TokenSource } from "../crypto/token.ts";
-import { type Changes, type Content, textOf } from "./content.ts";
+import { type Changes, type Content, isClear, mayChange, parsedTexts, textOf } from "./content.ts";
 import { DetachedObjects, isText } from "./detached.ts";
 import type { Events } from "./events.ts";
 import { FlashMessages } from "./flash.ts";
@@ -8,15 +8,11 @@ import type { Rotation } from "./rotation.ts";
 import { requireSerializable, step } from "./serializable.ts";
 import type { Session } from "./session-interface.ts";
 
-/** JSON texts this short may stand for several values: `{}` for a Map, `null` for NaN. */
-const AMBIGUOUS = 4;
-
 /** `blank`: not stored. `ending`: destroyed, which the store has not confirmed. `ended`: gone. */
 export type Status = "blank" | "stored" | "ending" | "ended";
 
 export interface StateInit {
   status: Status;
-  /** Both are drawn when they are first needed: most blank sessions need neither. */
   handle?: string;
   secret?: string;
   record: SessionRecord;
@@ -39,11 +35,14 @@ export class SessionState {
   rotation: Rotation | undefined = undefined;
   /** Whether a write under this handle has failed, which may still reach the store. */
   isUncertain = false;
+  /** Properties that were assigned: any other one that is no object is as it was stored. */
+  assigned: Set<string> | undefined = undefined;
   /** Why this session takes no more writes: another one has replaced it in its request. */
   replacedBecause: string | undefined = undefined;
 
   readonly #tokens: TokenSource;
   readonly #events: Events;
+  // Drawn when they are first needed: most blank sessions need neither.
   #handle: string | undefined;
   #secret: string | undefined;
   /** Deleted properties, and how many collections there had been by then. */
@@ -85,9 +84,7 @@ export class SessionState {
   /** Decodes a stored property into `values`, unless it is there, was removed, or is not stored. */
   decode(name: string): void {
     const text = this.content.encoded.get(name);
-    if (text === undefined || Object.hasOwn(this.values, name) || this.#removed?.has(name) === true) return;
-    // Whatever a record says, the session's own members are not data.
-    if (name !== "constructor" && Object.hasOwn(Object.getPrototypeOf(this.values), name)) return;
+    if (text === undefined || !this.#isUndecoded(name)) return;
     try {
       this.#define(name, JSON.parse(text));
     } catch {
@@ -97,8 +94,18 @@ export class SessionState {
     }
   }
 
+  /** Decodes all stored properties at once, in a third of the time. */
   decodeAll(): void {
-    for (const name of this.content.encoded.keys()) this.decode(name);
+    const names = [...this.content.encoded.keys()].filter((name) => this.#isUndecoded(name));
+    const values = parsedTexts(names.map((name) => this.content.encoded.get(name)));
+    if (values === undefined) for (const name of names) this.decode(name);
+    else for (const [at, name] of names.entries()) this.#define(name, values[at]);
+  }
+
+  #isUndecoded(name: string): boolean {
+    if (Object.hasOwn(this.values, name) || this.#removed?.has(name) === true) return false;
+    // Whatever a record says, the session's own members are not data.
+    return name === "constructor" || !Object.hasOwn(Object.getPrototypeOf(this.values), name);
   }
 
   has(name: string): boolean {
@@ -107,14 +114,14 @@ export class SessionState {
 
   assign(name: string, value: unknown): void {
     this.#define(name, value);
+    this.assigned = (this.assigned ?? new Set()).add(name);
     this.#detached?.forget(name);
   }
 
   remove(name: string): boolean {
     if (!Reflect.deleteProperty(this.values, name)) return false;
     this.#detached?.forget(name);
-    this.#removed ??= new Map();
-    this.#removed.set(name, this.#collections);
+    this.#removed = (this.#removed ?? new Map()).set(name, this.#collections);
     return true;
   }
 
@@ -148,10 +155,11 @@ export class SessionState {
     const stored = this.content.encoded;
     let encoded: Map<string, string | undefined> | undefined;
     for (const name of Object.keys(this.values)) {
+      if (this.assigned?.has(name) !== true && Object(this.values[name]) !== this.values[name]) continue;
       const text = textOf(this.values, name);
-      if (text === stored.get(name) && !(text !== undefined && text.length <= AMBIGUOUS)) continue;
+      if (text === stored.get(name) && isClear(text)) continue;
       const value = this.values[name];
-      if (!isPlainValue(value)) requireSerializable(value, `req.session${step(name)}`);
+      if (mayChange(value)) requireSerializable(value, `req.session${step(name)}`);
       if (text === stored.get(name)) continue;
       encoded ??= new Map();
       encoded.set(name, text);
@@ -164,8 +172,7 @@ export class SessionState {
       }
     }
     const flash = this.#flash?.changes(this.content.meta.flash);
-    const endsAt = this.#endsAt;
-    const absoluteFrom = this.#absoluteFrom;
+    const [endsAt, absoluteFrom] = [this.#endsAt, this.#absoluteFrom];
     if (encoded === undefined && flash === undefined && endsAt === undefined && absoluteFrom === undefined)
       return undefined;
     const changes: Changes = { encoded: encoded ?? new Map(), collection: this.#collections };
@@ -198,12 +205,9 @@ export class SessionState {
   }
 
   /**
-   * Goes on as the session that a rotation begins. The application keeps its object, and in it the
-   * properties that are carried over.
-   *
-   * @param changes what the request had changed by then; `content` has what of it is carried over
-   * @param rotation `undefined` if there was nothing to replace
-   * @param record what the new session begins with
+   * Goes on as the session that a rotation begins, with `record` and `content`. The application keeps
+   * its object, and in it the properties that are carried over.
+   * @param changes what the request had changed by then
    */
   rotate(changes: Changes, rotation: Rotation | undefined, record: SessionRecord, content: Content): void {
     for (const name of Object.keys(this.values)) {
@@ -225,6 +229,7 @@ export class SessionState {
     this.record = record;
     this.content = content;
     this.#removed = undefined;
+    this.assigned = undefined;
     this.#detached = undefined;
     this.#flash = undefined;
     this.#endsAt = undefined;
@@ -242,7 +247,7 @@ export class SessionState {
       if (text === was && earlier?.has(name) === true) continue;
       if (!this.#hasText(name, text)) continue; // changed again since
       this.#detach(name, text);
-      if (was !== undefined) this.#define(name, JSON.parse(was));
+      if (was !== undefined) this.assign(name, JSON.parse(was));
       else if (earlier?.has(name) !== true) this.#removed?.delete(name);
     }
     const kept = new Set(before?.flash);
@@ -292,9 +297,4 @@ export class SessionState {
     if (Object.hasOwn(this.values, name) || !(name in this.values)) this.values[name] = value;
     else Object.defineProperty(this.values, name, { value, writable: true, enumerable: true, configurable: true });
   }
-}
-
-/** Whether JSON keeps a value as it is, which takes no walk to tell. */
-function isPlainValue(value: unknown): boolean {
-  return typeof value === "string" || typeof value === "boolean" || value === null || Number.isFinite(value);
 }

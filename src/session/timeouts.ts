@@ -28,7 +28,7 @@ export function duration(text: string): number {
 }
 
 /**
- * Converts a duration to milliseconds, `false` to `Infinity`.
+ * @internal Converts a duration to milliseconds, `false` to `Infinity`.
  * @throws TypeError naming `option` unless it is a positive, finite duration
  */
 export function parseDuration(value: number | string | false, option: string): number {
@@ -44,7 +44,7 @@ export function parseDuration(value: number | string | false, option: string): n
   );
 }
 
-/** The limits that one application sets on its sessions. */
+/** @internal The limits that one application sets on its sessions. */
 export interface Timeouts {
   idleMs: number;
   absoluteMs: number;
@@ -54,7 +54,7 @@ export interface Timeouts {
 
 const ONE_MINUTE = 60_000;
 
-/** Normalises the three timeout options. @throws TypeError */
+/** @internal Normalises the three timeout options. @throws TypeError */
 export function timeouts(options: {
   idleTimeout?: Duration | false | undefined;
   absoluteTimeout?: Duration | false | undefined;
@@ -73,7 +73,7 @@ export function timeouts(options: {
   return { idleMs, absoluteMs, touchAfterMs };
 }
 
-/** The times that decide when a session ends. */
+/** @internal The times that decide when a session ends. */
 export interface Lifetime {
   createdAt: number;
   /** A fixed end, set by `persist` and "remember me": exactly then, however idle the session is. */
@@ -90,7 +90,7 @@ export const FOREVER = 253_402_300_799_000;
 /** Browsers keep no cookie longer than 400 days (RFC 6265bis 5.5). */
 export const LONGEST_COOKIE_MS = 400 * 24 * 60 * 60 * 1_000;
 
-/** Returns when a session ends if it is used now. */
+/** @internal Returns when a session ends if it is used now. */
 export function expiryOf(session: Lifetime, now: number, limits: Timeouts): number {
   const { endsAt, notAfter = FOREVER } = session;
   if (endsAt !== undefined) return Math.min(endsAt, notAfter, FOREVER);
@@ -98,6 +98,7 @@ export function expiryOf(session: Lifetime, now: number, limits: Timeouts): numb
 }
 
 /**
+ * @internal
  * Returns whether a stored session has ended. Its stored deadline applies even if today's options
  * allow more (CVE-2024-35220). A timeout that became shorter applies at once.
  */
@@ -109,7 +110,7 @@ export function hasExpired(
   return now >= session.expiresAt || now >= expiryOf(session, session.touchedAt, limits);
 }
 
-/** Returns whether the last use must be stored again. */
+/** @internal Returns whether the last use must be stored again. */
 export function touchIsDue(touchedAt: number, now: number, limits: Timeouts): boolean {
   return now - touchedAt >= limits.touchAfterMs;
 }

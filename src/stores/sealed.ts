@@ -36,7 +36,7 @@ const KNOWN = new Set(["secret", "revocations", "chunks", "overflow"]);
  * Keeps each session in its cookie, encrypted and authenticated (XAES-256-GCM), and nothing on the
  * server. `req.session` has every method.
  *
- * A session in a cookie has limits (`docs/SEALED.md`). The changes of parallel requests are not
+ * A session in a cookie has limits (`docs/guides/sealed-sessions.md`). The changes of parallel requests are not
  * merged: the last cookie wins. Sessions can't be listed. Without `revocations` a copied cookie
  * outlives a logout. Data that does not fit fails with `TOO_LARGE`, unless you set `chunks` or
  * `overflow`.

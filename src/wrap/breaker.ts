@@ -13,7 +13,7 @@ const SECONDS = 10;
 const SHORTEST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 
-/** The outcomes of calls since the circuit closed. */
+/** @internal The outcomes of calls since the circuit closed. */
 export interface Outcomes {
   failuresInARow: number;
   /** Of the last ten seconds, as `failures`. */
@@ -21,12 +21,13 @@ export interface Outcomes {
   failures: number;
 }
 
-/** Returns whether a failure, which the outcomes include, opens a closed circuit. */
+/** @internal Returns whether a failure, which the outcomes include, opens a closed circuit. */
 export function opensCircuit({ failuresInARow, calls, failures }: Outcomes): boolean {
   return failuresInARow >= FAILURES_IN_A_ROW || (calls >= FEWEST_CALLS && failures >= calls * SHARE_OF_FAILURES);
 }
 
 /**
+ * @internal
  * Returns how long an open circuit stays open: at least one second, at most 2, 4, 8, 16, then 30
  * seconds. It is drawn from that whole range, so that many processes don't test one server at the
  * same moment.
@@ -39,7 +40,7 @@ export function pauseMs(tries: number, chance: number): number {
   return Math.round(SHORTEST_PAUSE_MS + chance * (longest - SHORTEST_PAUSE_MS));
 }
 
-/** Receives each change of a circuit, after it is complete. */
+/** @internal Receives each change of a circuit, after it is complete. */
 export interface BreakerListener {
   opened(pauseMs: number, previous: CircuitState): void;
   halfOpened(): void;
@@ -47,6 +48,7 @@ export interface BreakerListener {
 }
 
 /**
+ * @internal
  * A circuit breaker without a store or a timer: its caller reports the outcome of each call, and
  * when.
  *

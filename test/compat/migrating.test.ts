@@ -10,14 +10,15 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Cleanup } from "./world.ts";
 
-/** Walks docs/MIGRATING.md: its programs run as they stand there, one after the other on the same sessions, and nobody is logged out. */
+/** Walks the pages of docs/migrate: their programs run as they stand there, one after the other on the same sessions, and nobody is logged out. */
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const guide = readFileSync(join(root, "docs/MIGRATING.md"), "utf8");
+const guide = readFileSync(join(root, "docs/migrate/express-session.md"), "utf8");
+const cookieGuide = readFileSync(join(root, "docs/migrate/cookie-session.md"), "utf8");
 
-/** The guide's programs, and the changes that it tells, in their order. */
-const blocks = [...guide.matchAll(/^```(js|diff)\n(.*?)^```$/gms)].map(([, , text = ""]) => text);
-const [before, toDropIn, ourStore, cookies, toCookieDropIn, setUp, routes5, routes4, ...others] = blocks;
-const [passportBefore, passportAfter, cookiesAfter, ...unknown] = others;
+/** A guide's programs, and the changes that it tells, in their order. */
+const blocksOf = (page: string) => [...page.matchAll(/^```(js|diff)\n(.*?)^```$/gms)].map(([, , text = ""]) => text);
+const [toDropIn, before, ourStore, setUp, routes5, routes4, passportBefore, passportAfter, ...others] = blocksOf(guide);
+const [toCookieDropIn, cookies, cookiesAfter, ...unknown] = [...blocksOf(cookieGuide), ...others];
 
 test("all of the guide's programs are walked", () => {
   assert.ok(cookiesAfter);

@@ -73,7 +73,7 @@ for (const [kind, open] of Object.entries(kinds)) {
 }
 
 for (const [kind, open] of Object.entries(natives)) {
-  // As docs/MIGRATING.md might say it: Passport's own log-in tells Sojourn who it is.
+  // As docs/guides/passport.md says it: Passport's own log-in tells Sojourn who it is.
   test(`Passport whose serializeUser logs in: the user has a device list (${kind})`, async (t) => {
     const browser = await serve(t, open(t), (passport) => {
       passport._serializers.length = 0;

@@ -9,11 +9,11 @@ import { root } from "../../scripts/package.ts";
 import { type Registry, startRegistry, tarballOf } from "./registry.ts";
 
 /**
- * What docs/MIGRATING.md says of the aliases, done to the letter, with npm, in an application that has the originals installed and locked.
+ * What docs/migrate/express-session.md says of the aliases, done to the letter, with npm, in an application that has the originals installed and locked.
  * Our packages come from a registry on this machine, as if they were published; everything else comes from npm's.
  */
-describe("an application that has the originals, and follows MIGRATING.md", () => {
-  const page = readFileSync(join(root, "docs/MIGRATING.md"), "utf8");
+describe("an application that has the originals, and follows the guide", () => {
+  const page = readFileSync(join(root, "docs/migrate/express-session.md"), "utf8");
   let packed: string;
   let folder: string;
   let registry: Registry;

@@ -1,29 +1,17 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { type Browser, type BrowserContext, chromium } from "playwright-core";
+import type { Browser, BrowserContext } from "playwright-core";
 import { systemClock } from "../../src/contract/time.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore, type SealedStoreOptions } from "../../src/stores/sealed.ts";
+import { launchChromium, noBrowser } from "../browser/chromium.ts";
 import { SharedCleanup } from "../examples/site.ts";
 import { type Handler, type Site, site } from "../support/site.ts";
 
-const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-const missing = !existsSync(CHROMIUM);
-if (missing && process.env["CI"] === "true") throw new Error(`${CHROMIUM} is missing: CI runs the browser tests`);
-
-const PROSE = ["README.md", "docs/SEALED.md", "docs/ARCHITECTURE.md"]
+const PROSE = ["README.md", "docs/SECURITY.md", "docs/ARCHITECTURE.md"]
   .map((file) => readFileSync(join(import.meta.dirname, "../..", file), "utf8"))
   .join("\n")
   // A byte each, in JSON too.
@@ -56,7 +44,7 @@ const app: Handler = async (req, res) => {
 };
 
 describe("a sealed session in a browser", {
-  skip: missing && `no browser at ${CHROMIUM} (set CHROMIUM)`,
+  skip: noBrowser,
   timeout: 60_000,
 }, () => {
   const shared = new SharedCleanup();
@@ -74,7 +62,7 @@ describe("a sealed session in a browser", {
     };
     shop = await open({ chunks: 3 });
     overflowing = await open({ overflow: new MemoryStore() });
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    browser = await launchChromium();
   });
   after(async () => {
     await browser?.close();

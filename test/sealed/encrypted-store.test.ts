@@ -191,7 +191,7 @@ test("encrypt: true over SQLite: the file shows no data, keys rotate, plain text
   t.after(() => rows.close());
   const tables = rows.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
   const dump = JSON.stringify(tables.map(({ name }) => rows.prepare(`SELECT * FROM "${name}"`).all()));
-  assert.match(dump, /alice@example\.com/, "the user is a column, as docs/SEALED.md says");
+  assert.match(dump, /alice@example\.com/, "the user is a column, as docs/guides/encryption-at-rest.md says");
   assert.doesNotMatch(dump, /nobody|diary|Laptop/);
   assert.ok(readFileSync(path).length > 0);
 

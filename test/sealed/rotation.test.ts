@@ -16,7 +16,7 @@ async function start(t: TestContext): Promise<{ child: ChildProcess; url: string
   return { child, url: `http://127.0.0.1:${port}/` };
 }
 
-/** The steps that docs/SEALED.md names: every process reads the new key before any of them writes with it. */
+/** The steps that docs/guides/encryption-at-rest.md names: every process reads the new key before any of them writes with it. */
 const STEPS = [[A, B], [B, A], [B]];
 
 test("three processes rotate keys one after the other under load, and no session is lost", async (t) => {

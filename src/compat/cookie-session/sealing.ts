@@ -3,7 +3,7 @@ import { Sealer } from "../../crypto/seal.ts";
 import type { SignatureKey, Signer } from "../../crypto/signature.ts";
 import { readCookies } from "../../http/cookies.ts";
 
-/** For `encrypt: true`: what is in the cookie is sealed (`docs/SEALED.md`), and a seal of anything else is none here. */
+/** For `encrypt: true`: what is in the cookie is sealed (`docs/guides/sealed-sessions.md`), and a seal of anything else is none here. */
 export class Sealing {
   readonly #name: string;
   readonly #sealer: Sealer;

@@ -1,5 +1,4 @@
 import type { ServerResponse } from "node:http";
-import { Socket } from "node:net";
 import type { Call, Kind, Outgoing } from "./outgoing.ts";
 
 /**
@@ -7,9 +6,13 @@ import type { Call, Kind, Outgoing } from "./outgoing.ts";
  * made on a response that leads nowhere, so class, code and message are those of the running Node.
  */
 
-// Not imported: an import gives every export a value, also those for which Node then loads an HTTP
-// client, which takes as long as all the rest.
-export const http = process.getBuiltinModule("node:http");
+/**
+ * Returns Node's HTTP. It is not imported: a process that has a response has loaded it, and one that
+ * starts need not. An import would also load an HTTP client, to which one of its exports leads.
+ */
+export function nodeHttp(): typeof import("node:http") {
+  return process.getBuiltinModule("node:http");
+}
 
 /**
  * Takes in the arguments of the first `writeHead`: checks them, and merges its headers into those
@@ -98,7 +101,9 @@ export function refuseAsSent(kind: Kind, method: HeaderCall, args: readonly unkn
 }
 
 function nowhere(): ServerResponse {
-  return new http.ServerResponse(new http.IncomingMessage(new Socket()));
+  const { IncomingMessage, ServerResponse } = nodeHttp();
+  const { Socket } = process.getBuiltinModule("node:net");
+  return new ServerResponse(new IncomingMessage(new Socket()));
 }
 
 let spentResponse: ServerResponse | undefined;

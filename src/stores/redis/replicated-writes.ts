@@ -28,6 +28,7 @@ interface Queue {
 const STUCK_MS = 2_000;
 
 /**
+ * @internal
  * Acknowledges writes once replicas have them (the command WAIT). WAIT blocks its connection, so
  * reads use another one. Writes that arrive during one WAIT share the next.
  */

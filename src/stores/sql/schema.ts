@@ -23,7 +23,7 @@ export async function checkSchema<C extends SqlConnection>(
   const state = version === 0 ? "is missing" : `has schema ${version}`;
   throw unusable(
     table.quoted,
-    `${state} and createTable is false: bring it to schema ${steps.length} as docs/STORES.md shows`,
+    `${state} and createTable is false: bring it to schema ${steps.length} as docs/guides/postgresql.md or docs/guides/mysql.md shows`,
   );
 }
 
