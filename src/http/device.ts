@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { isIPv4 } from "node:net";
 import type { DeviceInfo } from "../session/meta.ts";
 
 /** In order of precedence: the headers of earlier ones also contain the names of later ones. */
