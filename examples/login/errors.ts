@@ -1,7 +1,7 @@
 import type { ErrorRequestHandler } from "express";
 
 /** Where to send someone back to who has to enter the password again: a form that was sent can't be sent again. */
-const AFTER_CONFIRMING = "/confirm?returnTo=%2Faccount";
+const AFTER_CONFIRMING = "/confirm?returnTo=/account";
 
 // Touches no session, which may be what failed. Tells the visitor what to do, and nothing about the inside.
 export const showError: ErrorRequestHandler = (error, req, res, next) => {

@@ -44,7 +44,7 @@ export function knowUser({ users }: Parts): RequestHandler {
   };
 }
 
-export function userOf(res: Response): User | undefined {
+function userOf(res: Response): User | undefined {
   return res.locals.user;
 }
 

@@ -102,10 +102,10 @@ describe("a password that was entered a while ago", () => {
     const other = await signIn(site, email);
     await site.later(A_MINUTE + 1);
     for (const path of ["/devices/revoke-others", `/devices/${handleOf(other)}/revoke`]) {
-      assert.equal((await visitor.post(path)).location, "/confirm?returnTo=%2Faccount");
+      assert.equal((await visitor.post(path)).location, "/confirm?returnTo=/account");
     }
     assert.equal(await isSignedIn(other), true);
-    const { text } = await visitor.submit("/confirm?returnTo=%2Faccount", { password: PASSWORD });
+    const { text } = await visitor.submit("/confirm?returnTo=/account", { password: PASSWORD });
     assert.match(text, /Now you can go on/);
     assert.deepEqual(handlesIn(text), [handleOf(other)]);
     assert.match((await visitor.submit("/devices/revoke-others")).text, /One other device is signed out/);

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { text as read } from "node:stream/consumers";
 
 const SERVER = join(import.meta.dirname, "../../examples/login/server.ts");
-const MOVABLE_TIME = join(import.meta.dirname, "movable-time.ts");
+const MOVABLE_TIME = join(import.meta.dirname, "movable-time-process.ts");
 
 /** What cleanup is left to: a test, or {@link SharedCleanup}. */
 interface Cleanup {

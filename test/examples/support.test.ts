@@ -79,6 +79,20 @@ describe("support", () => {
     support = await signInAsSupport();
   });
 
+  it("counts as one of the customer's devices, and a further one is told so", async () => {
+    const { visitor, email } = await newUser(site);
+    await signIn(site, email);
+    await actAs(email);
+    const further = new Visitor(site);
+    const page = await further.post("/login", { email, password: PASSWORD });
+    assert.equal(page.status, 409);
+    assert.equal(page.text.match(/name="handle"/g)?.length, 2);
+    assert.match(page.text, /Support is acting as you/);
+    const handle = visitor.jar.get("sid")?.split(".")[0] ?? "";
+    assert.match((await further.submit("/login/make-room", { handle })).text, /You are signed in/);
+    await support.submit("/support/stop");
+  });
+
   it("can do nothing that only the customer may", async () => {
     const { visitor, email } = await newUser(site);
     const account = await actAs(email);
