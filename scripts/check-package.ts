@@ -1,12 +1,13 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runtime, tool } from "./cached-tools.ts";
 import { createEmptyApp } from "./empty-app.ts";
-import { entryPoints } from "./package.ts";
+import { entryPoints, root } from "./package.ts";
 
 /**
- * Runs the packed tarball on every supported line of Node, and reads its types with the compiler that most users have.
- * `npm run check-package`; the runtimes come from npm and are kept in `node_modules/.cache`.
+ * Runs the packed tarball on every supported line of Node, checks that a contributor can install on it, and reads the tarball's types with
+ * the compiler that most users have. `npm run check-package`; the runtimes come from npm and are kept in `node_modules/.cache`.
  */
 const NODES = ["20.19", "22", "24", "26"];
 const COMPILER = "5.9";
@@ -29,6 +30,12 @@ try {
   for (const version of NODES) {
     const node = runtime(version);
     const exact = app.run(node, "--version").trim();
+    step(`Node ${exact}: npm ci has nothing to warn of`, () => {
+      const { npm_execpath: npm = "" } = process.env;
+      const options = ["--dry-run", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=warn"];
+      const { status, stderr } = spawnSync(node, [npm, "ci", ...options], { cwd: root, encoding: "utf8" });
+      if (status !== 0 || stderr.trim() !== "") throw new Error(stderr);
+    });
     step(`Node ${exact}: import and require`, () => app.run(node, "entries.cjs", ...names));
     for (const program of ["core-alone.mjs", "memory.mjs", "memory.cjs", "sqlite.mjs", "open.mjs"])
       step(`Node ${exact}: ${program}`, () => app.run(node, program));

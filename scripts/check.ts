@@ -26,6 +26,7 @@ const steps: Record<string, () => string[][]> = {
   ],
   imports: () => [[...tool("dependency-cruiser/bin/dependency-cruise.mjs"), "--output-type", "err-long", "src"]],
   unused: () => [tool("knip/bin/knip.js")],
+  workflows: () => [script("check-workflows.ts")],
   locks: () => [script("check-lockfile.ts")],
   markdown: () => [tool("markdownlint-cli2/markdownlint-cli2-bin.mjs")],
   spelling: () => [[...tool("cspell/bin.mjs"), "--no-progress", "--dot"]],

@@ -62,7 +62,7 @@ export function createEmptyApp({ aliases = false, dependencies = {} }: AppOption
     };
     const sojourn = pack(root);
     const files = run("tar", "-tzf", sojourn.slice("file:".length)).trim().split("\n");
-    const names = aliases ? readdirSync(join(root, "packages")) : [];
+    const names = aliases ? ["cookie-session", "express-session"] : [];
     const renamed = names.map((name) => [name, pack(join(root, "packages", name))]);
     const manifest = {
       private: true,

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 
 /** The repository's root folder. */
 export const root: string = resolve(import.meta.dirname, "..");
@@ -16,6 +16,8 @@ export interface PackageManifest {
   types: string;
   exports: Record<string, string | ExportConditions>;
   typesVersions?: Record<string, Record<string, string[]>>;
+  /** The development dependencies that may run a script when they are installed. */
+  allowScripts?: Record<string, boolean>;
   dependencies?: Record<string, string>;
   peerDependencies?: Record<string, string>;
   peerDependenciesMeta?: Record<string, { optional?: boolean }>;
@@ -24,6 +26,11 @@ export interface PackageManifest {
 /** The `package.json` of a folder. */
 export function readManifest(folder: string = root): PackageManifest {
   return JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+}
+
+/** The folders of all packages that npm gets, from the root: the one that the others need comes first. */
+export function published(): string[] {
+  return [".", ...globSync("packages/*/package.json", { cwd: root }).map(dirname).sort()];
 }
 
 /** What users import. */

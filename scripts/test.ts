@@ -38,7 +38,7 @@ const concurrency = Math.max(2, availableParallelism() + 1);
 /** They take long and need more than Node. Their own commands run them, and CI does: `npm run test:browser`, `test:package`. */
 const APART = /^test\/(?:browser|package)\/|\/browser\.test\.ts$/;
 const filters = positionals.map((filter) => (relative(root, resolve(root, filter)) || ".").split(sep).join("/"));
-const files = globSync("test/**/*.test.ts", {
+const files = globSync(["test/**/*.test.ts", "packages/*/test/*.test.ts"], {
   exclude: ["test/package/apps/**", "test/neighbours/{apps,node_modules}/**"],
 })
   .map((file) => file.split(sep).join("/"))
@@ -51,7 +51,7 @@ const files = globSync("test/**/*.test.ts", {
 console.log(`Node ${process.version}, ${files.length} test files, ${concurrency} at a time${ci ? ", CI" : ""}`);
 if (filters.length === 0) console.log("Apart: npm run test:browser, npm run test:package, npm run test:neighbours");
 if (files.length === 0) {
-  console.error(`No test file matches ${filters.join(", ") || "test/**/*.test.ts"}.`);
+  console.error(`No test file matches ${filters.join(", ") || "the tests"}.`);
   process.exit(1);
 }
 

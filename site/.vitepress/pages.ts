@@ -94,6 +94,7 @@ const groups: Group[] = [
     text: "Migrate",
     pages: [
       ["From express-session", "migrate/express-session"],
+      ["By the codemod", "guides/codemod"],
       ["From cookie-session", "migrate/cookie-session"],
       ["From iron-session", "migrate/iron-session"],
     ],

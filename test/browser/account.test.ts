@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import type { Page } from "playwright-core";
 import { supportPassword } from "../examples/people.ts";
-import { SharedCleanup, type Site, startSite, temporaryFolder } from "../examples/site.ts";
+import { type LoginSite, SharedCleanup, startSite, temporaryFolder } from "../examples/site.ts";
 import { noBrowser } from "./chromium.ts";
 import { Devices, h1, inCart, PASSWORD, press, register, says, sessionCookie, signIn, text } from "./devices.ts";
 
@@ -13,7 +13,7 @@ const A_MINUTE = 60_000; // how long a password is fresh
 describe("an account in a browser without JavaScript", { skip: noBrowser, timeout: 240_000 }, () => {
   const shared = new SharedCleanup();
   let devices: Devices;
-  let site: Site;
+  let site: LoginSite;
 
   before(async () => {
     site = await startSite(shared, temporaryFolder(shared));

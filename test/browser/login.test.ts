@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { supportPassword } from "../examples/people.ts";
-import { SharedCleanup, type Site, startSite, temporaryFolder } from "../examples/site.ts";
+import { type LoginSite, SharedCleanup, startSite, temporaryFolder } from "../examples/site.ts";
 import { noBrowser } from "./chromium.ts";
 import { Devices, h1, inCart, PASSWORD, press, register, sessionCookie, signIn, text } from "./devices.ts";
 
@@ -18,7 +18,7 @@ describe("the site in a browser", {
   const shared = new SharedCleanup();
   let devices: Devices;
   let dataDir: string;
-  let site: Site;
+  let site: LoginSite;
 
   before(async () => {
     dataDir = temporaryFolder(shared);

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { cartSize, handlesIn, isSignedIn, newUser, PASSWORD, signIn } from "./people.ts";
-import { type Page, SharedCleanup, type Site, startSite, temporaryFolder, Visitor } from "./site.ts";
+import { type LoginSite, type Page, SharedCleanup, startSite, temporaryFolder, Visitor } from "./site.ts";
 
 const NEW_PASSWORD = "another few good words";
 const A_MINUTE = 60_000; // how long a password is fresh
-let site: Site;
+let site: LoginSite;
 const shared = new SharedCleanup();
 after(() => shared.run());
 before(async () => {

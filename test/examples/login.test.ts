@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, describe, it } from "node:test";
 import { cartSize, handlesIn, isSignedIn, newUser, PASSWORD, signIn } from "./people.ts";
-import { type Page, SharedCleanup, type Site, startSite, temporaryFolder, Visitor } from "./site.ts";
+import { type LoginSite, type Page, SharedCleanup, startSite, temporaryFolder, Visitor } from "./site.ts";
 
-let site: Site;
+let site: LoginSite;
 let dataDir: string;
 const shared = new SharedCleanup();
 after(() => shared.run());

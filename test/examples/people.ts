@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Site, Visitor } from "./site.ts";
+import { type LoginSite, Visitor } from "./site.ts";
 
 export const PASSWORD = "correct horse battery";
 let people = 0;
 
 /** Someone new with an account, signed in. */
-export async function newUser(site: Site): Promise<{ visitor: Visitor; email: string }> {
+export async function newUser(site: LoginSite): Promise<{ visitor: Visitor; email: string }> {
   const email = `user${++people}@example.com`;
   const visitor = new Visitor(site);
   const { location } = await visitor.post("/register", { email, password: PASSWORD });
@@ -16,7 +16,7 @@ export async function newUser(site: Site): Promise<{ visitor: Visitor; email: st
 }
 
 /** The same person on one more device. */
-export async function signIn(site: Site, email: string, form: Record<string, string> = {}): Promise<Visitor> {
+export async function signIn(site: LoginSite, email: string, form: Record<string, string> = {}): Promise<Visitor> {
   const visitor = new Visitor(site);
   const { location } = await visitor.post("/login", { email, password: PASSWORD, ...form });
   assert.equal(location, "/account");
@@ -24,7 +24,7 @@ export async function signIn(site: Site, email: string, form: Record<string, str
 }
 
 /** What the first start wrote down for the person who may act as others. */
-export function supportPassword(site: Site): string {
+export function supportPassword(site: LoginSite): string {
   return readFileSync(join(site.dataDir, "support-password"), "utf8");
 }
 

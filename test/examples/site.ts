@@ -9,6 +9,7 @@ import { text as read } from "node:stream/consumers";
 
 const SERVER = join(import.meta.dirname, "../../examples/login/server.ts");
 const MOVABLE_TIME = join(import.meta.dirname, "movable-time-process.ts");
+const STARTER = join(import.meta.dirname, "../../scripts/example.ts");
 
 /** What cleanup is left to: a test, or {@link SharedCleanup}. */
 interface Cleanup {
@@ -28,17 +29,21 @@ export class SharedCleanup implements Cleanup {
   }
 }
 
-/** The real site in its own process, as `npm start` runs it, on a free port. */
+/** A real site in its own process, on a free port. */
 export interface Site {
   url: string;
-  dataDir: string;
   child: ChildProcess;
   /** What it printed so far, both streams. */
   output(): string;
-  /** Makes it later in the process by milliseconds, at once. */
-  later(ms: number): Promise<void>;
   /** Ends the process with a signal and says how it went. */
   end(signal: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+}
+
+/** The demo, as `npm start` runs it. */
+export interface LoginSite extends Site {
+  dataDir: string;
+  /** Makes it later in the process by milliseconds, at once. */
+  later(ms: number): Promise<void>;
 }
 
 /** A folder of its own for the site's data, gone after the test. */
@@ -48,9 +53,27 @@ export function temporaryFolder(t: Cleanup): string {
   return folder;
 }
 
-export async function startSite(t: Cleanup, dataDir: string, env: NodeJS.ProcessEnv = {}): Promise<Site> {
-  const child = spawn(process.execPath, ["--conditions=sojourn-source", "--import", MOVABLE_TIME, SERVER], {
-    env: { PATH: process.env.PATH, PORT: "0", DATA_DIR: dataDir, ...env },
+export async function startSite(t: Cleanup, dataDir: string, env: NodeJS.ProcessEnv = {}): Promise<LoginSite> {
+  const site = await start(t, ["--import", MOVABLE_TIME, SERVER], { DATA_DIR: dataDir, ...env });
+  return {
+    ...site,
+    dataDir,
+    async later(ms) {
+      const moved = once(site.child, "message");
+      site.child.send(ms);
+      await moved;
+    },
+  };
+}
+
+/** An example as `npm run example <name>` runs it, on a free port. */
+export function startExample(t: Cleanup, name: string, env: NodeJS.ProcessEnv = {}): Promise<Site> {
+  return start(t, ["--disable-warning=ExperimentalWarning", STARTER, name], env);
+}
+
+async function start(t: Cleanup, args: string[], env: NodeJS.ProcessEnv): Promise<Site> {
+  const child = spawn(process.execPath, ["--conditions=sojourn-source", ...args], {
+    env: { PATH: process.env.PATH, PORT: "0", ...env },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   const ended = once(child, "exit");
@@ -77,14 +100,8 @@ export async function startSite(t: Cleanup, dataDir: string, env: NodeJS.Process
   });
   return {
     url,
-    dataDir,
     child,
     output: () => text,
-    async later(ms) {
-      const moved = once(child, "message");
-      child.send(ms);
-      await moved;
-    },
     async end(signal) {
       child.kill(signal);
       const [code, by] = await ended;

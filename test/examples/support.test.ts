@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { cartSize, handlesIn, isSignedIn, newUser, PASSWORD, signIn, supportPassword } from "./people.ts";
-import { SharedCleanup, type Site, startSite, temporaryFolder, Visitor } from "./site.ts";
+import { type LoginSite, SharedCleanup, startSite, temporaryFolder, Visitor } from "./site.ts";
 
 const SUPPORT = "support@example.com";
 const REASON = "Ticket 4711: the cart <looks> wrong";
 const SHOWN_REASON = "Ticket 4711: the cart &lt;looks&gt; wrong";
-let site: Site;
+let site: LoginSite;
 let support: Visitor;
 const shared = new SharedCleanup();
 after(() => shared.run());
@@ -15,7 +15,7 @@ before(async () => {
   support = await signInAsSupport();
 });
 
-async function signInAsSupport(at: Site = site): Promise<Visitor> {
+async function signInAsSupport(at: LoginSite = site): Promise<Visitor> {
   const visitor = new Visitor(at);
   const { location } = await visitor.post("/login", { email: SUPPORT, password: supportPassword(at) });
   assert.equal(location, "/account");
