@@ -17,6 +17,7 @@ export { type FreshnessGuard, type RequireFreshOptions, requireFresh } from "./i
 export { returnTo } from "./identity/return-to.ts";
 export type { Capabilities } from "./session/admin.ts";
 export type { AuthenticationMethod } from "./session/authentication.ts";
+export type { Migration } from "./session/data-format.ts";
 export type { LogoutRefusal, SessionEvent, SessionEvents } from "./session/events.ts";
 export type { ManagedKeys } from "./session/managed-keys.ts";
 export type { Actor, DeviceInfo } from "./session/meta.ts";
@@ -35,6 +36,7 @@ export type {
   ValidData,
 } from "./session/session-interface.ts";
 export type { SessionSnapshot } from "./session/snapshot.ts";
+export type { InferData, SchemaIssue, SchemaResult, StandardSchema } from "./session/standard-schema.ts";
 export { type Duration, duration } from "./session/timeouts.ts";
 export type { SessionToValidate } from "./session/validation.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";

@@ -214,6 +214,9 @@ export interface IndexedStore extends SessionStore {
     prune(limit?: number): Awaitable<number>;
 }
 
+// InferData
+export type InferData<Schema extends StandardSchema> = NonNullable<Schema["~standard"]["types"]>["input"];
+
 // LegacyReader
 export interface LegacyReader {
     readonly name: string;
@@ -289,6 +292,12 @@ export interface MemoryStoreOptions {
     clock?: Clock | undefined;
 }
 
+// Migration
+export interface Migration {
+    readonly from: number;
+    up(data: Record<string, unknown>): Record<string, unknown> | undefined | void;
+}
+
 // MysqlStoreOptions
 export interface MysqlStoreOptions extends SqlStoreOptions {
     schema?: string | undefined;
@@ -362,6 +371,22 @@ export interface ResilientStore extends SessionStore {
     readonly counts: Readonly<CircuitCounts>;
     on<E extends keyof CircuitEvents>(event: E, listener: (detail: CircuitEvents[E]) => void): () => void;
 }
+
+// SchemaIssue
+export interface SchemaIssue {
+    readonly message: string;
+    readonly path?: readonly (PropertyKey | {
+        readonly key: PropertyKey;
+    })[] | undefined;
+}
+
+// SchemaResult
+export type SchemaResult = {
+    readonly value: unknown;
+    readonly issues?: undefined;
+} | {
+    readonly issues: readonly SchemaIssue[];
+};
 
 // SealedStore
 export declare class SealedStore {
@@ -478,6 +503,12 @@ export interface SessionEvents {
     "damaged-record": {
         handle: string;
     };
+    "migration-failed": {
+        handle: string;
+        from: number;
+        to: number;
+        error: SojournError;
+    };
     "duplicate-cookie": {
         count: number;
     };
@@ -564,6 +595,9 @@ export interface SessionOptions<Name extends string = string> {
     onValidateError?: "refuse" | "keep" | undefined;
     countsAsUse?: ((req: IncomingMessage) => boolean) | undefined;
     device?: DeviceOptions | false | undefined;
+    schema?: StandardSchema<ValidData> | undefined;
+    migrate?: readonly Migration[] | undefined;
+    onSchemaError?: "set-aside" | "drop" | undefined;
     maxBytes?: number | undefined;
     accept?: readonly LegacyReader[] | undefined;
     clock?: Clock | undefined;
@@ -678,7 +712,7 @@ export declare class SojournError extends Error {
 }
 
 // SojournErrorCode
-export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "CROSS_SITE" | "PROVIDER_UNAVAILABLE" | "KEYS_UNAVAILABLE" | "VALIDATION_FAILED" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
+export type SojournErrorCode = "STORE_UNAVAILABLE" | "STORE_TIMEOUT" | "STORE_FULL" | "STORE_CORRUPT" | "STORE_CLOSED" | "CONFLICT" | "SESSION_GONE" | "SESSION_ENDED" | "NOT_SERIALIZABLE" | "INVALID_DATA" | "TOO_LARGE" | "HEADERS_SENT" | "NO_USER_INDEX" | "MIXED_TOKENS" | "VALIDATION_FAILED" | "CROSS_SITE" | "PROVIDER_UNAVAILABLE" | "KEYS_UNAVAILABLE" | "NOT_LOGGED_IN" | "NOT_FRESH" | "TOO_MANY_SESSIONS" | "IMPERSONATING" | "NOT_IMPERSONATING";
 
 // SqlStoreOptions
 export interface SqlStoreOptions {
@@ -699,6 +733,19 @@ export interface SqliteStoreOptions {
     durability?: SqliteDurability | undefined;
     busyTimeout?: number | undefined;
     clock?: Clock | undefined;
+}
+
+// StandardSchema
+export interface StandardSchema<Input = unknown> {
+    readonly "~standard": {
+        readonly version: 1;
+        readonly vendor: string;
+        readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>;
+        readonly types?: {
+            readonly input: Input;
+            readonly output: unknown;
+        } | undefined;
+    };
 }
 
 // StoreCapabilities
@@ -781,6 +828,9 @@ export declare function resilient<Store extends SessionStore | ExpressSessionSto
 export declare function returnTo(req: IncomingMessage): string;
 
 // session
+export declare function session<Data extends ValidData, Name extends string = string>(options: SessionOptions<Name> & {
+    schema: StandardSchema<Data>;
+}): Sessions<Data>;
 export declare function session<Data extends ValidData = SessionData, Name extends string = string>(options?: SessionOptions<Name>): Sessions<Data>;
 
 // systemClock

@@ -17,7 +17,7 @@ import { fromExpressStore, isExpressStore } from "../wrap/from-express-store.ts"
 import { deviceReader } from "./device.ts";
 import { acceptOf } from "./legacy.ts";
 import { refuseUnknown, type SessionOptions } from "./options.ts";
-import { policyOf } from "./policy.ts";
+import { formatOf, policyOf } from "./policy.ts";
 import type { RequestParts } from "./request-parts.ts";
 import { ProxyTrust } from "./secure.ts";
 import { cookie, Transports } from "./transports.ts";
@@ -104,6 +104,7 @@ export function openApplication(options: SessionOptions): Application {
       commitMs: parseDuration(options.storeTimeout?.commit ?? "2s", "storeTimeout.commit"),
     },
     tokens: new TokenSource(),
+    format: formatOf(options, events),
     policy: policyOf(options, store, { clock, events }),
     deviceOf: deviceReader(options.device),
   };

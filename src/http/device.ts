@@ -1,5 +1,4 @@
 import type { IncomingMessage } from "node:http";
-import { isIPv4 } from "node:net";
 import type { DeviceInfo } from "../session/meta.ts";
 
 /** In order of precedence: the headers of earlier ones also contain the names of later ones. */
@@ -78,7 +77,7 @@ export function deviceOf(req: IncomingMessage & { ip?: unknown }): DeviceInfo {
 
 /** Returns the network of an address in its usual form: /24 of IPv4, /48 of IPv6. */
 export function networkOf(address: string): string {
-  if (isIPv4(address)) return address.replace(/\d+$/, "0");
+  if (!address.includes(":")) return address.replace(/\d+$/, "0");
   const [head = "", tail] = address.split("::");
   const groups = head === "" ? [] : head.split(":");
   // `::` stands for zeros up to the groups after it, of which the first three may have some.

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { isPromise } from "../contract/time.ts";
 import type { SessionData } from "../session/session-data.ts";
 import type { Session, ValidData } from "../session/session-interface.ts";
+import type { StandardSchema } from "../session/standard-schema.ts";
 import { type Duration, parseDuration } from "../session/timeouts.ts";
 import { openApplication } from "./application.ts";
 import { isPlain } from "./assign-session.ts";
@@ -42,7 +43,7 @@ const LONGEST_LINK_MS = 5 * 60_000;
  * res, next)`.
  *
  * `req.session` has the type that you declare in {@link SessionData}. Without a declaration, pass
- * the type here, and take the session from `sessions.of(req)`.
+ * the type or a `schema` here, and take the session from `sessions.of(req)`.
  *
  * @typeParam Data - the application's data; default: what it declares in {@link SessionData}
  * @throws TypeError for an option that can't work; the message names it and the remedy
@@ -59,6 +60,9 @@ const LONGEST_LINK_MS = 5 * 60_000;
  *   res.send(`You were here ${visit.views} times`);
  * });
  */
+export function session<Data extends ValidData, Name extends string = string>(
+  options: SessionOptions<Name> & { schema: StandardSchema<Data> },
+): Sessions<Data>;
 export function session<Data extends ValidData = SessionData, Name extends string = string>(
   options?: SessionOptions<Name>,
 ): Sessions<Data>;

@@ -2,7 +2,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Awaitable, SessionStore } from "../contract/store.ts";
 import type { Clock } from "../contract/time.ts";
 import type { Secret } from "../crypto/key-ring.ts";
+import type { Migration } from "../session/data-format.ts";
 import type { ManagedKeys } from "../session/managed-keys.ts";
+import type { ValidData } from "../session/session-interface.ts";
+import type { StandardSchema } from "../session/standard-schema.ts";
 import type { Duration } from "../session/timeouts.ts";
 import type { SessionToValidate } from "../session/validation.ts";
 import type { SealedStore } from "../stores/sealed.ts";
@@ -122,6 +125,24 @@ export interface SessionOptions<Name extends string = string> {
    * Default `{ ip: "full", label: true }`.
    */
   device?: DeviceOptions | false | undefined;
+  /**
+   * What the data must look like: a Standard Schema, such as those of zod, valibot and arktype. What
+   * a request changed is checked when it is saved (`INVALID_DATA`). `sessions.of(req)` has its type.
+   * Every top-level property may be absent, and the schema must answer at once. Default: anything
+   * that JSON can hold.
+   */
+  schema?: StandardSchema<ValidData> | undefined;
+  /**
+   * Steps that bring data of older versions of the application along, in order. A session's data
+   * is migrated when it is next read, and stored when that request saves. Default `[]`: version 1.
+   */
+  migrate?: readonly Migration[] | undefined;
+  /**
+   * What happens to a session whose data can't be migrated. `"set-aside"` (default) treats it as
+   * absent and leaves it in the store, so that a corrected migration finds it; `"drop"` goes on with
+   * the login and without the data.
+   */
+  onSchemaError?: "set-aside" | "drop" | undefined;
   /** The largest session, in bytes as stored. Default 66,048: 64 KiB of data, and 512 for names. */
   maxBytes?: number | undefined;
   /**
@@ -167,6 +188,9 @@ const OPTIONS = new Set([
   "onValidateError",
   "countsAsUse",
   "device",
+  "schema",
+  "migrate",
+  "onSchemaError",
   "accept",
   "clock",
 ]);

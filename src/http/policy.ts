@@ -1,5 +1,6 @@
 import type { IndexedStore, SessionStore } from "../contract/store.ts";
 import type { Clock } from "../contract/time.ts";
+import { DataFormat } from "../session/data-format.ts";
 import type { Events } from "../session/events.ts";
 import { type Policy, UserLimit } from "../session/policy.ts";
 import { parseDuration } from "../session/timeouts.ts";
@@ -23,6 +24,13 @@ export function policyOf(
     userLimit: maxSessionsPerUser === undefined ? undefined : userLimitOf(maxSessionsPerUser, store),
     validation: validationOf(options, shared),
   };
+}
+
+/** Reads the options on the form of the data; `undefined` for any form. @throws TypeError */
+export function formatOf({ schema, migrate, onSchemaError }: SessionOptions, events: Events): DataFormat | undefined {
+  if (schema !== undefined || migrate !== undefined) return new DataFormat({ schema, migrate, onSchemaError }, events);
+  if (onSchemaError !== undefined) throw new TypeError("onSchemaError needs migrate, the steps that may fail");
+  return undefined;
 }
 
 function validationOf(

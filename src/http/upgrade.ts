@@ -255,7 +255,8 @@ export class DetachedSessions {
     for (const { carrier, texts } of carried) {
       const tokens = texts.flatMap((text) => this.#backend.verify(text, carrier) ?? []);
       const opening = await openFirst(this.#backend, tokens, carrier, touch);
-      if (opening !== undefined && (await isStillValid(this.#backend, opening.opened))) found.push(opening.opened);
+      if (opening === undefined || opening.opened.content.isSetAside === true) continue;
+      if (await isStillValid(this.#backend, opening.opened)) found.push(opening.opened);
     }
     const [opened, ...more] = found;
     return opened === undefined || more.length > 0 ? undefined : this.#show(opened);

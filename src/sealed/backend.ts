@@ -124,7 +124,7 @@ export class SealedSessions implements SessionBackend {
   context(request: RequestFacts, opened: OpenedSession | undefined, scope: TokenScope): SessionContext {
     const room = sealRoom(scope.room);
     const store = this.#storeOf(opened, (record) => sealedBytes(record) <= room);
-    const access = new StoreAccess(store, this.clock, NO_DEADLINES, NO_LISTENERS);
+    const access = new StoreAccess(store, this.clock, NO_DEADLINES, NO_LISTENERS, this.#options.format);
     return new SessionContext(this.#partsFor(room), access, request, opened);
   }
 
@@ -175,9 +175,9 @@ export class SealedSessions implements SessionBackend {
   #partsFor(room: number): SessionParts {
     let parts = this.#parts.get(room);
     if (parts === undefined) {
-      const { clock, limits, tokens, events, maxBytes, deviceOf } = this.#options;
+      const { clock, limits, tokens, events, format, maxBytes, deviceOf } = this.#options;
       const retries = new Retries(clock, events, Number.POSITIVE_INFINITY);
-      const committer = new Committer({ clock, limits, events, retries, ...this.#limitsFor(room, maxBytes) });
+      const committer = new Committer({ clock, limits, events, retries, format, ...this.#limitsFor(room, maxBytes) });
       parts = {
         committer,
         retries,

@@ -87,7 +87,10 @@ export class StoredAdmin implements SessionAdmin {
     if (record === undefined || content === undefined || hasEnded(this.#parts, record, content.meta)) return undefined;
     const { actor } = content.meta;
     if (actor !== undefined && !(await isActing(this.#access, actor))) return undefined;
-    return snapshotOf(handle, record, content, () => this.#parts.events.emit("damaged-record", { handle }));
+    const { format } = this.#parts;
+    const today = format === undefined ? content : format.bring(handle, content);
+    if (today.isSetAside === true) return undefined;
+    return snapshotOf(handle, record, today, () => this.#parts.events.emit("damaged-record", { handle }));
   }
 
   async count(of?: SessionsOf): Promise<number> {

@@ -4,7 +4,9 @@ import { after, type Clock, recover } from "../contract/time.ts";
 import type { OwnerHashes } from "../crypto/owner.ts";
 import { hashSecret } from "../crypto/token.ts";
 import { type Changes, type Content, EMPTY, encodePayload, merge, NO_CHANGES, overwritten } from "./content.ts";
+import type { DataFormat } from "./data-format.ts";
 import type { Events } from "./events.ts";
+import { isBare } from "./meta.ts";
 import type { Commit, Delivery } from "./outcome.ts";
 import { CONFLICT, DONE, DONE_CLEAR, DONE_SET, GONE, REFUSED, REFUSED_CLEAR } from "./outcome.ts";
 import type { Retries, TimeLimit } from "./retry.ts";
@@ -64,8 +66,8 @@ export interface CommitterOptions {
   events: Events;
   retries: Retries;
   maxBytes: number;
-  /** Binds sessions to their users, where there is a key. */
   owners?: OwnerHashes | undefined;
+  format?: DataFormat | undefined;
   carried?: CarriedLimits;
 }
 
@@ -87,8 +89,9 @@ export class Committer {
   readonly #retries: Retries;
   readonly #maxBytes: number;
   readonly #owners: OwnerHashes | undefined;
+  readonly #format: DataFormat | undefined;
 
-  constructor({ clock, limits, events, retries, maxBytes, owners, carried }: CommitterOptions) {
+  constructor({ clock, limits, events, retries, maxBytes, owners, format, carried }: CommitterOptions) {
     this.carried = carried;
     this.#clock = clock;
     this.#limits = limits;
@@ -96,6 +99,7 @@ export class Committer {
     this.#retries = retries;
     this.#maxBytes = maxBytes;
     this.#owners = owners;
+    this.#format = format;
   }
 
   /** Commits one session. After a conflict, merges the changes into the newest record. */
@@ -163,7 +167,8 @@ export class Committer {
     attempt: Attempt,
     tries: number,
   ): Awaitable<Commit> {
-    const content = merge(basisOf(state, base), attempt.changes);
+    const merged = merge(basisOf(state, base), attempt.changes);
+    const content = this.#format?.prepare(merged, attempt.changes, state.rotation?.changes) ?? merged;
     return after(this.#write(access, state, base, content, attempt), (result) => {
       state.isUncertain = false;
       if (typeof result !== "string") return this.#stored(state, base, result, content, attempt.changes);
@@ -291,5 +296,5 @@ function mayBeginAgain({ status, rotation }: SessionState): boolean {
 
 /** Whether there is nothing to store of a new session. */
 function isEmpty({ userId }: SessionRecord, { meta, encoded }: Content): boolean {
-  return userId === null && encoded.size === 0 && Object.keys(meta).every((name) => name === "transport");
+  return userId === null && encoded.size === 0 && isBare(meta);
 }

@@ -16,6 +16,8 @@ export interface Content {
   readonly meta: SessionMeta;
   /** The JSON text of each property. */
   readonly encoded: ReadonlyMap<string, string>;
+  /** Set if the data could not be migrated, and the record must stay as it is: see `DataFormat`. */
+  readonly isSetAside?: true;
 }
 
 /** The changes of one request, in a form that merges into any newer content. */
@@ -177,6 +179,24 @@ export function textOf(holder: Readonly<Record<string, unknown>>, name: string):
   const path = `req.session${step(name)}`;
   requireSerializable(value, path);
   throw notSerializable(path, "it has no text in JSON, or a getter or a toJSON() of it throws", cause);
+}
+
+/** Decodes all properties, except those whose text is damaged. */
+export function dataOf(
+  encoded: ReadonlyMap<string, string>,
+  onDamage: (name: string) => void,
+): Record<string, unknown> {
+  const data: Record<string, unknown> = {};
+  for (const [name, text] of encoded) {
+    try {
+      const value: unknown = JSON.parse(text);
+      // A name may be `__proto__`.
+      Object.defineProperty(data, name, { value, enumerable: true, writable: true, configurable: true });
+    } catch {
+      onDamage(name);
+    }
+  }
+  return data;
 }
 
 /** Returns `newest` with `changes` merged into it, and modifies neither. */

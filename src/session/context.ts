@@ -4,6 +4,7 @@ import { after, type Clock, SerialQueue } from "../contract/time.ts";
 import type { TokenSource } from "../crypto/token.ts";
 import type { CommitOptions, Committer } from "./commit.ts";
 import { type Content, EMPTY } from "./content.ts";
+import type { DataFormat } from "./data-format.ts";
 import type { Events } from "./events.ts";
 import type { Links } from "./links.ts";
 import type { DeviceInfo } from "./meta.ts";
@@ -25,6 +26,7 @@ export interface SessionParts {
   readonly tokens: TokenSource;
   readonly events: Events;
   readonly policy: Policy;
+  readonly format?: DataFormat | undefined;
   /** Requests whose login or regeneration may not be stored yet. */
   readonly pending: WeakRef<SessionContext>[];
   /** Ends sign-in links; `undefined` without `query()`. */
@@ -79,6 +81,8 @@ export class SessionContext {
    * received. A logout ends the successor.
    */
   late: RotatedToken | undefined = undefined;
+  /** The token's session, if its data could not be migrated. It counts as absent, but a logout ends it. */
+  aside: OpenedSession | undefined;
   /** Endings that the store has not confirmed yet. The commit retries them. */
   readonly endings: (() => Awaitable<unknown>)[] = [];
   /** The session after a logout, which is stored only if it has data: no client needs it empty. */
@@ -89,8 +93,9 @@ export class SessionContext {
     this.parts = parts;
     this.access = access;
     this.request = request;
+    this.aside = opened?.content.isSetAside === true ? opened : undefined;
     this.state =
-      opened === undefined
+      opened === undefined || this.aside !== undefined
         ? this.blank()
         : new SessionState({ status: "stored", ...opened }, parts.tokens, parts.events);
   }

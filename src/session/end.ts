@@ -50,7 +50,8 @@ export function destroy(
   }
   // Queued even if the session is not stored, because a save may be in progress.
   return context.queue.run(() => {
-    const stored = state.status === "stored" ? state : state.rotation?.previous;
+    const { aside } = context;
+    const stored = state.status === "stored" ? state : (state.rotation?.previous ?? aside);
     if (stored !== undefined) {
       const { handle, record } = stored;
       state.status = "ending";
@@ -58,6 +59,7 @@ export function destroy(
         after(endSession(context.access, handle), () =>
           after(endImpersonation(context, state), () => {
             state.status = "ended";
+            if (stored === aside) context.aside = undefined;
             parts.events.emit("destroy", { handle, userId: record.userId });
           }),
         ),

@@ -54,6 +54,11 @@ export interface SessionEvents {
    * and stays in the store.
    */
   "damaged-record": { handle: string };
+  /**
+   * Data of an older or newer version could not be brought to this one's, by `session({ migrate })`.
+   * The error's `cause` says why; it is your own error if your function threw.
+   */
+  "migration-failed": { handle: string; from: number; to: number; error: SojournError };
   /** A request carried several different tokens under one cookie name. */
   "duplicate-cookie": { count: number };
   /** A token came by another transport than its session began with, and was rejected. */
@@ -112,6 +117,7 @@ const EVENTS: Readonly<Record<SessionEvent, true>> = {
   overwritten: true,
   gone: true,
   "damaged-record": true,
+  "migration-failed": true,
   "duplicate-cookie": true,
   "transport-refused": true,
   "cross-site": true,

@@ -6,6 +6,8 @@ export interface SessionMeta {
   notAfter?: number;
   /** The device, for the user's list of devices. */
   device?: DeviceInfo;
+  /** The version of the application's data; absent for 1. */
+  dataVersion?: number;
   /** Messages for the next page, by type. */
   flash?: Record<string, unknown[]>;
   /**
@@ -60,6 +62,7 @@ const CHECKS: Readonly<Record<keyof SessionMeta, (value: unknown) => boolean>> =
   absoluteFrom: isNumber,
   notAfter: isNumber,
   device: isDevice,
+  dataVersion: isNumber,
   flash: isFlash,
   transport: isText,
   authenticatedAt: isNumber,
@@ -79,6 +82,11 @@ export function metaOf(value: unknown): SessionMeta | undefined {
     meta[name] = value[name];
   }
   return meta;
+}
+
+/** Returns whether metadata says nothing that is worth a session. */
+export function isBare(meta: SessionMeta): boolean {
+  return Object.keys(meta).every((name) => name === "transport" || name === "dataVersion");
 }
 
 function isMetaName(name: string): name is keyof SessionMeta {

@@ -1,8 +1,7 @@
 import type { SessionRecord } from "../contract/store.ts";
 import { actorOf } from "./acting.ts";
 import { authenticatedAt, authenticationMethods } from "./authentication.ts";
-import type { Content } from "./content.ts";
-import { transportOf } from "./content.ts";
+import { type Content, dataOf, transportOf } from "./content.ts";
 import type { Actor } from "./meta.ts";
 import type { SessionData } from "./session-data.ts";
 import type { DataOf } from "./session-interface.ts";
@@ -44,15 +43,6 @@ export function snapshotOf(
 ): SessionSnapshot {
   const { userId, link, createdAt, touchedAt, expiresAt } = record;
   const at = authenticatedAt(record, content.meta);
-  const data: Record<string, unknown> = {};
-  for (const [name, text] of content.encoded) {
-    try {
-      const value: unknown = JSON.parse(text);
-      Object.defineProperty(data, name, { value, enumerable: true, writable: true, configurable: true });
-    } catch {
-      onDamage();
-    }
-  }
   return {
     handle,
     userId,
@@ -65,6 +55,6 @@ export function snapshotOf(
     actor: actorOf(content.meta),
     lastUsedAt: new Date(touchedAt),
     expiresAt: new Date(expiresAt),
-    data,
+    data: dataOf(content.encoded, onDamage),
   };
 }

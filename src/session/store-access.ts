@@ -15,6 +15,7 @@ import {
 } from "../contract/store.ts";
 import { after, type Clock, isPromise, withDeadline } from "../contract/time.ts";
 import { type Content, decodePayload } from "./content.ts";
+import type { DataFormat } from "./data-format.ts";
 import type { Events } from "./events.ts";
 
 export interface Deadlines {
@@ -38,12 +39,20 @@ export class StoreAccess {
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   readonly #events: Events;
+  readonly #format: DataFormat | undefined;
   /** Whether every write so far returned a plain value. */
   isSynchronous = true;
   readonly #running = new Set<Promise<unknown>>();
   readonly #loads = new Map<string, { running: Promise<unknown>; next?: Promise<SessionRecord | undefined> }>();
 
-  constructor(store: StoreAccess["store"], clock: Clock, deadlines: Deadlines, events: Events) {
+  constructor(
+    store: StoreAccess["store"],
+    clock: Clock,
+    deadlines: Deadlines,
+    events: Events,
+    format: DataFormat | undefined = undefined,
+  ) {
+    this.#format = format;
     this.store = store;
     this.#clock = clock;
     this.#deadlines = deadlines;
@@ -98,8 +107,10 @@ export class StoreAccess {
   reread(handle: string, userId: string | null, withinMs?: number): Awaitable<Stored | undefined> {
     return after(this.load(handle, withinMs), (record) => {
       // A session's user never changes, and only a token proves whose a record is.
-      const content = record?.userId === userId ? decodePayload(record.payload) : undefined;
-      return record === undefined || content === undefined ? undefined : { record, content };
+      const stored = record?.userId === userId ? decodePayload(record.payload) : undefined;
+      if (record === undefined || stored === undefined) return undefined;
+      const content = this.#format === undefined ? stored : this.#format.bring(handle, stored);
+      return content.isSetAside === true ? undefined : { record, content };
     });
   }
 

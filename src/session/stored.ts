@@ -9,6 +9,7 @@ import type { CheckedToken, Opening, SessionBackend, TokenScope } from "./backen
 import { Committer } from "./commit.ts";
 import { type Content, decodePayload } from "./content.ts";
 import { type OpenedSession, type RequestFacts, SessionContext, type SessionParts } from "./context.ts";
+import type { DataFormat } from "./data-format.ts";
 import type { Events } from "./events.ts";
 import { Links } from "./links.ts";
 import type { DeviceInfo } from "./meta.ts";
@@ -19,7 +20,7 @@ import { RunningRequests } from "./running.ts";
 import { type Deadlines, StoreAccess, type Stored } from "./store-access.ts";
 import { Sweeper } from "./sweeper.ts";
 import { expiryOf, hasExpired, type Lifetime, type Timeouts, touchIsDue } from "./timeouts.ts";
-import { factsOf, type Validation, type Verdict } from "./validation.ts";
+import { questionAbout, type Validation, type Verdict } from "./validation.ts";
 
 export interface BackendOptions {
   clock: Clock;
@@ -28,6 +29,7 @@ export interface BackendOptions {
   tokens: TokenSource;
   events: Events;
   policy?: Policy;
+  format?: DataFormat | undefined;
   maxBytes: number;
   deviceOf(request: object): DeviceInfo;
 }
@@ -45,14 +47,14 @@ export class StoredSessions implements SessionBackend {
   #closing: Promise<void> | undefined = undefined;
 
   constructor(options: BackendOptions & { store: SessionStore; ring?: KeyRing | undefined }) {
-    const { store, clock, limits, deadlines, tokens, events, policy = {}, maxBytes, ring, deviceOf } = options;
+    const { store, clock, limits, deadlines, tokens, events, policy = {}, format, maxBytes, ring } = options;
     this.clock = clock;
     this.isSynchronous = store.synchronousLoad === true;
-    this.access = new StoreAccess(store, clock, deadlines, events);
+    this.access = new StoreAccess(store, clock, deadlines, events, format);
     this.#owners = ring === undefined ? undefined : new OwnerHashes(ring);
     const retries = new Retries(clock, events, deadlines.commitMs);
-    const committer = new Committer({ clock, limits, events, retries, maxBytes, owners: this.#owners });
-    const shared = { committer, retries, clock, limits, tokens, events, policy, deviceOf };
+    const committer = new Committer({ clock, limits, events, retries, maxBytes, format, owners: this.#owners });
+    const shared = { committer, retries, clock, limits, tokens, events, policy, format, deviceOf: options.deviceOf };
     this.parts = { ...shared, pending: [], links: undefined };
     this.running = limits.idleMs === Number.POSITIVE_INFINITY ? undefined : new RunningRequests(clock, limits);
     this.#sweeper = isIndexed(store) ? new Sweeper(clock, this.access, store) : undefined;
@@ -94,20 +96,11 @@ export class StoredSessions implements SessionBackend {
     });
   }
 
-  validate({ handle, record, content: { meta } }: OpenedSession): Awaitable<Verdict> {
+  validate(opened: OpenedSession): Awaitable<Verdict> {
     const { access, validation } = this;
     if (validation === undefined) return "valid";
-    if (record.userId === null) return validation.pass(handle);
-    const { actor } = meta;
-    const end = (): Awaitable<boolean> => access.delete(handle);
-    if (actor === undefined) return validation.check({ handle, facts: () => factsOf(record, meta), end });
-    // Who acts is who authenticated, in the session that waits for the end.
-    return validation.check({
-      handle,
-      facts: () =>
-        after(access.reread(actor.session, actor.userId), (own) => own && factsOf(own.record, own.content.meta)),
-      end: () => after(access.delete(actor.session), end),
-    });
+    if (opened.record.userId === null) return validation.pass(opened.handle);
+    return validation.check(questionAbout(access, opened));
   }
 
   rotated({ rotated }: VerifiedToken): RotatedToken | undefined {
@@ -282,7 +275,7 @@ export function openContent(
   handle: string,
   { payload, createdAt, touchedAt, expiresAt }: SessionRecord,
   transport: string | undefined,
-  { events, limits }: { readonly events: Events; readonly limits: Timeouts },
+  { events, limits, format }: Pick<BackendOptions, "events" | "limits" | "format">,
   now: number,
 ): Content | undefined {
   const content = decodePayload(payload);
@@ -292,7 +285,7 @@ export function openContent(
   }
   const { endsAt, absoluteFrom, notAfter } = content.meta;
   if (hasExpired({ endsAt, absoluteFrom, notAfter, createdAt, touchedAt, expiresAt }, now, limits)) return undefined;
-  if (content.meta.transport === transport) return content;
+  if (content.meta.transport === transport) return format === undefined ? content : format.bring(handle, content);
   events.emit("transport-refused", { handle });
   return undefined;
 }

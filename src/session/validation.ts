@@ -5,6 +5,7 @@ import { TwoGenerationCache } from "../crypto/token.ts";
 import { authenticatedAt } from "./authentication.ts";
 import type { Events } from "./events.ts";
 import type { SessionMeta } from "./meta.ts";
+import type { StoreAccess, Stored } from "./store-access.ts";
 import { parseDuration } from "./timeouts.ts";
 
 /** Asks the application, once a minute and session, whether a user may still be logged in. */
@@ -41,6 +42,8 @@ export interface Question {
   /** Ends the session, and no session that replaced it. Returns whether it was there. */
   end(): Awaitable<boolean>;
 }
+
+type Named = Stored & { readonly handle: string };
 
 interface Check {
   /** Epoch milliseconds. Before that, the last answer counts. */
@@ -162,6 +165,20 @@ export class Validation {
     // The store's error is an event already. The next request asks again.
     return recover(ended, () => "refused");
   }
+}
+
+/** Returns what the application is asked about a stored session. */
+export function questionAbout(access: StoreAccess, { handle, record, content }: Named): Question {
+  const { actor } = content.meta;
+  const end = (): Awaitable<boolean> => access.delete(handle);
+  if (actor === undefined) return { handle, facts: () => factsOf(record, content.meta), end };
+  // Who acts is who authenticated, in the session that waits for the end.
+  return {
+    handle,
+    facts: () =>
+      after(access.reread(actor.session, actor.userId), (own) => own && factsOf(own.record, own.content.meta)),
+    end: () => after(access.delete(actor.session), end),
+  };
 }
 
 /** Returns what the application is told of a user's own session; `undefined` for any other. */

@@ -39,7 +39,10 @@ export const beside: readonly string[] = [
  */
 export const walked: readonly string[] = [
   "docs/guides/csrf.md",
+  "docs/guides/disabled-users.md",
   "docs/guides/key-rotation.md",
+  "docs/guides/schemas-and-migrations.md",
+  "docs/guides/session-end-warning.md",
   "docs/guides/single-sign-on.md",
   "docs/migrate/cookie-session.md",
   "docs/migrate/express-session.md",

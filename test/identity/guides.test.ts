@@ -37,6 +37,14 @@ const ENVIRONMENT = {
  * cookies and returns status, text and location; `undefined` for a program that listens to nothing.
  */
 const GUIDES: Record<string, readonly Run[]> = {
+  "disabled-users.md": [
+    `const [one, two] = [browser(), browser()];
+     for (const each of [one, two]) await each.post("/login");
+     assert.equal((await one.post("/password")).text, "Changed");
+     assert.equal((await one.get("/")).text, "alice");
+     users.get("alice").isActive = false;
+     assert.equal((await two.get("/")).text, "nobody");`,
+  ],
   "csrf.md": [
     `const one = browser();
      assert.equal((await one.post("/transfer", { "sec-fetch-site": "same-origin" })).text, "done");
@@ -77,23 +85,6 @@ const GUIDES: Record<string, readonly Run[]> = {
     },
     { before: KEYS },
   ],
-  "disabled-users.md": [
-    `const [one, two] = [browser(), browser()];
-     for (const each of [one, two]) await each.post("/login");
-     assert.equal((await one.post("/password")).text, "Changed");
-     assert.equal((await one.get("/")).text, "alice");
-     users.get("alice").isActive = false;
-     assert.equal((await two.get("/")).text, "nobody");`,
-  ],
-  "exporting-and-erasing.md": [
-    `const one = browser();
-     assert.equal((await one.get("/my-data.json")).status, 401);
-     await one.post("/login");
-     const [mine] = JSON.parse((await one.get("/my-data.json")).text).sessions;
-     assert.deepEqual([mine.userId, mine.data, mine.device.ip], ["alice", { cart: ["book"] }, "127.0.0.0"]);
-     assert.deepEqual(JSON.parse((await one.post("/delete-my-account")).text), { sessions: 1, impersonations: 0 });
-     assert.equal((await one.get("/my-data.json")).status, 401);`,
-  ],
   "fresh-logins.md": [
     `const one = browser();
      const page = { accept: "text/html" };
@@ -125,6 +116,14 @@ const GUIDES: Record<string, readonly Run[]> = {
      assert.equal((await one.get("/")).text, "Hello carol");
      assert.equal(audit.length, 2);`,
     undefined,
+  ],
+  "schemas-and-migrations.md": [
+    `const one = browser();
+     app.use((error, req, res, next) => res.status(error.status).send(error.message));
+     assert.equal((await one.post("/cart/book/2")).text, '[{"title":"book","count":2}]');
+     const refused = await one.post("/cart/lamp/0");
+     assert.equal(refused.status, 500);
+     assert.match(refused.text, /^req.session.cart\\[1\\].count does not match/);`,
   ],
   "session-end-warning.md": [
     `const one = browser();

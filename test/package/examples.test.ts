@@ -48,7 +48,7 @@ describe("the examples of the documentation, in the packed declarations", { time
   before(() => {
     app = createEmptyApp();
     for (const name of ["@types/node", "undici-types", "express", "@types/express", "ws", "@types/ws"]) app.link(name);
-    for (const name of ["express-session", "@types/express-session"]) app.link(name);
+    for (const name of ["express-session", "@types/express-session", "zod"]) app.link(name);
     context = readFileSync(join(app.folder, "examples/context.mts"), "utf8");
     for (const [index, example] of examples.entries()) {
       const file = `examples/${index}-${example.of.replaceAll(/\W+/g, "-")}.mts`;

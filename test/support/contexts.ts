@@ -20,7 +20,7 @@ export interface Held {
 type Told = { [E in SessionEvent]: { event: E } & SessionEvents[E] }[SessionEvent];
 
 const EVENTS: SessionEvent[] = [
-  "create", "login", "regenerate", "confirm", "impersonate", "impersonation-ended", "destroy", "revoke", "invalidated", "validation-failed", "conflict", "overwritten", "gone", "damaged-record", "duplicate-cookie", "cookie-not-sent", "store-error",
+  "create", "login", "regenerate", "confirm", "impersonate", "impersonation-ended", "destroy", "revoke", "invalidated", "validation-failed", "conflict", "overwritten", "gone", "damaged-record", "migration-failed", "duplicate-cookie", "cookie-not-sent", "store-error",
 ]; // biome-ignore format: a list of names
 
 /** The engine without HTTP: a backend with its admin, clock and store, and all events. */
