@@ -69,7 +69,10 @@ export const mysql: SqlDialect<MysqlPool, MysqlConnection> = {
   },
   decode(value) {
     if (Buffer.isBuffer(value)) return value[0] === UTF16 ? value.toString("utf16le", 1) : value.toString();
-    throw new TypeError("MysqlStore: the table was altered: a column of bytes has another type");
+    throw new SojournError(
+      "STORE_CORRUPT",
+      "A column of bytes came back as another type: the table was altered, or the answer was damaged on its way.",
+    );
   },
   query,
 
