@@ -37,7 +37,7 @@ type Kind = "a synchronous store" | "an asynchronous store" | "sealed sessions";
 const ALL: readonly Kind[] = ["a synchronous store", "an asynchronous store", "sealed sessions"];
 
 async function start(t: Cleanup, kind: Kind, options: SiteOptions = {}) {
-  const clock = new ManualClock();
+  const clock = options.clock instanceof ManualClock ? options.clock : new ManualClock();
   const probe = new ProbeStore(new MemoryStore({ clock }), { async: kind === "an asynchronous store" });
   const store = kind === "sealed sessions" ? new SealedStore() : probe.store;
   const countsAsUse = (req: { url?: string | undefined }) => req.url?.startsWith("/poll") !== true;
@@ -115,6 +115,17 @@ for (const kind of ALL) {
         assert.equal((await ask(`/poll${path}`)).left, left, path);
         assert.equal((await ask("/poll")).left, left, path);
       }
+    });
+
+    test("lengthens nothing where the timeout is longer by now", async (t) => {
+      const { clock, visitor, store } = await start(t, kind);
+      await visitor.get("/login");
+      const other = await start(t, kind, { idleTimeout: "2h", store, clock });
+      for (const [name, value] of visitor.cookies) other.visitor.cookies.set(name, value);
+      clock.advance(10 * MINUTE);
+      for (const path of ["/poll", "/poll/write", "/poll"])
+        assert.equal((await other.ask(path)).left, 20 * MINUTE, path);
+      assert.equal((await other.ask("/")).left, 2 * HOUR);
     });
 
     test("sends no new cookie where a key was rotated; the next use does", async (t) => {

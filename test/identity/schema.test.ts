@@ -264,8 +264,7 @@ for (const kind of KINDS) {
       await begun.get(`/?${set({ articles: 1 })}`);
       assert.deepEqual((await seen(begun)).data, { articles: 1 });
       const { setCookies } = await begun.get("/regenerate");
-      assert.equal((await begun.get("/one?name=articles")).text, "", "an empty session is not stored for its version");
-      assert.equal(setCookies.length, 1);
+      assert.match(String(setCookies), /Max-Age=0/, "an empty session is not stored for its version");
     });
 
     const broken: [string, (options: SiteOptions) => SiteOptions][] = [

@@ -390,6 +390,16 @@ for (const kind of KINDS.slice(0, 2)) {
   });
 }
 
+test("a store that says it has nothing to end, and still has it, lets nobody in", async (t) => {
+  const probe = probeOf("a synchronous store");
+  const { visitor, users, look } = await start(t, "a synchronous store", {}, probe);
+  const one = visitor();
+  await one.get("/login?stamp=1");
+  users.stamps.clear();
+  probe.store.delete = () => false;
+  for (let i = 0; i < 2; i += 1) assert.deepEqual(await look(one), NOBODY);
+});
+
 test("of two cookies of one name, the second one's session is validated when the first one's has ended", async (t) => {
   const { visitor, users, sessions, look, told } = await start(t, "a synchronous store");
   const [one, two] = [visitor(), visitor()];
