@@ -40,3 +40,9 @@ export function believeCookie(part: CookiePart | undefined): string | undefined 
     return undefined;
   }
 }
+
+/** This server by the other name of this machine, which makes it another site to browsers; none where it is elsewhere. */
+export function neighbourOf(host = ""): string | undefined {
+  const [, name, port = ""] = /^(localhost|127\.0\.0\.1)(:\d+)?$/.exec(host) ?? [];
+  return name && `${name === "localhost" ? "127.0.0.1" : "localhost"}${port}`;
+}

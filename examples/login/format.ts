@@ -22,3 +22,9 @@ export function distance(date: Date, now = new Date()): string {
 export function ago(date: Date, now = new Date()): string {
   return now.getTime() - date.getTime() < 5000 ? "just now" : `${distance(date, now)} ago`;
 }
+
+/** A length of time in words, from milliseconds: `1 minute`, `90 seconds`. */
+export function span(ms: number): string {
+  const [count, unit] = ms % 60_000 === 0 ? [ms / 60_000, "minute"] : [Math.round(ms / 1000), "second"];
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+}

@@ -1,21 +1,26 @@
-import { session } from "sojourn";
 import { createApp } from "./app.ts";
+import { Audit } from "./audit.ts";
+import { openSessions } from "./sessions.ts";
 import { readSettings } from "./settings.ts";
-import { openPlace } from "./store.ts";
+import { openSupport, SUPPORT_EMAIL } from "./support.ts";
 import { Users } from "./users.ts";
 
 const settings = readSettings(process.env);
-const { options, store } = openPlace(settings);
-const sessions = session({ ...options, secret: settings.secret });
+const { sessions, store } = openSessions(settings);
 const users = new Users(settings.file);
+const audit = new Audit(settings.file);
+audit.listen(sessions);
+const hasSupport = await openSupport(users, settings.support.password);
 
-const server = createApp({ sessions, store, users }).listen(settings.port, settings.host, (error) => {
+const app = createApp({ sessions, store, users, audit, freshFor: settings.freshFor });
+const server = app.listen(settings.port, settings.host, (error) => {
   if (error) {
     console.error(`Port ${settings.port}: ${error.message}. Another one: PORT=3001 npm start`);
     process.exit(1);
   }
   const address = server.address();
   const port = typeof address === "object" ? address?.port : settings.port;
+  if (hasSupport) console.log(`Support is ${SUPPORT_EMAIL}. Its first password is in ${settings.support.path}`);
   console.log(`The shop is open: http://localhost:${port}`);
 });
 
@@ -25,6 +30,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     server.close(async () => {
       await sessions.close(); // the store too
       users.close();
+      audit.close();
     });
     // A connection whose request has ended would be kept open for the browser's next one.
     setInterval(() => server.closeIdleConnections(), 50).unref();

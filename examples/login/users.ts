@@ -5,12 +5,16 @@ export interface User {
   id: string;
   email: string;
   passwordHash: string;
+  /** Works for the shop, and may act as a customer. */
+  isSupport: boolean;
 }
 
-/** The people who may sign in. The library never sees this table: to it, a user is an ID. */
+/** The people who may sign in. The library never sees these tables: to it, a user is an ID. */
 export class Users {
   readonly #database: DatabaseSync;
   readonly #insert: StatementSync;
+  readonly #employ: StatementSync;
+  readonly #setHash: StatementSync;
   readonly #byEmail: StatementSync;
   readonly #byId: StatementSync;
 
@@ -20,16 +24,29 @@ export class Users {
     this.#database.exec(`
       PRAGMA journal_mode = WAL;
       CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, password_hash TEXT NOT NULL) STRICT;
+      CREATE TABLE IF NOT EXISTS staff (user_id TEXT PRIMARY KEY) STRICT;
     `);
+    const select = "SELECT users.*, user_id IS NOT NULL AS is_support FROM users LEFT JOIN staff ON user_id = id";
     this.#insert = this.#database.prepare("INSERT INTO users VALUES (?, ?, ?) ON CONFLICT (email) DO NOTHING");
-    this.#byEmail = this.#database.prepare("SELECT * FROM users WHERE email = ?");
-    this.#byId = this.#database.prepare("SELECT * FROM users WHERE id = ?");
+    this.#employ = this.#database.prepare("INSERT INTO staff VALUES (?)");
+    this.#setHash = this.#database.prepare("UPDATE users SET password_hash = ? WHERE id = ?");
+    this.#byEmail = this.#database.prepare(`${select} WHERE email = ?`);
+    this.#byId = this.#database.prepare(`${select} WHERE id = ?`);
   }
 
   /** The new user, or `undefined` when the e-mail is taken. The database decides: of two at once, one wins. */
   add(email: string, passwordHash: string): User | undefined {
-    const user = { id: randomUUID(), email, passwordHash };
+    const user = { id: randomUUID(), email, passwordHash, isSupport: false };
     return this.#insert.run(user.id, email, passwordHash).changes === 1 ? user : undefined;
+  }
+
+  /** Lets a user act as customers. */
+  employ({ id }: User): void {
+    this.#employ.run(id);
+  }
+
+  setPassword({ id }: User, passwordHash: string): void {
+    this.#setHash.run(passwordHash, id);
   }
 
   withEmail(email: string): User | undefined {
@@ -46,5 +63,12 @@ export class Users {
 }
 
 function toUser(row: ReturnType<StatementSync["get"]>): User | undefined {
-  return row && { id: String(row.id), email: String(row.email), passwordHash: String(row.password_hash) };
+  if (row === undefined) return undefined;
+  const { id, email, password_hash, is_support } = row;
+  return {
+    id: String(id),
+    email: String(email),
+    passwordHash: String(password_hash),
+    isSupport: is_support === 1,
+  };
 }

@@ -3,73 +3,35 @@ import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
-import { SharedCleanup, type Site, startSite, temporaryFolder } from "../examples/site.ts";
-import { launchChromium, noBrowser } from "./chromium.ts";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { supportPassword } from "../examples/people.ts";
+import { type LoginSite, SharedCleanup, startSite, temporaryFolder } from "../examples/site.ts";
+import { noBrowser } from "./chromium.ts";
+import { Devices, h1, inCart, PASSWORD, press, register, sessionCookie, signIn, text } from "./devices.ts";
 
 const PAGE_PROBLEMS = readFileSync(join(import.meta.dirname, "page-problems.js"), "utf8");
-const PASSWORD = "correct horse battery";
 
 describe("the site in a browser", {
   skip: noBrowser,
   timeout: 240_000,
 }, () => {
   const shared = new SharedCleanup();
-  let browser: Browser;
+  let devices: Devices;
   let dataDir: string;
-  let site: Site;
-  /** What any page complained about on its console, other than the statuses that a test expects. */
-  const complaints: string[] = [];
+  let site: LoginSite;
 
   before(async () => {
     dataDir = temporaryFolder(shared);
     site = await startSite(shared, dataDir);
-    browser = await launchChromium();
+    devices = await Devices.open();
   });
   after(async () => {
-    await browser?.close();
+    await devices?.close();
     await shared.run();
   });
 
-  /** A device: its own cookies, nothing shared with another. */
-  async function newDevice(options: BrowserContextOptions = {}): Promise<{ context: BrowserContext; page: Page }> {
-    const context = await browser.newContext({ baseURL: site.url, ...options });
-    context.setDefaultTimeout(15_000);
-    const page = await context.newPage();
-    page.on("pageerror", (error) => complaints.push(`${page.url()}: ${error.message}`));
-    page.on("console", (message) => {
-      // Chromium logs each page whose status is 4xx; those are what some steps below are about.
-      if (message.location().url === page.url() && /the server responded with a status of 4\d\d/.test(message.text()))
-        return;
-      complaints.push(`${page.url()}: ${message.type()}: ${message.text()}`);
-    });
-    return { context, page };
-  }
-
-  async function press(page: Page, name: string | RegExp): Promise<void> {
-    await Promise.all([page.waitForEvent("load"), page.getByRole("button", { name }).first().click()]);
-  }
-
-  async function fillIn(page: Page, path: string, email: string, button: string): Promise<void> {
-    await page.goto(path);
-    await page.getByLabel("E-mail").fill(email);
-    await page.getByLabel("Password").fill(PASSWORD);
-    await press(page, button);
-  }
-
-  const register = (page: Page, email: string) => fillIn(page, "/register", email, "Create account");
-  const signIn = (page: Page, email: string) => fillIn(page, "/login", email, "Sign in");
-  const text = async (page: Page, selector: string) =>
-    (await page.locator(selector).textContent())?.replace(/\s+/g, " ").trim();
-  const h1 = (page: Page) => text(page, "h1");
-  const inCart = async (page: Page) => Number(await text(page, ".basket span"));
+  const newDevice = (options: BrowserContextOptions = {}) => devices.add(site, options);
   const views = async (page: Page) => Number(await text(page, ".stamp strong"));
-
-  async function sessionCookie(context: BrowserContext) {
-    const cookie = (await context.cookies()).find(({ name }) => name === "sid");
-    assert.ok(cookie, "there is a session cookie");
-    return cookie;
-  }
 
   for (const javaScriptEnabled of [true, false]) {
     it(`keeps the cart at login, and signs out a device, ${javaScriptEnabled ? "with" : "without"} JavaScript`, async () => {
@@ -181,14 +143,14 @@ describe("the site in a browser", {
     t.diagnostic(`screenshots: ${pictures}`);
     const { context, page } = await newDevice();
     const problems: string[] = [];
-    const look = async (name: string) => {
+    const look = async (name: string, at = page) => {
       for (const colorScheme of ["light", "dark"] as const) {
         for (const width of [1280, 390]) {
-          await page.emulateMedia({ colorScheme });
-          await page.setViewportSize({ width, height: width > 500 ? 900 : 844 });
+          await at.emulateMedia({ colorScheme });
+          await at.setViewportSize({ width, height: width > 500 ? 900 : 844 });
           const variant = `${name}-${width}-${colorScheme}`;
-          await page.screenshot({ path: join(pictures, `${variant}.png`), fullPage: true });
-          const found: unknown = await page.evaluate(PAGE_PROBLEMS);
+          await at.screenshot({ path: join(pictures, `${variant}.png`), fullPage: true });
+          const found: unknown = await at.evaluate(PAGE_PROBLEMS);
           assert.ok(Array.isArray(found));
           problems.push(...found.map((problem) => `${variant}: ${problem}`));
         }
@@ -227,6 +189,40 @@ describe("the site in a browser", {
     await page.goto("/account");
     await page.getByText("The code behind this page").click();
     await look("account");
+    await page.goto("/account/password");
+    await look("password");
+    await page.getByLabel("New password").fill("short");
+    await press(page, "Change password");
+    await look("password-wrong");
+    await page.goto("/confirm");
+    await look("confirm");
+    await press(page, "Confirm");
+    await look("confirm-wrong");
+    await page.goto("/account/data");
+    await look("data");
+    await signIn((await newDevice()).page, "look@example.com");
+    const fourth = await newDevice();
+    await signIn(fourth.page, "look@example.com");
+    await look("full", fourth.page);
+    await fourth.page.goto(`${site.url.replace("localhost", "127.0.0.1")}/forged`);
+    await look("forged", fourth.page);
+    await press(fourth.page, "Claim it now");
+    await look("refused", fourth.page);
+    await signIn(fourth.page, "support@example.com", supportPassword(site));
+    await fourth.page.goto("/support");
+    await press(fourth.page, "Act as this customer");
+    await look("support-missing", fourth.page);
+    await fourth.page.getByLabel("e-mail").fill("look@example.com");
+    await fourth.page.getByLabel("Reason").fill("Ticket 4711: the total in the cart looks wrong");
+    await press(fourth.page, "Act as this customer");
+    await look("account-acting", fourth.page);
+    await page.goto("/account");
+    await look("account-with-support");
+    await fourth.page.goto("/account/password");
+    await look("refused-acting", fourth.page);
+    await press(fourth.page, "Stop acting");
+    await look("support", fourth.page);
+    await fourth.context.close();
     await context.addCookies([{ name: "demo_cart", value: "%5B%22compass%22%5D", url: site.url }]);
     await page.goto("/compare");
     await look("compare-changed");
@@ -237,6 +233,6 @@ describe("the site in a browser", {
   });
 
   it("broke no rule of its policy and logged no error on any page", () => {
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(devices.complaints, []);
   });
 });

@@ -5,12 +5,11 @@ import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, describe, it } from "node:test";
-import { type Page, SharedCleanup, type Site, startSite, temporaryFolder, Visitor } from "./site.ts";
+import { cartSize, handlesIn, isSignedIn, newUser, PASSWORD, signIn } from "./people.ts";
+import { type LoginSite, type Page, SharedCleanup, startSite, temporaryFolder, Visitor } from "./site.ts";
 
-const PASSWORD = "correct horse battery";
-let site: Site;
+let site: LoginSite;
 let dataDir: string;
-let people = 0;
 const shared = new SharedCleanup();
 after(() => shared.run());
 
@@ -19,35 +18,11 @@ before(async () => {
   site = await startSite(shared, dataDir);
 });
 
-/** Someone new with an account, signed in. */
-async function newUser(): Promise<{ visitor: Visitor; email: string }> {
-  const email = `user${++people}@example.com`;
-  const visitor = new Visitor(site);
-  const { location } = await visitor.post("/register", { email, password: PASSWORD });
-  assert.equal(location, "/account");
-  return { visitor, email };
-}
-
-/** The same person on one more device. */
-async function signIn(email: string, form: Record<string, string> = {}): Promise<Visitor> {
-  const visitor = new Visitor(site);
-  const { location } = await visitor.post("/login", { email, password: PASSWORD, ...form });
-  assert.equal(location, "/account");
-  return visitor;
-}
-
-/** The handles that a page offers to sign out. */
-function handlesIn(text: string): string[] {
-  return [...text.matchAll(/action="\/devices\/([\w-]{22})\/revoke"/g)].map(([, handle = ""]) => handle);
-}
-
-const signedIn = async (visitor: Visitor) => (await visitor.get("/account")).status === 200;
-const cartSize = (text: string) => Number(/class="basket".*?<span>(\d+)<\/span>/.exec(text)?.[1]);
 const views = (text: string) => Number(/Pages you have seen<\/span> <strong>(\d+)</.exec(text)?.[1]);
 
 describe("pages", () => {
   it("carry a strict policy and the usual headers, errors included", async () => {
-    for (const path of ["/", "/login", "/register", "/compare", "/nothing-here", "/style.css"]) {
+    for (const path of ["/", "/login", "/register", "/compare", "/support", "/nothing-here", "/style.css"]) {
       const { headers } = await new Visitor(site).get(path);
       const policy = headers.get("content-security-policy") ?? "";
       for (const rule of [
@@ -65,7 +40,7 @@ describe("pages", () => {
   });
 
   it("hold no script and no inline style", async () => {
-    const { visitor } = await newUser();
+    const { visitor } = await newUser(site);
     for (const path of ["/", "/account", "/compare", "/nothing-here"]) {
       assert.doesNotMatch((await visitor.get(path)).text, /<script|<style|\sstyle=|\son\w+=|javascript:/i, path);
     }
@@ -172,7 +147,7 @@ describe("registering", () => {
   });
 
   it("refuses a taken e-mail, however it is written, with 409; of two at once one wins", async () => {
-    const { email } = await newUser();
+    const { email } = await newUser(site);
     const { status, text } = await new Visitor(site).post("/register", {
       email: ` ${email.toUpperCase()} `,
       password: PASSWORD,
@@ -202,7 +177,7 @@ describe("registering", () => {
 
 describe("signing in", () => {
   it("gives no hint which of e-mail and password was wrong", async () => {
-    const { email } = await newUser();
+    const { email } = await newUser(site);
     const stranger = email.replace("user", "none");
     const wrong = await new Visitor(site).post("/login", { email, password: "wrong password" });
     const unknown = await new Visitor(site).post("/login", { email: stranger, password: "wrong password" });
@@ -222,14 +197,14 @@ describe("signing in", () => {
   });
 
   it("needs the exact password", async () => {
-    const { email } = await newUser();
+    const { email } = await newUser(site);
     for (const password of [PASSWORD.toUpperCase(), `${PASSWORD} `, PASSWORD.slice(0, -1)]) {
       assert.equal((await new Visitor(site).post("/login", { email, password })).status, 401);
     }
   });
 
   it("makes a new token, and the old one opens nothing (session fixation)", async () => {
-    const { email } = await newUser();
+    const { email } = await newUser(site);
     const visitor = new Visitor(site);
     await visitor.submit("/cart", { item: "mug" });
     const planted = new Visitor(site, visitor.jar);
@@ -238,12 +213,12 @@ describe("signing in", () => {
     assert.match(text, /You are signed in\./);
     assert.equal(cartSize(text), 1);
     assert.notEqual(visitor.jar.get("sid"), before);
-    assert.equal(await signedIn(planted), false);
+    assert.equal(await isSignedIn(planted), false);
     assert.equal(views((await planted.get("/")).text), 1);
   });
 
   it("remembers for 30 days if asked to, else until the browser closes", async () => {
-    const { email } = await newUser();
+    const { email } = await newUser(site);
     const form = { email, password: PASSWORD };
     const cookieOf = async (extra: Record<string, string>) =>
       (await new Visitor(site).post("/login", { ...form, ...extra })).cookies.find((line) => line.startsWith("sid=")) ??
@@ -257,27 +232,32 @@ describe("signing in", () => {
   });
 
   it("sends who is signed in from the forms to the account, and who is not from the account to the form", async () => {
-    const { visitor } = await newUser();
+    const { visitor } = await newUser(site);
     for (const path of ["/login", "/register"]) assert.equal((await visitor.get(path)).location, "/account");
     const stranger = new Visitor(site);
     const { status, location } = await stranger.get("/account");
     assert.equal(status, 303);
     assert.equal(location, "/login");
     assert.match((await stranger.get("/login")).text, /Sign in to see your account/);
-    for (const path of ["/devices/revoke-others", `/devices/${"A".repeat(22)}/revoke`]) {
+    for (const path of ["/devices/revoke-others", `/devices/${"A".repeat(22)}/revoke`, "/confirm", "/support/act"]) {
       assert.equal((await stranger.post(path)).location, "/login");
     }
+    for (const path of ["/account/password", "/account/data", "/account/data/sessions.json"]) {
+      assert.match((await stranger.get(path)).location ?? "", /^\/confirm\?returnTo=/);
+      assert.equal((await stranger.post(path)).status, 401);
+    }
+    assert.equal((await stranger.get("/confirm")).location, "/login");
   });
 
   it("ends with signing out: the old token is worth nothing, and a message is left", async () => {
-    const { visitor } = await newUser();
+    const { visitor } = await newUser(site);
     await visitor.submit("/cart", { item: "mug" });
     const copy = new Visitor(site, visitor.jar);
     const { text } = await visitor.submit("/logout");
     assert.match(text, /You are signed out\./);
     assert.equal(cartSize(text), 0);
-    assert.equal(await signedIn(visitor), false);
-    assert.equal(await signedIn(copy), false);
+    assert.equal(await isSignedIn(visitor), false);
+    assert.equal(await isSignedIn(copy), false);
   });
 });
 
@@ -302,12 +282,13 @@ describe("posts from other sites", () => {
       const visitor = new Visitor(site);
       const page = await visitor.post("/cart", { item: "mug" }, headers());
       assert.equal(page.status, passes ? 303 : 403);
+      if (!passes) assert.match(page.text, /<h1>That came from another site<\/h1>/);
       assert.equal(cartSize((await visitor.get("/")).text), passes ? 1 : 0);
     });
   }
 
   it("reach no route that changes something, and links still work", async () => {
-    const { visitor, email } = await newUser();
+    const { visitor, email } = await newUser(site);
     const headers = { "sec-fetch-site": "cross-site" };
     const paths = [
       "/cart",
@@ -316,6 +297,12 @@ describe("posts from other sites", () => {
       "/logout",
       "/devices/revoke-others",
       `/devices/${"A".repeat(22)}/revoke`,
+      "/login/make-room",
+      "/confirm",
+      "/account/password",
+      "/account/data/erase",
+      "/support/act",
+      "/support/stop",
     ];
     for (const path of paths) {
       assert.equal((await visitor.post(path, { email, password: PASSWORD, item: "mug" }, headers)).status, 403, path);
@@ -326,7 +313,7 @@ describe("posts from other sites", () => {
 
 describe("devices", () => {
   it("are listed with name and address; one signed out is out at once", async () => {
-    const { visitor, email } = await newUser();
+    const { visitor, email } = await newUser(site);
     const phone = new Visitor(site);
     const agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1 Version/18.0 Safari/604.1";
     await phone.post("/login", { email, password: PASSWORD }, { "user-agent": agent });
@@ -337,16 +324,16 @@ describe("devices", () => {
     const [handle, ...others] = handlesIn(text);
     assert.deepEqual(others, []);
     assert.match((await visitor.submit(`/devices/${handle}/revoke`)).text, /That device is signed out/);
-    assert.equal(await signedIn(phone), false);
-    assert.equal(await signedIn(visitor), true);
+    assert.equal(await isSignedIn(phone), false);
+    assert.equal(await isSignedIn(visitor), true);
     assert.equal((await visitor.post(`/devices/${handle}/revoke`)).status, 404, "it is no longer there");
   });
 
   it("of another user can't be signed out, whatever handle is sent", async () => {
-    const alice = await newUser();
-    const second = await signIn(alice.email);
+    const alice = await newUser(site);
+    const second = await signIn(site, alice.email);
     const [handle] = handlesIn((await alice.visitor.get("/account")).text);
-    const mallory = await newUser();
+    const mallory = await newUser(site);
     assert.equal((await mallory.visitor.post(`/devices/${handle}/revoke`)).status, 404);
     // The handle of someone who has not signed in is public too.
     const stranger = new Visitor(site);
@@ -356,28 +343,28 @@ describe("devices", () => {
     for (const junk of ["x", "..%2f..", "%00", "A".repeat(22), "A".repeat(5000)]) {
       assert.equal((await mallory.visitor.post(`/devices/${junk}/revoke`)).status, 404);
     }
-    assert.equal(await signedIn(alice.visitor), true);
-    assert.equal(await signedIn(second), true);
+    assert.equal(await isSignedIn(alice.visitor), true);
+    assert.equal(await isSignedIn(second), true);
     assert.equal(cartSize((await stranger.get("/")).text), 1);
   });
 
   it("are all signed out but this one", async () => {
-    const { visitor, email } = await newUser();
-    const others = [await signIn(email), await signIn(email, { remember: "yes" })];
-    const bystander = await newUser();
+    const { visitor, email } = await newUser(site);
+    const others = [await signIn(site, email), await signIn(site, email, { remember: "yes" })];
+    const bystander = await newUser(site);
     const { text } = await visitor.submit("/devices/revoke-others");
     assert.match(text, /2 other devices are signed out/);
     assert.deepEqual(handlesIn(text), []);
-    for (const other of others) assert.equal(await signedIn(other), false);
-    assert.equal(await signedIn(visitor), true);
-    assert.equal(await signedIn(bystander.visitor), true);
+    for (const other of others) assert.equal(await isSignedIn(other), false);
+    assert.equal(await isSignedIn(visitor), true);
+    assert.equal(await isSignedIn(bystander.visitor), true);
   });
 
   it("may sign out themselves by their own handle", async () => {
-    const { visitor } = await newUser();
+    const { visitor } = await newUser(site);
     const own = visitor.jar.get("sid")?.split(".")[0];
     assert.equal((await visitor.post(`/devices/${own}/revoke`)).status, 303);
-    assert.equal(await signedIn(visitor), false);
+    assert.equal(await isSignedIn(visitor), false);
   });
 });
 
@@ -440,7 +427,7 @@ describe("the comparison", () => {
 describe("the server", () => {
   it("keeps its secret and data where only their owner can read them", () => {
     const mode = (path: string) => (statSync(path).mode & 0o777).toString(8);
-    assert.equal(mode(join(dataDir, "session-secret")), "600");
+    for (const file of ["session-secret", "support-password"]) assert.equal(mode(join(dataDir, file)), "600", file);
     assert.equal(existsSync(join(dataDir, "site.db")), true);
   });
 

@@ -1,10 +1,14 @@
+import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text as read } from "node:stream/consumers";
 
 const SERVER = join(import.meta.dirname, "../../examples/login/server.ts");
+const MOVABLE_TIME = join(import.meta.dirname, "movable-time-process.ts");
 const STARTER = join(import.meta.dirname, "../../scripts/example.ts");
 
 /** What cleanup is left to: a test, or {@link SharedCleanup}. */
@@ -25,7 +29,7 @@ export class SharedCleanup implements Cleanup {
   }
 }
 
-/** The real site in its own process, as `npm start` runs it, on a free port. */
+/** A real site in its own process, on a free port. */
 export interface Site {
   url: string;
   child: ChildProcess;
@@ -35,6 +39,13 @@ export interface Site {
   end(signal: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
 
+/** The demo, as `npm start` runs it. */
+export interface LoginSite extends Site {
+  dataDir: string;
+  /** Makes it later in the process by milliseconds, at once. */
+  later(ms: number): Promise<void>;
+}
+
 /** A folder of its own for the site's data, gone after the test. */
 export function temporaryFolder(t: Cleanup): string {
   const folder = mkdtempSync(join(tmpdir(), "sojourn-site-"));
@@ -42,8 +53,17 @@ export function temporaryFolder(t: Cleanup): string {
   return folder;
 }
 
-export function startSite(t: Cleanup, dataDir: string, env: NodeJS.ProcessEnv = {}): Promise<Site> {
-  return start(t, [SERVER], { DATA_DIR: dataDir, ...env });
+export async function startSite(t: Cleanup, dataDir: string, env: NodeJS.ProcessEnv = {}): Promise<LoginSite> {
+  const site = await start(t, ["--import", MOVABLE_TIME, SERVER], { DATA_DIR: dataDir, ...env });
+  return {
+    ...site,
+    dataDir,
+    async later(ms) {
+      const moved = once(site.child, "message");
+      site.child.send(ms);
+      await moved;
+    },
+  };
 }
 
 /** An example as `npm run example <name>` runs it, on a free port. */
@@ -54,7 +74,7 @@ export function startExample(t: Cleanup, name: string, env: NodeJS.ProcessEnv = 
 async function start(t: Cleanup, args: string[], env: NodeJS.ProcessEnv): Promise<Site> {
   const child = spawn(process.execPath, ["--conditions=sojourn-source", ...args], {
     env: { PATH: process.env.PATH, PORT: "0", ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   const ended = once(child, "exit");
   t.after(async () => {
@@ -71,8 +91,8 @@ async function start(t: Cleanup, args: string[], env: NodeJS.ProcessEnv): Promis
       clearTimeout(timer);
       resolve(`http://localhost:${port}`);
     };
-    child.stdout.on("data", hear);
-    child.stderr.on("data", hear);
+    child.stdout?.on("data", hear);
+    child.stderr?.on("data", hear);
     child.once("exit", (code) => {
       clearTimeout(timer);
       reject(new Error(`The site ended with ${code}:\n${text}`));
@@ -112,11 +132,11 @@ export class Visitor {
   }
 
   get(path: string, headers: Record<string, string> = {}): Promise<Page> {
-    return this.#send(path, { headers });
+    return this.#send(path, headers);
   }
 
   post(path: string, form: Record<string, string> | string = {}, headers: Record<string, string> = {}): Promise<Page> {
-    return this.#send(path, { method: "POST", headers, body: new URLSearchParams(form) });
+    return this.#send(path, headers, new URLSearchParams(form).toString());
   }
 
   /** A form sent, and the page that it redirects to. */
@@ -126,21 +146,29 @@ export class Visitor {
     return this.get(location);
   }
 
-  async #send(
-    path: string,
-    init: { method?: string; headers: Record<string, string>; body?: URLSearchParams },
-  ): Promise<Page> {
+  async #send(path: string, headers: Record<string, string>, body?: string): Promise<Page> {
     const cookie = [...this.jar].map(([name, value]) => `${name}=${value}`).join("; ");
-    const response = await fetch(new URL(path, this.site.url), {
-      ...init,
-      headers: { ...(cookie && { cookie }), ...init.headers },
-      redirect: "manual",
+    // Not `fetch`, which says that each of its requests is a script's and no page view.
+    const asked = request(new URL(path, this.site.url), {
+      method: body === undefined ? "GET" : "POST",
+      headers: {
+        ...(cookie && { cookie }),
+        ...(body !== undefined && { "content-type": "application/x-www-form-urlencoded" }),
+        accept: "text/html",
+        ...headers,
+      },
       signal: AbortSignal.timeout(20_000),
     });
-    const cookies = response.headers.getSetCookie();
+    asked.end(body);
+    const [response]: IncomingMessage[] = await once(asked, "response");
+    assert.ok(response);
+    const answered = new Headers();
+    for (const [name, values] of Object.entries(response.headersDistinct))
+      for (const value of values ?? []) answered.append(name, value);
+    const cookies = answered.getSetCookie();
     for (const line of cookies) this.#keep(line);
-    const { status, headers } = response;
-    return { status, headers, text: await response.text(), location: headers.get("location"), cookies };
+    const location = answered.get("location");
+    return { status: response.statusCode ?? 0, headers: answered, text: await read(response), location, cookies };
   }
 
   #keep(line: string): void {
