@@ -1,10 +1,11 @@
 import { createPool } from "mysql2/promise";
 import { MysqlStore } from "../../src/stores/mysql.ts";
 import { dropMysqlTables, mysqlQuery, sharedMysql } from "../support/servers/mariadb.ts";
-import { networkFaults } from "./sql-network.ts";
+import { admissionFaults } from "./sql-admissions.ts";
+import { type NetworkSubject, networkFaults } from "./sql-network.ts";
 
 const { url, skip } = sharedMysql;
-networkFaults({
+const subject: NetworkSubject = {
   name: "MysqlStore",
   port: Number(new URL(url).port || 3306),
   skip:
@@ -23,7 +24,11 @@ networkFaults({
   },
   query: (s) => mysqlQuery(url, s),
   dropTables: (...t) => dropMysqlTables(url, ...t),
-});
+};
+
+networkFaults(subject);
+// A lock and a tombstone take a statement each.
+admissionFaults(subject, 8);
 
 function through(port: number): string {
   const at = new URL(url);

@@ -1,10 +1,11 @@
 import pg from "pg";
 import { PostgresStore } from "../../src/stores/postgres.ts";
 import { dropTables, postgresQuery, sharedPostgres } from "../support/servers/postgres.ts";
-import { networkFaults } from "./sql-network.ts";
+import { admissionFaults } from "./sql-admissions.ts";
+import { type NetworkSubject, networkFaults } from "./sql-network.ts";
 
 const { url, skip } = sharedPostgres;
-networkFaults({
+const subject: NetworkSubject = {
   name: "PostgresStore",
   port: Number(new URL(url).port || 5432),
   skip:
@@ -24,7 +25,11 @@ networkFaults({
   },
   query: (s) => postgresQuery(url, s),
   dropTables: (...t) => dropTables(url, ...t),
-});
+};
+
+networkFaults(subject);
+// The transaction begins with the lock; a tombstone comes with its session.
+admissionFaults(subject, 6);
 
 function through(port: number): string {
   const at = new URL(url);

@@ -51,6 +51,9 @@ const steps: readonly SchemaStep[] = [
   ],
 ];
 
+/** How long a transaction that locks a user may wait for its next statement. */
+const MOST_IDLE_MS = 5_000;
+
 /** @param prepare whether to prepare statements, once per connection */
 export function postgres(prepare: boolean): Dialect {
   const query = statementRunner(prepare);
@@ -117,12 +120,14 @@ export function postgres(prepare: boolean): Dialect {
      * Takes an advisory lock, because nothing in the table stands for a user who has no session
      * yet. It needs a transaction of its own: behind PgBouncer only a transaction keeps its server.
      * READ COMMITTED, so that what follows sees what the lock's last holder has committed; one
-     * statement that locks and counts would count as of before its wait. Both in one round trip,
-     * in text without parameters.
+     * statement that locks and counts would count as of before its wait. All in one round trip, in
+     * text without parameters. If this machine vanishes, the server ends the idle transaction,
+     * which otherwise would keep the user's lock until TCP gives up, for hours.
      */
     async beginForUser(client, table, userId) {
       const lock = createHash("sha256").update(`${table}\0`).update(userId).digest().readBigInt64BE();
-      const text = `BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(${lock})`;
+      const text = `BEGIN ISOLATION LEVEL READ COMMITTED;
+        SET LOCAL idle_in_transaction_session_timeout = ${MOST_IDLE_MS}; SELECT pg_advisory_xact_lock(${lock})`;
       await client.query({ text, values: [], rowMode: "array", types: textFormat });
     },
 

@@ -10,6 +10,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   "08": { kind: "lost", what: "lost the connection" },
   // The server became a replica. A new connection may reach the new primary.
   "25006": { discard: true, what: "is read-only, as a replica is" },
+  "25P03": { kind: "lost", what: "ended a transaction that was idle for too long" },
   "26000": { what: "has lost a prepared statement: behind PgBouncer in transaction mode, set prepare: false" },
   "42P05": { what: "has another prepared statement: behind PgBouncer in transaction mode, set prepare: false" },
   "28": { what: "refused the login" },

@@ -13,6 +13,11 @@ export type Fault =
   | { kind: "drop"; from?: "client" | "server" }
   /** What a client sends, once it has sent so many bytes, ends its connection with a reset instead, this often out of one. */
   | { kind: "reset"; share: number; afterBytes: number }
+  /**
+   * The first chunk that comes from there, from this round trip on (`roundTrips` counts), is lost, and its connection ends
+   * with a reset. `next` follows. If that drops everything, the server's side stays open, as if the client's machine had gone.
+   */
+  | { kind: "cut"; from: "client" | "server"; roundTrip: number; next: Fault }
   /** The server's side of a connection is ended; the client's stays open. */
   | { kind: "half-close" }
   /** One bit in each KiB from the server is turned over. */
@@ -120,6 +125,10 @@ export class FaultProxy {
         case "reset":
           if (from === "client" && before >= fault.afterBytes && this.#random() < fault.share) return reset(client);
           return line.pass(chunk);
+        case "cut":
+          if (from !== fault.from || this.roundTrips < fault.roundTrip) return line.pass(chunk);
+          this.fault = fault.next;
+          return reset(client);
         case "half-close":
           return void (from === "client" ? client.end() : line.pass(chunk));
         case "corrupt":
