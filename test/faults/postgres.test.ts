@@ -21,6 +21,7 @@ import {
 } from "../support/servers/private-process.ts";
 import { mountSmallDisk, noSmallDisk } from "../support/servers/small-disk.ts";
 import { recordAt } from "../support/sql-records.ts";
+import { checkLogins, loginUntil } from "./admissions.ts";
 import { checkAcknowledged, killWriter, rounds, starveOfDescriptors, writeUntilKilled } from "./sql-crashes.ts";
 
 const settings = {
@@ -115,6 +116,23 @@ describe("PostgresStore and a server in trouble", { skip: noPrivatePostgres }, (
       }
     });
   }
+
+  test("killed in the middle of parallel logins: the limit holds, and what was acknowledged is there", async () => {
+    const store = open();
+    await store.load("first");
+    const told = await loginUntil(store, () => server.stop("kill"));
+    await server.start();
+    await eventually("recovery", () => store.load("first"));
+    await checkLogins(store, told);
+  });
+
+  test("frozen in the middle of parallel logins: the limit holds, and what was acknowledged is there", async () => {
+    const table = tableName();
+    const store = open({ table, timeoutMs: 1_000 });
+    await eventually("the first call", () => store.load("first"));
+    const told = await loginUntil(store, async () => server.freeze()).finally(() => server.thaw());
+    await checkLogins(open({ table }), told);
+  });
 
   test("the application is killed in the middle of writes: the old version or the new one, never a mixture", async () => {
     const table = tableName();

@@ -9,6 +9,7 @@ import { packages, record, refuses } from "../support/redis-records.ts";
 import { eventually } from "../support/servers/private-process.ts";
 import { blackhole, FaultProxy } from "../support/servers/proxy.ts";
 import { noPrivateRedis, PrivateRedis } from "../support/servers/redis.ts";
+import { ALL, beforeLogin, eachStep, loginOf, NOTHING, storedOf } from "./admissions.ts";
 
 /** A server with a proxy before it, and a store on the other side of the proxy. */
 async function scene(t: TestContext, options: RedisStoreOptions = {}, settings: string[] = [], seed = 1) {
@@ -100,6 +101,47 @@ describe("a network that fails between the store and Redis", { skip: noPrivateRe
       );
       await refuses(ended, "STORE_UNAVAILABLE");
     });
+
+    for (const from of ["client", "server"] as const) {
+      const what = from === "client" ? "login within a limit" : "reply to a login within a limit";
+
+      test(`a ${what} that is lost: done once, by the second try (${client})`, async (t) => {
+        const { proxy, store, direct } = await scene(t, { client });
+        await store.load("connects");
+        const steps = await eachStep(proxy, { from, next: { kind: "pass" } }, async (step, meanwhile) => {
+          const userId = `user${step}`;
+          const admission = await beforeLogin(direct, userId);
+          const result = await meanwhile(() => store.admit(admission));
+          const wasDone = from === "server" && step === 1;
+          deepEqual(result, { result: "ok", revoked: wasDone ? [] : [`${userId}.old0`, `${userId}.old1`] });
+          deepEqual(await storedOf(direct, admission), ALL);
+          deepEqual(await store.admit(admission), { result: "ok", revoked: [] });
+          equal(await direct.count({ userId }), 2);
+          const only = loginOf(`only${step}`, "only", { limit: 1, exceed: "refuse" });
+          deepEqual(await meanwhile(() => store.admit(only)), { result: "ok", revoked: [] });
+          const refused = loginOf(`only${step}`, "refused", { limit: 1, exceed: "refuse" });
+          deepEqual(await meanwhile(() => store.admit(refused)), { result: "limit" });
+          deepEqual((await direct.list({ userId: `only${step}` })).sessions, [only.session]);
+        });
+        equal(steps, 1);
+      });
+
+      test(`a ${what} that is lost, and the second try too: all of it or nothing (${client})`, async (t) => {
+        const { proxy, store, direct } = await scene(t, { client });
+        await store.load("connects");
+        const admission = await beforeLogin(direct, "ann");
+        const next = { kind: "reset", share: 1, afterBytes: 0 } as const;
+        proxy.fault = { kind: "cut", from, roundTrip: proxy.roundTrips + 1, next };
+        await refuses(store.admit(admission), "STORE_UNAVAILABLE");
+        proxy.fault = { kind: "pass" };
+        deepEqual(await storedOf(direct, admission), from === "server" ? ALL : NOTHING);
+        const repeated = await eventually("the recovery", () => store.admit(admission));
+        equal(repeated.result, "ok");
+        deepEqual(await storedOf(direct, admission), ALL);
+        deepEqual(await store.admit(loginOf("ann", "next")), { result: "ok", revoked: ["ann.old2"] });
+        equal(await direct.count({ userId: "ann" }), 2);
+      });
+    }
 
     test(`slow: served within the deadline, refused after it, and served again (${client})`, async (t) => {
       const { proxy, store } = await scene(t, { client });

@@ -9,6 +9,7 @@ import { packages, record, refuses } from "../support/redis-records.ts";
 import { eventually } from "../support/servers/private-process.ts";
 import { FaultProxy } from "../support/servers/proxy.ts";
 import { noPrivateRedis, PrivateRedis, startReplica } from "../support/servers/redis.ts";
+import { checkLogins, loginUntil } from "./admissions.ts";
 
 async function server(t: TestContext, ...settings: string[]): Promise<PrivateRedis> {
   const started = await PrivateRedis.start(...settings);
@@ -88,6 +89,28 @@ describe("a Redis server that fails", { skip: noPrivateRedis ?? false }, () => {
       await eventually("the recovery", async () => equal((await send("/", { token })).json()["userId"], "ann"));
       equal((await send("/logout", { method: "POST", token })).status, 200);
       equal((await send("/", { token })).json()["userId"], null);
+    });
+
+    test(`killed in the middle of parallel logins: the limit holds, what was acknowledged is there (${client})`, async (t) => {
+      const warnings: Error[] = [];
+      const listen = (warning: Error) => warnings.push(warning);
+      process.on("warning", listen);
+      t.after(() => process.off("warning", listen));
+      const redis = await server(t, "--appendonly", "yes", "--appendfsync", "always");
+      const store = await connected(open(t, redis.url, { client }));
+      const told = await loginUntil(store, () => redis.kill());
+      await redis.start();
+      await eventually("the recovery", () => store.load("unknown"));
+      await checkLogins(store, told);
+      deepEqual(warnings, []);
+    });
+
+    test(`frozen in the middle of parallel logins: the limit holds, what was acknowledged is there (${client})`, async (t) => {
+      const redis = await server(t);
+      const store = await connected(open(t, redis.url, { client }));
+      const told = await loginUntil(store, async () => redis.freeze()).finally(() => redis.thaw());
+      await eventually("the recovery", () => store.load("unknown"));
+      await checkLogins(store, told);
     });
 
     test(`not there at the start: no crash, 503, and service once it is (${client})`, async (t) => {

@@ -56,7 +56,8 @@ export class Link {
   isReady(): boolean | Promise<boolean> {
     if (this.#state !== "opening") return this.#state === "ready";
     if (this.#waiters.length >= MOST_WAITING) return false;
-    this.#client.keepAlive(true);
+    // Once: a socket that is still connecting adds a listener for each call.
+    if (this.#waiters.length === 0) this.#client.keepAlive(true);
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 

@@ -101,6 +101,10 @@ function connectIoredis(
     connection: connectionOf(client),
     // The stream is missing before the first attempt to connect, and a plain stream in a test.
     keepAlive: (isNeeded) => (isNeeded ? client.stream?.ref?.() : client.stream?.unref?.()),
-    destroy: () => endClient(client),
+    destroy: () => {
+      endClient(client);
+      // The package alone waits two seconds for a silent server to close the connection.
+      client.stream?.destroy?.();
+    },
   };
 }
