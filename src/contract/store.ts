@@ -132,7 +132,10 @@ export interface SessionPage {
   cursor?: string;
 }
 
-/** Selects one user's sessions, those of one link, or all: at most one of the two is given. */
+/**
+ * Selects one user's sessions, those of one link, or all. With both a user and a link, a store
+ * throws a `TypeError`, and does nothing.
+ */
 export interface SessionQuery {
   userId?: string;
   link?: string;

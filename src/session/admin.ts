@@ -140,6 +140,8 @@ export type SessionsOf = string | { readonly link: string };
 /** Checks whose sessions are meant. @throws TypeError */
 function queryOf(of: unknown, method: string): { userId: string } | { link: string } {
   const isLink = typeof of === "object" && of !== null && "link" in of;
+  if (isLink && "userId" in of && of.userId !== undefined)
+    throw new TypeError(`${method}: give a userId or { link }, not both`);
   if (!isLink) return { userId: checkedUserId(of, `${method}(userId)`) };
   return { link: checkedLink(of.link, `${method}({ link })`) };
 }

@@ -108,8 +108,11 @@ export function checkedMethods(methods: unknown, call: string): readonly string[
 
 /** @throws TypeError for a link that no store keeps */
 export function checkedLink(link: unknown, call: string): string {
-  if (typeof link === "string" && link !== "" && link.isWellFormed() && Buffer.byteLength(link) <= LONGEST_LINK)
+  if (typeof link === "string" && link !== "" && link.isWellFormed() && Buffer.byteLength(link) <= LONGEST_LINK) {
+    // Some databases cut a text off there.
+    if (link.includes("\0")) throw new TypeError(`${call}: link must not contain a NUL character`);
     return link;
+  }
   throw new TypeError(
     `${call}: link must be a non-empty, well-formed string of at most ${LONGEST_LINK} bytes of UTF-8; hash a longer one`,
   );

@@ -1,6 +1,6 @@
 /**
  * Checks a user's ID. Rejects half a surrogate pair, which UTF-8 can't hold: two users who differ
- * only there would share one hash.
+ * only there would share one hash. Rejects a NUL character, where some databases cut a text off.
  * @param call the call that received the ID, for the error
  * @throws TypeError for an ID that names no user
  */
@@ -10,5 +10,6 @@ export function checkedUserId(userId: unknown, call: string): string {
   }
   if (!userId.isWellFormed())
     throw new TypeError(`${call}: userId must be well-formed, but it holds half a surrogate pair`);
+  if (userId.includes("\0")) throw new TypeError(`${call}: userId must not contain a NUL character`);
   return userId;
 }

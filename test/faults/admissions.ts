@@ -35,7 +35,10 @@ export async function beforeLogin(store: IndexedStore, userId: string): Promise<
 
 /** Returns what is stored of a login, as {@link NOTHING} and {@link ALL} name it. */
 export async function storedOf(store: IndexedStore, { session, replaces }: Admission): Promise<string[]> {
-  const handles = [...new Set([...NOTHING, ...ALL])].map((name): [string, string] => [name, `${session.userId}.${name}`]);
+  const handles = [...new Set([...NOTHING, ...ALL])].map((name): [string, string] => [
+    name,
+    `${session.userId}.${name}`,
+  ]);
   const places = new Map([...handles, ["tombstone", replaces?.tombstone?.handle ?? ""]]);
   const found: string[] = [];
   for (const [name, handle] of places) if ((await store.load(handle)) !== undefined) found.push(name);
@@ -155,5 +158,8 @@ export async function checkLogins(store: IndexedStore, told: readonly Told[]): P
     equal((await admit(store, loginOf(userId, "last"))).result, "ok");
     ok((await store.list({ userId })).sessions.length <= LIMIT);
   }
-  ok(told.some(({ result }) => result === undefined), "the trouble met logins");
+  ok(
+    told.some(({ result }) => result === undefined),
+    "the trouble met logins",
+  );
 }

@@ -108,6 +108,7 @@ for (const [name, options] of PLACES) {
         [{ link: "x".repeat(256) }, /255/],
         [{ link: "ü".repeat(128) }, /255/],
         [{ link: "half \ud800" }, /well-formed/],
+        [{ link: "a\0b" }, /^login\(\{ link \}\): link must not contain a NUL character/],
         [{ link: 5 }, /link must be/],
         [{ link: null }, /link must be/],
       ];

@@ -50,16 +50,36 @@ describe("list, count and get show what requests open", () => {
 });
 
 test("a user ID with half a surrogate pair is refused, because its hash would be another user's", async () => {
+  await refusesUsers(["\ud800", "ada\udfff"], /half a surrogate pair/);
+  const { request } = engine();
+  const visit = await request();
+  await visit.session.login("ada \ud83d\ude00");
+  assert.equal(visit.session.userId, "ada \ud83d\ude00");
+});
+
+test("a user ID with a NUL character is refused, because some databases cut a text off there", async () => {
+  await refusesUsers(["\0", "ada\0", "ada\0bob"], /userId must not contain a NUL character/);
+});
+
+test("a user ID and a link at once are refused, because only one of them could select", async () => {
+  const { admin } = engine();
+  const both = { userId: "ada", link: "sid" };
+  const refused = { name: "TypeError", message: /give a userId or \{ link \}, not both/ };
+  await assert.rejects(async () => admin.list(both), refused);
+  await assert.rejects(async () => admin.count(both), refused);
+  await assert.rejects(async () => admin.revokeAll(both), refused);
+});
+
+async function refusesUsers(userIds: readonly string[], message: RegExp): Promise<void> {
   const { admin, request } = engine();
   const visit = await request();
-  const refused = { name: "TypeError", message: /half a surrogate pair/ };
-  for (const userId of ["\ud800", "ada\udfff"]) {
+  const refused = { name: "TypeError", message };
+  for (const userId of userIds) {
     await assert.rejects(async () => visit.session.login(userId), refused);
     await assert.rejects(() => admin.list(userId), refused);
     await assert.rejects(() => admin.count(userId), refused);
     await assert.rejects(() => admin.revokeAll(userId), refused);
     await assert.rejects(() => admin.revoke("AAAAAAAAAAAAAAAAAAAAAA", { userId }), refused);
   }
-  await visit.session.login("ada \ud83d\ude00");
-  assert.equal(visit.session.userId, "ada \ud83d\ude00");
-});
+  assert.equal(visit.session.userId, null);
+}

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { isNote, type SessionQuery, type SessionRecord } from "../../contract/store.ts";
+import { checkedQuery } from "../query.ts";
 
 /**
  * Names of files and folders. They consist of hashes, numbers and random digits, never of text from
@@ -24,7 +25,8 @@ export interface Group {
 }
 
 /** Returns the user or the link that a query names; `undefined` for everyone's sessions. */
-export function groupOf({ userId, link }: SessionQuery): Group | undefined {
+export function groupOf(query: SessionQuery): Group | undefined {
+  const { userId, link } = checkedQuery(query);
   if (userId !== undefined) return groupOfUser(userId);
   return link === undefined ? undefined : { folder: "links", name: nameOf(link) };
 }

@@ -1,4 +1,5 @@
 import type { SessionQuery, SessionRecord, StoredSession } from "../../contract/store.ts";
+import { checkedQuery } from "../query.ts";
 
 /** V8 stops the process while a large `Map` grows, so a table has many small ones. */
 const SHARDS = 256;
@@ -185,7 +186,8 @@ export class Table {
   }
 
   /** Sessions that have not expired, of a user or of a link; `undefined` if the query names neither. */
-  chosen({ userId, link }: SessionQuery, now: number): Entry[] | undefined {
+  chosen(query: SessionQuery, now: number): Entry[] | undefined {
+    const { userId, link } = checkedQuery(query);
     const group = userId === undefined ? link !== undefined && this.#links.of(link) : this.#users.of(userId);
     return group ? [...group].filter(({ expiresAt }) => expiresAt > now) : undefined;
   }

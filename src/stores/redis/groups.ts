@@ -1,4 +1,5 @@
 import type { SessionQuery } from "../../contract/store.ts";
+import { checkedQuery } from "../query.ts";
 import type { Keys } from "./keys.ts";
 import { HEAD_BYTES, label, linkOf, ownerOf } from "./value.ts";
 
@@ -15,7 +16,8 @@ export interface Group {
 const LINK_BYTES = 1_024;
 
 /** Returns `undefined` for everyone's sessions. */
-export function groupOf(keys: Keys, { userId, link }: SessionQuery): Group | undefined {
+export function groupOf(keys: Keys, query: SessionQuery): Group | undefined {
+  const { userId, link } = checkedQuery(query);
   if (userId !== undefined) return { kind: "user", index: keys.user(userId), label: label(userId) };
   return link === undefined ? undefined : { kind: "link", index: keys.link(link), label: label(link) };
 }

@@ -14,6 +14,7 @@ import {
 import { type Clock, systemClock } from "../../contract/time.ts";
 import { checkedAdmission } from "../admission.ts";
 import { checkedLimit, pageOf, startOf } from "../paging.ts";
+import { checkedQuery } from "../query.ts";
 import { admit } from "./admission.ts";
 import { Changes } from "./changes.ts";
 import { Connections } from "./connections.ts";
@@ -259,7 +260,8 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
     return { text: (note && replaceWithTombstone) ?? replace, values };
   }
 
-  #chosen({ userId, link }: SessionQuery): Values {
+  #chosen(query: SessionQuery): Values {
+    const { userId, link } = checkedQuery(query);
     const now = this.#now();
     if (userId !== undefined) return { now, userId: this.#dialect.encode(userId) };
     return link === undefined ? { now } : { now, link: this.#dialect.encode(link) };

@@ -1,6 +1,7 @@
 import type { SessionPage, SessionQuery, SessionRecord } from "../../contract/store.ts";
 import { type Clock, setImmediate } from "../../contract/time.ts";
 import { decodeCursor, Newest, nextPage, pageOf, startOf } from "../paging.ts";
+import { checkedQuery } from "../query.ts";
 import { storedOf } from "../sql/records.ts";
 import { type SqliteValue, valuesOf } from "./database.ts";
 import { codec, encode, type SqliteStatements } from "./statements.ts";
@@ -9,7 +10,8 @@ import { codec, encode, type SqliteStatements } from "./statements.ts";
 const SCAN_ROWS = 1_000;
 
 /** Returns the statements for a user or a link, and its name; `undefined` for everyone's sessions. */
-export function chosenBy(sql: SqliteStatements, { userId, link }: SessionQuery) {
+export function chosenBy(sql: SqliteStatements, query: SessionQuery) {
+  const { userId, link } = checkedQuery(query);
   if (userId !== undefined) return { statements: sql.ofUser, name: encode(userId) };
   return link === undefined ? undefined : { statements: sql.ofLink, name: encode(link) };
 }

@@ -1,4 +1,4 @@
-import { deepEqual, equal } from "node:assert/strict";
+import { deepEqual, equal, rejects } from "node:assert/strict";
 import type { IndexedStore, SessionRecord } from "../../contract/store.ts";
 import { accessTo, type Check, type CheckContext, handlesOf, indexChecks, pages } from "./check.ts";
 
@@ -52,6 +52,16 @@ export const links: readonly Check[] = [
         equal(await second.deleteAll(query), 0);
       }
       deepEqual(await handlesOf(second), ["handle"]);
+    },
+    "a user and a link at once are refused, and nothing is deleted": async (context) => {
+      const { first } = context;
+      const record = await context.create("handle", { userId: "user", link: "link" });
+      const query = { userId: "user", link: "link" };
+      const refused = { name: "TypeError" };
+      await rejects(async () => first.list(query), refused);
+      await rejects(async () => first.count(query), refused);
+      await rejects(async () => first.deleteAll(query), refused);
+      await context.holds("handle", record);
     },
     "similar links are different links, of up to 255 bytes": async (context) => {
       const { first, second } = context;
