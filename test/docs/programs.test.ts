@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { mkdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { tools } from "../../scripts/cached-tools.ts";
 import { sharedMysql } from "../support/servers/mariadb.ts";
 import { sharedPostgres } from "../support/servers/postgres.ts";
 import { sharedRedis } from "../support/servers/redis.ts";
@@ -26,6 +29,7 @@ const ours = pages.filter(
 
 describe("the programs of the pages", { concurrency: 2, timeout: LONG_MS }, () => {
   const workshop = new Workshop(import.meta.dirname, environment);
+  linkBetterSqlite(workshop.folder);
   for (const page of ours) workshop.write(page);
   after(() => workshop.remove());
 
@@ -49,3 +53,10 @@ test("those that are not run are few, and say why", () => {
 test("every page whose programs are run elsewhere is there", () => {
   for (const page of [...beside, ...walked]) assert.ok(pages.includes(page), page);
 });
+
+/** better-sqlite3 has a lock of its own: it does not install on every Node that Sojourn works on. */
+function linkBetterSqlite(folder: string): void {
+  const installed = tools(join(import.meta.dirname, "../stores/better-sqlite3"));
+  mkdirSync(join(folder, "node_modules"));
+  symlinkSync(join(installed, "node_modules/better-sqlite3"), join(folder, "node_modules/better-sqlite3"));
+}

@@ -182,7 +182,8 @@ class Model {
   takeOver(visit: VisitModel): Data {
     const stored = visit.ended ? undefined : this.live(visit.handle);
     const carried = this.merged(visit, stored?.data ?? {});
-    if (visit.handle !== undefined && !visit.ended) {
+    // A login after another request has replaced the session leaves that replacement alone.
+    if (visit.handle !== undefined && stored !== undefined) {
       this.sessions.delete(visit.handle);
       this.replaced.set(visit.handle, { until: this.now + 60_000 });
     }
