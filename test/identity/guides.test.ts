@@ -168,7 +168,10 @@ const GUIDES: Record<string, readonly Run[]> = {
     `for (let i = 0; i < 3; i += 1) assert.equal((await browser().post("/login")).status, 200);
      const refused = await browser().post("/login");
      assert.equal(refused.status, 409);
-     assert.equal(JSON.parse(refused.text).devices.length, 3);`,
+     const { devices } = JSON.parse(refused.text);
+     assert.equal(devices.length, 3);
+     const form = { "content-type": "application/x-www-form-urlencoded" };
+     assert.equal((await browser().post("/login", form, "end=" + devices[0].handle)).text, "Welcome");`,
     undefined,
     `const one = browser();
      await one.post("/callback");
@@ -183,9 +186,9 @@ import http from "node:http";
 function browser() {
   const cookies = new Map();
   // Not fetch, which says that it is no page view.
-  const ask = async (method, path, headers = {}) => {
+  const ask = async (method, path, headers = {}, body = undefined) => {
     const cookie = [...cookies].map((pair) => pair.join("=")).join("; ");
-    const request = http.request(origin + path, { method, headers: { cookie, ...headers } }).end();
+    const request = http.request(origin + path, { method, headers: { cookie, ...headers } }).end(body);
     const [response] = await once(request, "response");
     for (const line of response.headers["set-cookie"] ?? []) {
       const [pair = ""] = line.split(";");
@@ -195,7 +198,7 @@ function browser() {
     for await (const chunk of response.setEncoding("utf8")) text += chunk;
     return { status: response.statusCode, text, location: response.headers.location };
   };
-  return { get: (path, headers) => ask("GET", path, headers), post: (path, headers) => ask("POST", path, headers) };
+  return { get: (path, headers) => ask("GET", path, headers), post: (path, headers, body) => ask("POST", path, headers, body) };
 }
 `;
 const LISTENING = `
