@@ -59,7 +59,7 @@ export interface ErasedSessions {
   impersonations: number;
 }
 
-/** Returns everything that is stored about a user's sessions, the latest use first. */
+/** @internal Returns everything that is stored about a user's sessions, the latest use first. */
 export async function exportSessions(
   parts: SessionParts,
   access: StoreAccess,
@@ -72,7 +72,7 @@ export async function exportSessions(
   return sessions.map((session) => exported(session, userId));
 }
 
-/** Ends all of a user's sessions and sign-in links, and deletes what else names the user. */
+/** @internal Ends all of a user's sessions and sign-in links, and deletes what else names the user. */
 export async function eraseSessions(parts: SessionParts, access: StoreAccess, user: unknown): Promise<ErasedSessions> {
   const userId = checkedUserId(user, "erase(userId)");
   access.indexed("erase");
