@@ -106,31 +106,30 @@ export function session(options: SessionOptions = {}): Sessions {
             if (error !== undefined) return next(error);
             // Programs preview links with HEAD, which must not use the link up.
             const text = req.method === "GET" ? linkToken : "";
-            urlTokens.exchange(req, res, () => requestSession.liveSession, text).catch(next);
+            urlTokens.exchange(req, res, () => of(req), text).catch(next);
           };
-    let requestSession: RequestSession;
-    const begin = (): void => {
-      requestSession = new RequestSession(parts, { req, res, isHeld, counts, next: proceed }, carriers, carrier);
-      giveSession(req, requestSession);
-      requestSession.begin();
-    };
-    const hasUnknown = (): boolean =>
-      carriers.some((one) => bringsUnknown(backend, one, one.read(req))) ||
-      (linkToken !== undefined && urlTokens?.opens(linkToken, req) === false);
-    const preparing = keys?.prepare(hasUnknown);
-    if (isPromise(preparing)) preparing.then(begin).catch(next);
-    else begin();
+    const request = { req, res, isHeld, counts, next: proceed };
+    if (keys === undefined) return begin(parts, request, carriers, carrier);
+    const preparing = keys.prepare(
+      () =>
+        carriers.some((one) => bringsUnknown(backend, one, one.read(req))) ||
+        (linkToken !== undefined && urlTokens?.opens(linkToken, req) === false),
+    );
+    if (isPromise(preparing)) preparing.then(() => begin(parts, request, carriers, carrier)).catch(next);
+    else begin(parts, request, carriers, carrier);
+  }
+
+  function of(req: IncomingMessage): Session {
+    for (const holder of holdersOf(req)) if (isOf(holder, parts)) return holder.liveSession;
+    throw new TypeError(
+      "sessions.of(req): this session() did not run for this request: put app.use(sessions) above the handler, and check cookie.path",
+    );
   }
 
   rememberInsides(middleware, { clock: backend.clock, events, notes });
   return Object.defineProperties(
     Object.assign(middleware, {
-      of(req: IncomingMessage) {
-        for (const holder of holdersOf(req)) if (isOf(holder, parts)) return holder.liveSession;
-        throw new TypeError(
-          "sessions.of(req): this session() did not run for this request: put app.use(sessions) above the handler, and check cookie.path",
-        );
-      },
+      of,
       list: admin.list.bind(admin),
       revoke: admin.revoke.bind(admin),
       revokeAll: admin.revokeAll.bind(admin),
@@ -170,6 +169,18 @@ export function session(options: SessionOptions = {}): Sessions {
 function checkedUse(counts: unknown): boolean {
   if (typeof counts === "boolean") return counts;
   throw new TypeError("countsAsUse(req) must return true or false, and no promise");
+}
+
+/** Gives a request its session, and passes it on. */
+function begin(
+  parts: RequestParts,
+  request: ConstructorParameters<typeof RequestSession>[1],
+  carriers: readonly TokenCarrier[],
+  answering: TokenCarrier,
+): void {
+  const requestSession = new RequestSession(parts, request, carriers, answering);
+  giveSession(request.req, requestSession);
+  requestSession.begin();
 }
 
 const HOLDER = Symbol("session holder");
