@@ -11,7 +11,7 @@ import { inTurn, pairwise, spread } from "../lib/statistics.ts";
 import { digits, type Table } from "../lib/table.ts";
 
 /**
- * What a library costs a process before its first visitor comes, and that visitor: of ours, the packed package; and how much is installed for it.
+ * Measures what a library costs a process before the first request, what the first request costs, and the installed size. Sojourn is measured as the packed package.
  */
 const PACKAGES = ["sojourn", "express-session", "cookie-session"];
 const ROUNDS = 25;
@@ -35,7 +35,7 @@ const SERVING: Columns = [
   ["first login, ms", (run) => run.loginMs],
 ];
 
-/** Of ours, at most so many times what express-session takes. Processor time, because others that want the processor only ever add to the rest. */
+/** The most that Sojourn may take, as a multiple of express-session. Processor time, because other processes only add to wall time. */
 const BUDGETS: readonly [what: string, of: (run: Started) => number, most: number][] = [
   ["processor time until it is made", (run) => run.cpuMs, 1.2],
   ["RSS", (run) => run.rss, 1.2],

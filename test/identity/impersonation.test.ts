@@ -222,7 +222,7 @@ describe("an impersonation", () => {
     assert.deepEqual(await look(all, await stop.end()), ["admin", null, "admin"]);
   });
 
-  test("is told for an audit, with who, whom, why and until when", async () => {
+  test("events report it for an audit: the actor, the user, the reason and the end", async () => {
     const all = engine();
     const own = await login(all, "admin");
     const acting = await impersonate(all, own, "bob", { for: "10m" });

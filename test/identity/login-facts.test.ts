@@ -25,7 +25,7 @@ function shown({ session: { userId, authenticatedAt, authenticationMethods, expi
 
 for (const [name, options] of PLACES) {
   describe(`how and when somebody logged in, over ${name}`, () => {
-    test("a session tells when its user authenticated, and how; confirm() tells anew", async (t) => {
+    test("a session says when and how its user authenticated, and confirm() updates that", async (t) => {
       const clock = new ManualClock();
       const one = await site(t, { clock, ...options(clock) }, async (req, res) => {
         if (req.url === "/login") await req.session.login("ada", { methods: ["pwd", "otp", "pwd"] });
