@@ -42,6 +42,10 @@ class Model {
     this.entries.push({ ...record, handle, order: ++this.#writes });
   }
 
+  update(entry: Stored, record: SessionRecord): void {
+    Object.assign(entry, record, { order: ++this.#writes });
+  }
+
   touch(entry: Stored, touchedAt: number, expiresAt: number): void {
     entry.touchedAt = Math.max(entry.touchedAt, touchedAt);
     entry.expiresAt = Math.max(entry.expiresAt, expiresAt);
@@ -74,11 +78,11 @@ class Model {
     return true;
   }
 
-  /** A user's sessions but one, the one whose use is oldest first. */
+  /** A user's sessions but one, the one whose use is oldest first; of the same time, the one that was added first. */
   of(userId: string, except: Stored | undefined): Stored[] {
     return this.sessions
       .filter((entry) => entry.userId === userId && entry !== except)
-      .sort((a, b) => a.touchedAt - b.touchedAt || a.order - b.order);
+      .sort((a, b) => a.touchedAt - b.touchedAt);
   }
 
   list(userId?: string): string[] {
@@ -149,7 +153,7 @@ function play(store: MemoryStore, model: Model, clock: ManualClock, step: Step):
       if (tooLarge(handle, next)) return "TOO_LARGE";
       const growth = bytesOf({ handle, ...next }) - bytesOf(known);
       if (growth > 0 && !model.makeRoom(0, growth, known)) return "STORE_FULL";
-      model.put(handle, next);
+      model.update(known, next);
       return "ok";
     };
     equal(
