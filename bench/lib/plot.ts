@@ -26,7 +26,8 @@ export interface Lines {
   series: readonly { name: string; kind: Kind; points: readonly { x: number; y: number }[] }[];
 }
 
-const LABELS = 300;
+/** Room for the longest name. */
+const LABELS = 430;
 const PANEL = 170;
 const GAP = 14;
 const ROW = 22;
