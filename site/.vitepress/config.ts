@@ -12,13 +12,22 @@ const unknown = globSync("**/*.md", { cwd: docs }).filter(
 if (unknown.length > 0) throw new Error(`.vitepress/pages.ts does not place ${unknown.join(", ")}`);
 
 const contents = join(docs, "reference/typedoc-sidebar.json");
-/** What each entry point exports, without the folds that TypeDoc makes of classes, interfaces and so on. */
-const modules: DefaultTheme.SidebarItem[] = existsSync(contents) ? JSON.parse(readFileSync(contents, "utf8")) : [];
-const reference = modules.map(({ text, link, items = [] }) => ({
-  text,
-  link,
-  items: items.flatMap(({ items = [] }) => items.map(({ text, link }) => ({ text, link }))),
-}));
+type Item = DefaultTheme.SidebarItem;
+const modules: Item[] = existsSync(contents) ? JSON.parse(readFileSync(contents, "utf8")) : [];
+
+/**
+ * Each entry point with what it exports, without the folds that TypeDoc makes of classes, interfaces and so on. TypeDoc
+ * puts `sojourn/redis` into `sojourn`, as `redis`.
+ */
+function entryPoints(items: readonly Item[], above = ""): Item[] {
+  return items.flatMap(({ text, link, items = [] }) => {
+    const name = `${above}${text}`;
+    const folds = items.filter((item) => item.link === undefined);
+    const exported = folds.flatMap(({ items = [] }) => items.map(({ text, link }) => ({ text, link })));
+    const below = items.filter((item) => item.link !== undefined);
+    return [{ text: name, link, collapsed: true, items: exported }, ...entryPoints(below, `${name}/`)];
+  });
+}
 
 /** The corner of a table whose lines have names is no header: it says nothing. */
 function emptyHeaders(tokens: readonly Token[]): void {
@@ -47,6 +56,11 @@ function unlink(tokens: readonly { children: Token[] | null }[], page: string): 
   }
 }
 
+/** Guides come first in the search, before the reference and the pages for those who check or change the code. */
+function boostDocument(id: string): number {
+  return /^\/(?:reference|SECURITY|ARCHITECTURE)\b/.test(id) ? 0.3 : 1;
+}
+
 export default defineConfig({
   title: "Sojourn",
   description: "Sessions for Express: no lost updates, no revived logins, no early answers.",
@@ -63,6 +77,14 @@ export default defineConfig({
         const token = tokens[index];
         if (token?.info.trim() === "mermaid") return `<Diagram source="${encodeURIComponent(token.content)}" />`;
         return fence?.(tokens, index, options, env, self) ?? "";
+      };
+      const image = md.renderer.rules.image;
+      md.renderer.rules.image = (tokens, index, options, env, self) => {
+        const picture = image?.(tokens, index, options, env, self) ?? "";
+        const token = tokens[index];
+        if (token?.attrGet("src")?.endsWith(".svg") !== true) return picture;
+        // A plot is as large as its text needs, and scrolls.
+        return `<span class="plot" role="group" aria-label="${md.utils.escapeHtml(token.content)}" tabindex="0">${picture}</span>`;
       };
       md.core.ruler.push("headers", ({ tokens }) => emptyHeaders(tokens));
       // `{{ … }}` in code is code, and not Vue's.
@@ -97,14 +119,17 @@ export default defineConfig({
   themeConfig: {
     logo: "/icon.svg",
     outline: { level: [2, 3] },
-    search: { provider: "local" },
+    search: {
+      provider: "local",
+      options: { miniSearch: { searchOptions: { boostDocument } } },
+    },
     nav: [
       { text: "Start", link: "/start" },
       { text: "Migrate", link: "/migrate/express-session" },
       { text: "In production", link: "/production" },
       { text: "Reference", link: "/reference/" },
     ],
-    sidebar: { "/reference/": reference, "/": sidebar },
+    sidebar: { "/reference/": entryPoints(modules), "/": sidebar },
   },
   // The pages lie beside this folder, where nothing else would find what they import once they are components.
   vite: {

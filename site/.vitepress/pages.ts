@@ -15,7 +15,7 @@ const groups: Group[] = [
   {
     text: "Start",
     pages: [
-      ["What it is", "index"],
+      ["Overview", "index"],
       ["A login in five minutes", "start"],
     ],
   },
@@ -25,8 +25,8 @@ const groups: Group[] = [
       ["Login and logout", "guides/login-and-logout"],
       ["Remember me", "guides/remember-me"],
       ["A page of devices", "guides/devices-page"],
-      ["Fresh logins", "guides/fresh-logins"],
-      ["Limits", "guides/limits"],
+      ["Asking for the password again", "guides/fresh-logins"],
+      ["Limits on sessions", "guides/limits"],
       ["Disabled users, changed passwords", "guides/disabled-users"],
       ["Impersonation", "guides/impersonation"],
       ["Single sign-on", "guides/single-sign-on"],
@@ -83,6 +83,7 @@ const groups: Group[] = [
   {
     text: "Guides: operation",
     pages: [
+      ["In production", "production"],
       ["Behind a proxy", "guides/behind-a-proxy"],
       ["Serverless", "guides/serverless"],
       ["Clusters", "guides/clusters"],
@@ -97,7 +98,7 @@ const groups: Group[] = [
     text: "Migrate",
     pages: [
       ["From express-session", "migrate/express-session"],
-      ["By the codemod", "guides/codemod"],
+      ["With the codemod", "guides/codemod"],
       ["From cookie-session", "migrate/cookie-session"],
       ["From iron-session", "migrate/iron-session"],
     ],
@@ -112,9 +113,8 @@ const groups: Group[] = [
     ],
   },
   {
-    text: "Operate",
+    text: "Look up",
     pages: [
-      ["In production", "production"],
       ["Troubleshooting", "troubleshooting"],
       ["Errors", "ERRORS"],
       ["Security", "SECURITY"],

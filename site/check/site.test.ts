@@ -28,6 +28,22 @@ const TYPES: Record<string, string> = {
   ".svg": "image/svg+xml",
 };
 
+/** What people type into the search, and one of the first three places that it has to show. */
+const ANSWERS = {
+  "log out everywhere after password change": "/guides/login-and-logout#after-a-change-of-password",
+  "cookie not set nginx": "/guides/behind-a-proxy#nginx",
+  "bytes session memory": "/guides/memory#memory",
+  "stay logged in 30 days": "/guides/remember-me#remember-me",
+  "lost after restart": "/troubleshooting#users-are-logged-out-at-random-or-after-a-restart",
+  "share session between subdomains": "/troubleshooting#the-session-is-not-shared-between-subdomains",
+  "session timeout inactivity": "/concepts/how-a-session-lives#timeouts-and-other-ends",
+  "property does not exist on type": "/guides/typescript#what-compilers-report",
+  "delete all sessions": "/guides/login-and-logout#log-out-all-users",
+  csurf: "/guides/csrf#refusing-forged-requests-csrf",
+  "test login supertest": "/guides/testing#testing",
+  "socket.io": "/guides/websockets#socketio",
+};
+
 if (!existsSync(dist)) throw new Error("the site is not built: npm run docs:build");
 const files = globSync("**/*.html", { cwd: dist, exclude: ["404.html"] }).sort();
 /** Of the reference, which is generated, one module is enough to look at. */
@@ -45,6 +61,14 @@ function fileOf(path: string): string | undefined {
 }
 
 const addressOf = (file: string) => `/${file.replace(/(?:^|(?<=\/))index\.html$|\.html$/, "")}`;
+
+test("the reference has every entry point of the package", () => {
+  const { exports } = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8"));
+  const missing = Object.keys(exports).filter(
+    (path) => /^\.\/[a-z-]+$/.test(path) && !files.includes(`reference/sojourn/${path.slice(2)}/index.html`),
+  );
+  assert.deepEqual(missing, []);
+});
 
 test("the pages load nothing from other hosts", () => {
   for (const file of globSync("**/*.{html,css}", { cwd: dist })) {
@@ -109,6 +133,13 @@ describe("in a browser", { timeout: LONG_MS }, () => {
     return context;
   }
 
+  /** By keyboard, once the page listens to it. */
+  async function openSearch(page: Page): Promise<void> {
+    await page.goto("/", { waitUntil: "networkidle" });
+    await page.waitForFunction("document.querySelector('#app').__vue_app__ !== undefined");
+    await page.keyboard.press("Control+k");
+  }
+
   async function problemsOf(page: Page): Promise<string[]> {
     await page.evaluate(axe);
     const { violations } = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })").then(Object);
@@ -145,13 +176,28 @@ describe("in a browser", { timeout: LONG_MS }, () => {
   test("the search finds a page, by keyboard alone", async () => {
     const context = await newContext(DEVICES.desktop);
     const page = await context.newPage();
-    await page.goto("/", { waitUntil: "networkidle" });
-    await page.keyboard.press("Control+k");
+    await openSearch(page);
     await page.getByRole("searchbox").fill("connect-flash");
     await page.locator(".result").first().waitFor();
     await page.keyboard.press("Enter");
     await page.waitForURL(/flash-messages|session-data/);
     await context.close();
+  });
+
+  test("the search answers what people ask", async () => {
+    const context = await newContext(DEVICES.desktop);
+    const page = await context.newPage();
+    await openSearch(page);
+    const missed: string[] = [];
+    for (const [words, answer] of Object.entries(ANSWERS)) {
+      await page.getByRole("searchbox").fill(words);
+      const link = page.locator(`.result[href="${answer}"]`);
+      await link.waitFor({ timeout: 5000 }).catch(() => missed.push(`${words}: no ${answer}`));
+      const found = await page.locator(".result").evaluateAll((links) => links.map((one) => one.getAttribute("href")));
+      if (found.indexOf(answer) > 2) missed.push(`${words}: ${answer} is below ${found.slice(0, 3).join(", ")}`);
+    }
+    await context.close();
+    assert.deepEqual(missed, []);
   });
 
   test("the first Tab leads past the navigation", async () => {
