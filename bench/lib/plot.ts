@@ -27,7 +27,7 @@ export interface Lines {
 }
 
 /** Room for the longest name. */
-const LABELS = 430;
+const LABELS = 470;
 const PANEL = 170;
 const GAP = 14;
 const ROW = 22;
