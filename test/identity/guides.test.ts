@@ -69,13 +69,9 @@ const GUIDES: Record<string, readonly Run[]> = {
     { before: OIDC },
   ],
   "key-rotation.md": [
-    {
-      before: `import express from "express"; const app = express();`,
-      requests: `app.get("/", (req, res) => res.send(req.session.isNew));
-        const server = app.listen(0, "127.0.0.1");
-        await once(server, "listening");
-        assert.equal((await fetch("http://127.0.0.1:" + server.address().port)).status, 200);`,
-    },
+    `const one = browser();
+     assert.equal((await one.get("/")).text, "Visit 1\\n");
+     assert.equal((await one.get("/")).text, "Visit 2\\n");`,
     { before: KEYS },
     {
       before: `${KEYS} const KeyId = "k";
