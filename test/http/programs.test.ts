@@ -184,6 +184,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
+/** The token of a regeneration does not reach the client, which comes back. */
+const UNDELIVERED: Program[] = [[["set", "a", 0]], [["regenerate", false], ["flush"], ["throw"]], [["set", "a", 0]]];
+
 /** The connection ended before a byte of the response. */
 const HUNG_UP: Answer = { status: 500, headers: {}, setCookies: [], text: "", complete: false };
 
@@ -230,13 +233,15 @@ for (const [name, open, runs] of STORES) {
               next !== undefined,
               "cut off exactly where the answer could not be completed",
             );
+            // A client that never got a regeneration's token may begin a session with the old one after a minute.
+            if (next === undefined) clock.advance(60_000);
             const found = await find(visitor);
             if (next !== undefined) assert.deepEqual(found, next);
             expected = found;
           }
         },
       ),
-      { numRuns: runs },
+      { numRuns: runs, examples: KINDS.map((kind) => [kind, UNDELIVERED]) },
     );
     for (const { sessions } of kinds) {
       // Every record belongs to a browser that could come back with it, or to one that was told to forget it.
