@@ -394,6 +394,17 @@ describe("an impersonation", () => {
     assert.equal((await visitor.get("/")).text, "null undefined");
   });
 
+  test("ends when the actor's row becomes another user's: a revokeAll of the actor would not find it", async () => {
+    const clock = new ManualClock();
+    const store = new MemoryStore({ clock });
+    const all = engine({ clock, store });
+    const acting = await impersonate(all, await login(all, "admin"), "bob");
+    const { handle, ...record } = store.list({ userId: "admin" }).sessions[0] ?? assert.fail();
+    store.delete(handle);
+    store.create(handle, { ...record, userId: "eve" });
+    assert.deepEqual(await look(all, acting), NOBODY);
+  });
+
   test("a sealed session can't do it, and says why", async (t) => {
     const store = new SealedStore({
       secret: "a secret of a test, long enough for all",
