@@ -186,7 +186,7 @@ export class SealedSessions implements SessionBackend {
         tokens,
         events,
         policy: this.policy,
-        pending: [],
+        pending: new Set(),
         links: this.stores[0]?.parts.links,
         deviceOf,
       };

@@ -28,7 +28,7 @@ export interface SessionParts {
   readonly policy: Policy;
   readonly format?: DataFormat | undefined;
   /** Requests whose login or regeneration may not be stored yet. */
-  readonly pending: WeakRef<SessionContext>[];
+  readonly pending: Set<SessionContext>;
   /** Ends sign-in links; `undefined` without `query()`. */
   links: Links | undefined;
   /** Describes the device that sent a request. */
@@ -138,6 +138,7 @@ export class SessionContext {
     const { state } = this;
     // A login that waits for a commit is dropped; the session before it lives on.
     state.rotation = undefined;
+    this.parts.pending.delete(this);
     if (!state.isNew || state.status !== "stored") return;
     state.status = "ended";
     this.cookie = "none";
@@ -213,6 +214,7 @@ export class SessionContext {
 
   /** Records what a commit means for the client's cookie. */
   apply(state: SessionState, commit: Commit): Commit {
+    if (this.state.rotation === undefined) this.parts.pending.delete(this);
     if (this.state !== state) return commit;
     // A login elsewhere may have set a new cookie since, so nothing is cleared.
     if (state.status === "ended" || commit.outcome === "gone") this.cookie = "none";

@@ -3,16 +3,16 @@ import type { SessionContext, SessionParts } from "./context.ts";
 
 /** Logins and regenerations that are stored with their response, or before a query that concerns them. */
 
-/** How many contexts may be remembered before the settled ones are dropped. */
-const MOST_SETTLED = 64;
+/** At each multiple of so many, requests that were abandoned before their commit are forgotten. */
+const ABANDONED = 64;
 
+/** A context forgets itself when its rotation is stored or dropped. */
 export function remember(context: SessionContext): void {
   const { pending } = context.parts;
-  if (pending.length >= MOST_SETTLED && pending.length % MOST_SETTLED === 0) {
-    const open = pending.filter((one) => one.deref()?.state.rotation !== undefined);
-    pending.splice(0, pending.length, ...open);
+  if (pending.size > 0 && pending.size % ABANDONED === 0) {
+    for (const one of pending) if (one.request.isOver) pending.delete(one);
   }
-  pending.push(new WeakRef(context));
+  pending.add(context);
 }
 
 interface Named {
@@ -29,9 +29,8 @@ export async function storePending(
   { pending }: SessionParts,
   { userId, link, handle }: SessionQuery & { handle?: string },
 ): Promise<void> {
-  for (const one of [...pending]) {
-    const context = one.deref();
-    if (context?.state.rotation === undefined || context.request.isOver) continue;
+  for (const context of [...pending]) {
+    if (context.state.rotation === undefined || context.request.isOver) continue;
     const { state, request } = context;
     const { previous } = context.state.rotation;
     const isMeant =

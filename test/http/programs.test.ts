@@ -136,11 +136,12 @@ function outcome(program: Program, { data: before, userId: user }: Expected, was
       case "regenerate":
         if (sent) break;
         isFarewell = false;
+        // The new session is stored when the answer leaves, if it holds anything then.
+        isStored = false;
         if (first !== true) {
           data = {};
           userId = null;
-          isStored = false;
-        } else isStored = Object.keys(data).length > 0 || userId !== null;
+        }
         break;
       case "destroy":
         data = {};
@@ -183,6 +184,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     ) as fc.Arbitrary<Step>,
   },
 );
+
+/** Programs that chance finds seldom, whatever the server. */
+const SELDOM: Program[][] = [
+  // The token of a regeneration does not reach the client, which comes back.
+  [[["set", "a", 0]], [["regenerate", false], ["flush"], ["throw"]], [["set", "a", 0]]],
+  // What a regeneration kept is deleted before the answer leaves, and then it is too late for more.
+  [[["set", "a", 0], ["regenerate", true], ["delete", "a"], ["flush"], ["set", "a", 0]]],
+];
 
 /** The connection ended before a byte of the response. */
 const HUNG_UP: Answer = { status: 500, headers: {}, setCookies: [], text: "", complete: false };
@@ -230,13 +239,18 @@ for (const [name, open, runs] of STORES) {
               next !== undefined,
               "cut off exactly where the answer could not be completed",
             );
+            // A client that never got a regeneration's token may begin a session with the old one after a minute.
+            if (next === undefined) clock.advance(60_000);
             const found = await find(visitor);
             if (next !== undefined) assert.deepEqual(found, next);
             expected = found;
           }
         },
       ),
-      { numRuns: runs },
+      {
+        numRuns: runs,
+        examples: KINDS.flatMap((kind) => SELDOM.map((programs): [Kind, Program[]] => [kind, programs])),
+      },
     );
     for (const { sessions } of kinds) {
       // Every record belongs to a browser that could come back with it, or to one that was told to forget it.

@@ -340,6 +340,17 @@ describe("a token that differs from a good one in one respect is refused, and en
     assert.deepEqual(await provider.users(), ["alice", "bob"]);
   });
 
+  test("a jti of another issuer is another logout, in the same store", async (t) => {
+    const store = new MemoryStore({ clock: new ManualClock() });
+    const claims = goodClaims();
+    const first = await application(t, { store });
+    assert.equal((await first.post(await sign(claims))).status, 200);
+    const issuer = "https://other.example.com";
+    const other = await twoUsers(t, { store, options: { issuer } });
+    assert.equal((await other.post(await sign({ ...claims, iss: issuer }))).status, 200);
+    assert.deepEqual(await other.users(), ["bob"]);
+  });
+
   test("a used token stays used for an hour after it expired, by a clock that goes back", async (t) => {
     const provider = await twoUsers(t);
     const token = await sign(goodClaims());

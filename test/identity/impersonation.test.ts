@@ -394,6 +394,33 @@ describe("an impersonation", () => {
     assert.equal((await visitor.get("/")).text, "null undefined");
   });
 
+  test("ends when the actor's row becomes another user's: a revokeAll of the actor would not find it", async () => {
+    const clock = new ManualClock();
+    const store = new MemoryStore({ clock });
+    const all = engine({ clock, store });
+    const acting = await impersonate(all, await login(all, "admin"), "bob");
+    const { handle, ...record } = store.list({ userId: "admin" }).sessions[0] ?? assert.fail();
+    store.delete(handle);
+    store.create(handle, { ...record, userId: "eve" });
+    assert.deepEqual(await look(all, acting), NOBODY);
+  });
+
+  test("a logout of the same request, while it begins or stops, ends all", async () => {
+    for (const method of ["impersonate", "stopImpersonating"] as const) {
+      const clock = new ManualClock();
+      const all = engine({ clock, store: new ProbeStore(new MemoryStore({ clock }), { async: true }).store });
+      const own = await login(all, "admin");
+      const visit = await all.request(method === "impersonate" ? own : await impersonate(all, own, "bob"));
+      const { session } = visit;
+      const done = method === "impersonate" ? session.impersonate("bob", WHY) : session.stopImpersonating();
+      const refused = assert.rejects(done, { code: "SESSION_ENDED" }, method);
+      await session.logout();
+      await refused;
+      assert.equal(await visit.end(), undefined, method);
+      assert.equal(await all.admin.count(), 0, method);
+    }
+  });
+
   test("a sealed session can't do it, and says why", async (t) => {
     const store = new SealedStore({
       secret: "a secret of a test, long enough for all",
@@ -439,6 +466,19 @@ describe("an impersonation", () => {
 });
 
 describe("an impersonation while the store fails", () => {
+  test("leaves no session of the other user if the actor's own can't be parked", async () => {
+    const clock = new ManualClock();
+    const inner = new MemoryStore({ clock });
+    const probe = new ProbeStore(inner);
+    const all = engine({ clock, store: probe.store });
+    const { session } = await all.request(await login(all, "admin"));
+    probe.reset();
+    probe.fail(new Error("down"), "replace");
+    await assert.rejects(async () => session.impersonate("bob", WHY), { code: "STORE_UNAVAILABLE" });
+    assert.ok(probe.operations.includes("create"), "it was there first");
+    assert.equal(inner.count({ userId: "bob" }), 0);
+  });
+
   const OPERATIONS = ["load", "create", "replace", "delete"] as const;
 
   for (const operation of OPERATIONS) {

@@ -171,14 +171,16 @@ test("a session that is used while pages are read is exported all the same", asy
 });
 
 test("a login that waits for its response is exported and erased", async () => {
-  const all = engine();
-  const visit = await all.request();
-  await visit.session.login("ada");
-  assert.equal((await all.admin.export("ada")).length, 1);
-  assert.deepEqual(await all.admin.erase("ada"), { sessions: 1, impersonations: 0 });
-  await visit.end();
-  assert.equal(await all.store.load(visit.session.id), undefined);
-  await all.backend.close();
+  for (const isExported of [true, false]) {
+    const all = engine();
+    const visit = await all.request();
+    await visit.session.login("ada");
+    if (isExported) assert.equal((await all.admin.export("ada")).length, 1);
+    assert.deepEqual(await all.admin.erase("ada"), { sessions: 1, impersonations: 0 });
+    await visit.end();
+    assert.equal(await all.store.load(visit.session.id), undefined);
+    await all.backend.close();
+  }
 });
 
 test("a record that can't be read is exported as far as it can, and erased", async () => {

@@ -254,8 +254,12 @@ for (const kind of KINDS) {
       const [one, empty] = [first.visitor(), first.visitor()];
       await one.get(`/?${set({ cart: ["a", "b"] })}`);
       await empty.get("/login");
-      const today = await release(t, place, { migrate: MIGRATIONS });
-      assert.deepEqual((await seen(at(today, one))).data, { articles: 2 });
+      const last: Migration = {
+        from: 3,
+        up: ({ articles, ...rest }) => ({ ...rest, articles: `${articles} articles` }),
+      };
+      const today = await release(t, place, { migrate: [...MIGRATIONS, last] });
+      assert.deepEqual((await seen(at(today, one))).data, { articles: "2 articles" });
       const other = at(today, empty);
       assert.deepEqual(await seen(other), { userId: "ada", data: {} });
       await other.get(`/?${set({ articles: 7 })}`);

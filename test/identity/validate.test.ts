@@ -205,6 +205,21 @@ for (const kind of KINDS) {
       assert.deepEqual([users.asked.length, told.length], [1, 1]);
     });
 
+    test("counts for a minute from the question on, however late the answer is", async (t) => {
+      const { users, clock, visitor, look } = await start(t, kind, { touchAfter: "9m" });
+      const one = visitor();
+      await one.get("/login?stamp=1");
+      users.before = async () => clock.advance(1_000);
+      assert.deepEqual(await look(one), HERE);
+      users.before = undefined;
+      clock.advance(MINUTE - 1_001);
+      assert.deepEqual(await look(one), HERE);
+      assert.equal(users.asked.length, 1);
+      clock.advance(1);
+      users.stamps.delete("ada");
+      assert.deepEqual(await look(one), CLEARED);
+    });
+
     test("that throws, rejects, hangs or answers with nothing: a 503, and the next request asks again", async (t) => {
       const { clock, visitor, look, told, errors } = await start(t, kind, {
         validate: (): boolean | Promise<boolean> => failures[asked++]?.() ?? true,

@@ -79,6 +79,7 @@ export class Race {
     this.#track.forgetErrors();
     const token = await this.#newSession();
     clock.advance(this.#operations.some(({ due }) => due) ? IDLE_MS / 3 : 1_000);
+    const began = clock.now();
 
     const racers = this.#operations.map((operation, position) => ({ operation, by: "ABC".charAt(position) }));
     // Nobody waits for the answer to a touch that came due, except the operation that asks for one.
@@ -91,7 +92,7 @@ export class Race {
     for (const { reply, ...racer } of started) outcomes.push(outcomeOf(run, racer, await reply, handleOf(token)));
     store.run = undefined;
 
-    await this.#check(token, outcomes);
+    await this.#check(token, outcomes, began);
   }
 
   /** Another handle each time: the store remembers which ones were replaced. */
@@ -137,7 +138,7 @@ export class Race {
     });
   }
 
-  async #check(token: string, outcomes: Outcome[]): Promise<void> {
+  async #check(token: string, outcomes: Outcome[], began: number): Promise<void> {
     const { inner, errors, clock } = this.#track;
     const issued = new Map<string, Look>();
     for (const { reply } of outcomes) {
@@ -153,6 +154,7 @@ export class Race {
       record: await inner.load(handleOf(token)),
       live: sessions.map(({ handle }) => handle),
       errors,
+      began,
       now: clock.now(),
     });
   }

@@ -1,6 +1,7 @@
 import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
+import { queryObjects } from "node:v8";
 import type { SessionRecord } from "../../src/contract/store.ts";
 import { MemoryStore, type MemoryStoreOptions } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/index.ts";
@@ -135,6 +136,20 @@ test("what was removed frees its characters", () => {
     equal(store.delete("deleted"), true);
     equal(store.deleteAll(round % 2 === 0 ? {} : { userId }), 1);
   }
+});
+
+test("users and links whose sessions have ended leave nothing behind", async () => {
+  const { store, record } = opened();
+  const sets = () => queryObjects(Set, { format: "count" });
+  const before = sets();
+  // The warning that this is experimental.
+  await new Promise(setImmediate);
+  const handles = Array.from({ length: 1_000 }, (_, n) => `handle ${n}`);
+  for (const handle of handles)
+    store.create(handle, record({ userId: `user of ${handle}`, link: `link of ${handle}` }));
+  ok(sets() >= before + 2_000, "each user and each link has a set of sessions");
+  for (const handle of handles) store.delete(handle);
+  ok(sets() < before + 100, `${sets() - before} sets are left`);
 });
 
 test("a listener that throws fails nobody's request", async () => {

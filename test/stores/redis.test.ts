@@ -152,6 +152,29 @@ describe("RedisStore", { skip: skip ?? false }, () => {
     await store.close();
   });
 
+  test("indexes forget at once what ends with all of a user's, and at the next login what ended a minute ago", async () => {
+    const prefix = keyPrefix();
+    const clock = new ManualClock();
+    const store = new RedisStore(url, { prefix, clock });
+    const now = clock.now();
+    const session = record({ userId: "ann", link: "door", touchedAt: now, expiresAt: now + 3_600_000 });
+    const sizes = async () => [
+      await ask(url, "ZCARD", `${prefix}user:ann`),
+      await ask(url, "ZCARD", `${prefix}link:door`),
+    ];
+    for (const query of [{ userId: "ann" }, { link: "door" }]) {
+      for (const handle of ["a", "b"]) await store.create(handle, session);
+      deepEqual(await sizes(), [2, 2]);
+      equal(await store.deleteAll(query), 2);
+      deepEqual(await sizes(), "userId" in query ? [0, 2] : [2, 0]);
+    }
+    clock.advance(60_001);
+    const login = { handle: "c", ...session };
+    deepEqual(await store.admit({ session: login, limit: 1, exceed: "refuse" }), { result: "ok", revoked: [] });
+    deepEqual(await sizes(), [1, 1]);
+    await store.close();
+  });
+
   test("other data under its prefix are an error, and stay as they are", async () => {
     const prefix = keyPrefix();
     const store = new RedisStore(url, { prefix });

@@ -26,6 +26,7 @@ export class Entry {
   touchedAt: number;
   expiresAt: number;
   text: string;
+  bytes: number;
   #hashLength: number;
 
   constructor(handle: string, record: SessionRecord) {
@@ -38,10 +39,7 @@ export class Entry {
     this.expiresAt = record.expiresAt;
     this.text = record.secretHash + record.payload;
     this.#hashLength = record.secretHash.length;
-  }
-
-  get bytes(): number {
-    return bytesOf(this.handle) + bytesOf(this.userId ?? "") + bytesOf(this.link ?? "") + bytesOf(this.text);
+    this.bytes = bytesOf(this.handle) + bytesOf(this.userId ?? "") + bytesOf(this.link ?? "") + bytesOf(this.text);
   }
 
   hasHash(secretHash: string): boolean {
@@ -83,23 +81,27 @@ class Shards<Value> {
   }
 }
 
-/** Entries by a name that several of them may have: their user, or their link. */
+/** Entries by a name that several of them may have, but most have alone: their user, or their link. */
 class Groups {
-  readonly #groups = new Shards<Set<Entry>>();
+  readonly #groups = new Shards<Entry | Set<Entry>>();
 
   of(name: string): Iterable<Entry> {
-    return this.#groups.of(name).get(name) ?? [];
+    const group = this.#groups.of(name).get(name) ?? [];
+    return group instanceof Entry ? [group] : group;
   }
 
   add(name: string, entry: Entry): void {
     const groups = this.#groups.of(name);
-    groups.set(name, (groups.get(name) ?? new Set()).add(entry));
+    const group = groups.get(name);
+    if (group instanceof Set) group.add(entry);
+    else groups.set(name, group === undefined ? entry : new Set([group, entry]));
   }
 
   remove(name: string, entry: Entry): void {
     const groups = this.#groups.of(name);
     const group = groups.get(name);
-    if (group?.delete(entry) && group.size === 0) groups.delete(name);
+    if (group instanceof Set) group.delete(entry);
+    if (group === entry || (group instanceof Set && group.size === 0)) groups.delete(name);
   }
 }
 

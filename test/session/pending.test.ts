@@ -1,0 +1,48 @@
+import { equal } from "node:assert/strict";
+import { test } from "node:test";
+import { engine } from "../support/contexts.ts";
+
+/** Logins that are not stored yet are remembered; the rest must be forgotten, or memory grows with each login. */
+
+test("a login is remembered until its response is committed", async () => {
+  const { backend, request } = engine();
+  const one = await request();
+  await one.session.login("ann");
+  equal(backend.parts.pending.size, 1);
+  await one.end();
+  equal(backend.parts.pending.size, 0);
+});
+
+test("a login that save() stores is forgotten before the response", async () => {
+  const { backend, request } = engine();
+  const one = await request();
+  await one.session.login("ann");
+  await one.session.save();
+  equal(backend.parts.pending.size, 0);
+});
+
+test("a login that an error handler's response drops is forgotten", async () => {
+  const { backend, request } = engine();
+  const one = await request();
+  await one.session.login("ann");
+  await one.context.giveUp();
+  equal(backend.parts.pending.size, 0);
+});
+
+test("logins of requests that were abandoned are forgotten after 64 of them; those under way stay", async () => {
+  const { admin, backend, request } = engine();
+  for (let n = 0; n < 1_000; n++) {
+    const one = await request();
+    await one.session.login("ann");
+    Object.assign(one.context.request, { isOver: true });
+  }
+  equal(backend.parts.pending.size <= 64, true);
+  const last = await request();
+  await last.session.login("bob");
+  for (let n = 0; n < 200; n++) {
+    const one = await request();
+    await one.session.login("ann");
+    Object.assign(one.context.request, { isOver: true });
+  }
+  equal((await admin.list("bob")).length, 1);
+});
