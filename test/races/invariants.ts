@@ -69,6 +69,8 @@ function assertEnded({ old, record, outcomes, now }: Finish): void {
   const used = outcomes.some(({ operation }) => ["touch", "due", "write", "update"].includes(operation.name));
   if (persisted) assert.equal(record?.expiresAt, now + REMEMBERED_MS, "persist was forgotten");
   else if (used) assert.equal(record?.expiresAt, now + IDLE_MS, "the use was not written down");
+  else if (outcomes.every(({ operation }) => ["poll", "export"].includes(operation.name)))
+    assert.ok(record !== undefined && record.expiresAt < now + IDLE_MS, "what is no use lengthened the session");
 }
 
 /** One successor at most goes on with what the session held; any other begins with nothing. */
@@ -89,7 +91,7 @@ function assertSuccessors({ token, old, issued, outcomes }: Finish): void {
   }
   // A new handle doesn't save a session from being ended: after a logout nobody is logged in, except by a login.
   const leaving = outcomes.some(({ operation, acknowledged }) => operation.endsHeirs && acknowledged);
-  if (leaving && heir?.operation.name === "regenerate-keep") {
+  if (leaving && heir?.operation.replaces === "all") {
     const look = typeof heir.reply?.cookie === "object" ? issued.get(heir.reply.cookie.token) : undefined;
     assert.equal(look?.isNew ?? true, true, "a regenerated session outlived its end");
   }
