@@ -140,13 +140,15 @@ export class Run {
   async toTheEnd(nudge: () => void): Promise<void> {
     let nudges = 0;
     while (this.#unfinished > 0 || this.#waiting.length > 0) {
+      if (this.#aside.size > 0) {
+        // What follows it may be a step, too.
+        await Promise.all(this.#aside);
+        await rest();
+        continue;
+      }
       if (this.#waiting.length > 0) {
         nudges = 0;
         await this.#step();
-        continue;
-      }
-      if (this.#aside.size > 0) {
-        await Promise.race(this.#aside);
         continue;
       }
       // Answers are on their way to the clients, or a retry pauses.
