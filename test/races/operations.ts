@@ -21,7 +21,7 @@ export interface Operation {
 
 export const USER = "u1";
 /** What the login is called at the user's identity provider. */
-export const LINK = "link of u1";
+const LINK = "link of u1";
 export const IDLE_MS = 30_000;
 export const REMEMBERED_MS = 60_000;
 
