@@ -83,23 +83,27 @@ function loadedOtherwise(code: string): string {
 }
 
 /**
- * Begins a line with each statement of a module and each member of a class. esbuild's `lineLimit` would break texts too, into which
- * Rollup's plug-in for CommonJS then writes tabs.
+ * Begins a line with each statement and each member of a class, because Node shows the line of an error that nobody caught above its
+ * message. esbuild's `lineLimit` would break texts too, into which Rollup's plug-in for CommonJS then writes tabs.
  */
-function inLines(code: string, { body }: ProgramNode): string {
-  const starts = body.flatMap((statement) => {
-    const declared = statement.type === "ExportNamedDeclaration" ? statement.declaration : statement;
-    const members = declared?.type === "ClassDeclaration" ? declared.body.body : [];
-    return [statement, ...members].map((node) => ("start" in node ? Number(node.start) : 0));
-  });
+function inLines(code: string, program: ProgramNode): string {
+  const starts = startsIn(program).sort((one, other) => one - other);
   return starts.map((start, i) => code.slice(start, starts[i + 1])).join("\n");
+}
+
+/** Where the statements and members beneath a node begin. */
+function startsIn(node: unknown): number[] {
+  if (typeof node !== "object" || node === null) return [];
+  const children = Object.values(node);
+  const listed = "body" in node && Array.isArray(node.body) ? node.body : [];
+  return [...listed.map(({ start }) => Number(start)), ...children.flatMap(startsIn)];
 }
 
 const loading: Plugin = {
   name: "loading",
   /**
    * Small files load faster, and V8 keeps their text. For stack traces, what a module exports and the public members of classes keep their
-   * names, and lines are functions. ASCII, because V8 keeps a file with a single other letter in twice the memory.
+   * names, and lines are statements. ASCII, because V8 keeps a file with a single other letter in twice the memory.
    */
   async transform(source) {
     const { code } = await transform(loadedOtherwise(source), {

@@ -61,6 +61,21 @@ describe("the packed tarball in an empty application", () => {
     assert.ok(exported["sojourn"].includes("session"));
   });
 
+  test("an error that nobody catches shows a short line of code above its message", () => {
+    const program = 'import { session } from "sojourn"; session({ secret: process.env.UNSET });';
+    assert.throws(
+      () => app.run(node, "--input-type=module", "--eval", program),
+      ({ message }: Error) => {
+        assert.match(message, /^TypeError: secret is undefined: set the environment variable/m);
+        assert.deepEqual(
+          message.split("\n").filter((line) => line.length > 240),
+          [],
+        );
+        return true;
+      },
+    );
+  });
+
   test("the core alone loads no optional peer and no database", () => void app.run(node, "core-alone.mjs"));
 
   for (const program of ["memory.mjs", "memory.cjs", "sqlite.mjs", "open.mjs"])

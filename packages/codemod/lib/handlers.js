@@ -1,9 +1,28 @@
 /** Names that sojourn's sessions have for members, and express-session's don't: data needs another name. */
-const MEMBERS = new Set(["createdAt", "expiresAt", "flash", "login", "logout", "persist", "transport", "update"]);
+const MEMBERS = new Set([
+  "actor",
+  "authenticatedAt",
+  "authenticationMethods",
+  "confirm",
+  "createdAt",
+  "expiresAt",
+  "flash",
+  "impersonate",
+  "isNew",
+  "login",
+  "logout",
+  "persist",
+  "stopImpersonating",
+  "transport",
+  "update",
+]);
+
+/** `= …`, `??= …`, `+= …`, `++`: what makes a property data of the application's. */
+const ASSIGNED = /\bsession\.(\w+)\s*(?:(?:\?\?|\|\||&&|\*\*|<<|>>>?|[-+*/%&|^])?=(?![=>])|\+\+|--)/g;
 
 /** Which of these names an application gives to data: those that it assigns. */
 export function takenNames(texts) {
-  const assigned = texts.flatMap((text) => [...text.matchAll(/\bsession\.(\w+)\s*=[^=]/g)]).map(([, name]) => name);
+  const assigned = texts.flatMap((text) => [...text.matchAll(ASSIGNED)]).map(([, name]) => name);
   return new Set(assigned.filter((name) => MEMBERS.has(name)));
 }
 

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import express from "express";
+import { session } from "../../../src/index.ts";
 import { transform } from "../lib/transform.js";
 import { codemod, copyOf, sources } from "./world.ts";
 
@@ -127,6 +130,29 @@ for (const { what, path = "app.js", from, to, ...options } of snippets)
     for (const note of notes) assert.equal(text.split("\n")[note.line - 1]?.trim(), `// sojourn-codemod: ${note.text}`);
     assert.equal(transform(text, path, { native: true, ...options }).text, text, "a second time changes nothing");
   });
+
+test("data named like any member of sojourn's sessions gets another name, however it is assigned", async () => {
+  const app = express();
+  app.use(session());
+  app.get("/", (req, res) => {
+    res.json(Object.getOwnPropertyNames(Object.getPrototypeOf(req.session)));
+  });
+  const server = app.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const response = await fetch(`http://127.0.0.1:${Object(server.address()).port}/`);
+  const members: string[] = JSON.parse(await response.text());
+  server.close();
+  const isRenamed = (name: string, after: string) => {
+    const text = `const session = require("express-session");\napp.use(session({ secret }));\napp.use(async (req) => { req.session.${name}${after}; });\n`;
+    return transform(text, "app.js", { native: true }).text.includes(`req.session.${name}Data${after};`);
+  };
+  // The same in express-session, or converted by itself.
+  const others = ["constructor", "destroy", "id", "regenerate", "reload", "save", "touch", "userId"];
+  assert.deepEqual(members.filter((name) => !isRenamed(name, " = 1")).sort(), others);
+  for (const after of [" = 1", "=1", " ??= 1", " ||= 1", " += 1", "++"]) assert.ok(isRenamed("actor", after), after);
+  for (const after of [" == 1", " === 1", " >= 1", " <= 1", " != 1", " ?? 1"])
+    assert.ok(!isRenamed("actor", after), after);
+});
 
 test("on Express 4, a handler that became asynchronous is marked", () => {
   const handler = "app.get('/', (req, res) => {\n  delete req.session;\n  res.end();\n});\n";

@@ -1,7 +1,11 @@
 // Loaded before a page's program: port 3000 is some free port, which the test is told.
+import cluster from "node:cluster";
 import { Server } from "node:net";
 
 const { listen } = Server.prototype;
+
+// What a worker tells goes on to the test.
+cluster.on("message", (_worker, port) => process.send?.(port));
 
 Server.prototype.listen = function (...args) {
   const [first] = args;
