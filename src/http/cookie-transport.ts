@@ -208,7 +208,7 @@ class CookieCarrier implements TokenCarrier {
 
   vary(res: ServerResponse): void {
     addVary(res, "Cookie");
-    const there = res.getHeader("Set-Cookie");
+    const there = res.getHeader("set-cookie");
     if (there === undefined) return;
     // It leaves unless the session has a cookie to send, and replaces the session in the browser.
     const lines = [there].flat().map(String);
@@ -242,7 +242,7 @@ class CookieCarrier implements TokenCarrier {
 
   /** Replaces the cookie of this name and keeps others: each name is sent once (RFC 6265 4.1.1). */
   #append(res: ServerResponse, name: string, line: string): void {
-    const there = [res.getHeader("Set-Cookie") ?? []].flat().map(String);
+    const there = [res.getHeader("set-cookie") ?? []].flat().map(String);
     const others = there.filter((cookie) => cookieName(cookie) !== name);
     res.setHeader("Set-Cookie", [...others, line]);
   }

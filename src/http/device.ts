@@ -93,6 +93,8 @@ export function networkOf(address: string): string {
 
 /** The longest address with a port: `[0000:…:0000:255.255.255.255]:65535`. */
 const LONGEST_ADDRESS = 53;
+/** How a server that listens for both kinds of addresses sees an IPv4 one. */
+const MAPPED_DOTTED = /^::ffff:(?=[\d.]+$)/i;
 /** Some proxies append the client's port. */
 const WITH_PORT = /^(?:\[([^\]]*)\]|([\d.]+))(?::\d{1,5})?$/;
 const MAPPED = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/;
@@ -102,7 +104,7 @@ export function addressOf(text: unknown): string | undefined {
   if (typeof text !== "string" || text.length > LONGEST_ADDRESS) return undefined;
   const [, bracketed, dotted] = WITH_PORT.exec(text) ?? [];
   // A zone names a network interface of this machine.
-  const address = (bracketed ?? dotted ?? text).replace(/%.*$/s, "");
+  const address = (bracketed ?? dotted ?? text).replace(/%.*$/s, "").replace(MAPPED_DOTTED, "");
   const { isIPv4, isIPv6 } = process.getBuiltinModule("node:net");
   if (isIPv4(address)) return address;
   if (!isIPv6(address)) return undefined;

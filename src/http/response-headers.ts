@@ -1,6 +1,8 @@
 import type { ServerResponse } from "node:http";
 
 /**
+ * Headers are read by their lower-case names, which Node finds without making a text of its own.
+ *
  * Keeps shared caches from sending one visitor's response to another (RFC 9111; CVE-2023-30861).
  * The application's own `Cache-Control` may not take into account that a session went into the
  * page.
@@ -54,7 +56,7 @@ function has(res: ServerResponse, name: string): boolean {
 
 /** Adds a request header to the response's `Vary`. */
 export function addVary(res: ServerResponse, name: string): void {
-  const names = addName(res, "Vary", name);
+  const names = withName(res.getHeader("vary"), name);
   // A `*` covers every header.
   if (names !== undefined && !names.includes("*")) res.setHeader("Vary", names.join(", "));
 }
@@ -64,13 +66,12 @@ export function addVary(res: ServerResponse, name: string): void {
  * this adds the name beside it.
  */
 export function exposeHeader(res: ServerResponse, name: string): void {
-  const names = addName(res, "Access-Control-Expose-Headers", name);
+  const names = withName(res.getHeader("access-control-expose-headers"), name);
   if (names !== undefined) res.setHeader("Access-Control-Expose-Headers", names.join(", "));
 }
 
 /** Returns a header's names with the new one; `undefined` if the header lists it already. */
-function addName(res: ServerResponse, header: string, name: string): string[] | undefined {
-  const there = res.getHeader(header);
+function withName(there: unknown, name: string): string[] | undefined {
   if (there === undefined) return [name];
   const names = String(there)
     .split(",")

@@ -69,10 +69,13 @@ function assertEnded({ old, record, outcomes, began, now }: Finish): void {
   assertCarries(old, outcomes);
   const persisted = outcomes.some(({ operation, update }) => operation.changes === "lifetime" && update === "ok");
   const used = outcomes.some(({ operation }) => ["touch", "due", "write", "update"].includes(operation.name));
-  if (!persisted && !used) return;
-  const from = (record?.expiresAt ?? 0) - (persisted ? REMEMBERED_MS : IDLE_MS);
-  const problem = persisted ? "persist was forgotten" : "the use was not written down";
-  assert.ok(began <= from && from <= now, `${problem}: it counts from ${from - began} ms of ${now - began}`);
+  if (persisted || used) {
+    const from = (record?.expiresAt ?? 0) - (persisted ? REMEMBERED_MS : IDLE_MS);
+    const problem = persisted ? "persist was forgotten" : "the use was not written down";
+    assert.ok(began <= from && from <= now, `${problem}: it counts from ${from - began} ms of ${now - began}`);
+  } else if (outcomes.every(({ operation }) => ["poll", "export"].includes(operation.name))) {
+    assert.ok(record !== undefined && record.expiresAt < now + IDLE_MS, "what is no use lengthened the session");
+  }
 }
 
 /** One successor at most goes on with what the session held; any other begins with nothing. */
@@ -93,7 +96,7 @@ function assertSuccessors({ token, old, issued, outcomes }: Finish): void {
   }
   // A new handle doesn't save a session from being ended: after a logout nobody is logged in, except by a login.
   const leaving = outcomes.some(({ operation, acknowledged }) => operation.endsHeirs && acknowledged);
-  if (leaving && heir?.operation.name === "regenerate-keep") {
+  if (leaving && heir?.operation.replaces === "all") {
     const look = typeof heir.reply?.cookie === "object" ? issued.get(heir.reply.cookie.token) : undefined;
     assert.equal(look?.isNew ?? true, true, "a regenerated session outlived its end");
   }

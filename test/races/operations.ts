@@ -20,6 +20,8 @@ export interface Operation {
 }
 
 export const USER = "u1";
+/** What the login is called at the user's identity provider. */
+const LINK = "link of u1";
 export const IDLE_MS = 30_000;
 export const REMEMBERED_MS = 60_000;
 
@@ -44,20 +46,32 @@ export const operations: readonly [Operation, ...Operation[]] = [
   { name: "sweep", ends: false, outside: true },
 ];
 
+/** What identity adds. Each meets all of these and all of the above in identity-pairs.test.ts. */
+export const identityOperations: readonly Operation[] = [
+  { name: "confirm", ends: true, replaces: "all" },
+  { name: "poll", ends: false, due: true },
+  { name: "revoke-link", ends: true, endsHeirs: true, outside: true },
+  { name: "erase", ends: true, endsHeirs: true, outside: true },
+  { name: "export", ends: false, outside: true },
+];
+
+/** Which requests are no use of the session. */
+export const POLL = "/poll";
+
 export function routes(app: Express, sessions: Sessions): void {
   const property = (req: Request) => String(req.query["p"]);
 
   app.post("/begin", async (req, res) => {
     put(req.session, "base", "kept");
     put(req.session, "n", 0);
-    await req.session.login(USER);
+    await req.session.login(USER, { link: LINK });
     res.json({});
   });
   app.get("/look", (req, res) => {
     const { session } = req;
     res.json({ isNew: session.isNew, handle: session.id, userId: session.userId, data: session });
   });
-  for (const { name, outside } of operations) {
+  for (const { name, outside } of [...operations, ...identityOperations]) {
     if (outside) continue;
     app.use(`/${name}`, (req, res, next) => {
       res.setHeader("x-opened", String(!req.session.isNew));
@@ -130,5 +144,22 @@ export function routes(app: Express, sessions: Sessions): void {
   });
   app.post("/sweep", async (_req, res) => {
     res.json({ swept: await sessions.prune() });
+  });
+  app.post("/confirm", async (req, res) => {
+    // Where the session has ended before, there is nobody to confirm.
+    if (req.session.userId !== null) await req.session.confirm({ methods: ["otp"] });
+    res.json({});
+  });
+  app.post(POLL, (req, res) => {
+    res.json({ base: peek(req.session, "base"), end: req.session.expiresAt });
+  });
+  app.post("/revoke-link", async (_req, res) => {
+    res.json({ revoked: await sessions.revokeAll({ link: LINK }) });
+  });
+  app.post("/erase", async (_req, res) => {
+    res.json({ erased: await sessions.erase(USER) });
+  });
+  app.post("/export", async (_req, res) => {
+    res.json(await sessions.export(USER));
   });
 }

@@ -2,7 +2,7 @@ import { test } from "node:test";
 import type { Clock } from "../../src/contract/time.ts";
 import type { IndexedStore } from "../../src/index.ts";
 import { generator } from "../support/random.ts";
-import { type Operation, operations } from "./operations.ts";
+import { identityOperations, type Operation, operations } from "./operations.ts";
 import { Race, Track } from "./race.ts";
 import { explore, Run, told } from "./steps.ts";
 
@@ -29,6 +29,15 @@ export function testReplacements(name: string, makeStore: MakeStore, limits: Lim
   const others = operations.filter((operation) => names?.includes(operation.name) ?? true);
   for (const first of operations.filter(({ replaces }) => replaces !== undefined))
     testPairs(name, makeStore, { first, others, ...limits });
+}
+
+/** Every pair of which one is of identity. @param names the others; all of them if none is named */
+export function testIdentity(name: string, makeStore: MakeStore, limits: Limits, names?: readonly string[]): void {
+  for (const [position, first] of identityOperations.entries()) {
+    const all = [...operations, ...identityOperations.slice(position)];
+    const others = all.filter((operation) => names?.includes(operation.name) ?? true);
+    testPairs(name, makeStore, { first, others, ...limits });
+  }
 }
 
 function testPairs(

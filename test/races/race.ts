@@ -7,7 +7,7 @@ import { ManualClock } from "../../src/testing/index.ts";
 import { handleOf, type Reply, tokenOf } from "../support/client.ts";
 import { type Cleanup, PATIENT, type Site, startSite } from "../support/express-site.ts";
 import { assertTruth, type Look, type Outcome } from "./invariants.ts";
-import { IDLE_MS, type Operation, REMEMBERED_MS, routes } from "./operations.ts";
+import { IDLE_MS, type Operation, POLL, REMEMBERED_MS, routes } from "./operations.ts";
 import { SteppedStore } from "./stepped-store.ts";
 import { type Run, rest } from "./steps.ts";
 
@@ -36,7 +36,9 @@ export class Track {
     const store = new SteppedStore(inner);
     // By the idle timeout alone no session ends while a request of it runs.
     const limits = { idleTimeout: IDLE_MS, absoluteTimeout: IDLE_MS + REMEMBERED_MS };
-    const start = () => startSite(t, { store: store.store, clock, ...limits, storeTimeout: PATIENT }, routes);
+    const countsAsUse = ({ url = "" }: { url?: string | undefined }) => !url.startsWith(POLL);
+    const options = { store: store.store, clock, ...limits, storeTimeout: PATIENT, countsAsUse };
+    const start = () => startSite(t, options, routes);
     const first = await start();
     return new Track(clock, inner, store, processes === 1 ? [first] : [first, await start()]);
   }
@@ -140,6 +142,8 @@ export class Race {
 
   async #check(token: string, outcomes: Outcome[], began: number): Promise<void> {
     const { inner, errors, clock } = this.#track;
+    // Before anybody looks, which is a use.
+    const record = await inner.load(handleOf(token));
     const issued = new Map<string, Look>();
     for (const { reply } of outcomes) {
       if (reply === undefined || typeof reply.cookie === "string" || reply.cookie.token === token) continue;
@@ -151,7 +155,7 @@ export class Race {
       outcomes,
       issued,
       old: await this.#look(token),
-      record: await inner.load(handleOf(token)),
+      record,
       live: sessions.map(({ handle }) => handle),
       errors,
       began,

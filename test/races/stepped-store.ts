@@ -14,7 +14,8 @@ export class SteppedStore {
     this.store = wrapStore(inner, {
       around: (operation, call, [handle]) => {
         const { run } = this;
-        if (run === undefined || !caller.getStore() || UNSTEPPED.has(operation)) return call();
+        if (run === undefined || !caller.getStore()) return call();
+        if (UNSTEPPED.has(operation)) return run.aside(call);
         return run.call(operation, handle, call);
       },
       synchronousLoad: false,

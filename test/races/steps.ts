@@ -44,6 +44,7 @@ export class Run {
   /** How often a request that could go on may still be left standing for the other one. */
   #preemptions: number;
   #waiting: Step[] = [];
+  readonly #aside = new Set<Promise<unknown>>();
   #unfinished = 0;
   #last: { step: Step; others: ReadonlySet<Step> } | undefined = undefined;
 
@@ -78,6 +79,17 @@ export class Run {
       },
     });
     return promise;
+  }
+
+  /** A store's call that stops nowhere. However long it takes, the run waits for it before it lets time pass. */
+  aside<T>(work: () => Awaitable<T>): Awaitable<T> {
+    const result = work();
+    if (result instanceof Promise) {
+      const isOver = () => this.#aside.delete(settled);
+      const settled: Promise<unknown> = result.then(isOver, isOver);
+      this.#aside.add(settled);
+    }
+    return result;
   }
 
   /** Stops a store's call before and after. */
@@ -128,6 +140,12 @@ export class Run {
   async toTheEnd(nudge: () => void): Promise<void> {
     let nudges = 0;
     while (this.#unfinished > 0 || this.#waiting.length > 0) {
+      if (this.#aside.size > 0) {
+        // What follows it may be a step, too.
+        await Promise.all(this.#aside);
+        await rest();
+        continue;
+      }
       if (this.#waiting.length > 0) {
         nudges = 0;
         await this.#step();
