@@ -15,7 +15,7 @@ import { launchChromium } from "../../test/browser/chromium.ts";
 const dist = join(import.meta.dirname, "../.vitepress/dist");
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const screenshots = process.env["SCREENSHOTS"];
-const LONG_MS = 9 * 60_000;
+const LONG_MS = 15 * 60_000;
 
 const DEVICES = {
   desktop: { viewport: { width: 1280, height: 900 }, colorScheme: "light" },
