@@ -89,7 +89,7 @@ function lossInArray(list: readonly unknown[], above: object[]): Loss | undefine
 function lossInProperties(value: object, above: object[]): Loss | undefined {
   const kind = Object.prototype.toString.call(value);
   if (kind !== "[object Object]") {
-    return { path: "", what: `it is a ${kind.slice("[object ".length, -1)}, which JSON can't hold` };
+    return { path: "", what: `it is of the class ${kind.slice("[object ".length, -1)}, which JSON can't hold` };
   }
   const names = Object.keys(value);
   if (names.length === 0 && !isPlain(value)) {

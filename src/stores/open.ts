@@ -40,9 +40,10 @@ const OPTIONS = ["memory", "sqlite", "file", "redis", "postgres", "mysql", "cloc
  *
  * Connects to nothing yet: while a server is down, calls fail, but the application starts.
  *
- * @throws TypeError (a rejection) for any other URL, for an invalid option, and if the client's
- * package is not installed, with the command that installs it. Also rejects with what the store's
- * constructor throws. No message repeats the URL, which may hold a password.
+ * @throws TypeError (a rejection) for any other URL and for an invalid option; a `SojournError`
+ * `STORE_UNAVAILABLE` if the client's package is not installed, with the command that installs it.
+ * Also rejects with what the store's constructor throws. No message repeats the URL, which may hold
+ * a password.
  * @example
  * import { openStore, session } from "sojourn";
  *

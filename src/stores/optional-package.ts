@@ -1,3 +1,5 @@
+import { SojournError } from "../contract/errors.ts";
+
 /**
  * Loads a package that an application may or may not have installed.
  *
@@ -28,14 +30,19 @@ export async function optionalPackage<T extends object>(
   throw errors[0];
 }
 
-/** @throws TypeError with the command that installs the package */
+/** @throws SojournError STORE_UNAVAILABLE with the command that installs the package */
 export async function requiredPackage<T extends object>(
   store: string,
   ...wanted: Parameters<typeof optionalPackage<T>>
 ): Promise<T> {
   const loaded = await optionalPackage<T>(...wanted);
   if (loaded !== undefined) return loaded;
-  throw new TypeError(`${store} with a URL needs the package "${wanted[0]}": npm install ${wanted[0]}`);
+  throw notInstalled(`${store} with a URL needs the package "${wanted[0]}": npm install ${wanted[0]}`);
+}
+
+/** Sojourn shows the message of its own errors alone, and this one says what to do. */
+export function notInstalled(message: string): SojournError {
+  return new SojournError("STORE_UNAVAILABLE", message);
 }
 
 function isWrapped<T extends object>(loaded: T | { default: T }, member: keyof T): loaded is { default: T } {

@@ -23,7 +23,7 @@ const stores = [
 for (const [open, message] of stores) {
   test(`a store whose client is not installed says so: ${message}`, async () => {
     const store = open();
-    await rejects(store.load("handle"), { message });
+    await rejects(store.load("handle"), { code: "STORE_UNAVAILABLE", message });
     await store.close();
   });
 }

@@ -293,7 +293,7 @@ export function sqlChecks(subject: SqlSubject): void {
         results.map(({ stdout }) => stdout.trim()),
         [
           "loaded",
-          `TypeError: ${className} with a URL needs the package "${subject.client}": npm install ${subject.client}`,
+          `SojournError: ${className} with a URL needs the package "${subject.client}": npm install ${subject.client}`,
         ],
       );
     });

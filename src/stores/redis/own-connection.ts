@@ -50,7 +50,7 @@ export class OwnConnection implements Connection {
   }
 
   async #use<T>(send: (connection: Connection) => Promise<T>): Promise<T> {
-    this.#loaded ??= loadPackage(this.#package).catch(cannotLoad);
+    this.#loaded ??= loadPackage(this.#package);
     const loaded = await this.#loaded;
     if (this.#isClosed) throw new SojournError("STORE_CLOSED", "The Redis store was closed.");
     if (this.#link === undefined || this.#link.isSpent) this.#link = new Link(loaded, this.#url, this.#clock);
@@ -66,9 +66,4 @@ export class OwnConnection implements Connection {
       throw error;
     }
   }
-}
-
-/** Keeps the message, which says what to install: that of an error from a client is never shown. */
-function cannotLoad(error: unknown): never {
-  throw new SojournError("STORE_UNAVAILABLE", String(Object(error).message), error);
 }

@@ -1,4 +1,4 @@
-import { optionalPackage } from "../optional-package.ts";
+import { notInstalled, optionalPackage } from "../optional-package.ts";
 import { type Connection, connectionOf, endClient } from "./client.ts";
 
 /** The package that makes the client for a URL. */
@@ -34,7 +34,7 @@ export function reconnectPauseMs(failures: number): number {
   return failures === 0 ? 0 : Math.round(Math.min(2_000, 50 * 2 ** failures) * (0.5 + Math.random() / 2));
 }
 
-/** @throws TypeError if neither package, or not the requested one, is installed */
+/** @throws SojournError STORE_UNAVAILABLE if neither package, or not the requested one, is installed */
 export async function loadPackage(wanted?: ClientPackage): Promise<Package> {
   if (wanted !== "ioredis") {
     const redis = await optionalPackage("redis", "createClient", () => import("redis"));
@@ -44,7 +44,7 @@ export async function loadPackage(wanted?: ClientPackage): Promise<Package> {
     const ioredis = await optionalPackage("ioredis", "Redis", () => import("ioredis"));
     if (ioredis !== undefined) return { connect: (url, events) => connectIoredis(ioredis, url, events) };
   }
-  throw new TypeError(
+  throw notInstalled(
     wanted === undefined
       ? 'RedisStore: a URL needs the package "redis" or "ioredis": npm install redis'
       : `RedisStore: the package "${wanted}" is not installed: npm install ${wanted}`,
