@@ -1,15 +1,28 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { requireFresh } from "../../src/index.ts";
 import { faulty } from "../../src/testing/faulty-store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
 import type { StoreOperation } from "../../src/wrap/wrap.ts";
 import { everyStore } from "../support/every-store.ts";
 import { increment, PATIENT } from "../support/express-site.ts";
-import { type Cleanup, type SiteOptions, site, type Visitor } from "../support/site.ts";
+import { type Cleanup, type Handler, type SiteOptions, site, type Visitor } from "../support/site.ts";
 
 /** What identity adds to a session, over every store: it works, and a store that fails in the middle leaves all as it was. */
 
 const MINUTE = 60_000;
+
+const guard = requireFresh({ within: "10m" });
+
+/** Whether the guard lets a request pass. It answers those that it does not. */
+function passes(...[req, res]: Parameters<Handler>): boolean {
+  let hasPassed = false;
+  guard(req, res, (error) => {
+    assert.ifError(error);
+    hasPassed = true;
+  });
+  return hasPassed;
+}
 
 async function start(t: Cleanup, kind: ReturnType<typeof everyStore>[number], options: SiteOptions = {}) {
   const clock = new ManualClock();
@@ -23,6 +36,7 @@ async function start(t: Cleanup, kind: ReturnType<typeof everyStore>[number], op
       if (req.url === "/login") await session.login(user, { methods: ["pwd"], link, stamp: "1" });
       if (req.url === "/confirm") await session.confirm({ methods: ["otp"] });
       if (req.url === "/count") increment(session);
+      if (req.url === "/guarded" && !passes(req, res)) return;
       if (req.url === "/count-more") Object.assign(session, { cart: ["book"] });
       const { userId, authenticationMethods, expiresAt } = session;
       res.end(JSON.stringify({ ...session, userId, authenticationMethods, left: expiresAt.getTime() - clock.now() }));
@@ -53,6 +67,21 @@ for (const kind of everyStore()) {
       assert.deepEqual((await ask("/confirm")).authenticationMethods, ["otp"]);
       assert.equal((await ask("/", before)).userId, null);
       assert.partialDeepStrictEqual(await ask("/"), { userId: user, authenticationMethods: ["otp"] });
+    });
+
+    test("a route that needs a fresh login opens after a confirmation, in every process", async (t) => {
+      const { ask, clock, visitor, release, user } = await start(t, kind);
+      assert.equal((await ask("/guarded")).userId, user);
+      clock.advance(10 * MINUTE + 1);
+      assert.deepEqual(await ask("/guarded"), { status: 401 });
+      await ask("/confirm");
+      assert.equal((await ask("/guarded")).userId, user);
+      // Another process has nothing but the store.
+      const elsewhere = (await release({})).visitor();
+      for (const [name, value] of visitor.cookies) elsewhere.cookies.set(name, value);
+      assert.partialDeepStrictEqual(await ask("/guarded", elsewhere), { userId: user, authenticationMethods: ["otp"] });
+      clock.advance(10 * MINUTE + 1);
+      for (const by of [visitor, elsewhere]) assert.deepEqual(await ask("/guarded", by), { status: 401 });
     });
 
     test("a disabled user is out while the store can't end the session, and it ends when it can", async (t) => {
