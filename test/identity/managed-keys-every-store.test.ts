@@ -183,8 +183,9 @@ function testFaults(open: (clock: Clock) => IndexedStore, kind: Fault["kind"] & 
     }
     assert.deepEqual(one.failures, [`${flaky.calls.at(-1)}: STORE_UNAVAILABLE`]);
     flaky.heal();
-    // It tries again by itself.
+    const before = flaky.calls.length;
     one.clock.advance(10_000);
+    assert.equal(flaky.calls.length, before + 1, "it tries again by itself");
     await one.read();
     const count = isFirst ? 1 : 2;
     assert.equal((await note.texts()).length, count);
