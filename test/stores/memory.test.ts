@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { queryObjects } from "node:v8";
 import type { SessionRecord } from "../../src/contract/store.ts";
+import { Entry } from "../../src/stores/memory/table.ts";
 import { MemoryStore, type MemoryStoreOptions } from "../../src/stores/memory.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 
@@ -140,16 +141,24 @@ test("what was removed frees its characters", () => {
 
 test("users and links whose sessions have ended leave nothing behind", async () => {
   const { store, record } = opened();
-  const sets = () => queryObjects(Set, { format: "count" });
-  const before = sets();
+  const count = () => [Set, Entry].map((made) => queryObjects(made, { format: "count" }));
+  const more = () => count().map((now, n) => now - (before[n] ?? 0));
+  const before = count();
   // The warning that this is experimental.
   await new Promise(setImmediate);
-  const handles = Array.from({ length: 1_000 }, (_, n) => `handle ${n}`);
-  for (const handle of handles)
-    store.create(handle, record({ userId: `user of ${handle}`, link: `link of ${handle}` }));
-  ok(sets() >= before + 2_000, "each user and each link has a set of sessions");
-  for (const handle of handles) store.delete(handle);
-  ok(sets() < before + 100, `${sets() - before} sets are left`);
+  const names = Array.from({ length: 1_000 }, (_, n) => `${n}`);
+  const sessions = names.flatMap((name) => [`one of ${name}`, `other of ${name}`].map((handle) => ({ name, handle })));
+  for (const { name, handle } of sessions)
+    store.create(handle, record({ userId: `user ${name}`, link: `link ${name}` }));
+  const [sets = 0, entries = 0] = more();
+  ok(sets >= 2_000 && entries >= 2_000, "each user and each link has a set of its two sessions");
+  for (const { handle } of sessions) store.delete(handle);
+  for (const left of more()) ok(left < 100, `${left} are left`);
+  for (const { name } of sessions) {
+    store.create(name, record({ userId: `user ${name}` }));
+    store.delete(name);
+  }
+  for (const left of more()) ok(left < 100, `${left} are left of users with one session`);
 });
 
 test("a listener that throws fails nobody's request", async () => {
