@@ -9,68 +9,69 @@ export interface Script {
   readonly sha1: string;
 }
 
-function script(text: string): Script {
-  return { text, sha1: createHash("sha1").update(text).digest("hex") };
-}
-
-// Offsets are Lua's, from 1. `head` returns nothing for a missing key, and fails for other data.
-const COMMON = `
-local function head(key)
+/**
+ * What scripts call, each using only those before it. Offsets are Lua's, from 1. `head` returns
+ * nothing for a missing key, and fails for other data. Notes are in no index. `linkAt` says where
+ * the link is, or would be; `linkOf` returns it with its length in front, '' if there is none.
+ *
+ * For the scripts that store a session, with KEYS: session, newest, ends, and ARGV: now, value, TTL
+ * in ms, minus touchedAt, expiresAt, handle, user and link: `store` returns whether the session
+ * belongs in the indexes; "newest" has it then. `isOwn` is for a retry, which finds its own value,
+ * equal to the last byte and the mark.
+ */
+const FUNCTIONS = {
+  head: `(key)
   local text = redis.call('GETRANGE', key, 0, ${HEAD_BYTES - 1})
   if text == '' then return nil end
   if #text < ${HEAD_BYTES} or not string.find(text, '^[1-4]') then
     error(redis.error_reply('SOJOURNFORMAT not a session'))
   end
   return text
-end
-local function expiresAt(text) return tonumber(string.sub(text, 13, 23), 36) end
-local function isLive(text, now) return text and expiresAt(text) > tonumber(now) end
--- Notes are in no index.
-local function isNote(handle) return string.sub(handle, 1, 1) == '${NOTE}' end
-local function ownerOf(key, text)
+end`,
+  expiresAt: `(text) return tonumber(string.sub(text, 13, 23), 36) end`,
+  isLive: `(text, now) return text and expiresAt(text) > tonumber(now) end`,
+  isNote: `(handle) return string.sub(handle, 1, 1) == '${NOTE}' end`,
+  ownerOf: `(key, text)
   local length = tonumber(string.sub(text, 61, 64), 36)
   if length == 0 then return '0000' end
   return string.sub(text, 61, 64) .. redis.call('GETRANGE', key, ${HEAD_BYTES}, ${HEAD_BYTES - 1} + length)
-end
--- Where the link is, or would be.
-local function linkAt(text) return ${HEAD_BYTES} + tonumber(string.sub(text, 61, 64), 36) end
--- With its length in front; '' if there is none.
-local function linkOf(key, text)
+end`,
+  linkAt: `(text) return ${HEAD_BYTES} + tonumber(string.sub(text, 61, 64), 36) end`,
+  linkOf: `(key, text)
   if not string.find(text, '^[34]') then return '' end
   local at = linkAt(text)
   local length = redis.call('GETRANGE', key, at, at + 3)
   return length .. redis.call('GETRANGE', key, at + 4, at + 3 + tonumber(length, 36))
-end
-`;
-
-// For the scripts that store a session.
-// KEYS: session, newest, ends.
-// ARGV: now, value, TTL in ms, minus touchedAt, expiresAt, handle, user and link.
-const STORE = `${COMMON}
--- Stores the session. Returns whether it belongs in the indexes; "newest" has it then.
-local function store()
+end`,
+  store: `()
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
   if isNote(ARGV[6]) then return false end
   redis.call('ZADD', KEYS[2], ARGV[4], ARGV[6])
   return true
-end
--- A retry finds its own value, which is equal to the last byte and the mark.
-local function isOwn() return redis.call('GET', KEYS[1]) == ARGV[2] end
-`;
+end`,
+  isOwn: `() return redis.call('GET', KEYS[1]) == ARGV[2] end`,
+};
 
-/** Stores a new session, as STORE. Returns 1, or 0 if a live session has the handle. */
-export const CREATE = script(`${STORE}
-if isLive(head(KEYS[1]), ARGV[1]) then return isOwn() and 1 or 0 end
+/** Makes a script of its text and the functions that it calls: the server makes each anew in every run. */
+function script(body: string): Script {
+  let text = body;
+  for (const [name, lua] of Object.entries(FUNCTIONS).reverse()) {
+    if (new RegExp(`\\b${name}\\b`).test(text)) text = `local function ${name}${lua}\n${text}`;
+  }
+  return { text, sha1: createHash("sha1").update(text).digest("hex") };
+}
+
+/** Stores a new session, by `store`. Returns 1, or 0 if a live session has the handle. */
+export const CREATE = script(`if isLive(head(KEYS[1]), ARGV[1]) then return isOwn() and 1 or 0 end
 if store() then redis.call('ZADD', KEYS[3], ARGV[5], ARGV[7] .. ARGV[6]) end
 return 1`);
 
 /**
  * Replaces a session's record if its version is the expected one. TTL 0 ends the session.
- * KEYS and ARGV as for STORE; then the expected version.
+ * KEYS and ARGV as for `store`; then the expected version.
  * Returns 1 if done, 0 if there is no session, 2 if it has another version.
  */
-export const UPDATE = script(`${STORE}
-local old = head(KEYS[1])
+export const UPDATE = script(`local old = head(KEYS[1])
 if not isLive(old, ARGV[1]) then return 0 end
 if string.sub(old, 2, 12) ~= ARGV[8] then return isOwn() and 1 or 2 end
 if ARGV[3] == '0' then
@@ -84,15 +85,14 @@ return 1`);
 /**
  * Ends a session if its version is the expected one, and stores another. The keys have three slots,
  * so it does not run on a Cluster.
- * KEYS: as for STORE, of the new session; session and newest of the old one; the tombstone (without
+ * KEYS: as for `store`, of the new session; session and newest of the old one; the tombstone (without
  * one: the old session again); the indexes of the new session's user and link, if any.
- * ARGV: as for STORE; the expected version; the old handle; the entry in these indexes; the
+ * ARGV: as for `store`; the expected version; the old handle; the entry in these indexes; the
  * tombstone's value and TTL, if any.
  * Returns 1 if done, 0 if there is no old session, 2 if it has another version, 3 if the new handle
  * is taken.
  */
-export const REPLACE = script(`${STORE}
-local old = head(KEYS[4])
+export const REPLACE = script(`local old = head(KEYS[4])
 local isTaken = isLive(head(KEYS[1]), ARGV[1])
 if not isLive(old, ARGV[1]) then return isTaken and isOwn() and 1 or 0 end
 if string.sub(old, 2, 12) ~= ARGV[8] then return 2 end
@@ -110,16 +110,15 @@ return 1`);
  * Stores a user's new session within a limit. It finds the user's other sessions by the entries of
  * the user's index: their keys are not among KEYS, which only a single server allows. It writes
  * nothing before it has read everything.
- * KEYS: as for STORE; session and newest of the session that is replaced, and the tombstone
+ * KEYS: as for `store`; session and newest of the session that is replaced, and the tombstone
  * (without them: the new session's keys again); the user's index; the link's, if there is a link.
- * ARGV: as for STORE; the replaced session's version and handle ('' without one); the entry in
+ * ARGV: as for `store`; the replaced session's version and handle ('' without one); the entry in
  * these indexes; the tombstone's value and TTL ('' without one); the secret hash and its length as
  * values have it; the user as values have it; the limit; 'refuse' or 'revoke-oldest'; how long an
  * entry without a session stays, in ms.
  * Returns 1 and the handles that were revoked, or as REPLACE, or 4 if the user has enough sessions.
  */
-export const ADMIT = script(`${STORE}
-local now, replaces = tonumber(ARGV[1]), ARGV[8] ~= ''
+export const ADMIT = script(`local now, replaces = tonumber(ARGV[1]), ARGV[8] ~= ''
 local there = head(KEYS[1])
 if isLive(there, now) then
   local at = linkAt(there) + #linkOf(KEYS[1], there)
@@ -180,8 +179,7 @@ return reply`);
  * KEYS: session, newest. ARGV: now, expiresAt and touchedAt as the value has them, TTL in ms, minus
  * touchedAt, handle. Returns 1, or 0 if there is no session.
  */
-export const TOUCH = script(`${COMMON}
-local old = head(KEYS[1])
+export const TOUCH = script(`local old = head(KEYS[1])
 if not isLive(old, ARGV[1]) then return 0 end
 if tonumber(ARGV[2], 36) > expiresAt(old) then
   redis.call('SETRANGE', KEYS[1], 12, ARGV[2])
@@ -198,8 +196,7 @@ return 1`);
  * KEYS: session, newest. ARGV: now, handle, user or link, 'user' or 'link'. Returns 1 if a live
  * session was there.
  */
-export const DELETE = script(`${COMMON}
-local old = head(KEYS[1])
+export const DELETE = script(`local old = head(KEYS[1])
 if old and ARGV[3] and (ARGV[4] == 'link' and linkOf or ownerOf)(KEYS[1], old) ~= ARGV[3] then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[2])
@@ -243,8 +240,7 @@ return redis.call('ZREM', KEYS[1], ARGV[1])`);
  * KEYS: ends, newest, sessions. ARGV: now; then user and link, and handle, of each session in turn.
  * Returns the number of removed records; then for each session whether it is gone.
  */
-export const SWEEP = script(`${COMMON}
-local function labelsOf(key, text)
+export const SWEEP = script(`local function labelsOf(key, text)
   local link = linkOf(key, text)
   return ownerOf(key, text) .. (link == '' and '' or '${NOTE}' .. link)
 end
