@@ -11,5 +11,5 @@ for (const [url, remedy] of [
   ["postgres://localhost/app", "npm install pg"],
   ["mysql://localhost/app", "npm install mysql2"],
 ])
-  await assert.rejects(openStore(url), (error) => error instanceof TypeError && error.message.endsWith(remedy));
+  await assert.rejects(openStore(url), (error) => error.code === "STORE_UNAVAILABLE" && error.message.endsWith(remedy));
 await assert.rejects(openStore("redis://localhost", { redis: { client: "ioredis" } }), /npm install ioredis$/);
