@@ -1,8 +1,6 @@
 import type { ServerResponse } from "node:http";
 
 /**
- * Headers are read by their lower-case names, which Node finds without making a text of its own.
- *
  * Keeps shared caches from sending one visitor's response to another (RFC 9111; CVE-2023-30861).
  * The application's own `Cache-Control` may not take into account that a session went into the
  * page.
@@ -40,6 +38,7 @@ const UNSHARED = /(?:^|,)[ \t]*(?:no-store|private)[ \t]*(?:,|$)/i;
 const SHARED_ONLY = /^[ \t]*(?:public|s-maxage|proxy-revalidate)\b/i;
 const INVITING = /(?:^|,)[ \t]*(?:public\b|s-maxage|max-age[ \t]*=[ \t]*"?0*[1-9])/i;
 
+// Lower-case names throughout: Node has to convert any other one at each lookup.
 function cacheControlOf(res: ServerResponse): string {
   const value = res.getHeader("cache-control");
   return typeof value === "string" ? value : value === undefined ? "" : [value].flat().join(",");

@@ -3,10 +3,10 @@ import type { SessionContext, SessionParts } from "./context.ts";
 
 /** Logins and regenerations that are stored with their response, or before a query that concerns them. */
 
-/** At each multiple of so many, requests that were abandoned before their commit are forgotten. */
+/** Each time so many more are pending, those whose requests were abandoned are dropped. */
 const ABANDONED = 64;
 
-/** A context forgets itself when its rotation is stored or dropped. */
+/** The context removes itself when its rotation is stored or dropped. */
 export function remember(context: SessionContext): void {
   const { pending } = context.parts;
   if (pending.size > 0 && pending.size % ABANDONED === 0) {

@@ -40,7 +40,7 @@ export async function requiredPackage<T extends object>(
   throw notInstalled(`${store} with a URL needs the package "${wanted[0]}": npm install ${wanted[0]}`);
 }
 
-/** Sojourn shows the message of its own errors alone, and this one says what to do. */
+/** One of our errors, because the engine hides the message of any other, and this one names the remedy. */
 export function notInstalled(message: string): SojournError {
   return new SojournError("STORE_UNAVAILABLE", message);
 }

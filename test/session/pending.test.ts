@@ -1,6 +1,6 @@
 import { equal } from "node:assert/strict";
 import { test } from "node:test";
-import { engine } from "../support/contexts.ts";
+import { engine, type TestRequest } from "../support/contexts.ts";
 
 /** Logins that are not stored yet are remembered; the rest must be forgotten, or memory grows with each login. */
 
@@ -13,21 +13,18 @@ test("a login is remembered until its response is committed", async () => {
   equal(backend.parts.pending.size, 0);
 });
 
-test("a login that save() stores is forgotten before the response", async () => {
-  const { backend, request } = engine();
-  const one = await request();
-  await one.session.login("ann");
-  await one.session.save();
-  equal(backend.parts.pending.size, 0);
-});
-
-test("a login that an error handler's response drops is forgotten", async () => {
-  const { backend, request } = engine();
-  const one = await request();
-  await one.session.login("ann");
-  await one.context.giveUp();
-  equal(backend.parts.pending.size, 0);
-});
+for (const [how, finish] of [
+  ["save() stores", (one: TestRequest) => one.session.save()],
+  ["an error handler's response drops", (one: TestRequest) => one.context.giveUp()],
+] as const) {
+  test(`a login that ${how} is forgotten before the response leaves`, async () => {
+    const { backend, request } = engine();
+    const one = await request();
+    await one.session.login("ann");
+    await finish(one);
+    equal(backend.parts.pending.size, 0);
+  });
+}
 
 test("logins of requests that were abandoned are forgotten after 64 of them; those under way stay", async () => {
   const { admin, backend, request } = engine();

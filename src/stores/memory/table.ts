@@ -81,7 +81,7 @@ class Shards<Value> {
   }
 }
 
-/** Entries by a name that several of them may have, but most have alone: their user, or their link. */
+/** Entries by user, or by link. Most users have one entry, which needs no `Set`. */
 class Groups {
   readonly #groups = new Shards<Entry | Set<Entry>>();
 

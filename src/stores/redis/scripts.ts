@@ -52,7 +52,7 @@ end`,
   isOwn: `() return redis.call('GET', KEYS[1]) == ARGV[2] end`,
 };
 
-/** Makes a script of its text and the functions that it calls: the server makes each anew in every run. */
+/** Adds only the functions that a script calls, because the server creates each of them in every run. */
 function script(body: string): Script {
   let text = body;
   for (const [name, lua] of Object.entries(FUNCTIONS).reverse()) {
