@@ -97,7 +97,7 @@ async function measure({ name, sessions, store, bytes, more }: Place): Promise<R
     load: await time(TIMES, () => store.load(handleOf(some()))),
     touch: await time(TIMES, (n) => store.touch(handleOf(some()), touchedAt + n, touchedAt + 86_400_000 + n)),
     "a user's 24": await time(20, () => store.list({ userId: "user 0", limit: OF_USER })),
-    "100 newest": await time(5, () => store.list({ limit: 100 })),
+    "100 of everyone": await time(5, () => store.list({ limit: 100 })),
     count: await time(5, () => store.count()),
     "prune, none due": await time(5, () => store.prune()),
     "prune of 1,000": await pruneOf(store, 1_000),

@@ -70,6 +70,7 @@ export interface PostgresQuery {
 // PostgresResult
 export interface PostgresResult {
     rows: unknown[][];
+    rowCount: number | null;
 }
 
 // PostgresStore

@@ -126,7 +126,7 @@ export interface SessionStore {
 
 /** Holds one page of a list of sessions. */
 export interface SessionPage {
-  /** At most `limit` of them, the latest use first. */
+  /** At most `limit` of them. */
   sessions: StoredSession[];
   /** Pass it to the next `list` for the following page; absent on the last one. */
   cursor?: string;
@@ -164,8 +164,10 @@ export type AdmissionResult =
 /** Is a store that can also list, count and prune sessions. All stores of Sojourn are. */
 export interface IndexedStore extends SessionStore {
   /**
-   * Returns unexpired sessions, the latest use (`touchedAt`) first, of one user, one link or all;
-   * `limit` defaults to 100.
+   * Returns unexpired sessions: one user's or one link's with the latest use (`touchedAt`) first;
+   * everyone's in an order of the store's own, which no use of a session changes. `limit` defaults
+   * to 100. A session that is not used while the pages are read is on exactly one of them; of
+   * everyone's, so is one that is used.
    */
   list(query: SessionQuery & { cursor?: string; limit?: number }): Awaitable<SessionPage>;
   /**

@@ -16,7 +16,7 @@ import { type Clock, systemClock } from "../contract/time.ts";
 import { checkedAdmission, endedBy } from "./admission.ts";
 import { bytesOf, Entry, Table } from "./memory/table.ts";
 import { tell, warnOfLoss } from "./memory/warnings.ts";
-import { checkedLimit, decodeCursor, encodeCursor, Newest, nextPage } from "./paging.ts";
+import { checkedLimit, decodeCursor, Newest, pageOf } from "./paging.ts";
 
 export type * from "../contract/types.ts";
 
@@ -38,8 +38,6 @@ export interface MemoryStoreOptions {
 const SWEPT_PER_WRITE = 4;
 /** The longest handle, hash, user ID or link. */
 const LONGEST_NAME = 4_096;
-/** How many sessions `list` looks at before it returns a shorter page, because most have expired. */
-const SEEN_PER_PAGE = 5_000;
 
 /**
  * Keeps sessions in this process's memory: for development, for tests, and for applications that may forget.
@@ -175,37 +173,21 @@ export class MemoryStore implements IndexedStore {
   }
 
   /**
-   * Lists one page. Costs the sessions of the user or link or, without either, the page, the sessions used in the same
-   * millisecond as its last one, and expired sessions in between. If those are many, the page is shorter than `limit`.
+   * Lists one page. Costs the sessions of the user or link. Without either, the page, the sessions
+   * whose handles have the same hash as its last one's, and expired ones in between.
    */
   list(query: SessionQuery & { cursor?: string; limit?: number }): SessionPage {
     const { cursor, limit = 100 } = query;
-    const table = this.#table();
     const start = decodeCursor(cursor);
     // One more than the page holds tells whether there is another.
-    const newest = new Newest(checkedLimit(limit, "list") + 1, start);
+    const room = checkedLimit(limit, "list") + 1;
     const now = this.#clock.now();
-    let unseen = Number.NEGATIVE_INFINITY;
-    const chosen = table.chosen(query, now);
+    const chosen = this.#table().chosen(query, now);
+    const newest = new Newest<Entry>(room, start);
     for (const entry of chosen ?? []) newest.offer(entry);
-    for (const order of chosen === undefined ? [table.anonymous, table.signedIn] : []) {
-      let [left, time] = [SEEN_PER_PAGE + limit, Number.POSITIVE_INFINITY];
-      for (const entry of order.backFrom(start?.touchedAt)) {
-        if (entry.touchedAt < time) {
-          time = entry.touchedAt;
-          if (left < 0 || time < (newest.places[limit]?.touchedAt ?? time)) {
-            unseen = Math.max(unseen, time);
-            break;
-          }
-        }
-        left--;
-        if (entry.expiresAt > now) newest.offer(entry);
-      }
-    }
-    const places = newest.places.filter(({ touchedAt }) => touchedAt > unseen);
-    const sessions = places.slice(0, limit).flatMap(({ handle }) => table.find(handle)?.stored() ?? []);
-    const rest = unseen > 0 && { cursor: encodeCursor({ touchedAt: unseen, handle: "" }) };
-    return { sessions, ...rest, ...nextPage(places, limit) };
+    const found = chosen ? newest.places : this.#table().page(room, start?.handle, now);
+    const { sessions, ...next } = pageOf(found, limit);
+    return { sessions: sessions.map((entry) => entry.stored()), ...next };
   }
 
   deleteAll(query: SessionQuery & { except?: string }): number {
@@ -217,7 +199,7 @@ export class MemoryStore implements IndexedStore {
     if (ended === undefined) {
       this.#sessions = new Table();
       if (spared !== undefined) this.#sessions.add(spared);
-      return table.size - [...table.ends.backFrom(now)].length - this.#sessions.size;
+      return table.size - table.ends.countTo(now) - this.#sessions.size;
     }
     for (const entry of ended) table.remove(entry);
     return ended.length;

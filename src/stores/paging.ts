@@ -1,6 +1,9 @@
 /** What the indexed stores share for `list` and `prune`: order, cursor and limits. */
 
-/** A page begins after this session. Lists are sorted by last use, newest first, then handle. */
+/**
+ * A page begins after this session. A user's or link's sessions are sorted by last use, newest
+ * first, then by handle; everyone's by handle alone, where a store has no better order.
+ */
 export interface PageStart {
   touchedAt: number;
   handle: string;
@@ -11,8 +14,8 @@ function byNewestUse(a: PageStart, b: PageStart): number {
 }
 
 /** Selects the first few entries of a list from many, without sorting all of them. */
-export class Newest {
-  readonly places: PageStart[] = [];
+export class Newest<T extends PageStart> {
+  readonly places: T[] = [];
   readonly #room: number;
   readonly #start: PageStart | undefined;
 
@@ -22,7 +25,7 @@ export class Newest {
     this.#start = start;
   }
 
-  offer(place: PageStart): void {
+  offer(place: T): void {
     if (this.#start !== undefined && byNewestUse(this.#start, place) >= 0) return;
     const { places } = this;
     const last = places.at(-1);
@@ -51,7 +54,7 @@ export function nextPage(found: readonly PageStart[], limit: number): { cursor?:
   return found.length <= limit || last === undefined ? {} : { cursor: encodeCursor(last) };
 }
 
-export function encodeCursor({ touchedAt, handle }: PageStart): string {
+function encodeCursor({ touchedAt, handle }: PageStart): string {
   return Buffer.from(JSON.stringify([touchedAt, handle])).toString("base64url");
 }
 

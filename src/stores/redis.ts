@@ -114,7 +114,7 @@ export class RedisStore implements IndexedStore {
     };
     const reads = typeof clientOrUrl === "string" ? connect() : connectionOf(clientOrUrl);
     const writes = wait === undefined ? reads : new ReplicatedWrites(connect(), wait, clock);
-    this.#warnOfEviction = evictionWarnings(reads, keys.newest(0));
+    this.#warnOfEviction = evictionWarnings(reads, keys.handles(0));
     const commands = new Commands({ reads, writes, clock, onAnswer: () => this.#warnOfEviction("sessions") });
     this.#clock = clock;
     this.#keys = keys;
@@ -165,7 +165,10 @@ export class RedisStore implements IndexedStore {
     return this.#run((now) => this.#records.admit(checked, now));
   }
 
-  /** Returns one page, with a command for each session of the user or link, or for everyone 256. */
+  /**
+   * Returns one page, with a command for each of its sessions, and one for each other session of
+   * the user or link, or else one for each of 256 shards until the page is full.
+   */
   async list(query: SessionQuery & { cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
     const start = decodeCursor(query.cursor);

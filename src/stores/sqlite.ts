@@ -13,9 +13,9 @@ import type {
 } from "../contract/store.ts";
 import { type Clock, systemClock } from "../contract/time.ts";
 import { checkedAdmission } from "./admission.ts";
-import { checkedLimit } from "./paging.ts";
+import { checkedLimit, pageOf, startOf } from "./paging.ts";
 import { refuseUrl } from "./path.ts";
-import { recordOf } from "./sql/records.ts";
+import { recordOf, storedOf } from "./sql/records.ts";
 import { BATCH_SIZE } from "./sql/statements.ts";
 import { admit } from "./sqlite/admission.ts";
 import {
@@ -29,9 +29,8 @@ import {
 } from "./sqlite/database.ts";
 import { DatabaseFile } from "./sqlite/database-file.ts";
 import { failure, storeError } from "./sqlite/failures.ts";
-import { chosenBy, Listing } from "./sqlite/listing.ts";
 import { checkedTable, migrate } from "./sqlite/schema.ts";
-import { codec, encode, prepareStatements, rowOf, type SqliteStatements } from "./sqlite/statements.ts";
+import { chosenBy, codec, encode, prepareStatements, rowOf, type SqliteStatements } from "./sqlite/statements.ts";
 import { WriteQueue } from "./sqlite/write-queue.ts";
 
 export type * from "../contract/types.ts";
@@ -93,7 +92,6 @@ export class SqliteStore implements IndexedStore {
   readonly #file: DatabaseFile;
   readonly #queue: WriteQueue;
   readonly #sql: SqliteStatements;
-  readonly #listing: Listing;
   #closing: Promise<void> | undefined;
 
   constructor(pathOrDatabase: string | SqliteDatabase, options: SqliteStoreOptions = {}) {
@@ -119,7 +117,6 @@ export class SqliteStore implements IndexedStore {
       this.#file = new DatabaseFile(database, this.#clock);
       this.#queue = new WriteQueue(database, this.#file, this.#name, busyTimeout);
       this.#sql = prepareStatements(database, table);
-      this.#listing = new Listing(this.#sql, this.#clock, (work) => this.#read(work));
     } catch (error) {
       this.#closeDatabase();
       throw storeError(error, this.#name);
@@ -191,22 +188,31 @@ export class SqliteStore implements IndexedStore {
   }
 
   /**
-   * Lists one page. For a user or link it costs their sessions. For everyone it reads all sessions,
-   * a thousand per turn of the event loop: an index for this rare query would slow down every
-   * touch.
+   * Lists one page. For a user or link it costs their sessions, for everyone the page and expired
+   * sessions in between; everyone's are in the order of their handles.
    *
    * @throws TypeError for a cursor that no list returned, and for a limit below 1
    */
   async list(query: SessionQuery & { cursor?: string; limit?: number }): Promise<SessionPage> {
     const limit = checkedLimit(query.limit ?? 100, "list");
+    const { touchedAt, handle } = startOf(query.cursor);
+    const [now, after, room] = [this.#clock.now(), encode(handle), limit + 1];
     const chosen = chosenBy(this.#sql, query);
-    if (chosen !== undefined) return this.#listing.chosen(chosen, query.cursor, limit);
-    return this.#listing.everyone(query.cursor, limit, (handle) => this.load(handle));
+    const rows = this.#read(() =>
+      chosen
+        ? chosen.statements.list.all(chosen.name, now, touchedAt, touchedAt, after, room)
+        : this.#sql.listAll.all(after, now, room),
+    );
+    return pageOf(
+      rows.map((row) => storedOf(codec, valuesOf(row))),
+      limit,
+    );
   }
 
   /** Deletes sessions, 500 in a transaction. An error undoes none of them. New ones may stay. */
   async deleteAll({ except, ...query }: SessionQuery & { except?: string }): Promise<number> {
-    const batch = [this.#listing.lastRow(), except === undefined ? null : encode(except), BATCH_SIZE];
+    const lastRow = this.#read(() => Number(valuesOf(this.#sql.lastRow.get())[0] ?? 0));
+    const batch = [lastRow, except === undefined ? null : encode(except), BATCH_SIZE];
     const chosen = chosenBy(this.#sql, query);
     for (let ended = 0; ; ) {
       const { deleted, unexpired } = await this.#free(BATCH_SIZE, () => {

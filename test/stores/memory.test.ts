@@ -278,7 +278,7 @@ test("a handle, a hash or a user's ID of more than 4,096 characters is refused, 
   equal(store.load("handle")?.version, 1);
 });
 
-test("a page of everyone's ends where too many expired sessions are in between, and the next one goes on", () => {
+test("a page of everyone's passes over any number of expired sessions", () => {
   const { store, record, clock } = opened();
   store.create("old", record({ userId: "user", expiresAt: clock.now() + 1_000_000 }));
   for (let n = 0; n < 12_000; n++) {
@@ -294,7 +294,10 @@ test("a page of everyone's ends where too many expired sessions are in between, 
     pages.push(page.sessions.map(({ handle }) => handle));
     cursor = page.cursor;
   } while (cursor !== undefined);
-  deepEqual(pages, [["new"], [], ["old"]]);
+  deepEqual(
+    pages.map((page) => page.toSorted()),
+    [["new", "old"]],
+  );
 });
 
 test("impossible options and queries are refused by name", () => {

@@ -278,8 +278,8 @@ describe("MysqlStore alone", { skip }, () => {
     }
     await mysqlQuery(url, `ANALYZE TABLE ${table}`);
     const plans = {
-      by_use: `SELECT handle, payload FROM ${table} WHERE expires_at > 1 AND touched_at <= 300 AND (touched_at < 300 OR handle > 'h')
-        ORDER BY touched_at DESC, handle LIMIT 11`,
+      PRIMARY: `SELECT handle, payload FROM ${table} WHERE handle > 'h' AND (handle < '!' OR handle >= '"')
+        AND expires_at > 1 ORDER BY handle LIMIT 11`,
       by_link: `SELECT handle, payload FROM ${table} WHERE link = 'h' AND expires_at > 1`,
       by_user: `SELECT handle FROM ${table} WHERE user_id = 'h' AND expires_at > 1 UNION ALL
         SELECT handle FROM ${table} WHERE handle IN ('a', 'b') AND expires_at > 1`,

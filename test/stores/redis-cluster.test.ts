@@ -121,7 +121,7 @@ describe("RedisStore on Redis Cluster", { skip: skip ?? false }, () => {
     await down?.kill();
     for (const client of [nodeRedis, ioredis]) {
       const store = new RedisStore(client, { prefix });
-      const handle = onOthers.find((key) => key.includes(":handle"))?.split("}:")[1] ?? "";
+      const handle = onOthers.find((key) => key.includes("}:handle"))?.split("}:")[1] ?? "";
       await eventually("service from the others", async () => ok(await store.load(handle)));
     }
     const store = new RedisStore(nodeRedis, { prefix });

@@ -129,7 +129,7 @@ describe("the keys of the Redis store", () => {
       fc.assert(
         fc.property(texts, (handle) => {
           const key = keys.session(handle);
-          equal(tag(key), tag(keys.newest(shardOf(handle))));
+          equal(tag(key), tag(keys.handles(shardOf(handle))));
           equal(tag(key), tag(keys.ends(shardOf(handle))));
         }),
       );
@@ -145,14 +145,14 @@ describe("the keys of the Redis store", () => {
       "shop:user:user:",
       "shop:link:",
       "shop:link:user:",
-      "shop:newest:",
+      "shop:handles:",
       "shop:ends:",
     ]) {
       const other = new Keys(prefix);
       const shard = shardOf(handle);
       const theirs = [
         other.session(handle),
-        other.newest(shard),
+        other.handles(shard),
         other.ends(shard),
         other.user("ada"),
         other.link("ada"),
@@ -161,7 +161,7 @@ describe("the keys of the Redis store", () => {
         const name = key.slice("shop:user:".length);
         return [own.user(name), own.link(name)];
       });
-      ours.push(own.session(handle), own.newest(shard), own.ends(shard));
+      ours.push(own.session(handle), own.handles(shard), own.ends(shard));
       deepEqual(
         ours.filter((key) => theirs.includes(key)),
         [],

@@ -19,15 +19,31 @@ export class Listing {
     this.#clock = clock;
   }
 
+  /** Only the payload has the handle, so the name stands for it until the page is known. */
   async page(group: Group | undefined, limit: number, start: PageStart | undefined): Promise<SessionPage> {
-    const newest = new Newest(limit + 1, start);
+    const places =
+      group === undefined ? await this.#everyone(limit + 1, start) : await this.#of(group, limit + 1, start);
+    const page = places.slice(0, limit);
+    const sessions = await inBatches(page, CHUNK, ({ handle: name }) => this.#sessions.load(name));
+    return { sessions: sessions.flatMap((session) => session ?? []), ...nextPage(places, limit) };
+  }
+
+  async #of(group: Group, room: number, start: PageStart | undefined): Promise<PageStart[]> {
+    const newest = new Newest(room, start);
     for await (const names of this.names(group)) {
-      // Only the payload has the handle, so the name stands for it until the page is known.
       for (const place of await this.live(names, group)) newest.offer(place);
     }
-    const page = newest.places.slice(0, limit);
-    const sessions = await inBatches(page, CHUNK, ({ handle: name }) => this.#sessions.load(name));
-    return { sessions: sessions.flatMap((session) => session ?? []), ...nextPage(newest.places, limit) };
+    return newest.places;
+  }
+
+  /** In the order of their names. */
+  async #everyone(room: number, start: PageStart | undefined): Promise<PageStart[]> {
+    const places: PageStart[] = [];
+    for await (const names of this.#sessions.shards(start?.handle)) {
+      places.push(...(await this.live(names, undefined)));
+      if (places.length >= room) break;
+    }
+    return places.slice(0, room);
   }
 
   async count(group: Group | undefined): Promise<number> {

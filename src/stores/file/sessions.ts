@@ -195,10 +195,13 @@ export class Sessions {
     await disk.removeFolder(this.#folder(name));
   }
 
-  /** Yields the names of all sessions, one shard at a time. Notes are in other shards. */
-  async *shards(): AsyncGenerator<string[]> {
-    for (const shard of await disk.namesIn(this.#sessions)) {
-      if (/^[0-9a-f]{3}$/.test(shard)) yield (await disk.namesIn(join(this.#sessions, shard))).filter(isSessionName);
+  /** Yields the names of all sessions after one, sorted, a shard at a time. Notes are in other shards. */
+  async *shards(after = ""): AsyncGenerator<string[]> {
+    await this.assertPresent();
+    for (const shard of (await disk.namesIn(this.#sessions)).sort()) {
+      if (!/^[0-9a-f]{3}$/.test(shard) || shard < after.slice(0, 3)) continue;
+      const names = await disk.namesIn(join(this.#sessions, shard));
+      yield names.filter((name) => isSessionName(name) && name > after).sort();
     }
     await this.assertPresent();
   }

@@ -71,13 +71,26 @@ export class Entry {
 class Shards<Value> {
   readonly #maps: Map<string, Value>[] = [];
 
-  /** The map that a key belongs to. The last three characters of a handle hold 14 random bits. */
+  /** The map that a key belongs to. */
   of(key: string): Map<string, Value> {
-    const last = key.length - 1;
-    const hash = 961 * key.charCodeAt(last - 2) + 31 * key.charCodeAt(last - 1) + key.charCodeAt(last);
-    const shard = (hash | 0) % SHARDS;
+    const shard = this.#shardOf(key);
     this.#maps[shard] ??= new Map();
     return this.#maps[shard];
+  }
+
+  /** The maps in turn, from the one that a key belongs to. */
+  *from(key: string | undefined): Generator<Map<string, Value>> {
+    for (let shard = key === undefined ? 0 : this.#shardOf(key); shard < SHARDS; shard++) {
+      const map = this.#maps[shard];
+      if (map !== undefined) yield map;
+    }
+  }
+
+  /** The last three characters of a handle hold 14 random bits. */
+  #shardOf(key: string): number {
+    const last = key.length - 1;
+    const hash = 961 * key.charCodeAt(last - 2) + 31 * key.charCodeAt(last - 1) + key.charCodeAt(last);
+    return (hash | 0) % SHARDS;
   }
 }
 
@@ -123,11 +136,10 @@ class Order {
     return first === except ? (this.#parts[0]?.[1] ?? this.#parts[1]?.[0]) : first;
   }
 
-  /** Backwards from the last entry of this time, or of an earlier one. */
-  *backFrom(time = Number.POSITIVE_INFINITY): Generator<Entry> {
-    for (let index = this.#partOf(time, true); index >= 0; index--) {
-      for (const entry of this.#parts[index]?.toReversed() ?? []) if (this.#timeOf(entry) <= time) yield entry;
-    }
+  /** How many entries are not after this time. */
+  countTo(time: number): number {
+    const parts = this.#parts.slice(0, this.#partOf(time, true) + 1);
+    return parts.reduce((sum, part) => sum + part.filter((entry) => this.#timeOf(entry) <= time).length, 0);
   }
 
   add(entry: Entry): void {
@@ -192,6 +204,19 @@ export class Table {
     const { userId, link } = checkedQuery(query);
     const group = userId === undefined ? link !== undefined && this.#links.of(link) : this.#users.of(userId);
     return group ? [...group].filter(({ expiresAt }) => expiresAt > now) : undefined;
+  }
+
+  /** Unexpired entries after a handle, map by map. So they stay in order whatever is used or removed. */
+  page(room: number, after: string | undefined, now: number): Entry[] {
+    const found: Entry[] = [];
+    const first = after === undefined ? undefined : this.#entries.of(after);
+    for (const map of this.#entries.from(after)) {
+      const isIn = ({ handle, expiresAt }: Entry) =>
+        expiresAt > now && (map !== first || after === undefined || handle > after);
+      found.push(...[...map.values()].filter(isIn).sort((a, b) => (a.handle < b.handle ? -1 : 1)));
+      if (found.length >= room) break;
+    }
+    return found.slice(0, room);
   }
 
   add(entry: Entry): void {

@@ -92,7 +92,6 @@ export const mysql: SqlDialect<MysqlPool, MysqlConnection> = {
         user_id VARBINARY(1024),
         payload LONGBLOB NOT NULL,
         KEY by_expiry (expires_at),
-        KEY by_use (touched_at DESC, handle),
         KEY by_user (user_id)
       ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC COMMENT='${comment}'`,
     ],

@@ -28,6 +28,8 @@ export interface PostgresQuery {
 /** The result of a statement. */
 export interface PostgresResult {
   rows: unknown[][];
+  /** Rows that the statement changed or returned. */
+  rowCount: number | null;
 }
 
 // Not exported: its type is the package's, which may not be installed.

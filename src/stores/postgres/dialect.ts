@@ -15,9 +15,8 @@ const MAX_LOOKS = 100;
 
 /**
  * Indexed columns don't change when a session is touched or updated. PostgreSQL then rewrites the
- * row alone and no index (a heap-only tuple, for which a tenth of each page stays free). So there
- * are two derived columns. `sweep_at` is never later than `expires_at`, and stays behind when that
- * moves on. `used_period` is the last use in units of 2^20 ms, 17.5 minutes.
+ * row alone and no index (a heap-only tuple, for which a tenth of each page stays free). So
+ * `sweep_at` is never later than `expires_at`, and stays behind when that moves on.
  */
 const steps: readonly SchemaStep[] = [
   (table, comment) => [
@@ -28,14 +27,12 @@ const steps: readonly SchemaStep[] = [
       touched_at bigint NOT NULL,
       expires_at bigint NOT NULL,
       sweep_at bigint NOT NULL,
-      used_period integer NOT NULL GENERATED ALWAYS AS ((touched_at >> 20)::integer) STORED,
       handle text COLLATE "C" PRIMARY KEY,
       secret_hash text COLLATE "C" NOT NULL,
       user_id text COLLATE "C",
       payload text COLLATE "C" NOT NULL
     ) WITH (fillfactor = 90)`,
     `CREATE INDEX ON ${table} (sweep_at)`,
-    `CREATE INDEX ON ${table} (used_period)`,
     `CREATE INDEX ON ${table} (user_id) WHERE user_id IS NOT NULL`,
     `COMMENT ON TABLE ${table} IS '${comment}'`,
   ],
@@ -175,8 +172,8 @@ function statementRunner(prepare: boolean) {
   return async (client: PostgresClient, text: string, values: Values = {}): Promise<Result> => {
     const build = builders.get(text) ?? builderOf(text);
     builders.set(text, build);
-    const { rows } = await client.query(build(values));
-    return { rows, affected: rows.length };
+    const { rows, rowCount } = await client.query(build(values));
+    return { rows, affected: rowCount ?? 0 };
   };
 }
 
@@ -190,30 +187,16 @@ const OVERWRITE = `ON CONFLICT (handle) DO UPDATE SET
   user_id = excluded.user_id, payload = excluded.payload, link = excluded.link, write_id = excluded.write_id`;
 
 function statements(table: string): Statements {
-  const { found, ...shared } = sharedStatements(table, {
-    column: { name: "sweep_at", created: ":expiresAt", updated: "LEAST(sweep_at, :expiresAt)" },
-    // A page costs the periods that it covers, because within a period the last uses are sorted.
-    listAll: {
-      condition: "used_period <= LEAST(CAST(:usedAt AS bigint) >> 20, 2147483647)::integer",
-      order: "used_period DESC,",
-    },
-  });
-  // Makes a change report how many rows it changed, and the row that it left alone.
-  const report = (change: string, also = "") => `WITH changed AS (${change} RETURNING 1), ${also}
-      found AS (${found} AND NOT EXISTS (SELECT FROM changed))
-    SELECT (SELECT count(*) FROM changed), version, write_id FROM (SELECT) one LEFT JOIN found ON true`;
-  const insertTombstone = `noted AS (INSERT INTO ${table} (handle, ${RECORD}, sweep_at)
-      SELECT :noteHandle, :noteVersion::bigint, :noteCreatedAt::bigint, :noteTouchedAt::bigint, :noteExpiresAt::bigint,
-        :noteSecretHash, :noteUserId, :notePayload, :noteLink, :noteExpiresAt::bigint FROM changed ${OVERWRITE}),`;
+  const column = { name: "sweep_at", created: ":expiresAt", updated: "LEAST(sweep_at, :expiresAt)" };
+  const shared = sharedStatements(table, column);
   return {
     ...shared,
-    insert: `${shared.insert} ${OVERWRITE} WHERE ${table}.expires_at <= :now OR ${table}.write_id = :writeId RETURNING 1`,
-    update: report(shared.update),
-    end: report(shared.end),
-    touch: report(shared.touch),
-    found: undefined,
-    replace: report(shared.replace),
-    replaceWithTombstone: report(shared.replace, insertTombstone),
+    insert: `${shared.insert} ${OVERWRITE} WHERE ${table}.expires_at <= :now OR ${table}.write_id = :writeId`,
+    replaceWithTombstone: `WITH changed AS (${shared.replace} RETURNING 1),
+      noted AS (INSERT INTO ${table} (handle, ${RECORD}, sweep_at)
+        SELECT :noteHandle, :noteVersion::bigint, :noteCreatedAt::bigint, :noteTouchedAt::bigint, :noteExpiresAt::bigint,
+          :noteSecretHash, :noteUserId, :notePayload, :noteLink, :noteExpiresAt::bigint FROM changed ${OVERWRITE})
+      SELECT FROM changed`,
     delete: `WITH removed AS (DELETE FROM ${table} WHERE handle = :handle RETURNING expires_at)
       SELECT FROM removed WHERE expires_at > :now`,
     // A row whose sweep is not due is unexpired, by the index alone. The few others are read.

@@ -70,7 +70,7 @@ export class Bulk {
   }
 
   async #everyoneIn(shard: number, except: string | undefined, now: number): Promise<number> {
-    const key = this.#keys.newest(shard);
+    const key = this.#keys.handles(shard);
     for (let ended = 0; ; ) {
       const reply = await this.#commands.read(key, ["ZRANGE", key, "0", String(BATCH)]);
       const handles = listOf(reply)
@@ -123,7 +123,7 @@ export class Bulk {
 
   async #sweep(shard: number, entries: readonly Due[], now: number): Promise<number> {
     const ends = this.#keys.ends(shard);
-    const keys = [ends, this.#keys.newest(shard), ...entries.map(({ handle }) => this.#keys.session(handle))];
+    const keys = [ends, this.#keys.handles(shard), ...entries.map(({ handle }) => this.#keys.session(handle))];
     const args = [String(now), ...entries.flatMap((entry) => [entry.labels, entry.handle])];
     const [removed, ...gone] = listOf(await this.#commands.run(SWEEP, keys, args));
     // The indexes of users and links are in other slots. The shard's entry goes last: it brings an

@@ -47,20 +47,12 @@ export class Commands {
     return this.#sendWithRetry(this.#writes, key, command);
   }
 
-  /** Runs a script that only reads. */
-  query(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    return this.#run(this.#reads, script, keys, args);
-  }
-
   /**
    * @param onRepeat called if the script is sent again: it may have run before, so a conflict may
    * be its own
    */
-  run(script: Script, keys: readonly string[], args: readonly string[], onRepeat?: () => void): Promise<unknown> {
-    return this.#run(this.#writes, script, keys, args, onRepeat);
-  }
-
-  async #run(to: Writer, script: Script, keys: Command, args: Command, onRepeat?: () => void): Promise<unknown> {
+  async run(script: Script, keys: readonly string[], args: readonly string[], onRepeat?: () => void): Promise<unknown> {
+    const to = this.#writes;
     const [first = ""] = keys;
     const rest = [String(keys.length), ...keys, ...args];
     if (this.#sent.has(script)) {

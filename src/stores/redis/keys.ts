@@ -7,7 +7,7 @@ const TAGS = Array.from({ length: SHARDS }, (_, shard) => shard.toString(16).pad
  * The names of all keys, here with the prefix `sojourn:`.
  *
  *     sojourn:{a7}:<handle>     a session
- *     sojourn:newest:{a7}       the sessions of a shard by last use
+ *     sojourn:handles:{a7}      the handles of a shard's sessions
  *     sojourn:ends:{a7}         the same by the expiry that they had when they were created
  *     sojourn:user:<user ID>    a user's sessions; the ID is escaped
  *     sojourn:link:<link>       a link's sessions; the link is escaped
@@ -35,8 +35,8 @@ export class Keys {
     return `${this.#prefix}{${TAGS[shardOf(handle)]}}:${handle}`;
   }
 
-  newest(shard: number): string {
-    return `${this.#prefix}newest:{${TAGS[shard]}}`;
+  handles(shard: number): string {
+    return `${this.#prefix}handles:{${TAGS[shard]}}`;
   }
 
   ends(shard: number): string {

@@ -6,7 +6,7 @@ import { type Group, isIn, startBytes } from "./groups.ts";
 import { handleOf, type Keys, memberOf, SHARDS, shardOf } from "./keys.ts";
 import { YOUNG_MS } from "./records.ts";
 import { listOf, numberOf, textOf } from "./replies.ts";
-import { FORGET, PAGE } from "./scripts.ts";
+import { FORGET } from "./scripts.ts";
 import { decodeValue, timesOf } from "./value.ts";
 
 /** How many commands are sent at once. More would delay other calls. */
@@ -25,24 +25,22 @@ export class Listing {
     this.#keys = keys;
   }
 
-  /** Lists everyone's sessions: a command for each shard, and more if they are unevenly spread. */
+  /** Lists everyone's sessions, shard by shard and within a shard by handle. */
   everyone(limit: number, start: PageStart | undefined, now: number): Promise<SessionPage> {
     const source: Source = async (room, after) => {
-      const newest = new Newest(room, after);
-      let share = Math.ceil((2 * room) / SHARDS) + 2;
-      let queries = Array.from({ length: SHARDS }, (_, shard) => ({ shard, from: after }));
-      while (queries.length > 0) {
-        const answers = await Promise.all(
-          queries.map(async ({ shard, from }) => ({ shard, places: await this.#placesIn(shard, from, share) })),
-        );
-        for (const { places } of answers) for (const place of places) newest.offer(place);
-        // A full page whose last entry still ranks may continue: query that shard again.
-        queries = answers
-          .map(({ shard, places }) => ({ shard, from: places.length < share ? undefined : places.at(-1) }))
-          .filter(({ from }) => from !== undefined && newest.places.includes(from));
-        share *= 4;
+      const places: PageStart[] = [];
+      let shard = after === undefined ? 0 : shardOf(after.handle);
+      let min = after === undefined ? "-" : `(${after.handle}`;
+      // Twice as many shards each time, because most of them may be empty.
+      for (let width = 1; places.length < room && shard < SHARDS; width *= 2) {
+        const most = room - places.length;
+        const shards = Array.from({ length: Math.min(width, SHARDS - shard) }, (_, i) => shard + i);
+        const found = await Promise.all(shards.map((each) => this.#handlesIn(each, min, most)));
+        places.push(...found.flat().map((handle) => ({ touchedAt: 0, handle })));
+        shard += shards.length;
+        min = "-";
       }
-      return newest.places;
+      return places.slice(0, room);
     };
     return this.#page(source, limit, start, now, (missing) => this.#forget(missing));
   }
@@ -88,20 +86,16 @@ export class Listing {
   /** Counts all sessions, including expired ones that were not swept yet. */
   async countEveryone(): Promise<number> {
     const counts = await eachShard((shard) => {
-      const key = this.#keys.newest(shard);
+      const key = this.#keys.handles(shard);
       return this.#commands.read(key, ["ZCARD", key]);
     });
     return counts.reduce<number>((sum, count) => sum + numberOf(count), 0);
   }
 
-  /**
-   * Returns the first places of a shard. Scores are negative, so that sessions of one time are
-   * ordered by handle.
-   */
-  async #placesIn(shard: number, after: PageStart | undefined, limit: number): Promise<PageStart[]> {
-    const from = after === undefined ? ["-inf", ""] : [String(-after.touchedAt), after.handle];
-    const reply = await this.#commands.query(PAGE, [this.#keys.newest(shard)], [...from, String(limit)]);
-    return pairs(listOf(reply)).map(([score, handle]) => ({ touchedAt: -numberOf(score), handle: textOf(handle) }));
+  async #handlesIn(shard: number, min: string, limit: number): Promise<string[]> {
+    const key = this.#keys.handles(shard);
+    const reply = await this.#commands.read(key, ["ZRANGE", key, min, "+", "BYLEX", "LIMIT", "0", String(limit)]);
+    return listOf(reply).map(textOf);
   }
 
   /** Reads until the page is full or the list ends, because index entries may lack sessions. */
@@ -145,7 +139,7 @@ export class Listing {
 
   #forget(handles: readonly string[]): Promise<unknown> {
     return inBatches(handles, BATCH, (handle) =>
-      this.#commands.run(FORGET, [this.#keys.newest(shardOf(handle)), this.#keys.session(handle)], [handle]),
+      this.#commands.run(FORGET, [this.#keys.handles(shardOf(handle)), this.#keys.session(handle)], [handle]),
     );
   }
 }

@@ -83,9 +83,8 @@ export class RedisRecords {
   }
 
   async touch(handle: string, touchedAt: number, expiresAt: number, now: number): Promise<boolean> {
-    const times = [timeField(expiresAt), timeField(touchedAt), ttl(expiresAt, now), String(-whole(touchedAt))];
-    const args = [String(now), ...times, handle];
-    return numberOf(await this.#commands.run(TOUCH, this.#keysOf(handle).slice(0, 2), args)) === 1;
+    const args = [String(now), timeField(expiresAt), timeField(touchedAt), ttl(expiresAt, now)];
+    return numberOf(await this.#commands.run(TOUCH, [this.#keys.session(handle)], args)) === 1;
   }
 
   /** @param of deletes the session only if it belongs to this group */
@@ -164,10 +163,10 @@ export class RedisRecords {
     return [encodeValue(tombstone.handle, tombstone, this.#nextMark()), ttl(tombstone.expiresAt, now)];
   }
 
-  /** Returns the session, newest and ends keys of a session, which share a slot. */
+  /** Returns the session, handles and ends keys of a session, which share a slot. */
   #keysOf(handle: string): string[] {
     const shard = shardOf(handle);
-    return [this.#keys.session(handle), this.#keys.newest(shard), this.#keys.ends(shard)];
+    return [this.#keys.session(handle), this.#keys.handles(shard), this.#keys.ends(shard)];
   }
 
   /** Returns the arguments of the scripts that store a session. */
@@ -176,7 +175,6 @@ export class RedisRecords {
       String(now),
       encodeValue(handle, record, this.#nextMark()),
       forMs,
-      String(-whole(record.touchedAt)),
       String(whole(record.expiresAt)),
       handle,
       labelsOf(record),

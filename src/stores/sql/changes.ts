@@ -2,9 +2,6 @@ import type { ReplaceResult } from "../../contract/store.ts";
 import type { Row, SqlConnection, SqlDialect, Values } from "./dialect.ts";
 import type { Statements } from "./statements.ts";
 
-/** How often a change that explains nothing runs. */
-const MAX_LOOKS = 2;
-
 /** Runs the statements that change one session, on a connection of the caller's. */
 export class Changes<C extends SqlConnection> {
   readonly #dialect: SqlDialect<never, C>;
@@ -42,16 +39,7 @@ export class Changes<C extends SqlConnection> {
   /** Runs a change. If that did nothing, returns `version` and `write_id` of the unexpired row. */
   async change(connection: C, text: string, values: Values): Promise<"changed" | Row | undefined> {
     const { query } = this.#dialect;
-    const { found } = this.#statements;
-    for (let look = 1; ; look++) {
-      const { rows, affected } = await query(connection, text, values);
-      if (found !== undefined) return affected > 0 ? "changed" : (await query(connection, found, values)).rows[0];
-      const [changed, version, writeId] = rows[0] ?? [];
-      if (Number(changed) > 0) return "changed";
-      if (version === null) return undefined;
-      // If the version matches, the row changed while the statement waited for it. Look again.
-      const isConflict = "expectedVersion" in values && Number(version) !== values["expectedVersion"];
-      if (isConflict || look === MAX_LOOKS) return [version, writeId];
-    }
+    if ((await query(connection, text, values)).affected > 0) return "changed";
+    return (await query(connection, this.#statements.found, values)).rows[0];
   }
 }

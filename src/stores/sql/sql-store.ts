@@ -184,8 +184,8 @@ export class SqlStore<P, C extends SqlConnection> implements IndexedStore {
   }
 
   /**
-   * Lists one page, with one statement. For a user or link it costs their sessions. For everyone it
-   * costs the page; in PostgreSQL, all sessions of the 17-minute periods that the page covers.
+   * Lists one page, with one statement. For a user or link it costs their sessions, for everyone
+   * the page and expired sessions in between; everyone's are in the order of their handles.
    *
    * @throws TypeError for a cursor that no list returned, and for a limit below 1
    */

@@ -3,18 +3,15 @@ import { IS_SESSION, RECORD } from "./records.ts";
 /** Rows in one batch of a sweep or a mass sign-out: a few milliseconds. */
 export const BATCH_SIZE = 500;
 
-/** What PostgreSQL adds to the shared statements. */
-interface Extras {
-  /** One more column, and what a change sets it to. */
-  column: { name: string; created: string; updated: string };
-  /** Condition and sort key that let an index answer `listAll`. */
-  listAll: { condition: string; order: string };
+/** One more column, and what a change sets it to. */
+interface Column {
+  name: string;
+  created: string;
+  updated: string;
 }
 
 /** Statements that each dialect writes itself. */
 interface OwnStatements {
-  /** Finds the row that a change left alone. `undefined`: changes report it themselves. */
-  found: string | undefined;
   /** Inserts a tombstone (`:noteHandle`, …) too. `undefined`: the store writes it before. */
   replaceWithTombstone?: string;
   /** Deletes the record. Only a record unexpired `:now` counts as affected. */
@@ -27,19 +24,20 @@ interface OwnStatements {
   prune: string;
 }
 
-export type Statements = Omit<ReturnType<typeof sharedStatements>, "found"> & OwnStatements;
+export type Statements = ReturnType<typeof sharedStatements> & OwnStatements;
 
 /** Builds the statements that all dialects share. Each one is a single round trip. */
-export function sharedStatements(table: string, extras?: Extras) {
-  const { name = "", created = "", updated = "" } = extras?.column ?? {};
+export function sharedStatements(table: string, column?: Column) {
+  const { name = "", created = "", updated = "" } = column ?? {};
   const content = "version = :version, created_at = :createdAt, touched_at = :touchedAt, expires_at = :expiresAt";
   const set = `${content}, secret_hash = :secretHash, payload = :payload`;
   const setAll = `${set}, user_id = :userId, link = :link${name && `, ${name} = ${created}`}`;
   const ifVersion = "WHERE handle = :handle AND version = :expectedVersion AND expires_at > :now";
   const unexpired = `FROM ${table} WHERE handle = :handle AND expires_at > :now`;
-  const list = (condition: string, order = "") => `SELECT ${RECORD}, handle FROM ${table}
-    WHERE ${condition} AND expires_at > :now AND touched_at <= :usedAt AND (touched_at < :usedAt OR handle > :after)
-    ORDER BY ${order} touched_at DESC, handle LIMIT :limit`;
+  const list = (condition: string, order: string) => `SELECT ${RECORD}, handle FROM ${table}
+    WHERE ${condition} AND expires_at > :now ORDER BY ${order} LIMIT :limit`;
+  const newest = (whose: string) =>
+    list(`${whose} AND touched_at <= :usedAt AND (touched_at < :usedAt OR handle > :after)`, "touched_at DESC, handle");
 
   return {
     load: `SELECT ${RECORD} ${unexpired}`,
@@ -53,13 +51,15 @@ export function sharedStatements(table: string, extras?: Extras) {
     touch: `UPDATE ${table}
       SET touched_at = GREATEST(touched_at, :touchedAt), expires_at = GREATEST(expires_at, :expiresAt)
       WHERE handle = :handle AND expires_at > :now`,
+    /** Finds the row that a change left alone. */
     found: `SELECT version, write_id ${unexpired}`,
     /** Renames the row and changes its contents: one row at every instant. */
     replace: `UPDATE ${table} SET handle = :newHandle, ${setAll} ${ifVersion}`,
     isOwn: `SELECT 1 FROM ${table} WHERE handle = :newHandle AND secret_hash = :secretHash`,
-    listAll: list(extras ? `${extras.listAll.condition} AND ${IS_SESSION}` : IS_SESSION, extras?.listAll.order),
-    listUser: list("user_id = :userId"),
-    listLink: list("link = :link"),
+    /** In the order of the primary key, which is the only one that costs no index. */
+    listAll: list(`handle > :after AND ${IS_SESSION}`, "handle"),
+    listUser: newest("user_id = :userId"),
+    listLink: newest("link = :link"),
     countUser: `SELECT COUNT(*) FROM ${table} WHERE user_id = :userId AND expires_at > :now`,
     countLink: `SELECT COUNT(*) FROM ${table} WHERE link = :link AND expires_at > :now`,
     /** Finds a user's sessions and two more records, some of them twice. */

@@ -1,6 +1,7 @@
 import { toUSVString } from "node:util";
 import { SojournError } from "../../contract/errors.ts";
-import type { SessionRecord } from "../../contract/store.ts";
+import type { SessionQuery, SessionRecord } from "../../contract/store.ts";
+import { checkedQuery } from "../query.ts";
 import { IS_NOTE, IS_SESSION, RECORD } from "../sql/records.ts";
 import { type SqliteDatabase, type SqliteValue, withArrays } from "./database.ts";
 
@@ -54,9 +55,9 @@ export function prepareStatements(database: SqliteDatabase, tableName: string) {
     usesOfUser: database.prepare(
       `SELECT touched_at, handle FROM ${table} WHERE user_id = ? AND expires_at > ? AND ${IS_SESSION}`,
     ),
-    scan: database.prepare(`
-      SELECT rowid, handle, touched_at FROM ${table} WHERE rowid > ? AND rowid <= ? AND expires_at > ? AND ${IS_SESSION}
-      ORDER BY rowid LIMIT ?`),
+    listAll: database.prepare(`
+      SELECT ${RECORD}, handle FROM ${table} WHERE handle > ? AND expires_at > ? AND ${IS_SESSION}
+      ORDER BY handle LIMIT ?`),
     lastRow: database.prepare(`SELECT max(rowid) AS last FROM ${table}`),
     countAll: database.prepare(
       `SELECT (SELECT count(*) FROM ${table}) - (SELECT count(*) FROM ${table} WHERE ${IS_NOTE}) AS count`,
@@ -68,6 +69,13 @@ export function prepareStatements(database: SqliteDatabase, tableName: string) {
       `UPDATE ${table} SET sweep_at = expires_at WHERE rowid IN (${due}) AND expires_at > ?`,
     ),
   };
+}
+
+/** Returns the statements for a user or a link, and its name; `undefined` for everyone's sessions. */
+export function chosenBy(sql: SqliteStatements, query: SessionQuery) {
+  const { userId, link } = checkedQuery(query);
+  if (userId !== undefined) return { statements: sql.ofUser, name: encode(userId) };
+  return link === undefined ? undefined : { statements: sql.ofLink, name: encode(link) };
 }
 
 /** Returns the columns of a new row, in the order of `create` and `replace`. */
