@@ -84,10 +84,10 @@ export interface SessionStore {
   /** Stores a new record. Returns `false` and writes nothing if an unexpired one has the handle. */
   create(handle: string, record: SessionRecord): Awaitable<boolean>;
   /**
-   * Replaces the record if its version is `expectedVersion`. Atomic, one round trip. Returns
-   * `"gone"` if there is no unexpired record under the handle: an update never creates one. A
-   * record that has expired already (`expiresAt` 0) ends the session: it is gone from this instant
-   * on, and the store may delete it.
+   * Replaces the record if its version is `expectedVersion`. Atomic, and one round trip if it
+   * succeeds. Returns `"gone"` if there is no unexpired record under the handle: an update never
+   * creates one. A record that has expired already (`expiresAt` 0) ends the session: it is gone
+   * from this instant on, and the store may delete it.
    */
   update(handle: string, record: SessionRecord, expectedVersion: number): Awaitable<UpdateResult>;
   /**
