@@ -23,7 +23,7 @@ type Kind = keyof typeof KINDS;
 /** What `wrk` can measure at least. */
 const ROUND_SECONDS = 1;
 /** How often every contender starts anew: one process differs from the next by up to a quarter. */
-const PROCESSES = 3;
+const PROCESSES = 2;
 /** In each process. */
 const ROUNDS = 2;
 const WARM_UP_ROUNDS = 1;

@@ -24,7 +24,6 @@ export const question: Question = {
           "express-session-file",
           "express-session-memory",
           "cookie-session",
-          "limit-memory",
           "limit-memory-remembering",
         ],
         kinds: ["anonymous", ...KINDS, "login and write", "read, 8 pipelined"],

@@ -186,7 +186,7 @@ export class SealedSessions implements SessionBackend {
         tokens,
         events,
         policy: this.policy,
-        pending: new Set(),
+        pending: [],
         links: this.stores[0]?.parts.links,
         deviceOf,
       };

@@ -27,8 +27,8 @@ export interface SessionParts {
   readonly events: Events;
   readonly policy: Policy;
   readonly format?: DataFormat | undefined;
-  /** Requests whose login or regeneration may not be stored yet. */
-  readonly pending: Set<SessionContext>;
+  /** Whose login or regeneration may not be stored yet. No `Set`: its old tables keep requests in memory. */
+  readonly pending: SessionContext[];
   /** Ends sign-in links; `undefined` without `query()`. */
   links: Links | undefined;
   /** Describes the device that sent a request. */
@@ -138,7 +138,7 @@ export class SessionContext {
     const { state } = this;
     // A login that waits for a commit is dropped; the session before it lives on.
     state.rotation = undefined;
-    this.parts.pending.delete(this);
+    this.leavePending();
     if (!state.isNew || state.status !== "stored") return;
     state.status = "ended";
     this.cookie = "none";
@@ -212,9 +212,18 @@ export class SessionContext {
     return after(committer.commit(this.access, state, delivery, how), (commit) => this.apply(state, commit));
   }
 
+  leavePending(): void {
+    const { pending } = this.parts;
+    const at = pending.indexOf(this);
+    const last = pending.at(-1);
+    if (at === -1 || last === undefined) return;
+    pending[at] = last;
+    pending.pop();
+  }
+
   /** Records what a commit means for the client's cookie. */
   apply(state: SessionState, commit: Commit): Commit {
-    if (this.state.rotation === undefined) this.parts.pending.delete(this);
+    if (this.state.rotation === undefined) this.leavePending();
     if (this.state !== state) return commit;
     // A login elsewhere may have set a new cookie since, so nothing is cleared.
     if (state.status === "ended" || commit.outcome === "gone") this.cookie = "none";

@@ -9,10 +9,10 @@ const ABANDONED = 64;
 /** The context removes itself when its rotation is stored or dropped. */
 export function remember(context: SessionContext): void {
   const { pending } = context.parts;
-  if (pending.size > 0 && pending.size % ABANDONED === 0) {
-    for (const one of pending) if (one.request.isOver) pending.delete(one);
+  if (pending.length > 0 && pending.length % ABANDONED === 0) {
+    for (const one of pending.filter(({ request }) => request.isOver)) one.leavePending();
   }
-  pending.add(context);
+  pending.push(context);
 }
 
 interface Named {

@@ -55,7 +55,7 @@ export class StoredSessions implements SessionBackend {
     const retries = new Retries(clock, events, deadlines.commitMs);
     const committer = new Committer({ clock, limits, events, retries, maxBytes, format, owners: this.#owners });
     const shared = { committer, retries, clock, limits, tokens, events, policy, format, deviceOf: options.deviceOf };
-    this.parts = { ...shared, pending: new Set(), links: undefined };
+    this.parts = { ...shared, pending: [], links: undefined };
     this.running = limits.idleMs === Number.POSITIVE_INFINITY ? undefined : new RunningRequests(clock, limits);
     this.#sweeper = isIndexed(store) ? new Sweeper(clock, this.access, store) : undefined;
   }

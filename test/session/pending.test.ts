@@ -8,9 +8,9 @@ test("a login is remembered until its response is committed", async () => {
   const { backend, request } = engine();
   const one = await request();
   await one.session.login("ann");
-  equal(backend.parts.pending.size, 1);
+  equal(backend.parts.pending.length, 1);
   await one.end();
-  equal(backend.parts.pending.size, 0);
+  equal(backend.parts.pending.length, 0);
 });
 
 for (const [how, finish] of [
@@ -22,7 +22,7 @@ for (const [how, finish] of [
     const one = await request();
     await one.session.login("ann");
     await finish(one);
-    equal(backend.parts.pending.size, 0);
+    equal(backend.parts.pending.length, 0);
   });
 }
 
@@ -33,7 +33,7 @@ test("logins of requests that were abandoned are forgotten after 64 of them; tho
     await one.session.login("ann");
     Object.assign(one.context.request, { isOver: true });
   }
-  equal(backend.parts.pending.size <= 64, true);
+  equal(backend.parts.pending.length <= 64, true);
   const last = await request();
   await last.session.login("bob");
   for (let n = 0; n < 200; n++) {
