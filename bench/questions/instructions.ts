@@ -19,10 +19,7 @@ const COUNTED = [
   "sojourn-express-session-third-party",
   "cookie-session",
   "sojourn-cookie-session",
-  "limit-memory",
-  "limit-memory-split",
   "limit-memory-remembering",
-  "limit-sealed",
 ];
 /** What cpu asks, and shapes of a session and a response that some applications have. */
 const ALL_KINDS: Omit<Case, "atOnce">[] = [
