@@ -22,7 +22,7 @@ type Kind = keyof typeof KINDS;
 
 /** What `wrk` can measure at least. */
 const ROUND_SECONDS = 1;
-/** How often every contender starts anew: one process differs from the next by up to a quarter. */
+/** Of each contender, one after the other. The speed of one differs from the next's by up to a quarter. */
 const PROCESSES = 2;
 /** In each process. */
 const ROUNDS = 2;
@@ -115,10 +115,8 @@ async function run(files: readonly string[], kinds: readonly Kind[], options: As
     return runners;
   };
   try {
-    for (let process = 1; ; process++) {
-      const runners = await withFleet(files, whole, CORES.rest);
-      if (process === processes) return runners;
-    }
+    for (let last = 1; last < processes; last++) await withFleet(files, whole, CORES.rest);
+    return await withFleet(files, whole, CORES.rest);
   } finally {
     folder.remove();
   }

@@ -27,7 +27,7 @@ export interface SessionParts {
   readonly events: Events;
   readonly policy: Policy;
   readonly format?: DataFormat | undefined;
-  /** Whose login or regeneration may not be stored yet. No `Set`: its old tables keep requests in memory. */
+  /** Requests whose login or regeneration may not be stored. A `Set` would keep answered ones in memory. */
   readonly pending: SessionContext[];
   /** Ends sign-in links; `undefined` without `query()`. */
   links: Links | undefined;
@@ -212,6 +212,7 @@ export class SessionContext {
     return after(committer.commit(this.access, state, delivery, how), (commit) => this.apply(state, commit));
   }
 
+  /** Does nothing if no login of this request is pending. */
   leavePending(): void {
     const { pending } = this.parts;
     const at = pending.indexOf(this);

@@ -2,7 +2,7 @@
 
 /**
  * A page begins after this session. A user's or link's sessions are sorted by last use, newest
- * first, then by handle; everyone's by handle alone, where a store has no better order.
+ * first, then by handle. Everyone's are in the order of the store's keys.
  */
 export interface PageStart {
   touchedAt: number;

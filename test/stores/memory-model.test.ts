@@ -265,7 +265,7 @@ test("the store does what a list that is sorted and searched each time does: bou
   );
 });
 
-test("evicts in the order of the last use, and lists each once, whatever the times are, at any number of sessions", () => {
+test("evicts by last use and lists each once, whatever the times are, at any number of sessions", () => {
   const uses = fc.array(
     fc.record({ n: fc.nat(600), age: fc.nat(2_000), touch: fc.constantFrom(true, true, true, true, false) }),
     {

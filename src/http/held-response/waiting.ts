@@ -13,8 +13,8 @@ import {
 } from "./outgoing.ts";
 
 /**
- * What a response was before it looked as if its head had left. Data and no closure: a closure in a
- * property kept every sixth request in memory until a full garbage collection (V8 13.6).
+ * What a response was before it looked as if its head had left. A closure that restores it would
+ * be shorter, but V8 13.6 would keep many requests in memory until a full garbage collection.
  */
 interface FormerLook {
   readonly statusCode: number;

@@ -56,7 +56,7 @@ export function sharedStatements(table: string, column?: Column) {
     /** Renames the row and changes its contents: one row at every instant. */
     replace: `UPDATE ${table} SET handle = :newHandle, ${setAll} ${ifVersion}`,
     isOwn: `SELECT 1 FROM ${table} WHERE handle = :newHandle AND secret_hash = :secretHash`,
-    /** In the order of the primary key, which is the only one that costs no index. */
+    /** In the order of the primary key, because any other would need an index of its own. */
     listAll: list(`handle > :after AND ${IS_SESSION}`, "handle"),
     listUser: newest("user_id = :userId"),
     listLink: newest("link = :link"),
