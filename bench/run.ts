@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
+import { beforeOf, setBefore } from "./lib/before.ts";
 import { budgetTable } from "./lib/budget.ts";
 import { contenderFiles } from "./lib/fleet.ts";
 import { machine } from "./lib/machine.ts";
@@ -15,6 +16,8 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
     only: { type: "string", multiple: true },
     contender: { type: "string", multiple: true },
+    before: { type: "string" },
+    processes: { type: "string" },
     help: { type: "boolean", short: "h", default: false },
   },
 });
@@ -30,6 +33,11 @@ if (values.help) {
 
   --only <question>     only this question; may be repeated
   --contender <name>    only this contender, and what it is measured against; may be repeated
+  --before <folder>     beside our contenders, the same applications over the src of another
+                        checkout, as "…, before", in cpu, cpu-size, end-to-end,
+                        start-up and instructions
+  --processes <n>       of each contender, one after another, in cpu, cpu-size and end-to-end:
+                        more of them tell smaller differences (default 3, 3 and 2)
   --quick               sees that everything runs; its numbers mean nothing
   --help                this
 
@@ -41,12 +49,23 @@ Questions:`);
 
 refuseUnknown("question", values.only, questionFiles);
 refuseUnknown("contender", values.contender, contenderFiles);
+const processes = values.processes === undefined ? undefined : Number(values.processes);
+if (processes !== undefined && !(Number.isSafeInteger(processes) && processes > 0)) {
+  console.error("--processes must be a whole number from 1");
+  process.exit(1);
+}
+const ours = contenderFiles.filter((file) => file.startsWith("sojourn-"));
+let contenders: readonly string[] | undefined = values.contender;
+if (values.before !== undefined) {
+  setBefore(values.before);
+  contenders = (contenders ?? ours).flatMap((file) => (ours.includes(file) ? [file, beforeOf(file)] : [file]));
+}
 installPeers();
 
 const root = join(import.meta.dirname, "..");
 const results = join(import.meta.dirname, "results");
 mkdirSync(results, { recursive: true });
-const isWhole = !values.quick && values.contender === undefined;
+const isWhole = !values.quick && contenders === undefined;
 const about = machine();
 console.log(
   `${Object.entries(about)
@@ -59,7 +78,8 @@ for (const file of values.only ?? questionFiles) {
   const started = performance.now();
   const { tables, summary, verdicts, plots, data } = await question.ask({
     quick: values.quick,
-    contenders: values.contender,
+    contenders,
+    processes,
     progress: (text) => console.error(`… ${text}`),
   });
   const judged = !values.quick && verdicts.length > 0 ? [budgetTable(verdicts)] : [];

@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import { isBefore, originalOf, useSourceBefore } from "./before.ts";
 import { check, filled } from "./check.ts";
 import { Connection } from "./connection.ts";
 import type { Contender, Site } from "./contender.ts";
@@ -27,8 +28,9 @@ const COOKIES_MS = 40_000;
 const FEWEST = 24;
 
 setMaxListeners(100);
-const name = process.argv[2] ?? "";
-const { contender }: { contender: Contender } = await import(`../contenders/${name}.ts`);
+const file = process.argv[2] ?? "";
+if (isBefore(file)) useSourceBefore();
+const { contender }: { contender: Contender } = await import(`../contenders/${originalOf(file)}.ts`);
 
 interface Open {
   site: Site;
@@ -49,7 +51,8 @@ let serving: Serving | undefined;
 let current: Work | undefined;
 
 async function describe(): Promise<Described> {
-  const { name, kind, over, stateless = false, server, note } = contender;
+  const { kind, over, stateless = false, server, note } = contender;
+  const name = isBefore(file) ? `${contender.name}, before` : contender.name;
   return { name, kind, over, stateless, server, note, missing: await contender.missing?.() };
 }
 

@@ -1,3 +1,4 @@
+import { beforeOf, isBefore, judgeBefore } from "./before.ts";
 import type { Verdict } from "./budget.ts";
 import { contenderFiles, type Member, withFleet } from "./fleet.ts";
 import type { Described, Work } from "./messages.ts";
@@ -48,7 +49,7 @@ export async function measureCpu(cases: readonly Case[], options: AskOptions): P
   const sizes = [...new Set(cases.map(({ bytes }) => bytes))];
   // To see that everything runs, one process will do.
   const groups = options.quick ? [cases] : sizes.map((size) => cases.filter(({ bytes }) => bytes === size));
-  const { processes } = options.quick ? QUICK : FULL;
+  const { processes = options.quick ? QUICK.processes : FULL.processes } = options;
   for (let process = 1; process <= processes; process++) {
     for (const group of groups) {
       const names = group.map(({ name }) => name).join("; ");
@@ -144,6 +145,14 @@ export class CpuCosts {
   ratio(file: string, other: string, name: string): Spread | undefined {
     const [left, right] = [this.#rounds(file, name), this.#rounds(other, name)];
     return left === undefined || right === undefined ? undefined : spread(pairwise(left, right, (a, b) => a / b));
+  }
+
+  /** Each kind of request, whole, against the same one by the version before. */
+  judgeBefore(): Verdict[] {
+    const pairs = this.contenders.map(({ file }) => file).filter((file) => !isBefore(file));
+    return [...this.#cases].flatMap(([name, rounds]) =>
+      pairs.flatMap((file) => judgeBefore(`${file}: ${name}`, rounds.get(file), rounds.get(beforeOf(file)))),
+    );
   }
 
   #rounds(file: string, name: string): number[] | undefined {

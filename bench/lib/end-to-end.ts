@@ -1,3 +1,4 @@
+import { beforeOf, judgeBefore, originalOf } from "./before.ts";
 import type { Verdict } from "./budget.ts";
 import { withFleet } from "./fleet.ts";
 import { CORES, cookieFile, type Load, load, noLoad } from "./load.ts";
@@ -70,7 +71,7 @@ export async function race(about: Race, options: AskOptions): Promise<Findings> 
     const table: Table = { title: about.title, head: [""], rows: [], notes: [`Not measured: ${cannot}.`] };
     return { tables: [table], verdicts: [], plots: {}, data: { cannot } };
   }
-  const asked = about.contenders.filter((file) => options.contenders?.includes(file) ?? true);
+  const asked = options.contenders?.filter((file) => about.contenders.includes(originalOf(file))) ?? about.contenders;
   if (asked.length === 0) return { tables: [], verdicts: [], plots: {}, data: {} };
   const kinds = options.quick ? about.quickKinds : about.kinds;
   const against = about.budgets.filter(({ ours }) => asked.includes(ours)).map((budget) => budget.against);
@@ -80,7 +81,8 @@ export async function race(about: Race, options: AskOptions): Promise<Findings> 
 
 async function run(files: readonly string[], kinds: readonly Kind[], options: AskOptions): Promise<Runner[]> {
   const folder = temporaryFolder();
-  const [processes, warmUps, rounds] = options.quick ? [1, 0, 1] : [PROCESSES, WARM_UP_ROUNDS, ROUNDS];
+  const { processes = options.quick ? 1 : PROCESSES } = options;
+  const [warmUps, rounds] = options.quick ? [0, 1] : [WARM_UP_ROUNDS, ROUNDS];
   const loadsOf = new Map(files.map((file) => [file, new Map<Kind, MeasuredLoad[]>()]));
   const anonymous = cookieFile(folder.path, "anonymous", ["consent=1"]);
   const whole = async (members: Parameters<Parameters<typeof withFleet>[1]>[0]): Promise<Runner[]> => {
@@ -168,7 +170,7 @@ class Results {
         const share = this.#ratio(file, BARE, kind);
         return share === undefined ? "–" : digits(share.median);
       }),
-      verdicts: this.#race.budgets.flatMap((budget) => this.#judge(budget)),
+      verdicts: [...this.#race.budgets.flatMap((budget) => this.#judge(budget)), ...this.#judgeBefore()],
       plots: { [plot]: this.#plot(title) },
       data: this.#runners.map(({ file, about, loads }) => ({ file, about, loads: Object.fromEntries(loads) })),
     };
@@ -210,6 +212,18 @@ class Results {
     if (ratio === undefined) return [];
     const budget = atLeast < 1 ? `at least ${atLeast}` : `at least ${atLeast} times`;
     return [{ what: `${ours}: ${kind}`, against, ratio, budget, isMet: ratio.median >= atLeast }];
+  }
+
+  /** By the processor time of the application, which what else runs on the machine changes least. */
+  #judgeBefore(): Verdict[] {
+    const costs = (file: string, kind: Kind) =>
+      this.#runners
+        .find((runner) => runner.file === file)
+        ?.loads.get(kind)
+        ?.map(({ cpuMicroseconds }) => cpuMicroseconds);
+    return this.#runners.flatMap(({ file }) =>
+      this.#kinds.flatMap((kind) => judgeBefore(`${file}: ${kind}`, costs(file, kind), costs(beforeOf(file), kind))),
+    );
   }
 
   #plot(title: string): string {

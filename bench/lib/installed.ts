@@ -1,4 +1,5 @@
-import { cpSync, existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, globSync, lstatSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 
 /** What is installed: packages, as folders below one `node_modules`. */
@@ -31,6 +32,18 @@ export function copyPackages(packages: readonly string[], from: string, to: stri
     const own = (path: string) => relative(source, path).split(/[\\/]/)[0] !== "node_modules";
     cpSync(source, join(to, name), { recursive: true, filter: own });
   }
+}
+
+/** Builds another checkout's package, and unpacks it into an empty folder. It depends on no other. */
+export function installPacked(checkout: string, folder: string): void {
+  const place = join(folder, "node_modules/sojourn");
+  mkdirSync(place, { recursive: true });
+  const run = (command: string, ...args: string[]) =>
+    execFileSync(command, args, { cwd: checkout, stdio: ["ignore", "ignore", "inherit"] });
+  run("npm", "run", "build");
+  run("npm", "pack", "--ignore-scripts", "--pack-destination", folder);
+  for (const file of globSync("*.tgz", { cwd: folder }))
+    run("tar", "-xzf", join(folder, file), "--strip-components=1", "-C", place);
 }
 
 /** Bytes as the files have them, not blocks of the disk. */

@@ -5,8 +5,8 @@
 export interface StartProgram {
   name: string;
   how: "import" | "require";
-  /** What they have installed: only Fastify's plugins need a framework. */
-  folder: "middleware" | "fastify";
+  /** What they have installed: only Fastify's plugins need a framework; the version before has the same name. */
+  folder: "middleware" | "fastify" | "before";
   text: string;
 }
 
@@ -145,9 +145,16 @@ const FASTIFY = `
   const { server } = app;${VISIT}
 `;
 
-export const startPrograms: readonly StartProgram[] = [
-  ...LIBRARIES.flatMap(([name, hows, library]) =>
-    hows.map((how): StartProgram => ({ name, how, folder: "middleware", text: programOf(how, library) })),
-  ),
-  { name: "@fastify/session", how: "import", folder: "fastify", text: FASTIFY },
-];
+/** @param withBefore ours by the version before, too */
+export function startPrograms(withBefore: boolean): StartProgram[] {
+  const of = (folder: StartProgram["folder"], libraries: typeof LIBRARIES, mark = "") =>
+    libraries.flatMap(([name, hows, library]) =>
+      hows.map((how): StartProgram => ({ name: name + mark, how, folder, text: programOf(how, library) })),
+    );
+  const ours = LIBRARIES.filter(([name]) => name.startsWith("sojourn"));
+  return [
+    ...of("middleware", LIBRARIES),
+    ...(withBefore ? of("before", ours, ", before") : []),
+    { name: "@fastify/session", how: "import", folder: "fastify", text: FASTIFY },
+  ];
+}

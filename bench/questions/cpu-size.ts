@@ -33,7 +33,7 @@ export const question: Question = {
         costs.table("CPU added to a read of the whole session; looking at every leaf is counted", WHOLE),
         costs.spreads(WHOLE),
       ],
-      verdicts: [...judge(costs, BUDGETS), ...judgeByLimit(costs, [...ONE, ...WHOLE])],
+      verdicts: [...judge(costs, BUDGETS), ...judgeByLimit(costs, [...ONE, ...WHOLE]), ...costs.judgeBefore()],
       plots: {
         "bench-cpu-size.svg": lines({
           title: "CPU added to a read of one small property, by the size of the session",

@@ -79,7 +79,7 @@ export const question: Question = {
         costs.spreads(ALONE),
       ],
       summary: costs.table("Microseconds of CPU that a session adds to a request", CASES, [], SHOWN),
-      verdicts: [...judge(costs, BUDGETS), ...judgeByLimit(costs, CASES)],
+      verdicts: [...judge(costs, BUDGETS), ...judgeByLimit(costs, CASES), ...costs.judgeBefore()],
       plots: {
         "bench-cpu.svg": dots({
           title: `CPU added to one request over the bare framework, session of ${BYTES} bytes`,

@@ -1,5 +1,5 @@
+import { originalOf } from "../lib/before.ts";
 import type { Case } from "../lib/cpu.ts";
-import { contenderFiles } from "../lib/fleet.ts";
 import { countInstructions, type Effort, missingValgrind } from "../lib/instructions.ts";
 import { MOST_AT_ONCE, type Work } from "../lib/messages.ts";
 import type { Question } from "../lib/question.ts";
@@ -43,7 +43,7 @@ export const question: Question = {
       return { tables: [table], verdicts: [], plots: {}, data: { missing } };
     }
     const asked = contenders === undefined ? COUNTED : [BARE, ...contenders.filter((file) => file !== BARE)];
-    const files = quick ? [BARE] : contenderFiles.filter((file) => asked.includes(file));
+    const files = quick ? [BARE] : asked;
     const askedKinds = quick ? ALL_KINDS.slice(0, 1) : ALL_KINDS;
     const kinds = askedKinds.map((kind) => ({ ...kind, atOnce: MOST_AT_ONCE }));
     const counts = new Map<string, number[][]>();
@@ -93,5 +93,5 @@ export const question: Question = {
 
 /** Bare Express last, as in the other tables. */
 function rank(file: string): number {
-  return file === BARE ? COUNTED.length : COUNTED.indexOf(file);
+  return file === BARE ? COUNTED.length : COUNTED.indexOf(originalOf(file));
 }

@@ -3,8 +3,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createEmptyApp } from "../../scripts/empty-app.ts";
 import { root } from "../../scripts/package.ts";
+import { beforeFolder, judgeBefore } from "../lib/before.ts";
 import type { Verdict } from "../lib/budget.ts";
-import { closureOf, copyPackages, type Installed, sizeOf } from "../lib/installed.ts";
+import { closureOf, copyPackages, type Installed, installPacked, sizeOf } from "../lib/installed.ts";
 import type { Question } from "../lib/question.ts";
 import { type Started, type StartProgram, startPrograms } from "../lib/start-programs.ts";
 import { inTurn, pairwise, spread } from "../lib/statistics.ts";
@@ -14,6 +15,7 @@ import { digits, type Table } from "../lib/table.ts";
  * Measures what a library costs a process before the first request, what the first request costs, and the installed size. Sojourn is measured as the packed package.
  */
 const PACKAGES = ["sojourn", "express-session", "cookie-session"];
+const BOTH = ["import", "require"] as const;
 const ROUNDS = 25;
 const MB = 1_000_000;
 const KB = 1_000;
@@ -60,6 +62,8 @@ export const question: Question = {
       const peers = join(root, "bench/node_modules");
       for (const name of ["fastify", "@fastify/cookie", "@fastify/session"])
         copyPackages(closureOf(peers, name), peers, join(app.folder, "fastify/node_modules"));
+      const before = beforeFolder();
+      if (before !== undefined) installPacked(before, join(app.folder, "before"));
       const runs = start(app.folder, quick ? 2 : ROUNDS, progress);
       const ownKb = (installed[0]?.[1].bytes ?? Number.NaN) / KB;
       return {
@@ -90,7 +94,7 @@ export const question: Question = {
           },
         ],
         summary: summaryOf(runs),
-        verdicts: quick ? [] : [...judge(runs, "import"), ...judge(runs, "require"), judgeSize(ownKb)],
+        verdicts: quick ? [] : [...BOTH.flatMap((how) => judge(runs, how)), judgeSize(ownKb)],
         plots: {},
         data: {
           started: [...runs].map(([{ name, how }, measured]) => ({ name, how, measured })),
@@ -133,15 +137,16 @@ function summaryOf(runs: Runs): Table {
 
 /** Every program, in turn. */
 function start(folder: string, rounds: number, progress: (text: string) => void): Runs {
-  const programs = startPrograms.map((program, i) => {
-    const place = program.folder === "fastify" ? join(folder, "fastify") : folder;
+  const asked = startPrograms(beforeFolder() !== undefined);
+  const programs = asked.map((program, i) => {
+    const place = program.folder === "middleware" ? folder : join(folder, program.folder);
     const file = join(place, "start", `${i}.${program.how === "import" ? "mjs" : "cjs"}`);
     mkdirSync(join(place, "start"), { recursive: true });
     writeFileSync(file, program.text);
     return { program, file };
   });
   progress("Start-up: measuring");
-  const runs = new Map(startPrograms.map((program) => [program, [] as Started[]]));
+  const runs = new Map(asked.map((program) => [program, [] as Started[]]));
   // The first round only fills the system's caches.
   for (let round = -1; round < rounds; round++)
     for (const { program, file } of inTurn(programs, round + 1)) {
@@ -158,15 +163,15 @@ function start(folder: string, rounds: number, progress: (text: string) => void)
 function judge(runs: Runs, how: StartProgram["how"]): Verdict[] {
   const of = (wanted: string) =>
     [...runs].find(([program]) => program.name === wanted && program.how === how)?.[1] ?? [];
-  return BUDGETS.map(([what, value, most]) => {
-    const ratio = spread(pairwise(of("sojourn").map(value), of("express-session").map(value), (a, b) => a / b));
-    return {
-      what: `sojourn by ${how}: ${what}`,
-      against: "express-session",
-      ratio,
-      budget: `at most ${most}`,
-      isMet: ratio.median <= most,
-    };
+  const before = of("sojourn, before");
+  return BUDGETS.flatMap(([cost, value, most]) => {
+    const what = `sojourn by ${how}: ${cost}`;
+    const own = of("sojourn").map(value);
+    const ratio = spread(pairwise(own, of("express-session").map(value), (a, b) => a / b));
+    return [
+      { what, against: "express-session", ratio, budget: `at most ${most}`, isMet: ratio.median <= most },
+      ...(before.length === 0 ? [] : judgeBefore(what, own, before.map(value))),
+    ];
   });
 }
 

@@ -58,7 +58,7 @@ function unlink(tokens: readonly { children: Token[] | null }[], page: string): 
 
 /** Guides come first in the search, before the reference and the pages for those who check or change the code. */
 function boostDocument(id: string): number {
-  return /^\/(?:reference|SECURITY|ARCHITECTURE)\b/.test(id) ? 0.3 : 1;
+  return /^\/(?:reference|SECURITY|ARCHITECTURE|DECISIONS)\b/.test(id) ? 0.3 : 1;
 }
 
 export default defineConfig({

@@ -120,6 +120,7 @@ const groups: Group[] = [
       ["Security", "SECURITY"],
       ["Performance", "PERFORMANCE"],
       ["Architecture", "ARCHITECTURE"],
+      ["Decisions", "DECISIONS"],
     ],
   },
 ];

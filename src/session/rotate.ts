@@ -55,12 +55,7 @@ export function regenerate(
  * The object that handlers hold becomes the new session, unless the new session keeps nothing:
  * later writes to the old session must not enter it.
  */
-export function rotate(
-  context: SessionContext,
-  old: SessionState,
-  planned: () => Awaitable<Plan>,
-  isUrgent = false,
-): Awaitable<void> {
+export function rotate(context: SessionContext, old: SessionState, planned: () => Awaitable<Plan>): Awaitable<void> {
   context.refuseIfUnusable(old);
   const { delivery, isHeld } = context.request;
   if (delivery === "headers-sent") throw undeliverableError();
@@ -76,7 +71,7 @@ export function rotate(
         // Nothing is stored without a cookie, so there is nothing to refuse.
         if (plan.room?.exceed === "refuse" && delivery === "possible") return storeFirst(context, old, plan);
         const next = begin(context, old, plan);
-        if (isHeld && !isUrgent) return remember(context);
+        if (isHeld) return remember(context);
         return after(context.store(next, delivery), (commit) => requireDone(commit, delivery));
       },
     );
