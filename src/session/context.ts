@@ -173,13 +173,11 @@ export class SessionContext {
   touch(state: SessionState): Awaitable<void> {
     this.refuseIfUnusable(state);
     return this.queue.run(() => {
+      if (state.status === "ended") throw goneError();
       if (state.status !== "stored") return undefined;
       const { committer } = this.parts;
       if (committer.carried !== undefined && this.request.delivery !== "possible") throw undeliverableError();
-      return after(committer.touch(this.access, state), (commit) => {
-        this.apply(state, commit);
-        if (commit.outcome === "gone") throw goneError();
-      });
+      return after(committer.touch(this.access, state), (commit) => requireThere(this.apply(state, commit)));
     });
   }
 

@@ -4,7 +4,7 @@ import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import { PassThrough, Writable } from "node:stream";
 import { test } from "node:test";
-import { isResponse } from "../../src/http/held-response.ts";
+import { holdResponse, isResponse } from "../../src/http/held-response.ts";
 
 const METHODS = { setHeader() {}, getHeader() {}, writeHead() {}, end() {} };
 const whole: Record<string, object> = {
@@ -34,4 +34,19 @@ test("half a response is reported once in a process; a whole one, a handshake's 
   process.off("warning", listener);
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", /^SOJOURN .*has no method writeHead, setHeader, getHeader: .*req\.session\.save\(\)/);
+});
+
+test("a mock's own headersSent says true while the head waits, and what the mock says afterwards", async () => {
+  let commit = () => {};
+  const committed = new Promise<void>((resolve) => {
+    commit = resolve;
+  });
+  const res = { ...METHODS, write() {}, statusCode: 200, headersSent: false };
+  const hooks = { beforeHeaders: () => committed, writeHeaders() {}, beforeEnd() {}, failed() {} };
+  holdResponse(Object(res), hooks);
+  res.end();
+  assert.equal(res.headersSent, true);
+  commit();
+  await new Promise(setImmediate);
+  assert.equal(res.headersSent, false);
 });

@@ -335,7 +335,9 @@ describe("destroy", () => {
     assert.ok(saving && touching && updating && flashing && persisting && idle);
     Object.assign(saving.session, { n: 9 });
     await assert.rejects(saving.session.save(), { code: "SESSION_GONE" });
+    await assert.rejects(saving.session.save(), { code: "SESSION_GONE" }, "the second time at once");
     await assert.rejects(touching.session.touch(), { code: "SESSION_GONE" });
+    await assert.rejects(touching.session.touch(), { code: "SESSION_GONE" }, "the second time at once");
     await assert.rejects(
       updating.session.update((session) => Object.assign(session, { n: 9 })),
       { code: "SESSION_GONE" },

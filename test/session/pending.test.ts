@@ -13,6 +13,16 @@ test("a login is remembered until its response is committed", async () => {
   equal(backend.parts.pending.length, 0);
 });
 
+test("what a request without a login stores forgets no login of another request", async () => {
+  const { backend, request } = engine();
+  const one = await request();
+  await one.session.login("ann");
+  const other = await request();
+  Object.assign(other.session, { n: 1 });
+  await other.end();
+  equal(backend.parts.pending.length, 1);
+});
+
 for (const [how, finish] of [
   ["save() stores", (one: TestRequest) => one.session.save()],
   ["an error handler's response drops", (one: TestRequest) => one.context.giveUp()],

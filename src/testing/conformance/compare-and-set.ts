@@ -10,6 +10,8 @@ export const compareAndSet: readonly Check[] = checks({
     for (const version of [0, 1, 3]) {
       const stale = { ...record, payload: "stale", version: version + 1 };
       equal(await context.second.update("handle", stale, version), "conflict");
+      // Nor does one that would end the session.
+      equal(await context.second.update("handle", { ...stale, expiresAt: 0 }, version), "conflict");
     }
     await context.holds("handle", next);
   },
