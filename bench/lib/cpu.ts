@@ -24,8 +24,8 @@ const PROCESSES = 3;
 const ROUNDS = 3;
 /** Batches of each contender in a round, of which the least counts: what else runs on the machine only ever adds. */
 const PASSES = 2;
-/** The compiler goes on for some 30,000 requests, and starts anew where a case is news to it; so the cases take turns. */
-const WARM_UP_OF_CASE_MS = 300;
+/** Of an application. The compiler goes on for some 30,000 requests, and starts anew where a case is news to it; so the cases take turns. */
+const WARM_UP_MS = 3_600;
 const WARM_UP_PASSES = 8;
 /** Before a case is timed. */
 const READY_MS = 50;
@@ -77,7 +77,7 @@ async function measureApplication(cases: readonly Case[], costs: CpuCosts, optio
 
 async function warmUp(cases: readonly Case[], members: readonly Member[]): Promise<void> {
   const waiting = [...members];
-  const warmUpMs = WARM_UP_OF_CASE_MS / WARM_UP_PASSES;
+  const warmUpMs = WARM_UP_MS / WARM_UP_PASSES / cases.length;
   const next = async () => {
     for (let member = waiting.shift(); member !== undefined; member = waiting.shift()) {
       for (let pass = 0; pass < WARM_UP_PASSES; pass++) {

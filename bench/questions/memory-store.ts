@@ -4,7 +4,7 @@
  *
  *     node --conditions=sojourn-source bench/questions/memory-store.ts
  *
- * Contenders: our store, express-session's, and a sketch: a `Map` of buffers, without any order or index. `BEFORE=<folder>`
+ * Contenders: our store, express-session's, and a sketch: a `Map` of buffers, without any order or index. `--before`
  * adds our store as it is in another checkout. Each runs in a process of its own, in turn. All hold the same application data.
  * A pause is what one call took, with whatever the garbage collector did meanwhile. "machine" is what the same loop sees around
  * an empty call, and around one that touches a page of new memory: nothing can be told apart below it.
@@ -12,7 +12,7 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { monitorEventLoopDelay, PerformanceObserver, performance } from "node:perf_hooks";
 import { argv, execPath, memoryUsage } from "node:process";
 import { setTimeout } from "node:timers/promises";
@@ -22,6 +22,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { SessionRecord } from "../../src/contract/store.ts";
 import { MemoryStore } from "../../src/stores/memory.ts";
+import { beforeFolder } from "../lib/before.ts";
 import { budgetTable, type Verdict } from "../lib/budget.ts";
 import type { Question } from "../lib/question.ts";
 import { inTurn, pairwise, spread } from "../lib/statistics.ts";
@@ -269,11 +270,11 @@ const contenders: Record<string, (sessions: number) => Contender> = {
   "nothing stored": nothing,
 };
 
-const { BEFORE: before } = process.env;
+const before = beforeFolder();
 const THE_VERSION_BEFORE = "the version before";
 if (before !== undefined) {
   const { MemoryStore: Store }: { MemoryStore: typeof MemoryStore } = await import(
-    join(resolve(before), "src/stores/memory.ts")
+    join(before, "src/stores/memory.ts")
   );
   contenders[THE_VERSION_BEFORE] = (sessions) => ours(sessions, false, Store);
 }

@@ -23,7 +23,7 @@ import { Waiting, wakeWriters } from "./held-response/waiting.ts";
  * looked up early is the hold's. The first call that would send something starts the commit. If
  * that is not done at once, calls wait, and then reach the methods beneath in their order.
  *
- * The session's headers are added in the innermost `writeHead`, which Node calls for every head.
+ * The session's headers are added in the innermost `writeHead`, which Node calls for almost every head.
  * Patches above, such as a response cache, have copied the headers by then: they see no cookie.
  * docs/ARCHITECTURE.md, "The held response", has the whole contract as a table.
  */
@@ -152,7 +152,7 @@ function receive(hold: Hold | undefined, entry: Entry, method: Call, args: unkno
   if (hold === undefined)
     throw new TypeError(`${method} was called on an object that is not the response it belongs to`);
   const { phase, failure, response } = hold;
-  if (hold.entry !== entry || failure?.isLate(response, method, phase !== "new") === true)
+  if (hold.entry !== entry || failure?.isLate(response, method, args, phase !== "new") === true)
     return dropCall(response, method, args, failure?.error);
   switch (phase) {
     case "new":

@@ -82,6 +82,7 @@ export class Watch {
     events.on("destroy", ends);
     events.on("gone", ends);
     events.on("invalidated", ends);
+    events.on("impersonation-ended", ends);
     events.on("regenerate", ({ previous }) => this.#end(previous));
     events.on("login", ({ previous }) => this.#end(previous));
     events.on("revoke", ({ handle, userId, link, except }) => {

@@ -359,6 +359,31 @@ for (const protocol of PROTOCOLS) {
       assert.deepEqual([answer.status, answer.body, answer.complete], [503, "out", true]);
     });
 
+    test("nor can it by a head of its own", async () => {
+      const exchange = await request((_req, res) => {
+        let hasFailed = false;
+        const failed = async () => {
+          hasFailed = true;
+          for (let i = 0; i < 10; i++) await turn();
+          res.writeHead(503).end("out");
+        };
+        holdResponse(
+          res,
+          hooksOf({ beforeHeaders: () => (hasFailed ? undefined : Promise.reject(new Error("out"))), failed }),
+        );
+        const beginAgain = async () => {
+          res.write("text");
+          for (let i = 0; i < 5; i++) await turn();
+          assert.equal(res.writeHead(200, { "Content-Type": "text/plain" }), res);
+          res.end("saved");
+        };
+        beginAgain();
+      });
+      const answer = await exchange.finished;
+      assert.deepEqual([answer.status, answer.body, answer.complete], [503, "out", true]);
+      assert.ok(!answer.headers.some((line) => line.startsWith("content-type")));
+    });
+
     test("an error handler that says nothing but a text is heard", async () => {
       const exchange = await request((_req, res) => {
         let hasFailed = false;

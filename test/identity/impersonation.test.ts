@@ -434,6 +434,21 @@ describe("an impersonation", () => {
     assert.equal((await one.visitor().get("/")).text, "admin");
   });
 
+  test("closes its sockets as soon as it stops", async (t) => {
+    const clock = new ManualClock();
+    const ended = Promise.withResolvers<void>();
+    const one = await site(t, { clock, store: new MemoryStore({ clock }) }, async (req, res) => {
+      if (req.url === "/login") await req.session.login("admin");
+      if (req.url === "/act") await req.session.impersonate("bob", WHY);
+      if (req.url === "/stop") await req.session.stopImpersonating();
+      if (req.url === "/socket") (await one.sessions.authenticateUpgrade(req))?.onEnd(() => ended.resolve());
+      res.end();
+    });
+    const visitor = one.visitor();
+    for (const path of ["/login", "/act", "/socket", "/stop"]) await visitor.get(path);
+    await ended.promise;
+  });
+
   test("passes no requireFresh, and closes its sockets with the actor's sessions", async (t) => {
     const clock = new ManualClock();
     const guard = requireFresh({ within: "1h", redirect: "/confirm" });

@@ -28,9 +28,10 @@ export class Failure {
    *
    * @param isBegun whether the error handler's response has begun to leave
    */
-  isLate(response: Outgoing, method: Call, isBegun: boolean): boolean {
-    if (method === "writeHead") return false;
-    if (isBegun) return response.writableEnded && method !== "flushHeaders";
+  isLate(response: Outgoing, method: Call, args: readonly unknown[], isBegun: boolean): boolean {
+    if (isBegun) return response.writableEnded && method !== "writeHead" && method !== "flushHeaders";
+    // Only an error handler sends the head of a failure.
+    if (method === "writeHead" && Number(args[0]) >= 400) return false;
     return !this.#wasEnded && saysNothing(response) && handled.getStore() !== this;
   }
 
