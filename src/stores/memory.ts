@@ -108,7 +108,6 @@ export class MemoryStore implements IndexedStore {
     table.leave(entry);
     entry.write(record, text);
     table.bytes += growth;
-    entry.bytes += growth;
     table.enter(entry);
     this.#sweep(SWEPT_PER_WRITE, now);
     return "ok";

@@ -26,7 +26,6 @@ export class Entry {
   touchedAt: number;
   expiresAt: number;
   text: string;
-  bytes: number;
   #hashLength: number;
 
   constructor(handle: string, record: SessionRecord) {
@@ -39,7 +38,11 @@ export class Entry {
     this.expiresAt = record.expiresAt;
     this.text = record.secretHash + record.payload;
     this.#hashLength = record.secretHash.length;
-    this.bytes = bytesOf(this.handle) + bytesOf(this.userId ?? "") + bytesOf(this.link ?? "") + bytesOf(this.text);
+  }
+
+  /** Counted anew: to keep it would take eight more. */
+  get bytes(): number {
+    return bytesOf(this.handle) + bytesOf(this.userId ?? "") + bytesOf(this.link ?? "") + bytesOf(this.text);
   }
 
   hasHash(secretHash: string): boolean {
@@ -173,7 +176,8 @@ class Order {
 
   /** The last part that starts before a time (or at it), else the first. */
   #partOf(time: number, orAt: boolean): number {
-    let low = 0;
+    // Most times are the latest so far.
+    let low = orAt && time >= (this.#starts.at(-1) ?? time) ? this.#starts.length : 0;
     for (let high = this.#starts.length; low < high; ) {
       const middle = (low + high) >>> 1;
       const start = this.#starts[middle] ?? 0;
