@@ -79,9 +79,9 @@ export class SealedSessions implements SessionBackend {
     return scope.former === undefined ? unsealed : { ...unsealed, outdated: true };
   }
 
-  /** Only the seal records the last use. */
-  isOpeningDue(_token: Unsealed, counts: boolean): boolean {
-    return counts || this.validation !== undefined;
+  /** The seal records the last use. */
+  isOpeningDue(token: Unsealed, counts: boolean): boolean {
+    return (counts && this.#isRenewalDue(token)) || this.validation?.isDue(token.sealed.handle) === true;
   }
 
   get validation(): Validation | undefined {
@@ -98,7 +98,8 @@ export class SealedSessions implements SessionBackend {
     return validation.check({ handle, facts: () => factsOf(record, content.meta), end });
   }
 
-  open({ sealed, outdated }: Unsealed, scope: TokenScope, counts: boolean): Awaitable<Opening | undefined> {
+  open(token: Unsealed, scope: TokenScope, counts: boolean): Awaitable<Opening | undefined> {
+    const { sealed, outdated } = token;
     const { handle, record, overflowKey } = sealed;
     return after(this.revocations?.includes(handle, record) ?? false, (isRevoked) => {
       if (isRevoked) return undefined;
@@ -110,7 +111,7 @@ export class SealedSessions implements SessionBackend {
         const complete = { ...record, payload: text };
         const content = openContent(handle, complete, scope.transport, this.#options, now);
         if (content === undefined) return undefined;
-        const renew = counts && (outdated || touchIsDue(record.touchedAt, now, this.#options.limits));
+        const renew = counts && this.#isRenewalDue(token);
         return { opened: { ...sealed, record: complete, secret: "", content }, outdated, renew };
       });
     });
@@ -164,6 +165,10 @@ export class SealedSessions implements SessionBackend {
 
   async close(): Promise<void> {
     await Promise.all(this.stores.map((store) => store.close()));
+  }
+
+  #isRenewalDue({ sealed, outdated }: Unsealed): boolean {
+    return outdated || touchIsDue(sealed.record.touchedAt, this.clock.now(), this.#options.limits);
   }
 
   /** Returns the store of one request. @param fits whether a token has room for a record */

@@ -7,6 +7,7 @@ import { MemoryStore } from "../../src/stores/memory.ts";
 import { SealedStore } from "../../src/stores/sealed.ts";
 import { faulty } from "../../src/testing/faulty-store.ts";
 import { ManualClock } from "../../src/testing/manual-clock.ts";
+import { ProbeStore } from "../support/probe-store.ts";
 import { type Handler, type Site, type SiteOptions, site, type Visitor } from "../support/site.ts";
 import { NotedStore } from "./noted-store.ts";
 
@@ -644,6 +645,22 @@ describe("with a list of endings", () => {
     assert.equal((await copies[1].get("/logout")).status, 503);
     assert.deepEqual(told, ["create", "create", "create"]);
     assert.equal((await read(visitor))["user"], null, "the second try was heard");
+  });
+
+  test("a request that leaves its session alone asks the list only when the seal is to be renewed", async (t) => {
+    const clock = new ManualClock();
+    const probe = new ProbeStore(new MemoryStore({ clock }));
+    const one = await shop(t, { clock, store: new SealedStore({ secret: A, revocations: probe.store }) });
+    const visitor = one.visitor();
+    await visitor.get("/login");
+    const asked = async (path: string) => {
+      probe.reset();
+      await visitor.get(path);
+      return probe.operations.includes("load");
+    };
+    assert.deepEqual([await asked("/static"), await asked("/")], [false, true]);
+    clock.advance(60_000);
+    assert.deepEqual([await asked("/static"), await asked("/static")], [true, false]);
   });
 
   test("when the list can't be asked, nobody is let in", async (t) => {
