@@ -35,9 +35,9 @@ if (values.help) {
   --contender <name>    only this contender, and what it is measured against; may be repeated
   --before <folder>     beside our contenders, the same applications over the src of another
                         checkout, as "…, before", in cpu, cpu-size, end-to-end,
-                        start-up and instructions
-  --processes <n>       of each contender, one after another, in cpu, cpu-size and end-to-end:
-                        more of them tell smaller differences (default 3, 3 and 2)
+                        memory-store, start-up and instructions
+  --processes <n>       how many processes of each contender run, one after another, in cpu,
+                        cpu-size and end-to-end (default 3, 3 and 2): more show smaller differences
   --quick               sees that everything runs; its numbers mean nothing
   --help                this
 

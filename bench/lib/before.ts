@@ -6,13 +6,15 @@ import type { Verdict } from "./budget.ts";
 import { pairwise, spread } from "./statistics.ts";
 
 /**
- * A contender of ours over another checkout's `src`: the version before, beside this one in one run. The application and all that measures it
- * are this checkout's.
+ * Runs a contender of ours over the `src` of another checkout, to compare two versions in one run. The application, and all that measures it,
+ * stay this checkout's.
  */
+
+/** Ends the name of such a contender. */
 const MARK = "@before";
-/** Names the other checkout to contenders' processes. */
+/** The environment variable that names the other checkout to contenders' processes. */
 const FOLDER = "SOJOURN_BENCH_BEFORE";
-/** How many times the cost of the version before a change may cost. */
+/** The most that a request may cost, as a multiple of what it cost before. */
 const AT_MOST = 1.1;
 
 export const beforeOf = (file: string): string => file + MARK;

@@ -24,7 +24,7 @@ const PROCESSES = 3;
 const ROUNDS = 3;
 /** Batches of each contender in a round, of which the least counts: what else runs on the machine only ever adds. */
 const PASSES = 2;
-/** Of an application. The compiler goes on for some 30,000 requests, and starts anew where a case is news to it; so the cases take turns. */
+/** For one application. V8 compiles during some 30,000 requests, and starts anew at a new case, so the cases take turns. */
 const WARM_UP_MS = 3_600;
 const WARM_UP_PASSES = 8;
 /** Before a case is timed. */

@@ -23,7 +23,7 @@ type Kind = keyof typeof KINDS;
 
 /** What `wrk` can measure at least. */
 const ROUND_SECONDS = 1;
-/** Of each contender, one after the other. The speed of one differs from the next's by up to a quarter. */
+/** Processes of each contender, one after another. The speed of one differs from the next's by up to a quarter. */
 const PROCESSES = 2;
 /** In each process. */
 const ROUNDS = 2;

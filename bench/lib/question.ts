@@ -13,7 +13,7 @@ export interface AskOptions {
   quick: boolean;
   /** Only these contenders, by the names of their files; what they are measured against comes along. `undefined`: all. */
   contenders: readonly string[] | undefined;
-  /** Of each contender, one after another. `undefined`: as many as the question finds enough. */
+  /** How many processes of each contender are measured, one after another. `undefined`: as many as the question finds enough. */
   processes: number | undefined;
   /** One line of progress. */
   progress(text: string): void;

@@ -5,7 +5,7 @@
 export interface StartProgram {
   name: string;
   how: "import" | "require";
-  /** What they have installed: only Fastify's plugins need a framework; the version before has the same name. */
+  /** What is installed beside the program. Fastify's plugins need a framework; the version before is another `sojourn`. */
   folder: "middleware" | "fastify" | "before";
   text: string;
 }
@@ -145,7 +145,7 @@ const FASTIFY = `
   const { server } = app;${VISIT}
 `;
 
-/** @param withBefore ours by the version before, too */
+/** @param withBefore whether our programs also run with the version before */
 export function startPrograms(withBefore: boolean): StartProgram[] {
   const of = (folder: StartProgram["folder"], libraries: typeof LIBRARIES, mark = "") =>
     libraries.flatMap(([name, hows, library]) =>

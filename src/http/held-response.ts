@@ -23,7 +23,7 @@ import { Waiting, wakeWriters } from "./held-response/waiting.ts";
  * looked up early is the hold's. The first call that would send something starts the commit. If
  * that is not done at once, calls wait, and then reach the methods beneath in their order.
  *
- * The session's headers are added in the innermost `writeHead`, which Node calls for almost every head.
+ * The session's headers are added in the innermost `writeHead`, which Node calls for most heads.
  * Patches above, such as a response cache, have copied the headers by then: they see no cookie.
  * docs/ARCHITECTURE.md, "The held response", has the whole contract as a table.
  */

@@ -27,7 +27,7 @@ export interface SessionParts {
   readonly events: Events;
   readonly policy: Policy;
   readonly format?: DataFormat | undefined;
-  /** Requests whose login or regeneration may not be stored. A `Set` would keep answered ones in memory. */
+  /** Requests with a login or regeneration that may not be stored yet. A `Set` would keep answered ones in memory. */
   readonly pending: SessionContext[];
   /** Ends sign-in links; `undefined` without `query()`. */
   links: Links | undefined;

@@ -334,55 +334,41 @@ for (const protocol of PROTOCOLS) {
       assert.deepEqual(told, [outage, outage, outage]);
     });
 
-    test("a handler that goes on writing cannot make a success of it while the error handler thinks", async () => {
-      const exchange = await request((_req, res) => {
-        let hasFailed = false;
-        const failed = async () => {
-          hasFailed = true;
-          for (let i = 0; i < 10; i++) await turn();
-          res.writeHead(503).end("out");
-        };
-        holdResponse(
-          res,
-          hooksOf({ beforeHeaders: () => (hasFailed ? undefined : Promise.reject(new Error("out"))), failed }),
-        );
-        const writeOn = async () => {
-          for (let i = 0; i < 5; i++) {
-            res.write("text");
-            await turn();
-          }
-          res.end();
-        };
-        writeOn();
-      });
-      const answer = await exchange.finished;
-      assert.deepEqual([answer.status, answer.body, answer.complete], [503, "out", true]);
-    });
-
-    test("nor can it by a head of its own", async () => {
-      const exchange = await request((_req, res) => {
-        let hasFailed = false;
-        const failed = async () => {
-          hasFailed = true;
-          for (let i = 0; i < 10; i++) await turn();
-          res.writeHead(503).end("out");
-        };
-        holdResponse(
-          res,
-          hooksOf({ beforeHeaders: () => (hasFailed ? undefined : Promise.reject(new Error("out"))), failed }),
-        );
-        const beginAgain = async () => {
+    const GOING_ON: Record<string, (res: ServerResponse) => Promise<void>> = {
+      "goes on writing": async (res) => {
+        for (let i = 0; i < 5; i++) {
           res.write("text");
-          for (let i = 0; i < 5; i++) await turn();
-          assert.equal(res.writeHead(200, { "Content-Type": "text/plain" }), res);
-          res.end("saved");
-        };
-        beginAgain();
+          await turn();
+        }
+        res.end();
+      },
+      "begins again with a head": async (res) => {
+        res.write("text");
+        for (let i = 0; i < 5; i++) await turn();
+        assert.equal(res.writeHead(200, { "Content-Type": "text/plain" }), res);
+        res.end("saved");
+      },
+    };
+    for (const [what, goOn] of Object.entries(GOING_ON)) {
+      test(`a handler that ${what} cannot make a success of it while the error handler thinks`, async () => {
+        const exchange = await request((_req, res) => {
+          let hasFailed = false;
+          const failed = async () => {
+            hasFailed = true;
+            for (let i = 0; i < 10; i++) await turn();
+            res.writeHead(503).end("out");
+          };
+          holdResponse(
+            res,
+            hooksOf({ beforeHeaders: () => (hasFailed ? undefined : Promise.reject(new Error("out"))), failed }),
+          );
+          goOn(res);
+        });
+        const answer = await exchange.finished;
+        assert.deepEqual([answer.status, answer.body, answer.complete], [503, "out", true]);
+        assert.ok(!answer.headers.some((line) => line.startsWith("content-type")));
       });
-      const answer = await exchange.finished;
-      assert.deepEqual([answer.status, answer.body, answer.complete], [503, "out", true]);
-      assert.ok(!answer.headers.some((line) => line.startsWith("content-type")));
-    });
+    }
 
     test("an error handler that says nothing but a text is heard", async () => {
       const exchange = await request((_req, res) => {

@@ -40,7 +40,7 @@ export class Entry {
     this.#hashLength = record.secretHash.length;
   }
 
-  /** Counted anew: to keep it would take eight more. */
+  /** Computed, because a field would add eight bytes to each session. */
   get bytes(): number {
     return bytesOf(this.handle) + bytesOf(this.userId ?? "") + bytesOf(this.link ?? "") + bytesOf(this.text);
   }
